@@ -1,0 +1,46 @@
+"""What identifies an execution: named ingredients, and the key that is their hash.
+
+One sequence of ingredients is both hashed and shown, so that a key and its explanation cannot disagree.
+The ingredients have three stages, because some are learned late: ``own`` are known before anything runs,
+``upstream`` are digests of what the tasks above produced, ``trace`` is what an execution was seen to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NewType, TypeAlias
+
+import msgspec
+from xxhash import xxh3_128
+
+Key = NewType("Key", str)
+"""32 hexadecimal digits: xxh3-128 over ingredients."""
+
+Stage: TypeAlias = Literal["own", "upstream", "trace"]
+
+
+class Ingredient(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """One thing that decides a task's result.
+
+    ``kind`` is a word such as ``cell``, ``parameter`` or ``input``; ``name`` says which one; ``value`` is a
+    digest, or the thing itself where it is short enough to be read.
+    """
+
+    kind: str
+    name: str
+    value: str
+    stage: Stage = "own"
+
+
+def key_of(ingredients: Iterable[Ingredient]) -> Key:
+    """Hash ingredients, in whatever order they come.
+
+    Each text is preceded by its length in bytes, so that no two different lists have the same encoding.
+    """
+    hasher = xxh3_128()
+    for item in sorted(ingredients):
+        for text in (item.kind, item.name, item.value):
+            encoded = text.encode("utf-8", "surrogatepass")
+            hasher.update(b"%d:" % len(encoded))
+            hasher.update(encoded)
+    return Key(hasher.hexdigest())

@@ -1,0 +1,122 @@
+"""What a finished execution left: one JSON document with a checksum over its own bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from xxhash import xxh3_128_hexdigest
+
+from nbmake_dag_cache.key import Ingredient, Key
+
+FORMAT = 1
+MAX_RECORD_BYTES = 64 << 20
+
+
+class OutputFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file that a task wrote. ``path`` is relative to the project; ``executable`` is the owner's x bit."""
+
+    path: str
+    xxh3: str
+    sha256: str
+    size: int
+    executable: bool = False
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One declared output. ``path`` ends with ``/`` for a directory, whose ``digest`` is over its listing."""
+
+    path: str
+    digest: str
+    files: tuple[OutputFile, ...]
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A logged file, held as a blob."""
+
+    sha256: str
+    size: int
+    media_type: str
+
+
+class Logged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the work logged. ``metrics`` holds last values; ``series`` names a blob with every point."""
+
+    params: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    artifacts: dict[str, Artifact] = {}
+    series: str | None = None
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An undeclared ``read`` or ``write`` inside the repository."""
+
+    path: str
+    mode: str
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The execution that produced a record. ``started`` in nanoseconds since the epoch."""
+
+    run_id: str
+    trace_id: str
+    span_id: str
+    started: int
+    duration_s: float
+    commit: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The result of one execution of one task, and every ingredient that decided it.
+
+    ``own_key`` is the key of the ingredients known before anything runs, ``static_key`` adds the upstream
+    digests, ``key`` adds the trace. ``cells`` names a blob with the outputs of the cells that count.
+    """
+
+    format: int = FORMAT
+    key: Key
+    static_key: Key
+    own_key: Key
+    task: str
+    ingredients: tuple[Ingredient, ...]
+    outputs: tuple[Output, ...]
+    logged: Logged
+    origin: Origin
+    cells: str | None = None
+    undeclared: tuple[Access, ...] = ()
+    accepted: bool = False
+    stored: bool = True
+    """``False``: the outputs' bytes are not in the blob store."""
+
+
+class DamagedRecordError(ValueError):
+    """The bytes of a record are not what was written, or not of a format that this version reads."""
+
+
+_PREFIX = b'{"checksum":"'
+_HEX = 32
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(Record).decode
+
+
+def encode_record(record: Record) -> bytes:
+    """Write a record as JSON whose first member is the xxh3-128 of all that follows it."""
+    body = b"," + _encode(record)[1:]
+    return _PREFIX + xxh3_128_hexdigest(body).encode() + b'"' + body
+
+
+def decode_record(data: bytes) -> Record:
+    """Read a record back; raises `DamagedRecordError` for anything that `encode_record` did not write."""
+    start = len(_PREFIX) + _HEX + 1
+    body = data[start:]
+    digest = data[len(_PREFIX) : len(_PREFIX) + _HEX]
+    if not data.startswith(_PREFIX) or xxh3_128_hexdigest(body).encode() != digest:
+        raise DamagedRecordError("its checksum does not match")
+    try:
+        record = _decode(b"{" + body[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedRecordError(str(error)) from error
+    if record.format != FORMAT:
+        raise DamagedRecordError(f"it has format {record.format}, this version reads {FORMAT}")
+    return record

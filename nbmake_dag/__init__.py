@@ -1,0 +1,1 @@
+"""make for notebooks, with a record of every run."""

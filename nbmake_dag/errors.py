@@ -1,0 +1,73 @@
+"""Errors that a user can act on: what happened, the facts, and a hint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """One thing wrong in one place of a user's file.
+
+    ``place`` is ``pipeline.toml:12`` or another ``file:line``; empty where a complaint concerns the command line.
+    """
+
+    what: str
+    place: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.place}: {self.what}" if self.place else self.what
+        return f"{head}\n  hint: {self.hint}" if self.hint else head
+
+
+class NbdagError(Exception):
+    """An error with an exit code, shown without a traceback.
+
+    Positional arguments only, and all of them passed on, so that it survives pickling on its way through Ray.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, what: str, facts: tuple[tuple[str, str], ...] = (), hint: str = "") -> None:
+        super().__init__(what, facts, hint)
+        self.what = what
+        self.facts = facts
+        self.hint = hint
+
+    def __str__(self) -> str:
+        width = max((len(name) for name, _ in self.facts), default=0)
+        lines = [self.what, *(f"  {name:<{width}}  {fact}" for name, fact in self.facts)]
+        if self.hint:
+            lines += ["", f"hint: {self.hint}"]
+        return "\n".join(lines)
+
+
+class UsageError(NbdagError):
+    """The command line, or a file it names, asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class ConfigError(NbdagError):
+    """The pipeline cannot be used; every complaint is listed."""
+
+    exit_code = 2
+
+    def __init__(self, complaints: tuple[Complaint, ...]) -> None:
+        super().__init__("\n".join(str(complaint) for complaint in complaints))
+        self.complaints = complaints
+        self.args = (complaints,)
+
+
+class InfrastructureError(NbdagError):
+    """The machine, Ray or the disk failed, not a task of the user."""
+
+    exit_code = 3
+
+
+class LockedError(NbdagError):
+    """Another build works in this repository, and waiting was not wanted."""
+
+    exit_code = 4

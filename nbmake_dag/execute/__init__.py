@@ -1,0 +1,1 @@
+"""Run tasks: processes, kernels and Ray."""

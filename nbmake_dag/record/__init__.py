@@ -1,0 +1,1 @@
+"""Write down what happened in a run."""
