@@ -142,7 +142,10 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelSettings:
-    """``[kernel]``. ``start`` is ``warm`` (forked) or ``fresh``; ``preload`` are modules imported before forking."""
+    """``[kernel]``.
+
+    ``start`` is ``warm`` (forked) or ``fresh``; ``preload`` are modules imported before forking; ``snapshots`` in bytes.
+    """
 
     start: str = "warm"
     preload: tuple[str, ...] = ()
