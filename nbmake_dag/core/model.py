@@ -144,7 +144,8 @@ class CacheSettings:
 class KernelSettings:
     """``[kernel]``.
 
-    ``start`` is ``warm`` (forked) or ``fresh``; ``preload`` are modules imported before forking; ``snapshots`` in bytes.
+    ``start`` is ``warm`` (forked) or ``fresh``; ``preload`` are modules imported
+    before forking; ``snapshots`` in bytes.
     """
 
     start: str = "warm"

@@ -1,0 +1,246 @@
+"""The values that cross between the driver and whatever executes a task."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from nbmake_dag_cache.record import Access, Logged, Output
+
+
+class NotebookWork(msgspec.Struct, frozen=True, kw_only=True, tag="notebook"):
+    """Execute the notebook at ``path``, relative to the root."""
+
+    path: str
+    kernel: str
+    start: str = "warm"
+    preload: tuple[str, ...] = ()
+    inject_inputs: bool = False
+    inject_outputs: bool = False
+    counted: tuple[int | None, ...] = ()
+    """For every cell of the source, its index among the cells that count."""
+
+
+class FunctionWork(msgspec.Struct, frozen=True, kw_only=True, tag="function"):
+    """Call ``module:qualname`` with the parameters, in a process of the driver's Python."""
+
+    module: str
+    qualname: str
+    inject_inputs: bool = False
+    inject_outputs: bool = False
+
+
+class CommandWork(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
+    """Run a program with its arguments, or one string with ``sh -ec``."""
+
+    arguments: tuple[str, ...] | str
+
+
+Work: TypeAlias = NotebookWork | FunctionWork | CommandWork
+
+Paths: TypeAlias = "dict[str, str | list[str]] | list[str | list[str]]"
+"""Declared paths as the work sees them, relative to its working directory: named, or a list; a glob is a list."""
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task above left for `upstream()`."""
+
+    params: dict[str, Any]
+    logged: Logged
+
+
+class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at one task: everything a worker needs, and nothing it must look up."""
+
+    run_id: str
+    task: str
+    attempt: int
+    """1-based."""
+    root: str
+    """Absolute: the folder of ``pipeline.toml``, or a copy of it that holds what the task may see."""
+    repository: str
+    """Absolute: the git root, or ``root`` outside git. Files below it are local."""
+    workdir: str
+    """Relative to ``root``."""
+    work: Work
+    parameters: dict[str, Any]
+    inputs: Paths
+    outputs: Paths
+    declared_outputs: tuple[str, ...]
+    """Relative to ``root``; a directory ends with ``/``."""
+    env: dict[str, str]
+    """The whole environment of the work."""
+    blobs: str
+    """The folder of the cache that holds the blob store."""
+    scratch: str
+    """A private folder of this attempt, made by the driver."""
+    runtime: str
+    """A short private folder of this build: sockets, zygotes."""
+    upstream: dict[str, Upstream] = {}
+    timeout: float | None = None
+    """Seconds, from the work being ready to run."""
+    store: bool = True
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory: int = 0
+    custom: dict[str, float] = {}
+    labels: dict[str, str] = {}
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an attempt failed, as it is shown to a person."""
+
+    type: str
+    """The exception's class, ``timeout``, ``exit`` or ``_OTHER``: ``error.type`` of its span."""
+    message: str
+    traceback: str = ""
+    """Plain text; may hold ANSI colours."""
+    cell: int | None = None
+    """The failing cell's index in the source file, 0-based."""
+    cell_source: str = ""
+    line: int | None = None
+    """1-based, within the cell or the file."""
+
+
+class CellRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One executed cell. Times in nanoseconds since the epoch; ``index`` counts the cells of the source file."""
+
+    index: int
+    first_line: str
+    started: int
+    ended: int
+    error: str | None = None
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Something that `upstream()` was asked for.
+
+    ``kind`` is ``params``, ``metrics``, ``tags`` or ``artifacts``; ``name`` is ``None`` where the set of names was
+    read; an empty ``task`` with kind ``tasks`` means that the set of tasks was read.
+    """
+
+    task: str
+    kind: str
+    name: str | None = None
+
+
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt left, successful or not. Times in nanoseconds since the epoch."""
+
+    outcome: str
+    """``succeeded``, ``failed``, ``timeout``, ``lost`` (infrastructure) or ``cancelled``."""
+    started: int
+    ended: int
+    ready: int | None = None
+    failure: Failure | None = None
+    cells: tuple[CellRun, ...] = ()
+    notebook: str | None = None
+    """Blob: the executed notebook as it stands, with the injected cell."""
+    cell_outputs: str | None = None
+    """Blob: JSON list, one entry for each counted cell: ``{"outputs": [...], "execution_count": n}``."""
+    log: str | None = None
+    """Blob: what a function or command printed."""
+    outputs: tuple[Output, ...] = ()
+    logged: Logged = Logged()
+    reads: tuple[Read, ...] = ()
+    modules: tuple[str, ...] = ()
+    """Local modules that were loaded, relative to ``root``, POSIX."""
+    accesses: tuple[Access, ...] = ()
+    """Files below the repository that were opened, relative to ``root``; imports are left out."""
+    cpu_s: float | None = None
+    peak_rss: int | None = None
+    """Bytes, the largest seen for the whole process group."""
+    exit_code: int | None = None
+    pid: int | None = None
+    host: str | None = None
+    node: str | None = None
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
+    """An attempt left the queue."""
+
+    task: str
+    attempt: int
+    time: int
+    pid: int | None = None
+    node: str | None = None
+
+
+class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started"):
+    """A cell began; ``total`` cells will be executed, this is number ``position``, 1-based."""
+
+    task: str
+    attempt: int
+    time: int
+    index: int
+    position: int
+    total: int
+    first_line: str
+
+
+class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended"):
+    """A cell ended; ``error`` is the exception's class."""
+
+    task: str
+    attempt: int
+    time: int
+    index: int
+    error: str | None = None
+
+
+class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed"):
+    """Text that the work wrote, in pieces of at most 64 KiB."""
+
+    task: str
+    attempt: int
+    time: int
+    stream: str
+    text: str
+    cell: int | None = None
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
+    """An attempt is over; nothing of it runs any more."""
+
+    task: str
+    attempt: int
+    result: AttemptResult
+
+
+class ExecutorReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """An executor can take tasks. ``resources`` is what it has in all: ``CPU``, ``GPU``, ``memory``, custom names."""
+
+    executor: str
+    resources: dict[str, float]
+
+
+class ExecutorLost(msgspec.Struct, frozen=True, kw_only=True, tag="lost"):
+    """An executor is gone, and with it what it ran."""
+
+    executor: str
+    reason: str
+
+
+Event: TypeAlias = Started | CellStarted | CellEnded | Printed | Ended | ExecutorReady | ExecutorLost
+
+
+class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
+    """Run this attempt."""
+
+    spec: AttemptSpec
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
+    """Interrupt this task, then kill it; answered by `Ended` with outcome ``cancelled``."""
+
+    task: str
+    grace: float
+    """Seconds between the interrupt and the kill."""
+
+
+class Close(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
+    """End yourself."""
+
+
+Order: TypeAlias = Submit | Cancel | Close
