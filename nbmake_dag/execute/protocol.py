@@ -209,7 +209,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
 
 
 class ExecutorReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """An executor can take tasks. ``resources`` is what it has in all: ``CPU``, ``GPU``, ``memory``, custom names."""
+    """An executor can take tasks. ``resources`` is all that it has: ``CPU``, ``GPU``, ``memory``, custom names."""
 
     executor: str
     resources: dict[str, float]
