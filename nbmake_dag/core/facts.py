@@ -1,0 +1,62 @@
+"""What was observed of a task before the run: everything a plan needs besides the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbmake_dag.core.model import ProjectPath, Value
+from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.key import Ingredient, Key
+from nbmake_dag_cache.record import Logged, Output, Record
+
+ABSENT = ""
+"""The digest of a file that does not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was observed of one task.
+
+    ``own`` are its ingredients known before anything runs, hashed to ``own_key``. ``records`` are those whose own
+    key is the same, newest first, without those that are too old or may not be used. ``present`` has the digest
+    of every output that is in place, files and folders. ``modules`` has the digest of every module that a trace
+    names. ``previous`` is the record that this task's last finished execution or hit left, whatever its key.
+    """
+
+    own: tuple[Ingredient, ...]
+    own_key: Key
+    records: tuple[Record, ...] = ()
+    present: Mapping[ProjectPath, Digest] = field(default_factory=dict[ProjectPath, Digest])
+    modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    previous: Record | None = None
+    expired: bool = False
+    """A record is there, but older than ``max_age``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a task gives to those below it, from its record or from its execution in this run."""
+
+    outputs: Mapping[ProjectPath, Output]
+    logged: Logged
+    parameters: Mapping[str, Value]
+
+
+def result_of(record: Record, parameters: Mapping[str, Value]) -> Result:
+    return Result(
+        outputs={ProjectPath(output.path): output for output in record.outputs},
+        logged=record.logged,
+        parameters=parameters,
+    )
+
+
+def logged_values(result: Result, of: str) -> Mapping[str, Any]:
+    """Return the values of one kind: ``params``, ``metrics``, ``tags`` or ``artifacts``, as `upstream()` does."""
+    if of == "params":
+        return {**result.parameters, **result.logged.params}
+    if of == "artifacts":
+        return {name: artifact.sha256 for name, artifact in result.logged.artifacts.items()}
+    values: Mapping[str, Any] = getattr(result.logged, of)
+    return values

@@ -1,0 +1,66 @@
+"""Globs over project paths: ``*`` and ``?`` within one name, ``**`` for any number of folders."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def is_glob(path: str) -> bool:
+    return _MAGIC.search(path) is not None
+
+
+def static_prefix(pattern: str) -> str:
+    """Return the folders before the first name with a wildcard: ``data/`` for ``data/*.csv``, or an empty text."""
+    head = pattern[: match.start()] if (match := _MAGIC.search(pattern)) else pattern
+    return head[: head.rfind("/") + 1]
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Say whether a glob matches a whole project path."""
+    return _compiled(pattern).fullmatch(path) is not None
+
+
+def may_match_below(pattern: str, folder: str) -> bool:
+    """Say whether a glob could match some path below ``folder``, which ends with ``/``."""
+    wanted = pattern.split("/")
+    names = folder.rstrip("/").split("/")
+    for position, name in enumerate(names):
+        if position >= len(wanted):
+            return False
+        if wanted[position] == "**":
+            return True
+        if not _compiled(wanted[position]).fullmatch(name):
+            return False
+    return len(wanted) > len(names)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(
+        "/".join(_name(part) for part in pattern.split("/")).replace("**/", "(?:[^/]+/)*"), re.DOTALL
+    )
+
+
+def _name(part: str) -> str:
+    """Translate one name of a glob; a leading dot is matched only by a dot that is written."""
+    if part == "**":
+        return "**"
+    out = "" if part.startswith((".", "[")) else r"(?!\.)"
+    position = 0
+    while position < len(part):
+        character = part[position]
+        position += 1
+        if character == "*":
+            out += "[^/]*"
+        elif character == "?":
+            out += "[^/]"
+        elif character == "[" and (end := part.find("]", position + 1)) > 0:
+            choice = part[position:end].replace("\\", "\\\\")
+            out += f"[^/{choice[1:]}]" if choice.startswith("!") else f"[{choice}]"
+            position = end + 1
+        else:
+            out += re.escape(character)
+    return out

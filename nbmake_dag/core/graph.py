@@ -1,0 +1,223 @@
+"""Which task makes what another needs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from nbmake_dag.core.globs import matches, may_match_below, static_prefix
+from nbmake_dag.core.model import Input, Pipeline, ProjectPath, Task, TaskName
+from nbmake_dag.errors import Complaint, ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """An input that another task makes: its declared output ``output``, or files below it."""
+
+    input: Input
+    producer: TaskName
+    output: ProjectPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Tasks in an order in which each comes after all that it needs.
+
+    ``edges`` are inputs made by tasks; ``external`` are inputs that are files on disk: a path that no task makes,
+    and every glob, since a glob matches both. ``upstream`` has data and ``after``, ``downstream`` is its inverse.
+    """
+
+    tasks: Mapping[TaskName, Task]
+    order: tuple[TaskName, ...]
+    edges: Mapping[TaskName, tuple[Edge, ...]]
+    external: Mapping[TaskName, tuple[Input, ...]]
+    upstream: Mapping[TaskName, tuple[TaskName, ...]]
+    downstream: Mapping[TaskName, tuple[TaskName, ...]]
+    owners: Mapping[ProjectPath, TaskName]
+    """The task of every declared output."""
+
+    def owner_of(self, path: str) -> TaskName | None:
+        """Return the task whose declared output is ``path``, or holds it."""
+        return next((self.owners[output] for output in _enclosing(path) if output in self.owners), None)
+
+    def above(self, names: Iterable[TaskName]) -> frozenset[TaskName]:
+        """Return the tasks that the given ones need, directly or not, and the given ones."""
+        return _closure(names, self.upstream)
+
+    def below(self, names: Iterable[TaskName]) -> frozenset[TaskName]:
+        """Return the tasks that need the given ones, directly or not, and the given ones."""
+        return _closure(names, self.downstream)
+
+
+def build_graph(
+    pipeline: Pipeline, *, file: str = "pipeline.toml", only: frozenset[TaskName] | None = None
+) -> Graph:
+    """Find the edges of a pipeline; raises `ConfigError` for a cycle, and for a task that reads its own output.
+
+    With ``only``, the tasks outside it do not exist: what they made is taken as files on disk.
+    """
+    tasks = {name: task for name, task in pipeline.tasks.items() if only is None or name in only}
+    owners = {output.path: task.name for task in tasks.values() for output in task.outputs}
+    folders = tuple(path for path in owners if path.endswith("/"))
+    globbed = _by_prefix(owners)
+    edges: dict[TaskName, tuple[Edge, ...]] = {}
+    external: dict[TaskName, tuple[Input, ...]] = {}
+    upstream: dict[TaskName, tuple[TaskName, ...]] = {}
+    complaints: list[Complaint] = []
+    for name, task in tasks.items():
+        found: list[Edge] = []
+        outside: list[Input] = []
+        for item in task.inputs:
+            makers = tuple(_makers(item, owners, folders, globbed))
+            if name in (owner for owner, _ in makers):
+                if not item.is_glob:
+                    complaints.append(
+                        Complaint(
+                            what=f"task `{name}` has `{item.path}` as input and as output",
+                            place=f"{file}:{task.line}",
+                            hint="write the changed data to another path",
+                        )
+                    )
+                makers = tuple(maker for maker in makers if maker[0] != name)
+            found += [Edge(input=item, producer=owner, output=output) for owner, output in makers]
+            if item.is_glob or item.path.endswith("/") or not makers:
+                outside.append(item)
+        edges[name] = tuple(found)
+        external[name] = tuple(outside)
+        after = (other for other in task.after if other in tasks)
+        upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *after]))
+    if complaints:
+        raise ConfigError(tuple(complaints))
+    downstream: dict[TaskName, list[TaskName]] = {name: [] for name in tasks}
+    for name, above in upstream.items():
+        for other in above:
+            downstream[other].append(name)
+    return Graph(
+        tasks=tasks,
+        order=_order(tasks, upstream, downstream, file),
+        edges=edges,
+        external=external,
+        upstream=upstream,
+        downstream={name: tuple(below) for name, below in downstream.items()},
+        owners=owners,
+    )
+
+
+def _makers(
+    item: Input,
+    owners: Mapping[ProjectPath, TaskName],
+    folders: tuple[ProjectPath, ...],
+    globbed: Mapping[str, list[ProjectPath]],
+) -> Iterator[tuple[TaskName, ProjectPath]]:
+    """Yield the tasks, each with its output, that make files of an input."""
+    if not item.is_glob:
+        direct = next((path for path in _enclosing(item.path) if path in owners), None)
+        if direct is not None:
+            yield owners[direct], direct
+        elif item.path.endswith("/"):
+            yield from ((owners[path], path) for path in owners if path.startswith(item.path))
+        return
+    for path in globbed.get(static_prefix(item.path), ()):
+        if not path.endswith("/") and matches(item.path, path):
+            yield owners[path], path
+    for path in folders:
+        if may_match_below(item.path, path):
+            yield owners[path], path
+
+
+def _by_prefix(owners: Mapping[ProjectPath, TaskName]) -> Mapping[str, list[ProjectPath]]:
+    """Group outputs under every folder above them: a glob looks only at those below its fixed part."""
+    groups: dict[str, list[ProjectPath]] = {}
+    for path in owners:
+        groups.setdefault("", []).append(path)
+        position = path.find("/")
+        while position >= 0:
+            groups.setdefault(path[: position + 1], []).append(path)
+            position = path.find("/", position + 1)
+    return groups
+
+
+def _enclosing(path: str) -> Iterator[ProjectPath]:
+    """Yield a path, then the folders that hold it, innermost first."""
+    yield ProjectPath(path)
+    position = path.rstrip("/").rfind("/")
+    while position >= 0:
+        yield ProjectPath(path[: position + 1])
+        position = path.rfind("/", 0, position)
+
+
+def _closure(
+    names: Iterable[TaskName], neighbours: Mapping[TaskName, tuple[TaskName, ...]]
+) -> frozenset[TaskName]:
+    seen = set(names)
+    waiting = list(seen)
+    while waiting:
+        for other in neighbours[waiting.pop()]:
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+    return frozenset(seen)
+
+
+def _order(
+    tasks: Mapping[TaskName, Task],
+    upstream: Mapping[TaskName, tuple[TaskName, ...]],
+    downstream: Mapping[TaskName, list[TaskName]],
+    file: str,
+) -> tuple[TaskName, ...]:
+    missing = {name: len(above) for name, above in upstream.items()}
+    ready = deque(name for name, count in missing.items() if not count)
+    order: list[TaskName] = []
+    while ready:
+        name = ready.popleft()
+        order.append(name)
+        for other in downstream[name]:
+            missing[other] -= 1
+            if not missing[other]:
+                ready.append(other)
+    if len(order) < len(tasks):
+        cycle = _shortest_cycle({name for name, count in missing.items() if count}, downstream)
+        raise ConfigError(
+            (
+                Complaint(
+                    what=f"tasks need each other: {' -> '.join((*cycle, cycle[0]))}",
+                    place=f"{file}:{tasks[cycle[0]].line}",
+                    hint="an arrow means that the right one uses an output of the left one, or comes `after` it",
+                ),
+            )
+        )
+    return tuple(order)
+
+
+def _shortest_cycle(
+    among: set[TaskName], downstream: Mapping[TaskName, list[TaskName]], tries: int = 200
+) -> tuple[TaskName, ...]:
+    """Search breadth-first from up to ``tries`` tasks; of many cycles the shortest one seen is shown."""
+    best: tuple[TaskName, ...] = ()
+    for start in sorted(among)[:tries]:
+        before: dict[TaskName, TaskName] = {}
+        waiting = deque([start])
+        while waiting and start not in before:
+            name = waiting.popleft()
+            for other in downstream[name]:
+                if other in among and other not in before:
+                    before[other] = name
+                    waiting.append(other)
+        if start in before:
+            path = [start]
+            while (previous := before[path[-1]]) != start:
+                path.append(previous)
+            cycle = (start, *reversed(path[1:]))
+            if not best or len(cycle) < len(best):
+                best = cycle
+    return best
+
+
+def input_files(item: Input, files: Iterable[str]) -> list[str]:
+    """Return those of a producer's files that belong to an input, sorted."""
+    if item.is_glob:
+        return sorted(path for path in files if matches(item.path, path))
+    if item.path.endswith("/"):
+        return sorted(path for path in files if path.startswith(item.path))
+    return [path for path in files if path == item.path]

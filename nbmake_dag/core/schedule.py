@@ -1,0 +1,279 @@
+"""The life of a run as a state machine: events in, instructions out, no I/O.
+
+Rules:
+
+- A task is decided about when all above it have ended well; until then it waits.
+- What ran and produced the digests of before leaves those below it untouched: they are decided about as ever.
+- What is below a failed task is skipped. Without ``keep_going`` everything else that has not begun is cancelled at
+  the first failure, but hits are still put in place.
+- After an interruption nothing begins any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from nbmake_dag.core.decide import Restorable, Rules, Stale, UpToDate, decide
+from nbmake_dag.core.facts import Facts, Result, result_of
+from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.lookup import Identity, identify
+from nbmake_dag.core.model import ProjectPath, TaskName
+from nbmake_dag_cache.record import Record
+
+
+class State(Enum):
+    """Where a task is in its life."""
+
+    WAITING = "waiting"
+    """Something above it has not ended."""
+    READY = "ready"
+    """It was told to run, and has not begun."""
+    RUNNING = "running"
+    """An attempt has begun, and the last one has not ended."""
+    RESTORING = "restoring"
+    """Its outputs are being put back."""
+    UP_TO_DATE = "up_to_date"
+    RESTORED = "restored"
+    RAN = "ran"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({State.UP_TO_DATE, State.RESTORED, State.RAN, State.FAILED, State.SKIPPED, State.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Execute a task as soon as there is room for it, and publish its record under ``identity``."""
+
+    task: TaskName
+    identity: Identity
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """Put the outputs ``missing`` back from the cache."""
+
+    task: TaskName
+    record: Record
+    missing: tuple[ProjectPath, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Nothing to do: the task is up to date."""
+
+    task: TaskName
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """A task above failed: this one will not run."""
+
+    task: TaskName
+    because: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """A task will not begin, though nothing above it failed."""
+
+    task: TaskName
+
+
+Instruction: TypeAlias = Run | Restore | Keep | Skip | Abandon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """The first attempt at a ready task has begun."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A task ran and succeeded."""
+
+    task: TaskName
+    result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A task ran and failed, after its last attempt."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A running task was ended by an interruption."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """A task's outputs are in place again."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unrestorable:
+    """The cache did not have, intact, what a record names."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """The user wants the run to end."""
+
+
+Event: TypeAlias = Began | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted
+
+
+class Schedule:
+    """Mutated through `start` and `handle` alone."""
+
+    def __init__(self, graph: Graph, facts: Mapping[TaskName, Facts], rules: Rules, *, keep_going: bool) -> None:
+        self.states: dict[TaskName, State] = dict.fromkeys(graph.order, State.WAITING)
+        self._graph = graph
+        self._facts = facts
+        self._rules = rules
+        self._keep_going = keep_going
+        self._closed = False
+        self._results: dict[TaskName, Result] = {}
+        self._records: dict[TaskName, Record] = {}
+        self._missing = {name: len(graph.upstream[name]) for name in graph.order}
+        self._open = len(graph.order)
+
+    @property
+    def done(self) -> bool:
+        """Whether every task has ended."""
+        return not self._open
+
+    def results_above(self, task: TaskName) -> dict[TaskName, Result]:
+        """Return the results of all tasks above one that may run."""
+        return {name: self._results[name] for name in self._graph.above((task,)) if name != task}
+
+    def start(self) -> list[Instruction]:
+        return self._decide(name for name in self._graph.order if not self._missing[name])
+
+    def handle(self, event: Event) -> list[Instruction]:
+        match event:
+            case Began(task=task):
+                self._move(task, State.READY, State.RUNNING)
+                return []
+            case Finished(task=task, result=result):
+                self._move(task, State.RUNNING, State.RAN)
+                return self._below(task, result)
+            case Failed(task=task):
+                self._move(task, State.RUNNING, State.FAILED)
+                return [*self._skip_below(task), *([] if self._keep_going else self._close())]
+            case Stopped(task=task):
+                self._move(task, State.RUNNING, State.CANCELLED)
+                return self._abandon_below(task)
+            case Restored(task=task):
+                self._move(task, State.RESTORING, State.RESTORED)
+                record = self._records[task]
+                return self._below(task, result_of(record, self._graph.tasks[task].parameters))
+            case Unrestorable(task=task):
+                self._move(task, State.RESTORING, State.WAITING)
+                identity = identify(task, self._graph, self._facts[task], self._results)
+                return self._run(task, identity, ("its blobs were not in the cache, or damaged",))
+            case Interrupted():
+                self._keep_going = False
+                return [*self._close(), *self._abandon(State.WAITING)]
+
+    def _move(self, task: TaskName, before: State, after: State) -> None:
+        if self.states[task] is not before:
+            raise ValueError(f"{task} is {self.states[task].value}, not {before.value}")
+        self._enter(task, after)
+
+    def _enter(self, task: TaskName, state: State) -> None:
+        self.states[task] = state
+        if state in ENDED:
+            self._open -= 1
+
+    def _below(self, task: TaskName, result: Result) -> list[Instruction]:
+        self._results[task] = result
+        return self._decide(self._released(task))
+
+    def _released(self, task: TaskName) -> list[TaskName]:
+        """Return the tasks that waited for this one alone."""
+        ready: list[TaskName] = []
+        for other in self._graph.downstream[task]:
+            self._missing[other] -= 1
+            if not self._missing[other] and self.states[other] is State.WAITING:
+                ready.append(other)
+        return ready
+
+    def _decide(self, names: Iterable[TaskName]) -> list[Instruction]:
+        instructions: list[Instruction] = []
+        waiting = list(names)[::-1]
+        while waiting:
+            name = waiting.pop()
+            decision = decide(name, self._graph, self._facts[name], self._results, self._rules)
+            match decision:
+                case UpToDate(record=record):
+                    self._enter(name, State.UP_TO_DATE)
+                    self._results[name] = result_of(record, self._graph.tasks[name].parameters)
+                    instructions.append(Keep(task=name, record=record))
+                    waiting += self._released(name)[::-1]
+                case Restorable(record=record, missing=missing):
+                    self._enter(name, State.RESTORING)
+                    self._records[name] = record
+                    instructions.append(Restore(task=name, record=record, missing=missing))
+                case Stale(reasons=reasons, identity=identity):
+                    if identity is None:
+                        raise ValueError(f"{name} was decided about before all above it was known")
+                    instructions += self._run(name, identity, reasons)
+        return instructions
+
+    def _run(self, task: TaskName, identity: Identity, reasons: tuple[str, ...]) -> list[Instruction]:
+        if self._closed:
+            self._enter(task, State.CANCELLED)
+            return [Abandon(task=task), *self._abandon_below(task)]
+        self._enter(task, State.READY)
+        return [Run(task=task, identity=identity, reasons=reasons)]
+
+    def _skip_below(self, failed: TaskName) -> list[Instruction]:
+        instructions: list[Instruction] = []
+        for name in self._waiting_below(failed):
+            self._enter(name, State.SKIPPED)
+            instructions.append(Skip(task=name, because=failed))
+        return instructions
+
+    def _abandon_below(self, task: TaskName) -> list[Instruction]:
+        instructions: list[Instruction] = []
+        for name in self._waiting_below(task):
+            self._enter(name, State.CANCELLED)
+            instructions.append(Abandon(task=name))
+        return instructions
+
+    def _waiting_below(self, task: TaskName) -> list[TaskName]:
+        below = self._graph.below((task,))
+        return [name for name in self._graph.order if name in below and self.states[name] is State.WAITING]
+
+    def _close(self) -> list[Instruction]:
+        """Let nothing begin any more."""
+        self._closed = True
+        instructions: list[Instruction] = []
+        for instruction in self._abandon(State.READY):
+            instructions += [instruction, *self._abandon_below(instruction.task)]
+        return instructions
+
+    def _abandon(self, state: State) -> list[Abandon]:
+        names = [name for name in self._graph.order if self.states[name] is state]
+        for name in names:
+            self._enter(name, State.CANCELLED)
+        return [Abandon(task=name) for name in names]
