@@ -31,20 +31,24 @@ def digest_file(path: str) -> Digest:
     """Hash a file's content; raises `OSError`. Large files are streamed, outside the GIL."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        size = os.fstat(descriptor).st_size
-        if size <= _SMALL:
-            data = os.read(descriptor, _SMALL + 1)
-            if len(data) == size:
-                return Digest(xxh3_128_hexdigest(data))
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        hasher = xxh3_128()
-        buffer = bytearray(_CHUNK)
-        view = memoryview(buffer)
-        while count := os.readv(descriptor, [buffer]):
-            hasher.update(view[:count])
-        return Digest(hasher.hexdigest())
+        return digest_descriptor(descriptor, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
+
+
+def digest_descriptor(descriptor: int, size: int) -> Digest:
+    """Hash an open file from its beginning; `size` is what it is expected to have."""
+    if size <= _SMALL:
+        data = os.read(descriptor, size + 1)
+        if len(data) == size:
+            return Digest(xxh3_128_hexdigest(data))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    hasher = xxh3_128()
+    buffer = bytearray(_CHUNK)
+    view = memoryview(buffer)
+    while count := os.readv(descriptor, [buffer]):
+        hasher.update(view[:count])
+    return Digest(hasher.hexdigest())
 
 
 def digest_file_twice(path: str) -> tuple[Digest, Sha256, int]:

@@ -97,6 +97,8 @@ class DamagedRecordError(ValueError):
 _PREFIX = b'{"checksum":"'
 _HEX = 32
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_RESERVED = frozenset({".git", ".nbdag"})
+_NOT_NORMAL = frozenset({"", ".", ".."})
 _decode = msgspec.json.Decoder(Record).decode
 
 
@@ -104,6 +106,20 @@ def encode_record(record: Record) -> bytes:
     """Write a record as JSON whose first member is the xxh3-128 of all that follows it."""
     body = b"," + _encode(record)[1:]
     return _PREFIX + xxh3_128_hexdigest(body).encode() + b'"' + body
+
+
+def _is_inside(path: str) -> bool:
+    """Say whether a file's path stays in the project, and out of what is not the user's to write."""
+    parts = path.split("/")
+    return "\0" not in path and parts[0] not in _RESERVED and not _NOT_NORMAL.intersection(parts)
+
+
+def _refuse_paths(outputs: tuple[Output, ...]) -> None:
+    for output in outputs:
+        for file in output.files:
+            owned = file.path.startswith(output.path) if output.path.endswith("/") else file.path == output.path
+            if not (owned and _is_inside(file.path)):
+                raise DamagedRecordError(f"it has a file where no output can be: {file.path!r}")
 
 
 def decode_record(data: bytes) -> Record:
@@ -119,4 +135,5 @@ def decode_record(data: bytes) -> Record:
         raise DamagedRecordError(str(error)) from error
     if record.format != FORMAT:
         raise DamagedRecordError(f"it has format {record.format}, this version reads {FORMAT}")
+    _refuse_paths(record.outputs)
     return record

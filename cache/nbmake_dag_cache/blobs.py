@@ -1,0 +1,222 @@
+"""Bytes, named by their SHA-256.
+
+A blob is written under a temporary name and renamed, so that its name never stands for half of it, and is
+hashed again whenever it is read, so that damage is found before it spreads. That is why nothing here calls
+``fsync``: after a loss of power a blob may be short or empty, which its next reader notices, and the task that
+made it runs again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from io import FileIO
+from typing import Protocol
+
+from xxhash import xxh3_128
+
+from nbmake_dag_cache.digest import Digest, Sha256, digest_bytes
+from nbmake_dag_cache.place import Place, is_sha256, move, publish, remove, temporary_in
+
+_CHUNK = 1 << 20
+_FICLONE = 0x40049409
+_READ_ONLY = 0o444
+
+
+class BlobError(Exception):
+    """A blob cannot be had; ``sha256`` says which."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(sha256)
+        self.sha256 = sha256
+
+
+class BlobMissingError(BlobError):
+    """No blob has this name."""
+
+    def __str__(self) -> str:
+        return f"blob {self.sha256} is missing"
+
+
+class BlobDamagedError(BlobError):
+    """The bytes under this name were others; they have been removed."""
+
+    def __str__(self) -> str:
+        return f"blob {self.sha256} was damaged, and has been removed"
+
+
+class BlobTooLargeError(BlobError):
+    """The blob is larger than its reader allows."""
+
+    def __str__(self) -> str:
+        return f"blob {self.sha256} is larger than allowed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """What was put: the blob's name, the digest for keys, the size in bytes."""
+
+    sha256: Sha256
+    xxh3: Digest
+    size: int
+
+
+class _Hash(Protocol):
+    def update(self, data: memoryview, /) -> None: ...
+
+
+class BlobStore:
+    """The blobs of one cache folder; any number of processes may use it at once."""
+
+    def __init__(self, root: str) -> None:
+        self._place = Place(root)
+
+    def put_file(self, path: str) -> StoredFile:
+        """Store a file's content, read once; raises `OSError`.
+
+        What is hashed is what arrives in the store, so a file that changes meanwhile still gives a blob that is
+        named by its bytes.
+        """
+        os.makedirs(self._place.temporary, exist_ok=True)
+        temporary = temporary_in(self._place.temporary)
+        weak, strong = xxh3_128(), hashlib.sha256()
+        try:
+            with FileIO(path) as source, _create(temporary, _READ_ONLY) as target:
+                size = _copy(source, target, (weak, strong))
+            stored = StoredFile(sha256=Sha256(strong.hexdigest()), xxh3=Digest(weak.hexdigest()), size=size)
+            if self._renew(stored):
+                remove(temporary)
+            else:
+                move(temporary, self._place.blob(stored.sha256))
+        except BaseException:
+            remove(temporary)
+            raise
+        return stored
+
+    def put_bytes(self, data: bytes) -> StoredFile:
+        stored = StoredFile(
+            sha256=Sha256(hashlib.sha256(data).hexdigest()), xxh3=digest_bytes(data), size=len(data)
+        )
+        if not self._renew(stored):
+            publish(self._place, self._place.blob(stored.sha256), data, mode=_READ_ONLY)
+        return stored
+
+    def has(self, sha256: str) -> bool:
+        return self.size(sha256) is not None
+
+    def size(self, sha256: str) -> int | None:
+        """Return a blob's size in bytes, ``None`` if there is none."""
+        if is_sha256(sha256):
+            with contextlib.suppress(FileNotFoundError):
+                return os.stat(self._place.blob(sha256)).st_size
+        return None
+
+    def read(self, sha256: str, max_size: int) -> bytes:
+        """Return a blob's bytes, verified; raises `BlobError`."""
+        with self._open(sha256) as file:
+            if os.fstat(file.fileno()).st_size > max_size:
+                raise BlobTooLargeError(sha256)
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            self._discard(sha256)
+        return data
+
+    def restore(self, sha256: str, destination: str, *, executable: bool = False) -> None:
+        """Put a blob's bytes at `destination` in one step, verified before they get that name.
+
+        Raises `BlobError`, or `OSError`; the destination is then as it was.
+        """
+        with self._open(sha256) as source:
+            folder = os.path.dirname(destination)
+            os.makedirs(folder or ".", exist_ok=True)
+            temporary = temporary_in(folder)
+            digest = hashlib.sha256()
+            try:
+                with _create(temporary, 0o777 if executable else 0o666) as target:
+                    _copy(source, target, (digest,))
+                if digest.hexdigest() != sha256:
+                    self._discard(sha256)
+                os.replace(temporary, destination)
+            except BaseException:
+                remove(temporary)
+                raise
+
+    def is_sound(self, sha256: str) -> bool:
+        """Say whether a blob's bytes are what its name says; it is not removed if they are not."""
+        with self._open(sha256) as file:
+            digest = hashlib.sha256()
+            _hash(file, (digest,))
+        return digest.hexdigest() == sha256
+
+    def _open(self, sha256: str) -> FileIO:
+        if not is_sha256(sha256):
+            raise BlobMissingError(sha256)
+        try:
+            return FileIO(self._place.blob(sha256))
+        except FileNotFoundError:
+            raise BlobMissingError(sha256) from None
+
+    def _discard(self, sha256: str) -> None:
+        remove(self._place.blob(sha256))
+        raise BlobDamagedError(sha256)
+
+    def _renew(self, stored: StoredFile) -> bool:
+        """Make a present blob young again, so that retention spares it until its record is published."""
+        path = self._place.blob(stored.sha256)
+        try:
+            if os.stat(path).st_size != stored.size:
+                return False
+            os.utime(path)
+        except OSError:
+            return False
+        return True
+
+
+def _create(path: str, mode: int) -> FileIO:
+    """Create a file to write and read; the umask applies to its mode, which need not allow writing."""
+    return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "r+")
+
+
+def _copy(source: FileIO, target: FileIO, hashes: tuple[_Hash, ...]) -> int:
+    """Copy a file, sharing its extents where the file system can, and hash the copy; return its size."""
+    if _clone(source, target):
+        return _hash(target, hashes)
+    buffer = memoryview(bytearray(_chunk(source)))
+    size = 0
+    while count := source.readinto(buffer):
+        piece = buffer[:count]
+        for digest in hashes:
+            digest.update(piece)
+        size += count
+        while piece:
+            piece = piece[target.write(piece) :]
+    return size
+
+
+def _hash(file: FileIO, hashes: tuple[_Hash, ...]) -> int:
+    buffer = memoryview(bytearray(_chunk(file)))
+    size = 0
+    while count := file.readinto(buffer):
+        for digest in hashes:
+            digest.update(buffer[:count])
+        size += count
+    return size
+
+
+def _chunk(file: FileIO) -> int:
+    """Large files in pieces whose hashing leaves the GIL; small ones without paying for a large buffer."""
+    return max(1, min(os.fstat(file.fileno()).st_size + 1, _CHUNK))
+
+
+def _clone(source: FileIO, target: FileIO) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+    except OSError:
+        return False
+    return True

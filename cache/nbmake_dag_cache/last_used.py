@@ -1,0 +1,66 @@
+"""When each record was used last: one small file for each build that used any.
+
+Each file is named by its time and by the digest of its lines, which are keys, so that a damaged one is seen, and
+files from several machines lie side by side. Losing one costs nothing but a worse choice of what to forget.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from nbmake_dag_cache.digest import digest_bytes
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.place import Place, files_below, publish, remove
+
+_RECENT = 3600
+"""Seconds within which the same use is not noted again."""
+
+
+class LastUsed:
+    """The times of last use of one cache folder's records, in whole seconds since the epoch."""
+
+    def __init__(self, root: str) -> None:
+        self._place = Place(root)
+
+    def note(self, keys: Iterable[Key], now: float) -> None:
+        """Note that a build at `now` used these records, hits and new ones."""
+        known = self._read(int(now) - _RECENT)
+        self._write(int(now), set(keys).difference(known))
+
+    def read(self) -> dict[Key, int]:
+        return self._read(0)
+
+    def keep_only(self, keys: Iterable[Key]) -> None:
+        """Forget every other record, and write what remains in as few files as times."""
+        known = self.read()
+        old = [entry.path for entry in files_below(self._place.last_used)]
+        times: dict[int, set[Key]] = {}
+        for key in known.keys() & set(keys):
+            times.setdefault(known[key], set()).add(key)
+        new = {self._write(when, used) for when, used in times.items()}
+        for path in old:
+            if path not in new:
+                remove(path)
+
+    def _write(self, when: int, keys: set[Key]) -> str:
+        if not keys:
+            return ""
+        data = "\n".join(sorted(keys)).encode()
+        path = os.path.join(self._place.last_used, f"{when}-{digest_bytes(data)}")
+        publish(self._place, path, data)
+        return path
+
+    def _read(self, since: int) -> dict[Key, int]:
+        used: dict[Key, int] = {}
+        for entry in files_below(self._place.last_used):
+            when, _, digest = entry.name.partition("-")
+            if not when.isdecimal() or int(when) < since:
+                continue
+            with open(entry.path, "rb") as file:
+                data = file.read()
+            if digest_bytes(data) != digest:
+                continue
+            for key in data.decode(errors="replace").split("\n"):
+                used[Key(key)] = max(used.get(Key(key), 0), int(when))
+        return used

@@ -1,0 +1,257 @@
+"""What was learned of files and texts before, so that it need not be worked out again.
+
+A file's digest is remembered with its size, modification and change times and inode. It is remembered only if
+the file had been at rest for two seconds when it was hashed, by the clock of the file system: within the
+resolution of its time stamps a second write could otherwise go unseen. A mismatch means that the file is hashed
+again, nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from nbmake_dag_cache.digest import Digest, digest_descriptor, digest_listing
+from nbmake_dag_cache.diskcache_text import TextIndex
+
+_REST_NS = 2_000_000_000
+_BIG = 8 << 20
+"""Bytes from which a file is hashed in a thread of its own."""
+_ATTEMPTS = 3
+_SHARDS = 256
+"""Rows of the index: reading all of them costs the same however many files they hold."""
+_IDENTITIES = 50_000
+
+_Stamp: TypeAlias = tuple[int, int, int, int]
+_Row: TypeAlias = tuple[_Stamp, Digest]
+_decode_shard = msgspec.json.Decoder(dict[str, tuple[tuple[int, int, int, int], str]]).decode
+
+
+class UnstableFileError(OSError):
+    """A file that is written again and again while it is hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file below a directory: its path from there, and what its content is."""
+
+    path: str
+    digest: Digest
+    size: int
+    executable: bool
+
+
+class StatMemo:
+    """Digests of files, remembered in a state folder; for one thread.
+
+    A file has one row for each spelling of its path that is asked for.
+    """
+
+    def __init__(self, state: str) -> None:
+        self._index = TextIndex(os.path.join(state, "files"))
+        self._clock = _FileClock(os.path.join(state, "clock"))
+        self._rows: dict[str, _Row] = {}
+        self._changed: set[str] = set()
+        for shard in range(_SHARDS):
+            if text := self._index.get(_row_name(shard)):
+                self._rows.update(_decode_shard(text))  # type: ignore[arg-type]
+
+    @property
+    def warning(self) -> str | None:
+        return self._index.warning
+
+    def digest(self, path: str) -> Digest:
+        """Return the digest of a file's content; raises `OSError`, also for what is not a file."""
+        known = self._known(path, os.stat(path))
+        if known is not None:
+            return known
+        now = self._clock.now()
+        return self._learn(path, _hash(path), now)
+
+    def digest_many(self, paths: Iterable[str]) -> dict[str, Digest | OSError]:
+        """Return the digest of each file, or why it has none; large files are hashed in parallel."""
+        results: dict[str, Digest | OSError] = {}
+        big: list[str] = []
+        for path in paths:
+            try:
+                status = os.stat(path)
+                known = self._known(path, status)
+                if known is not None:
+                    results[path] = known
+                elif status.st_size < _BIG:
+                    results[path] = self.digest(path)
+                else:
+                    big.append(path)
+            except OSError as error:
+                results[path] = error
+        if big:
+            now = self._clock.now()
+            with ThreadPoolExecutor(min(len(big), os.cpu_count() or 1)) as pool:
+                for path, row in zip(big, pool.map(_hash_or_error, big), strict=True):
+                    results[path] = row if isinstance(row, OSError) else self._learn(path, row, now)
+        return results
+
+    def listing(self, directory: str) -> tuple[ListedFile, ...]:
+        """Return every file below a directory, sorted, with links followed; raises `OSError`."""
+        found = dict(_walk(directory))
+        digests = self.digest_many(os.path.join(directory, path) for path in found)
+        files: list[ListedFile] = []
+        for path in sorted(found):
+            digest, status = digests[os.path.join(directory, path)], found[path]
+            if isinstance(digest, OSError):
+                raise digest
+            files.append(ListedFile(path, digest, status.st_size, bool(status.st_mode & stat.S_IXUSR)))
+        return tuple(files)
+
+    def digest_directory(self, directory: str) -> Digest:
+        """Return the digest of a directory's listing."""
+        return digest_listing((file.path, file.digest, file.executable) for file in self.listing(directory))
+
+    def flush(self) -> None:
+        """Keep what was learned, in one transaction; some of the files that are gone are forgotten."""
+        shards: dict[int, dict[str, _Row]] = {_shard(path): {} for path in self._changed}
+        if not shards:
+            return
+        for path, row in self._rows.items():
+            shard = shards.get(_shard(path))
+            if shard is not None and os.path.lexists(path):
+                shard[path] = row
+        self._index.write({_row_name(shard): msgspec.json.encode(rows).decode() for shard, rows in shards.items()})
+        self._changed.clear()
+
+    def close(self) -> None:
+        self._index.close()
+
+    def _known(self, path: str, status: os.stat_result) -> Digest | None:
+        row = self._rows.get(path)
+        return row[1] if row is not None and row[0] == _stamp(status) else None
+
+    def _learn(self, path: str, row: _Row, now: int) -> Digest:
+        """Remember a row of a file that was at rest at `now`, a time before it was hashed."""
+        stamp, digest = row
+        if max(stamp[1], stamp[2]) < now - _REST_NS and _is_unicode(path):
+            self._rows[path] = row
+            self._changed.add(path)
+        return digest
+
+
+class IdentityMemo:
+    """Texts derived from a content, such as a notebook's identity, by the content's digest and a schema.
+
+    The schema names everything else that the text depends on.
+    """
+
+    def __init__(self, state: str) -> None:
+        self._index = TextIndex(os.path.join(state, "identities"))
+        self._new: dict[str, str] = {}
+
+    @property
+    def warning(self) -> str | None:
+        return self._index.warning
+
+    def get(self, digest: Digest, schema: str) -> str | None:
+        name = f"{schema}:{digest}"
+        return self._new.get(name) or self._index.get(name)
+
+    def put(self, digest: Digest, schema: str, text: str) -> None:
+        self._new[f"{schema}:{digest}"] = text
+
+    def flush(self) -> None:
+        """Keep what was put, in one transaction; the oldest beyond a limit are forgotten."""
+        if self._new:
+            self._index.write(self._new, limit=_IDENTITIES)
+            self._new.clear()
+
+    def close(self) -> None:
+        self._index.close()
+
+
+class _FileClock:
+    """The present by the clock of a file system, read from a file touched on it; at most 50 ms late."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._read_at = float("-inf")
+        self._now = 0
+
+    def now(self) -> int:
+        """Return nanoseconds since the epoch."""
+        if time.monotonic() - self._read_at > 0.05:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.utime(descriptor)
+                self._now = os.fstat(descriptor).st_mtime_ns
+            finally:
+                os.close(descriptor)
+            self._read_at = time.monotonic()
+        return self._now
+
+
+def _hash(path: str) -> _Row:
+    for _ in range(_ATTEMPTS):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise OSError(errno.EISDIR if stat.S_ISDIR(before.st_mode) else errno.EINVAL, "not a file", path)
+            digest = digest_descriptor(descriptor, before.st_size)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if _stamp(before) == _stamp(after):
+            return _stamp(after), digest
+    raise UnstableFileError(errno.EBUSY, "it changes while it is read", path)
+
+
+def _hash_or_error(path: str) -> _Row | OSError:
+    try:
+        return _hash(path)
+    except OSError as error:
+        return error
+
+
+def _walk(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield path from `directory` and status of every file below it, following links."""
+    pending = [("", os.stat(directory), frozenset[tuple[int, int]]())]
+    while pending:
+        prefix, status, above = pending.pop()
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            raise OSError(errno.ELOOP, "a link leads back above itself", os.path.join(directory, prefix))
+        for name in os.listdir(os.path.join(directory, prefix)):
+            path = prefix + name
+            status = os.stat(os.path.join(directory, path))
+            if stat.S_ISDIR(status.st_mode):
+                pending.append((f"{path}/", status, above | {identity}))
+            else:
+                yield path, status
+
+
+def _stamp(status: os.stat_result) -> _Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _shard(path: str) -> int:
+    return zlib.crc32(path.encode()) % _SHARDS
+
+
+def _row_name(shard: int) -> str:
+    return f"1/{shard}"
+
+
+def _is_unicode(path: str) -> bool:
+    """Say whether a path can be written as text; another is hashed each time."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
