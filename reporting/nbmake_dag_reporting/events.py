@@ -1,0 +1,145 @@
+"""The lines of ``events.jsonl``: what happens in a run, as it happens; times in nanoseconds since the epoch.
+
+They feed a live view, and make a run readable whose driver was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+
+class WantedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that the run is about. ``previous_s`` is how long its last execution took."""
+
+    name: str
+    family: str
+    upstreams: tuple[str, ...] = ()
+    previous_s: float | None = None
+
+
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run_started", tag_field="event"):
+    """The first line. ``tasks`` is empty where all were hits, and the trace was written at once."""
+
+    time: int
+    run_id: str
+    trace_id: str
+    span_id: str
+    pipeline: str
+    resource: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    """Those that the run's span will have."""
+    tasks: tuple[WantedTask, ...] = ()
+
+
+class TaskPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="task_planned", tag_field="event"):
+    """The planner's word on a task: a status, ``stale`` or ``undecided``."""
+
+    time: int
+    task: str
+    status: str
+    reasons: tuple[str, ...] = ()
+
+
+class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_started", tag_field="event"):
+    """An attempt left the queue."""
+
+    time: int
+    task: str
+    attempt: int
+    span_id: str
+    pid: int | None = None
+    node: str | None = None
+
+
+class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started", tag_field="event"):
+    """A cell began; it is number ``position`` of ``total``."""
+
+    time: int
+    task: str
+    attempt: int
+    index: int
+    position: int
+    total: int
+    first_line: str
+
+
+class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended", tag_field="event"):
+    """A cell ended; ``error`` is the exception's class."""
+
+    time: int
+    task: str
+    attempt: int
+    index: int
+    error: str | None = None
+
+
+class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_field="event"):
+    """Text that the work wrote. ``truncated``: what follows in this attempt is not recorded here."""
+
+    time: int
+    task: str
+    attempt: int
+    stream: str
+    text: str
+    cell: int | None = None
+    truncated: bool = False
+
+
+class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_ended", tag_field="event"):
+    """An attempt is over."""
+
+    time: int
+    task: str
+    attempt: int
+    outcome: str
+    error: str | None = None
+
+
+class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished", tag_field="event"):
+    """A task has its status."""
+
+    time: int
+    task: str
+    status: str
+    reasons: tuple[str, ...] = ()
+
+
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True, tag="run_ended", tag_field="event"):
+    """The last line."""
+
+    time: int
+    result: str
+    exit_code: int
+
+
+Event: TypeAlias = (
+    RunStarted
+    | TaskPlanned
+    | AttemptStarted
+    | CellStarted
+    | CellEnded
+    | Printed
+    | AttemptEnded
+    | TaskFinished
+    | RunEnded
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Event).decode
+
+
+def encode_event(event: Event) -> bytes:
+    """Write one line. Doubles must be finite, and text be such as UTF-8 can hold."""
+    return _encode(event) + b"\n"
+
+
+def decode_events(data: bytes) -> Iterator[Event]:
+    """Read the lines that are whole and known; a torn or damaged one is passed over."""
+    for line in data.splitlines():
+        try:
+            yield _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue

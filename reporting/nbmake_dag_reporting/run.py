@@ -1,0 +1,176 @@
+"""One run as readers see it, whether it ended, failed or was killed. Times in nanoseconds since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nbmake_dag_reporting.spans import Attributes, AttributeValue, Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vcs:
+    """The commit that a run saw. ``dirty`` is ``None`` where nobody looked."""
+
+    repository_url: str | None = None
+    repository_name: str | None = None
+    owner: str | None = None
+    provider: str | None = None
+    head_name: str | None = None
+    head_type: str | None = None
+    head_revision: str | None = None
+    base_name: str | None = None
+    base_revision: str | None = None
+    change_id: str | None = None
+    change_title: str | None = None
+    dirty: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ci:
+    """The job of a CI system that a run was part of."""
+
+    provider: str
+    url: str | None = None
+    run_id: str | None = None
+    run_attempt: str | None = None
+    workflow: str | None = None
+    job: str | None = None
+    event: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRef:
+    """The name of a record in the cache."""
+
+    own_key: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The task span that produced what a hit reuses."""
+
+    run_id: str
+    trace_id: str
+    span_id: str
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A logged file; ``sha256`` names its blob."""
+
+    sha256: str
+    size: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt failed, as it is shown to a person."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    cell: int | None = None
+    cell_source: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRun:
+    """One execution of one cell; ``ended`` is ``None`` where the run was cut off within it."""
+
+    index: int
+    first_line: str
+    started: int
+    ended: int | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRun:
+    """One attempt. ``outcome`` is that of its span, or ``interrupted`` where the run was cut off within it."""
+
+    number: int
+    outcome: str
+    started: int
+    ended: int | None
+    failure: Failure | None = None
+    cells: tuple[CellRun, ...] = ()
+    cpu_s: float | None = None
+    peak_rss: int | None = None
+    wait_s: float | None = None
+    exit_code: int | None = None
+    host: str | None = None
+    node: str | None = None
+    log: str | None = None
+    notebook: str | None = None
+    span_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRun:
+    """What became of one task. ``log``, ``notebook``, ``cells`` and ``series`` name blobs.
+
+    ``source`` and ``saved_s`` are of hits; ``notebook_source`` is the digest of the notebook as it was in this run.
+    """
+
+    name: str
+    family: str
+    status: str
+    type: str = ""
+    path: str | None = None
+    reasons: tuple[str, ...] = ()
+    started: int | None = None
+    ended: int | None = None
+    span_id: str = ""
+    key: str | None = None
+    record: RecordRef | None = None
+    source: Source | None = None
+    saved_s: float = 0.0
+    draft: bool = False
+    accepted: bool = False
+    upstreams: tuple[str, ...] = ()
+    params: Attributes = field(default_factory=dict[str, AttributeValue])
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict[str, Artifact])
+    outputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    undeclared_reads: tuple[str, ...] = ()
+    undeclared_writes: tuple[str, ...] = ()
+    series: str | None = None
+    cells: str | None = None
+    notebook_source: str | None = None
+    attempts: tuple[AttemptRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHead:
+    """What a list of runs shows. ``result`` is ``interrupted``, and ``ended`` ``None``, where there is no end."""
+
+    id: str
+    directory: str
+    trace_id: str
+    pipeline: str
+    started: int
+    ended: int | None
+    result: str
+    exit_code: int | None
+    targets: tuple[str, ...] = ()
+    vcs: Vcs = field(default_factory=Vcs)
+    ci: Ci | None = None
+    parameters: Attributes = field(default_factory=dict[str, AttributeValue])
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Tasks by status, and ``total``."""
+    saved_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(RunHead):
+    """A whole run: `RunHead`, and all its tasks in the order in which they ended."""
+
+    tasks: Mapping[str, TaskRun] = field(default_factory=dict[str, TaskRun])
+    resource: Resource = field(default_factory=Resource)

@@ -1,0 +1,85 @@
+"""The values that a trace is made of; identifiers are hexadecimal text, times are nanoseconds since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+AttributeValue: TypeAlias = (
+    "str | bool | int | float | bytes | None | Sequence[AttributeValue] | Mapping[str, AttributeValue]"
+)
+Attributes: TypeAlias = Mapping[str, AttributeValue]
+Kind: TypeAlias = Literal["internal", "server"]
+
+_INT64 = 1 << 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A pointer from a span to another one, of this trace or of an older one."""
+
+    trace_id: str
+    span_id: str
+    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanEvent:
+    """Something that happened at a moment within a span."""
+
+    name: str
+    time: int
+    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One timed step of a run. ``error`` is the description of an error status; ``None`` leaves the status unset."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None = None
+    name: str
+    kind: Kind = "internal"
+    start: int
+    end: int
+    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[Link, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """What every span of a run shares: the program, the pipeline, the machine, the commit."""
+
+    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+    scope: str = "nbdag"
+    version: str = ""
+
+
+def attribute_value(value: object) -> AttributeValue:
+    """Turn any value of TOML or Python into one that every encoding of a span can hold.
+
+    Integers beyond 64 bits become text, and so does what is no value of this kind at all; lone surrogates, which
+    UTF-8 cannot hold, become ``\\udcff``.
+    """
+    match value:
+        case None | bool() | float() | bytes():
+            return value
+        case int():
+            return value if -_INT64 <= value < _INT64 else str(value)
+        case str():
+            return attribute_text(value)
+        case Mapping():
+            return {attribute_text(str(key)): attribute_value(item) for key, item in value.items()}
+        case list() | tuple():
+            return [attribute_value(item) for item in value]
+        case _:
+            return attribute_text(str(value))
+
+
+def attribute_text(text: str) -> str:
+    """Replace what UTF-8 cannot hold."""
+    return text.encode("utf-8", "backslashreplace").decode() if not text.isascii() else text
