@@ -68,10 +68,10 @@ scores
 # %% [markdown]
 # ## ROC curves
 #
-# All of them hug the upper left corner, so only that corner is shown.
+# The better the model, the closer its curves come to the upper left corner. Only that corner is shown.
 
 # %%
-fig, axes = plt.subplots(figsize=(6, 5), layout="constrained")
+fig, axes = plt.subplots(figsize=(6, 5))
 for digit in range(10):
     false_positives, true_positives, _ = roc_curve(labels == digit, probabilities[:, digit])
     axes.plot(false_positives, true_positives, label=f"{digit}: {roc_auc[digit]:.4f}")
@@ -95,11 +95,12 @@ nbdag.log_figure(fig, "roc-curves.png")
 wrong = np.flatnonzero(predicted != labels)
 surest = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:10]
 
-fig, columns = plt.subplots(1, 10, figsize=(9, 1.4), layout="constrained")
-for axes in columns:
-    axes.set_axis_off()
-for axes, image in zip(columns, surest):
-    axes.imshow(digits[image].reshape(8, 8), cmap="gray_r")
-    axes.set_title(f"{predicted[image]}, not {labels[image]}", fontsize=8)
+fig, axes = plt.subplots(figsize=(9, 1.4))
+axes.imshow(np.block([np.pad(digits[image].reshape(8, 8), 1) for image in surest]), cmap="gray_r")
+axes.set_xticks(
+    [10 * column + 4.5 for column in range(len(surest))],
+    [f"{predicted[image]}, not {labels[image]}" for image in surest],
+)
+axes.set_yticks([])
 
 nbdag.log_figure(fig, "mistakes.png")

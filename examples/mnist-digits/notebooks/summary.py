@@ -63,7 +63,7 @@ for row in rows:
 # %%
 sizes = [row["nr_train_images"] for row in rows]
 
-fig, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+fig, axes = plt.subplots(figsize=(7, 4.5))
 for digit in range(10):
     axes.plot(sizes, [row[f"roc_auc_digit_{digit}"] for row in rows], linewidth=1, alpha=0.6, label=digit)
 axes.plot(sizes, [row["roc_auc_class_mean"] for row in rows], "k.-", linewidth=2.5, label="mean")

@@ -56,16 +56,15 @@ nbdag.log_metric("train_accuracy", model.score(digits, labels))
 # %% [markdown]
 # ## What it has learned
 #
-# Ink on a red pixel speaks for the digit, on a blue one against it. More training images make the pictures calmer.
+# The weights of 0 to 4, and of 5 to 9. Ink on a red pixel speaks for the digit, on a blue one against it. More training images make the pictures calmer.
 
 # %%
+weights = [np.pad(row.reshape(8, 8), 1) for row in model.coef_]
 limit = abs(model.coef_).max()
 
-fig, columns = plt.subplots(2, 5, figsize=(7, 3), layout="constrained")
-for digit, axes in enumerate(columns.flat):
-    axes.imshow(model.coef_[digit].reshape(8, 8), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axes.set_title(digit)
-    axes.set_axis_off()
+fig, axes = plt.subplots(figsize=(7, 3))
+axes.imshow(np.block([weights[:5], weights[5:]]), cmap="RdBu_r", vmin=-limit, vmax=limit)
+axes.set_axis_off()
 
 nbdag.log_figure(fig, "weights.png")
 

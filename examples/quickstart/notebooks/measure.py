@@ -51,9 +51,9 @@ for path in outputs.values():
 
 # %%
 CLIMATE = {
-    "helsinki": {"mean": 6.5, "swing": 12.0, "unsteady": 2.2},
-    "lisbon": {"mean": 17.5, "swing": 6.0, "unsteady": 1.4},
-    "nairobi": {"mean": 19.0, "swing": 1.5, "unsteady": 0.8},
+    "helsinki": {"mean": 6.5, "swing": 12.0, "unsteady": 3.0},
+    "lisbon": {"mean": 17.5, "swing": 6.0, "unsteady": 1.8},
+    "nairobi": {"mean": 19.0, "swing": 1.5, "unsteady": 1.0},
 }
 
 

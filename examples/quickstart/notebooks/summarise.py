@@ -66,7 +66,8 @@ for month, values in months.items():
 # All towns share one scale, so that their charts can be compared.
 
 # %%
-WIDTH, HEIGHT, COLDEST, WARMEST = 312, 140, -25, 35
+WIDTH, HEIGHT, COLDEST, WARMEST = 312, 140, -20, 35
+BLUE, ORANGE = (60, 125, 215), (240, 140, 40)
 
 
 def y(celsius):
@@ -75,8 +76,9 @@ def y(celsius):
 
 def colour(celsius):
     """From blue at 0 °C and below to orange at 25 °C and above."""
-    hue = 210 - 180 * min(max(celsius / 25, 0), 1)
-    return f"hsl({hue:.0f} 65% 50%)"
+    warmth = min(max(celsius / 25, 0), 1)
+    red, green, blue = (round(cold + warmth * (warm - cold)) for cold, warm in zip(BLUE, ORANGE))
+    return f"rgb({red} {green} {blue})"
 
 
 shapes = [f'<line x1="0" x2="{WIDTH}" y1="{y(0)}" y2="{y(0)}" stroke="#999" stroke-dasharray="3"/>']
