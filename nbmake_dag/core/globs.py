@@ -1,10 +1,15 @@
-"""Globs over project paths: ``*`` and ``?`` within one name, ``**`` for any number of folders."""
+"""Globs over project paths: ``*``, ``?`` and ``[a-z]`` within one name, ``**`` for any number of folders.
+
+A leading dot is matched only by a dot that is written.
+"""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
+_NAME = r"(?!\.)[^/]+"
+_FOLDERS = rf"(?:{_NAME}/)*"
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -39,15 +44,13 @@ def may_match_below(pattern: str, folder: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(
-        "/".join(_name(part) for part in pattern.split("/")).replace("**/", "(?:[^/]+/)*"), re.DOTALL
-    )
+    *folders, last = pattern.split("/")
+    below = "".join(_FOLDERS if part == "**" else f"{_name(part)}/" for part in folders)
+    return re.compile(below + (f"{_FOLDERS}{_NAME}" if last == "**" else _name(last)), re.DOTALL)
 
 
 def _name(part: str) -> str:
     """Translate one name of a glob; a leading dot is matched only by a dot that is written."""
-    if part == "**":
-        return "**"
     out = "" if part.startswith((".", "[")) else r"(?!\.)"
     position = 0
     while position < len(part):

@@ -1,0 +1,95 @@
+"""The own ingredients of a task: everything that decides its result and is known before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from nbmake_dag.core.facts import ABSENT
+from nbmake_dag.core.lookup import label, literal
+from nbmake_dag.core.model import Command, Function, Input, Notebook, ProjectPath, Task
+from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.key import Ingredient
+
+Files: TypeAlias = tuple[tuple[ProjectPath, Digest], ...]
+
+FORMAT = "1"
+"""Changes when the meaning of ingredients does, and thereby every key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What the disk and the machine say of one task."""
+
+    source: tuple[Ingredient, ...] = ()
+    """The cells of a notebook; nothing for other work."""
+    kernel: str = ""
+    """What identifies the kernel or the interpreter; empty for a command."""
+    modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Digests of the local modules that reading the code finds, by path."""
+    inputs: Mapping[Input, Files] = field(default_factory=dict[Input, Files])
+    """Files of each external input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Software:
+    """What the declared environment is at present, the same for all tasks of one interpreter."""
+
+    lockfiles: Mapping[ProjectPath, str]
+    packages: Mapping[str, str]
+    variables: Mapping[str, str | None]
+    """Digests of values; ``None`` for a variable that is not set."""
+
+
+def own_ingredients(task: Task, observed: Observed, software: Software, epoch: str) -> tuple[Ingredient, ...]:
+    """List a task's own ingredients, each once, in no particular order."""
+    return (
+        Ingredient("format", "", FORMAT),
+        *([Ingredient("epoch", "", epoch)] if epoch else ()),
+        *_work(task, observed),
+        *(Ingredient("parameter", name, literal(value)) for name, value in task.parameters.items()),
+        *_paths(task, observed),
+        *(Ingredient("module", path, digest) for path, digest in observed.modules.items()),
+        *_environment(task, software),
+    )
+
+
+def _work(task: Task, observed: Observed) -> Iterator[Ingredient]:
+    match task.work:
+        case Notebook():
+            yield from observed.source
+        case Function(module=module, qualname=qualname):
+            yield Ingredient("function", "", f"{module}:{qualname}")
+        case Command(arguments=str(script)):
+            yield Ingredient("command", "", script)
+        case Command(arguments=arguments):
+            yield Ingredient("command", "", literal(list(arguments)))
+    if observed.kernel:
+        yield Ingredient("kernel", "", observed.kernel)
+    yield Ingredient("workdir", "", task.workdir)
+
+
+def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
+    for item in task.inputs:
+        name = label(task, item)
+        if item.is_glob:
+            yield Ingredient("glob", name, "")
+        for path, digest in observed.inputs.get(item, ()):
+            yield Ingredient("input", f"{name}: {path}", digest)
+    for position, output in enumerate(task.outputs):
+        name = output.name if output.name is not None else str(position)
+        yield Ingredient("output", f"{name}: {output.path}", "")
+
+
+def _environment(task: Task, software: Software) -> Iterable[Ingredient]:
+    for path, digest in software.lockfiles.items():
+        yield Ingredient("lockfile", path, digest)
+    for package, version in software.packages.items():
+        yield Ingredient("package", package, version)
+    for variable, value in software.variables.items():
+        yield Ingredient("variable", variable, "unset" if value is None else value)
+    for name, value in task.env.items():
+        yield Ingredient("env", name, value)
+    for name in task.secrets:
+        yield Ingredient("secret", name, ABSENT)

@@ -1,0 +1,79 @@
+"""The files on disk that tasks declare as inputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from nbmake_dag.core.globs import matches, may_match_below, static_prefix
+from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.model import Input, ProjectPath
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.memo import StatMemo
+
+_NEVER = frozenset({".git", ".nbdag"})
+
+
+class Inputs:
+    """Finds and digests external inputs; it lives for one run, in which files are taken as at rest.
+
+    ``leftovers`` are outputs, with their digests, of tasks that no longer exist: unless they were changed since,
+    they match no glob, and are noted in ``ignored``.
+    """
+
+    def __init__(
+        self, project: Project, graph: Graph, files: StatMemo, leftovers: Mapping[ProjectPath, Digest]
+    ) -> None:
+        self._project = project
+        self._graph = graph
+        self._files = files
+        self._leftovers = leftovers
+        self._found: dict[str, tuple[tuple[ProjectPath, Digest], ...]] = {}
+        self.folders: set[str] = set()
+        """Folders that were searched: a file that joins one may match a glob."""
+        self.ignored: set[ProjectPath] = set()
+
+    def files(self, item: Input) -> tuple[tuple[ProjectPath, Digest], ...]:
+        """Return path and digest of every file of an external input, sorted; nothing for a path that is not."""
+        if item.path not in self._found:
+            self._found[item.path] = tuple(self._digested(item))
+        return self._found[item.path]
+
+    def _digested(self, item: Input) -> Iterator[tuple[ProjectPath, Digest]]:
+        if not item.is_glob and not item.path.endswith("/"):
+            absolute = self._project.absolute(item.path)
+            if os.path.isfile(absolute):
+                yield item.path, self._files.digest(absolute)
+            elif os.path.isdir(absolute):
+                yield item.path, self._files.digest_directory(absolute)
+            return
+        folder = static_prefix(item.path)
+        pattern = item.path if item.is_glob else None
+        for path in sorted(self._walk(folder, pattern)):
+            if self._graph.owner_of(path) is not None:
+                continue
+            digest = self._files.digest(self._project.absolute(path))
+            if self._leftovers.get(path) == digest:
+                self.ignored.add(path)
+            else:
+                yield path, digest
+
+    def _walk(self, start: str, pattern: str | None) -> Iterator[ProjectPath]:
+        """Yield the files below a folder, those that match a glob; links to folders below it are not followed."""
+        waiting = [start]
+        while waiting:
+            folder = waiting.pop()
+            absolute = self._project.absolute(folder)
+            self.folders.add(absolute)
+            try:
+                entries = list(os.scandir(absolute))
+            except OSError:
+                continue
+            for entry in entries:
+                path = folder + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if path not in _NEVER and (pattern is None or may_match_below(pattern, f"{path}/")):
+                        waiting.append(f"{path}/")
+                elif (pattern is None or matches(pattern, path)) and entry.is_file():
+                    yield ProjectPath(path)

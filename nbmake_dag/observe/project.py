@@ -1,0 +1,80 @@
+"""Where a project is: its ``pipeline.toml``, and the repository around it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from nbmake_dag.errors import UsageError
+
+CONFIG = "pipeline.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Absolute paths. ``root`` is the folder of the configuration; ``repository`` the git root, or ``root``."""
+
+    config: str
+    root: str
+    repository: str
+
+    @property
+    def state(self) -> str:
+        """What makes this checkout fast; never carried to another machine."""
+        return os.path.join(self.root, ".nbdag", "state")
+
+    @property
+    def cache(self) -> str:
+        """Records and blobs; may be carried to another machine."""
+        return os.path.join(self.root, ".nbdag", "cache")
+
+    @property
+    def runs(self) -> str:
+        return os.path.join(self.root, ".nbdag", "runs")
+
+    @property
+    def failed(self) -> str:
+        """Executed notebooks and partial outputs of failed tasks, by run and task."""
+        return os.path.join(self.root, ".nbdag", "failed")
+
+    def absolute(self, path: str) -> str:
+        return os.path.join(self.root, path)
+
+
+def find_project(directory: str | None = None, file: str | None = None) -> Project:
+    """Find the project of a folder, or of a configuration file; raises `UsageError` where there is none."""
+    start = os.path.abspath(directory or os.curdir)
+    if not os.path.isdir(start):
+        raise UsageError(f"{directory} is not a folder")
+    if file is not None:
+        config = os.path.join(start, file)
+        if not os.path.isfile(config):
+            raise UsageError(f"there is no file {config}")
+        return _project(os.path.abspath(config))
+    for folder in _upward(start):
+        if os.path.isfile(os.path.join(folder, CONFIG)):
+            return _project(os.path.join(folder, CONFIG))
+        if _is_git_root(folder):
+            break
+    raise UsageError(
+        f"no {CONFIG} in {start} or above it",
+        (),
+        "`nbdag init` writes one for the notebooks that it finds",
+    )
+
+
+def _project(config: str) -> Project:
+    root = os.path.dirname(config)
+    repository = next((folder for folder in _upward(root) if _is_git_root(folder)), root)
+    return Project(config=config, root=root, repository=repository)
+
+
+def _is_git_root(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, ".git"))
+
+
+def _upward(folder: str) -> list[str]:
+    folders = [folder]
+    while (parent := os.path.dirname(folders[-1])) != folders[-1]:
+        folders.append(parent)
+    return folders

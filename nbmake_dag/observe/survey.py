@@ -1,0 +1,198 @@
+"""One look at everything that a plan needs to know of the disk and the machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from nbmake_dag.core.facts import ABSENT, Facts
+from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.ingredients import Observed, Software, own_ingredients
+from nbmake_dag.core.model import Command, Function, Notebook, Pipeline, ProjectPath, Task, TaskName
+from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.observe.inputs import Inputs
+from nbmake_dag.observe.interpreters import Interpreters, normalised
+from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels
+from nbmake_dag.observe.modules import Modules
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.sources import Sources
+from nbmake_dag_cache.digest import Digest, digest_text
+from nbmake_dag_cache.key import key_of
+from nbmake_dag_cache.memo import StatMemo
+from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.records import RecordStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """What a survey looks through."""
+
+    files: StatMemo
+    sources: Sources
+    modules: Modules
+    kernels: Kernels
+    interpreters: Interpreters
+    inputs: Inputs
+    records: RecordStore
+    variables: Mapping[str, str]
+    """The driver's environment, captured once."""
+    python: str
+    """The driver's interpreter, which runs functions."""
+
+
+class Survey:
+    """Facts about the tasks of one graph, at one moment."""
+
+    def __init__(self, project: Project, pipeline: Pipeline, graph: Graph, instruments: Instruments) -> None:
+        self._project = project
+        self._pipeline = pipeline
+        self._graph = graph
+        self._look = instruments
+        self._software: dict[str | None, Software] = {}
+        self._now = time.time_ns()
+
+    def facts(self, previous: Mapping[TaskName, Record]) -> dict[TaskName, Facts]:
+        """Observe every task; raises `ConfigError` with every input that is missing."""
+        self._refuse_missing_inputs()
+        return {name: self._facts(self._graph.tasks[name], previous.get(name)) for name in self._graph.order}
+
+    def kernel(self, task: Task) -> Kernel | None:
+        """Return the kernel that runs a notebook, ``None`` for other work."""
+        if not isinstance(task.work, Notebook):
+            return None
+        declared = self._look.sources.notebook(task.work).identity.kernel
+        return self._look.kernels.get(task.work.kernel or declared or DEFAULT)
+
+    def _refuse_missing_inputs(self) -> None:
+        complaints = [
+            Complaint(
+                what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
+                place=f"{os.path.basename(self._project.config)}:{self._graph.tasks[name].line}",
+                hint="check the path, or add it to the outputs of the task that makes it",
+            )
+            for name in self._graph.order
+            for item in self._graph.external[name]
+            if not item.is_glob and not item.path.endswith("/") and not self._look.inputs.files(item)
+        ]
+        if complaints:
+            raise ConfigError(tuple(complaints))
+
+    def _facts(self, task: Task, previous: Record | None) -> Facts:
+        own = own_ingredients(task, *self._observe(task), self._pipeline.cache.epoch)
+        own_key = key_of(own)
+        found = self._look.records.candidates(own_key)
+        usable = tuple(record for record in found if self._usable(record, task))
+        traced = {
+            item.name
+            for record in (*usable, *([previous] if previous else ()))
+            for item in record.ingredients
+            if item.stage == "trace" and item.kind == "module"
+        }
+        return Facts(
+            own=own,
+            own_key=own_key,
+            records=usable,
+            present=self.present(task),
+            modules=self.module_digests(traced),
+            previous=previous,
+            expired=len(usable) < len(found),
+        )
+
+    def present(self, task: Task) -> dict[ProjectPath, Digest]:
+        """Return the digests of a task's outputs that are in place."""
+        digests: dict[ProjectPath, Digest] = {}
+        for output in task.outputs:
+            path = self._project.absolute(output.path)
+            try:
+                digests[output.path] = (
+                    self._look.files.digest_directory(path)
+                    if output.is_directory
+                    else self._look.files.digest(path)
+                )
+            except OSError:
+                continue
+        return digests
+
+    def module_digests(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the digests of modules, given relative to the root."""
+        return {
+            path: self._look.modules.digest(os.path.normpath(self._project.absolute(path))) or ABSENT
+            for path in paths
+        }
+
+    def _usable(self, record: Record, task: Task) -> bool:
+        max_age = task.policy.max_age
+        if max_age is not None and self._now - record.origin.started > max_age * 1e9:
+            return False
+        return not (record.undeclared and (task.policy.strict or task.policy.sandbox))
+
+    def _observe(self, task: Task) -> tuple[Observed, Software]:
+        look = self._look
+        inputs = {item: look.inputs.files(item) for item in self._graph.external[task.name]}
+        match task.work:
+            case Notebook() as work:
+                notebook = look.sources.notebook(work).identity
+                kernel = look.kernels.get(work.kernel or notebook.kernel or DEFAULT)
+                folder = os.path.dirname(self._project.absolute(work.path))
+                editable = look.interpreters.ask(kernel.interpreter).editable if kernel.interpreter else {}
+                paths = look.modules.closure(notebook.imports, folder, editable, search=(folder,))
+                observed = Observed(
+                    source=tuple(notebook.ingredients()),
+                    kernel=kernel.identity(look.interpreters),
+                    modules=self._digests(paths),
+                    inputs=inputs,
+                )
+                return observed, self._software_of(kernel.interpreter)
+            case Function() as work:
+                path = look.sources.function(work).path
+                own = look.interpreters.ask(look.python)
+                observed = Observed(
+                    kernel=f"{own.implementation} {own.version}",
+                    modules=self._digests(self._closure_of_file(path, own.editable)),
+                    inputs=inputs,
+                )
+                return observed, self._software_of(look.python)
+            case Command() as work:
+                scripts = [
+                    module for path in look.sources.scripts(work) for module in self._closure_of_file(path, {})
+                ]
+                return Observed(modules=self._digests(scripts), inputs=inputs), self._software_of(look.python)
+
+    def _closure_of_file(self, path: str, editable: dict[str, str]) -> tuple[str, ...]:
+        identity = self._look.modules.identity(path)
+        if identity is None:
+            return (path,)
+        folder = os.path.dirname(path)
+        return (path, *self._look.modules.closure(identity.imports, folder, editable, search=(folder,)))
+
+    def _digests(self, paths: Iterable[str]) -> dict[str, str]:
+        return {
+            os.path.relpath(path, self._project.root): self._look.modules.digest(path) or ABSENT for path in paths
+        }
+
+    def _software_of(self, interpreter: str | None) -> Software:
+        """Observe the declared environment; packages are those of the interpreter that runs the work."""
+        if interpreter not in self._software:
+            declared = self._pipeline.environment
+            packages: Mapping[str, str] = {}
+            if declared.packages and interpreter is not None:
+                packages = self._look.interpreters.ask(interpreter).packages
+            self._software[interpreter] = Software(
+                lockfiles={path: self._lockfile(path) for path in declared.lockfiles},
+                packages={name: packages.get(normalised(name), ABSENT) for name in declared.packages},
+                variables={
+                    name: digest_text(self._look.variables[name]) if name in self._look.variables else None
+                    for name in declared.variables
+                },
+            )
+        return self._software[interpreter]
+
+    def _lockfile(self, path: ProjectPath) -> str:
+        try:
+            return self._look.files.digest(self._project.absolute(path))
+        except OSError as error:
+            place = os.path.basename(self._project.config)
+            what = f"lock file `{path}` cannot be read: {error.strerror}"
+            raise ConfigError((Complaint(what=what, place=place, hint="see `[environment]`"),)) from error
