@@ -1,0 +1,211 @@
+"""Processes that a zygote starts for us: finding or starting the zygote, asking it, hearing of the end."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import fcntl
+import hashlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .runtime_dir import MARKER
+
+START_TIMEOUT = 60.0
+"""Seconds for a zygote to import everything and to fork."""
+
+_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+_BACKLOG = 128
+_OF_ONE_TASK = ("NBDAG_", "TRACEPARENT")
+_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "HOME", "VIRTUAL_ENV", "CONDA_")
+"""Prefixes of the variables that a Python reads only when it starts."""
+
+
+class ZygoteError(Exception):
+    """The zygote starts no process: it could not import ipykernel, or it is dead. The message is what it wrote."""
+
+
+class Exit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process ended. A negative code is the signal that killed it."""
+
+    exit_code: int
+    cpu_s: float
+    peak_rss: int
+
+
+class Zygote(msgspec.Struct, frozen=True, kw_only=True):
+    """One zygote of a build: an interpreter, and what it imports in advance.
+
+    The variables that Python reads when it starts are part of what it is. With modules that users chose, which may
+    read any variable when they are imported, all variables are that do not belong to one task.
+    """
+
+    runtime: str
+    interpreter: str
+    env: Mapping[str, str]
+    modules: tuple[str, ...] = ()
+    kernels: bool = True
+
+    @classmethod
+    def plain(cls, runtime: str) -> Zygote:
+        """One that imports nothing and only starts other programs."""
+        return cls(runtime=runtime, interpreter=sys.executable, env={}, kernels=False)
+
+    def start(self) -> None:
+        """Start it unless it runs. It takes requests at once, and answers when it has imported everything."""
+        self._connect().close()
+
+    def end(self) -> None:
+        """Kill it and all that it started."""
+        with _connected(self._path()) or socket.socket() as connection:
+            try:
+                connection.sendall(_framed({"end": True}))
+            except OSError:
+                pass  # nobody there
+
+    def request(self, message: dict[str, Any], outputs: int) -> Process:
+        """Ask for a process whose standard output and error are the descriptor ``outputs``."""
+        connection = self._connect()
+        connection.settimeout(START_TIMEOUT)
+        frame = _framed(message)
+        descriptor = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [outputs]))]
+        try:
+            connection.sendall(frame[connection.sendmsg([frame], descriptor) :])
+        except OSError as error:
+            connection.close()
+            raise self._failed() from error
+        connection.setblocking(False)
+        return Process(self, connection)
+
+    def _connect(self) -> socket.socket:
+        path = self._path()
+        if os.path.exists(path + ".failed"):
+            raise self._failed()
+        with open(path + ".lock", "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            connection = _connected(path)
+            if connection is None:
+                self._spawn(path)
+                connection = _connected(path)
+        if connection is None:
+            raise self._failed()
+        return connection
+
+    def _path(self) -> str:
+        variables = self._starting_env()
+        if not self.modules:
+            variables = {name: value for name, value in variables.items() if name.startswith(_READ_AT_START)}
+        identity = [self.interpreter, self.kernels, self.modules, sorted(variables.items())]
+        return os.path.join(self.runtime, "z-" + hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:12])
+
+    def _starting_env(self) -> dict[str, str]:
+        return {name: value for name, value in self.env.items() if not name.startswith(_OF_ONE_TASK)}
+
+    def _spawn(self, path: str) -> None:
+        """Listen on behalf of a zygote, and hand the socket to it."""
+        if os.path.exists(path):
+            os.unlink(path)  # of one that is dead
+        isolation = [] if self.kernels else ["-I", "-S"]
+        with socket.socket(socket.AF_UNIX) as listener, open(path + ".log", "ab") as log:
+            listener.bind(path)
+            listener.listen(_BACKLOG)
+            argv = [self.interpreter, *isolation, _SCRIPT, str(listener.fileno()), self.runtime]
+            subprocess.run(
+                [*argv, *(["--kernels", *self.modules] if self.kernels else [])],
+                env={**self._starting_env(), MARKER: self.runtime},
+                cwd=self.runtime,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(listener.fileno(),),
+                check=False,  # it goes on as a process that is not ours; what it has to say comes by the socket
+            )
+
+    def _failed(self) -> ZygoteError:
+        """Keep everybody from trying again."""
+        path = self._path()
+        with open(path + ".failed", "wb"):
+            pass
+        return ZygoteError(tail(path + ".log"))
+
+
+class Process:
+    """A process that a zygote started for us; it is killed, with its group, when we let go of it."""
+
+    def __init__(self, zygote: Zygote, connection: socket.socket) -> None:
+        self._zygote = zygote
+        self._connection = connection
+        self._received = b""
+        self.pid = 0
+
+    async def started(self) -> int:
+        """Wait for the process id."""
+        try:
+            line = await asyncio.wait_for(self._line(), START_TIMEOUT)
+        except TimeoutError:
+            line = None
+        if line is None:
+            self.close()
+            raise self._zygote._failed()  # noqa: SLF001  # one thing in two classes
+        self.pid = msgspec.json.decode(line)["pid"]
+        return self.pid
+
+    async def ended(self) -> Exit | None:
+        """Wait for the end of a process that has started; ``None`` when the zygote died, and the process with it."""
+        line = await self._line()
+        return msgspec.json.decode(line, type=Exit) if line else None
+
+    def signal(self, number: int) -> None:
+        """Signal the process and its group, if it still runs."""
+        try:
+            self._connection.send(bytes([number]))
+        except OSError:
+            pass  # it has ended
+
+    def close(self) -> None:
+        self._connection.close()
+
+    async def _line(self) -> bytes | None:
+        loop = asyncio.get_running_loop()
+        while b"\n" not in self._received:
+            try:
+                data = await loop.sock_recv(self._connection, 4096)
+            except ConnectionError:
+                data = b""
+            if not data:
+                return None
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+
+def tail(path: str, size: int = 4000) -> str:
+    """Return the end of a log, or nothing where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - size))
+            return file.read().decode(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _connected(path: str) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    return connection
+
+
+def _framed(message: dict[str, Any]) -> bytes:
+    body = msgspec.json.encode(message)
+    return struct.pack("!I", len(body)) + body
