@@ -1,1 +1,61 @@
-"""make for notebooks, with a record of every run."""
+"""make for notebooks, with a record of every run.
+
+What a notebook, function or script uses is found here: ``import nbmake_dag as nbdag``. Nothing is imported before
+it is used, since this also runs in kernels and scripts that are none of the tool's.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nbmake_dag.inside.artifacts import log_artifact, log_dict, log_figure, log_table, log_text
+    from nbmake_dag.inside.upstream import upstream
+    from nbmake_dag.inside.values import log_metric, log_metrics, log_param, log_params, set_tag, set_tags
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "log_artifact",
+    "log_dict",
+    "log_figure",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
+    "log_table",
+    "log_text",
+    "set_tag",
+    "set_tags",
+    "upstream",
+]
+
+_HOMES = {
+    "log_artifact": "nbmake_dag.inside.artifacts",
+    "log_dict": "nbmake_dag.inside.artifacts",
+    "log_figure": "nbmake_dag.inside.artifacts",
+    "log_metric": "nbmake_dag.inside.values",
+    "log_metrics": "nbmake_dag.inside.values",
+    "log_param": "nbmake_dag.inside.values",
+    "log_params": "nbmake_dag.inside.values",
+    "log_table": "nbmake_dag.inside.artifacts",
+    "log_text": "nbmake_dag.inside.artifacts",
+    "set_tag": "nbmake_dag.inside.values",
+    "set_tags": "nbmake_dag.inside.values",
+    "upstream": "nbmake_dag.inside.upstream",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  # only whoever asks pays
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

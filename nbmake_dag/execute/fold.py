@@ -1,0 +1,188 @@
+"""Read back what the work logged: JSON lines into values, blobs and a clear complaint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from nbmake_dag.execute.protocol import Failure, Read
+from nbmake_dag.inside.artifacts import check_artifact_name, guess_media_type
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.record import Access, Artifact, Logged
+
+_Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
+_Point: TypeAlias = tuple[str, _Number, int | None, int | None]
+
+
+class _Metric(msgspec.Struct, tag_field="kind", tag="metric"):
+    key: str
+    value: _Number
+    step: int | None = None
+    time: int | None = None
+
+
+class _Metrics(msgspec.Struct, tag_field="kind", tag="metrics"):
+    points: list[_Point]
+
+
+class _Tag(msgspec.Struct, tag_field="kind", tag="tag"):
+    key: str
+    value: str
+
+
+class _Param(msgspec.Struct, tag_field="kind", tag="param"):
+    key: str
+    value: str | int | float | bool | None
+
+
+class _Artifact(msgspec.Struct, tag_field="kind", tag="artifact"):
+    name: str
+    path: str
+    media_type: str | None = None
+
+
+class _Read(msgspec.Struct, tag_field="kind", tag="read"):
+    task: str
+    of: Literal["params", "metrics", "tags", "artifacts", "tasks"]
+    name: str | None = None
+
+
+class _Modules(msgspec.Struct, tag_field="kind", tag="modules"):
+    paths: list[str]
+
+
+_Line: TypeAlias = _Metric | _Metrics | _Tag | _Param | _Artifact | _Read | _Modules
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_access = msgspec.json.Decoder(Access).decode
+
+
+class Folded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log held; ``failure`` says that it held something else as well."""
+
+    logged: Logged = Logged()
+    reads: tuple[Read, ...] = ()
+    modules: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+def fold_log(path: str, artifacts: str, blobs: BlobStore) -> Folded:
+    """Fold the lines of ``$NBDAG_LOG``, whose artifacts lie below the folder ``artifacts``, which need not exist.
+
+    A log that is not there is empty. A last line that was cut by the end of its process is left out. All other
+    lines that say nothing make one failure.
+    """
+    fold = _Fold()
+    bad: list[str] = []
+    for number, line in _lines(path):
+        try:
+            fold.add(_decode_line(line), artifacts)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError) as error:
+            if line.endswith(b"\n"):
+                shown = line[:120].decode(errors="replace").strip()
+                bad.append(f"line {number} of $NBDAG_LOG: {error}: {shown}")
+    return Folded(
+        logged=fold.logged(blobs),
+        reads=tuple(sorted(fold.reads, key=lambda read: (read.task, read.kind, read.name or ""))),
+        modules=tuple(sorted(fold.modules)),
+        failure=_complaint(bad),
+    )
+
+
+def fold_accesses(path: str, root: str, modules: Iterable[str]) -> tuple[Access, ...]:
+    """Return the files that were opened and are there, relative to ``root``, but for reads of ``modules``.
+
+    A written file was read as well as far as anybody can tell, so it is listed once.
+    """
+    known = set(modules)
+    modes: dict[str, str] = {}
+    for _, line in _lines(path):
+        access = _decode_access(line)
+        name = os.path.relpath(access.path, root)
+        if modes.get(name) != "write" and os.path.isfile(access.path):
+            modes[name] = access.mode
+    return tuple(
+        Access(path=name, mode=mode)
+        for name, mode in sorted(modes.items())
+        if mode == "write" or name not in known
+    )
+
+
+class _Fold:
+    """What the lines so far amount to."""
+
+    def __init__(self) -> None:
+        self.reads: set[Read] = set()
+        self.modules: set[str] = set()
+        self._params: dict[str, Any] = {}
+        self._tags: dict[str, str] = {}
+        self._artifacts: dict[str, tuple[str, str]] = {}
+        self._points: dict[str, list[tuple[int | None, _Number, int]]] = {}
+
+    def add(self, line: _Line, artifacts: str) -> None:
+        match line:
+            case _Metric(key=key, value=value, step=step, time=time):
+                self._points.setdefault(key, []).append((step, value, time))
+            case _Metrics(points=points):
+                for key, value, step, time in points:
+                    self._points.setdefault(key, []).append((step, value, time))
+            case _Tag(key=key, value=text):
+                self._tags[key] = text
+            case _Param(key=key, value=param):
+                self._params[key] = param
+            case _Artifact(name=name, path=path, media_type=media_type):
+                file = _below(artifacts, path)
+                self._artifacts[check_artifact_name(name)] = (file, media_type or guess_media_type(name))
+            case _Read(task=task, of=kind, name=name):
+                self.reads.add(Read(task=task, kind=kind, name=name))
+            case _Modules(paths=paths):
+                self.modules.update(paths)
+
+    def logged(self, blobs: BlobStore) -> Logged:
+        artifacts: dict[str, Artifact] = {}
+        for name, (file, media_type) in self._artifacts.items():
+            stored = blobs.put_file(file)
+            artifacts[name] = Artifact(sha256=stored.sha256, size=stored.size, media_type=media_type)
+        series = {key: points for key, points in self._points.items() if not _is_single(points)}
+        encoded = msgspec.json.encode(series, order="deterministic")
+        return Logged(
+            params=self._params,
+            metrics={
+                key: last for key, points in self._points.items() if isinstance(last := points[-1][1], float)
+            },
+            tags=self._tags,
+            artifacts=artifacts,
+            series=blobs.put_bytes(encoded).sha256 if series else None,
+        )
+
+
+def _is_single(points: list[tuple[int | None, _Number, int]]) -> bool:
+    """Say whether the last value tells everything: what JSON has no number for is kept in the series only."""
+    step, value, _ = points[0]
+    return len(points) == 1 and step is None and isinstance(value, float)
+
+
+def _below(artifacts: str, path: str) -> str:
+    """Return the file that a command names; it may not lead out of the folder, by symlinks either."""
+    folder = os.path.realpath(artifacts)
+    file = os.path.realpath(os.path.join(folder, path))
+    if not file.startswith(f"{folder}/") or not os.path.isfile(file):
+        raise ValueError(f"{path!r} is not a file below $NBDAG_ARTIFACTS")
+    return file
+
+
+def _lines(path: str) -> Iterator[tuple[int, bytes]]:
+    try:
+        with open(path, "rb") as file:
+            yield from enumerate(file, 1)
+    except FileNotFoundError:
+        return
+
+
+def _complaint(bad: list[str]) -> Failure | None:
+    if not bad:
+        return None
+    more = f"\n(and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    return Failure(type="BadLog", message=bad[0] + more)

@@ -1,0 +1,78 @@
+"""Note which files of the repository Python opens, by an audit hook.
+
+It sees what goes through Python's ``open``, ``os.open``, ``os.rename``, ``os.replace`` and ``sqlite3.connect``. It
+cannot see files that a C library opens by itself, listed or inspected folders, and what other processes do,
+except forked children of this one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from nbmake_dag.inside.repository import Repository
+from nbmake_dag.inside.stream import append_to
+
+_WRITES = os.O_WRONLY | os.O_RDWR
+_IMPORT = "<frozen importlib"
+
+
+class Accesses:
+    """The files opened so far, kept as they were named until `flush`, so that an open costs next to nothing."""
+
+    def __init__(self, repository: Repository, file: str) -> None:
+        self._repository = repository
+        self._file = file
+        self._opened: set[tuple[Any, bool]] = set()
+        self._at_once = False
+
+    def watch(self) -> None:
+        """Install the hook, for the rest of the process: Python has no way to remove it."""
+        prefixes = self._repository.prefixes
+        get_frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented, and fast
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            try:
+                if event == "open":
+                    path, _, flags = arguments
+                    if path.__class__ is str and path[:1] == "/" and not path.startswith(prefixes):
+                        return
+                    key = path, flags & _WRITES != 0
+                    if key in self._opened or get_frame(1).f_code.co_filename.startswith(_IMPORT):
+                        return
+                    self._add(key)
+                elif event == "os.rename":
+                    self._add((arguments[1], True))
+                elif event == "sqlite3.connect":
+                    self._add((arguments[0], False))
+                elif event == "os.chdir":
+                    self.flush()
+            except Exception:  # noqa: BLE001, S110  # an error here would be raised in the user's code
+                pass
+
+        sys.addaudithook(hook)
+        os.register_at_fork(after_in_child=self._forked)
+
+    def flush(self) -> None:
+        """Write down what was opened since the last time; relative paths are those of the present folder."""
+        opened, self._opened = self._opened, set()
+        found = {
+            (path, writes)
+            for name, writes in list(opened)
+            if isinstance(name, (str, bytes, os.PathLike)) and (path := self._repository.locate(os.fsdecode(name)))
+        }
+        append_to(
+            self._file,
+            [{"path": path, "mode": "write" if writes else "read"} for path, writes in sorted(found)],
+        )
+
+    def _add(self, key: tuple[Any, bool]) -> None:
+        self._opened.add(key)
+        if self._at_once:
+            self.flush()
+
+    def _forked(self) -> None:
+        """Forked children often end without a last word."""
+        self._opened = set()
+        self._at_once = True

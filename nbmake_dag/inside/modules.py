@@ -1,0 +1,38 @@
+"""Modules of the repository: compiled from source whatever lies in ``__pycache__``, and listed at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
+
+from nbmake_dag.inside.repository import Repository
+
+
+def compile_from_source(repository: Repository) -> None:
+    """Let no loader trust a ``.pyc`` of a local module: it is taken for fresh by whole-second mtime and size.
+
+    A loader that cannot stat a source neither reads nor writes its ``.pyc``. All loaders of source files are
+    covered, also those that editable installs and users make themselves.
+    """
+    path_stats = SourceFileLoader.path_stats
+
+    def local_path_stats(loader: SourceFileLoader, path: str) -> Mapping[str, object]:
+        if repository.locate(path):
+            raise OSError("local modules are compiled from source")
+        return path_stats(loader, path)
+
+    SourceFileLoader.path_stats = local_path_stats  # type: ignore[method-assign, assignment]
+
+
+def loaded_modules(repository: Repository, root: str) -> list[str]:
+    """Return the files of the local modules that are loaded, relative to ``root``; not those of nbdag itself."""
+    files: set[str] = set()
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and name.partition(".")[0] != "nbmake_dag" and name != "__main__":
+            path = repository.locate(file)
+            if path:
+                files.add(os.path.relpath(path, root))
+    return sorted(files)

@@ -1,0 +1,47 @@
+"""The append-only file that everything logged goes to, one line of JSON and one ``write`` for each record."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_lock = threading.Lock()
+_open: tuple[str, int] | None = None
+
+
+def append(record: dict[str, object]) -> None:
+    """Log a record. It has left the process when this returns, so it survives whatever happens to the process.
+
+    Outside a run the record is checked the same way, and dropped.
+    """
+    line = (_encode(record) + "\n").encode()
+    path = os.environ.get("NBDAG_LOG")
+    if not path:
+        return
+    if os.write(_descriptor(path), line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+def append_to(path: str, records: list[dict[str, object]]) -> None:
+    """Append records to a file that is rarely written."""
+    if records:
+        descriptor = _open_for_append(path)
+        try:
+            os.write(descriptor, "".join(f"{_encode(record)}\n" for record in records).encode(errors="replace"))
+        finally:
+            os.close(descriptor)
+
+
+def _descriptor(path: str) -> int:
+    global _open  # noqa: PLW0603  # one file for the whole process
+    if _open is None or _open[0] != path:
+        with _lock:
+            _open = (path, _open_for_append(path))
+    return _open[1]
+
+
+def _open_for_append(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

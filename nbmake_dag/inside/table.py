@@ -1,0 +1,82 @@
+"""Tables as Tabular Data Resources, the JSON that Jupyter displays, from lists, dicts and frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+MEDIA_TYPE = "application/vnd.dataresource+json"
+
+
+def table_document(data: Any) -> dict[str, object]:
+    """Make ``{"schema": {"fields": [...]}, "data": [row, ...]}``.
+
+    ``data`` is a list of dicts, a dict of lists, or a pandas or polars frame; nobody's library is imported. The
+    index of a pandas frame is kept where it has a name.
+    """
+    columns = _columns(data)
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        raise ValueError("the columns of a table must have the same length")
+    return {
+        "schema": {"fields": [{"name": name, "type": _type(values)} for name, values in columns.items()]},
+        "data": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+    }
+
+
+def _columns(data: Any) -> dict[str, list[object]]:
+    if isinstance(data, Mapping):
+        return _named(data.items())
+    if hasattr(data, "to_dicts") and hasattr(data, "columns"):  # polars
+        return _named(data.to_dict(as_series=False).items())
+    if hasattr(data, "itertuples") and hasattr(data, "columns"):  # pandas
+        if any(name is not None for name in data.index.names):
+            data = data.reset_index()
+        return _named((name, data.iloc[:, place].tolist()) for place, name in enumerate(data.columns))
+    if isinstance(data, Sequence) and all(isinstance(row, Mapping) for row in data):
+        names = dict.fromkeys(name for row in data for name in row)
+        return _named((name, [row.get(name) for row in data]) for name in names)
+    raise TypeError(
+        f"a table is a list of dicts, a dict of lists, or a pandas or polars frame, not {type(data).__name__}"
+    )
+
+
+def _named(columns: Iterable[tuple[object, Any]]) -> dict[str, list[object]]:
+    named: dict[str, list[object]] = {}
+    for name, values in columns:
+        if isinstance(values, (str, bytes)):
+            raise TypeError(f"column {name!r} of a table must be a list, not {type(values).__name__}")
+        if str(name) in named:
+            raise ValueError(f"a table has two columns named {name!s}")
+        named[str(name)] = [_cell(value) for value in values]
+    return named
+
+
+def _cell(value: Any) -> object:
+    """Return what JSON can hold; numpy's scalars become Python's, missing values ``None``, others text."""
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _cell(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cell(item) for item in value]
+    if value != value:  # noqa: PLR0124  # NaT
+        return None
+    isoformat = getattr(value, "isoformat", None)
+    return isoformat() if isoformat else str(value)
+
+
+def _type(values: list[object]) -> str:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return "boolean"
+    if kinds == {int}:
+        return "integer"
+    if kinds and kinds <= {int, float}:
+        return "number"
+    return "string" if kinds == {str} else "any"

@@ -1,0 +1,99 @@
+"""Log metrics, parameters and tags, with MLflow's names and argument orders."""
+
+from __future__ import annotations
+
+import math
+import operator
+import time
+from collections.abc import Mapping
+from typing import Any, SupportsFloat, SupportsIndex
+
+from nbmake_dag.inside.stream import append
+
+_INT64 = 1 << 63
+
+
+def log_metric(key: str, value: SupportsFloat, step: SupportsIndex | None = None) -> None:
+    """Log a number. Logged again, it becomes a series, of which the last value counts.
+
+    ``value`` is anything that ``float`` takes, NaN and infinities included; text is refused.
+    """
+    append(
+        {
+            "kind": "metric",
+            "key": _text("a metric's key", key),
+            "value": _number(key, value),
+            "step": _step(step),
+            "time": time.time_ns(),
+        }
+    )
+
+
+def log_metrics(metrics: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:
+    """Log several numbers of the same step."""
+    checked, now = _step(step), time.time_ns()
+    append(
+        {
+            "kind": "metrics",
+            "points": [
+                [_text("a metric's key", key), _number(key, value), checked, now] for key, value in metrics.items()
+            ],
+        }
+    )
+
+
+def log_param(key: str, value: Any) -> None:
+    """Log a parameter that the work chose itself; what JSON has no word for is kept as its ``str``."""
+    append({"kind": "param", "key": _text("a parameter's key", key), "value": _scalar(value)})
+
+
+def log_params(params: Mapping[str, Any]) -> None:
+    for key, value in params.items():
+        log_param(key, value)
+
+
+def set_tag(key: str, value: Any) -> None:
+    """Attach a word to the task; the last value counts."""
+    append({"kind": "tag", "key": _text("a tag's key", key), "value": str(value)})
+
+
+def set_tags(tags: Mapping[str, Any]) -> None:
+    for key, value in tags.items():
+        set_tag(key, value)
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a string, not {type(value).__name__}")
+    return value
+
+
+def _number(key: str, value: SupportsFloat) -> float | str:
+    """Return a float, or the word that the JSON of protobuf has for what JSON cannot say."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(f"metric {key!r} must be a number, not {type(value).__name__}")
+    number = float(value)
+    if math.isfinite(number):
+        return number
+    if math.isnan(number):
+        return "NaN"
+    return "Infinity" if number > 0 else "-Infinity"
+
+
+def _step(step: SupportsIndex | None) -> int | None:
+    if step is None:
+        return None
+    number = operator.index(step)
+    if not -_INT64 <= number < _INT64:
+        raise ValueError(f"step {number} does not fit 64 bits")
+    return number
+
+
+def _scalar(value: object) -> object:
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int) and -_INT64 <= value < _INT64:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value)
