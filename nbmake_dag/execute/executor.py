@@ -1,0 +1,162 @@
+"""Where attempts run: a small protocol, and the driver's end of an executor that is a child process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from nbmake_dag.execute.frames import Frames
+from nbmake_dag.execute.protocol import (
+    AttemptResult,
+    AttemptSpec,
+    Cancel,
+    Close,
+    Ended,
+    Event,
+    ExecutorLost,
+    Failure,
+    Submit,
+)
+from nbmake_dag.execute.supervision import ExitStatus, Supervisor
+
+Sink = Callable[[Event], None]
+
+_SEND_WITHIN_S = 30
+_EXIT_WITHIN_S = 5.0
+_TAIL_BYTES = 2000
+
+
+class Executor(Protocol):
+    """Runs attempts, and tells a sink what happens to them.
+
+    Every attempt submitted is answered by one `Ended`, also when the executor itself is lost.
+    """
+
+    def submit(self, spec: AttemptSpec) -> None: ...
+
+    def cancel(self, task: str, grace: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ChildExecutor:
+    """An executor in a process below the supervisor; its events reach ``sink`` in a thread of this object."""
+
+    def __init__(
+        self, name: str, supervisor: Supervisor, argv: Sequence[str], env: Mapping[str, str], sink: Sink
+    ) -> None:
+        self.name = name
+        self._supervisor = supervisor
+        self._sink = sink
+        self._running: dict[str, AttemptSpec] = {}
+        self._lock = threading.Lock()
+        self._lost = ""
+        self._closed = False
+        self._status: ExitStatus | None = None
+        self._exited = threading.Event()
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_WITHIN_S, 0))
+        self._frames = Frames(ours, msgspec.json.Decoder(Event))
+        self._log = supervisor.runtime.join(f"{name}.log")
+        with theirs:
+            self._child = supervisor.spawn(
+                argv,
+                env=env,
+                cwd=supervisor.runtime.path,
+                log=self._log,
+                descriptors=[theirs.fileno()],
+                on_exit=self._note_exit,
+            )
+        threading.Thread(target=self._read, name=f"{name} events", daemon=True).start()
+
+    def submit(self, spec: AttemptSpec) -> None:
+        with self._lock:
+            lost = self._lost
+            if not lost:
+                self._running[spec.task] = spec
+        if lost:
+            self._sink(_lost(spec, lost))
+        else:
+            self._send(Submit(spec=spec))
+
+    def cancel(self, task: str, grace: float) -> None:
+        self._send(Cancel(task=task, grace=grace))
+
+    def close(self) -> None:
+        """Ask it to end, and return at once. What it still ran ends with it, unreported."""
+        self._closed = True
+        self._send(Close())
+
+    def _send(self, order: Submit | Cancel | Close) -> None:
+        try:
+            self._frames.send(order)
+        except OSError:
+            # gone, or deaf; either way its end is seen by the reader
+            self._supervisor.kill(self._child)
+
+    def _note_exit(self, status: ExitStatus) -> None:
+        self._status = status
+        self._exited.set()
+
+    def _read(self) -> None:
+        reason = ""
+        try:
+            while (event := self._frames.receive()) is not None:
+                if isinstance(event, Ended):
+                    with self._lock:
+                        self._running.pop(event.task, None)
+                elif isinstance(event, ExecutorLost):
+                    reason = event.reason
+                    break
+                self._sink(event)
+        except msgspec.DecodeError as error:
+            reason = f"it sent what cannot be read: {error}"
+        self._supervisor.kill(self._child)
+        self._frames.close()
+        if self._closed:
+            return
+        reason = reason or self._why()
+        with self._lock:
+            self._lost = reason
+            left = list(self._running.values())
+            self._running.clear()
+        for spec in left:
+            self._sink(_lost(spec, reason))
+        self._sink(ExecutorLost(executor=self.name, reason=reason))
+
+    def _why(self) -> str:
+        self._exited.wait(_EXIT_WITHIN_S)
+        if self._status is None:
+            return f"the {self.name} executor closed its connection"
+        ended = f"exited with {self._status}" if self._status >= 0 else f"was killed by signal {-self._status}"
+        return f"the {self.name} executor {ended}{_tail(self._log)}"
+
+
+def python_argv(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of ours with this interpreter, whatever the current folder holds."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def _lost(spec: AttemptSpec, reason: str) -> Ended:
+    now = time.time_ns()
+    failure = Failure(type="_OTHER", message=reason)
+    result = AttemptResult(outcome="lost", started=now, ended=now, failure=failure)
+    return Ended(task=spec.task, attempt=spec.attempt, result=result)
+
+
+def _tail(log: str) -> str:
+    try:
+        with open(log, "rb") as file:
+            file.seek(-min(_TAIL_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            text = file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    return f"; its last words:\n{text}" if text else ""
