@@ -124,10 +124,8 @@ def _refuse_paths(outputs: tuple[Output, ...]) -> None:
 
 def decode_record(data: bytes) -> Record:
     """Read a record back; raises `DamagedRecordError` for anything that `encode_record` did not write."""
-    start = len(_PREFIX) + _HEX + 1
-    body = data[start:]
-    digest = data[len(_PREFIX) : len(_PREFIX) + _HEX]
-    if not data.startswith(_PREFIX) or xxh3_128_hexdigest(body).encode() != digest:
+    body = data[len(_PREFIX) + _HEX + 1 :]
+    if not data.startswith(_PREFIX + xxh3_128_hexdigest(body).encode() + b'"'):
         raise DamagedRecordError("its checksum does not match")
     try:
         record = _decode(b"{" + body[1:])
