@@ -1,0 +1,106 @@
+"""What a Python cell executes: IPython's transformation of its text, and the identity of the result."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import msgspec
+
+from nbmake_dag_cache.digest import Digest, digest_text
+from nbmake_dag_cache.ipython import transform_cell
+from nbmake_dag_cache.syntax import parse, write_tree
+
+_PYTHON_MAGICS = frozenset({"capture", "prun", "time", "timeit"})
+
+
+class Executable(msgspec.Struct, frozen=True):
+    """A cell as IPython executes it. Without a ``tree`` the text is not Python, and running it fails."""
+
+    text: str
+    tree: ast.Module | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it does anything: it holds a statement, or fails to parse."""
+        return self.tree is None or bool(self.tree.body)
+
+    @property
+    def modules(self) -> list[tuple[str, ast.Module]]:
+        """Text and tree of the code, and of the body of a cell magic that runs Python."""
+        match self.tree:
+            case None:
+                return []
+            case ast.Module(
+                body=[
+                    ast.Expr(
+                        ast.Call(
+                            func=ast.Attribute(attr="run_cell_magic"),
+                            args=[ast.Constant(value=magic), _, ast.Constant(value=str(body))],
+                        )
+                    )
+                ]
+            ) if magic in _PYTHON_MAGICS:
+                return executable(body).modules
+            case tree:
+                return [(self.text, tree)]
+
+    @property
+    def identity(self) -> Digest:
+        if self.tree is None:
+            return text_identity(self.text)
+        semicolon = ";" if self._ends_with_semicolon(self.tree) else ""
+        return digest_text(f"python{semicolon}:{write_tree(self.tree)}")
+
+    def _ends_with_semicolon(self, tree: ast.Module) -> bool:
+        """Whether a semicolon follows the last statement, by which IPython does not show its value."""
+        if ";" not in self.text or not tree.body:
+            return False
+        last = tree.body[-1]
+        if last.end_lineno is None or last.end_col_offset is None:
+            raise TypeError("a tree that was not parsed")
+        lines = re.split(rb"\r\n?|\n", self.text.encode())
+        end = len(b"\n".join([*lines[: last.end_lineno - 1], lines[last.end_lineno - 1][: last.end_col_offset]]))
+        text = b"\n".join(lines)
+        return text[:end].endswith(b";") or text[end:].lstrip(b" \t\f\\\n").startswith(b";")
+
+
+def text_identity(text: str) -> Digest:
+    """Identify code that is not read as Python; white space at its end does not count."""
+    return digest_text("text:" + text.rstrip())
+
+
+def executable(source: str) -> Executable:
+    """Find what IPython makes of a cell, loading its transformation only where it could change something."""
+    tree = parse(source)
+    if tree is not None and _is_left_alone(source, tree):
+        return Executable(source, tree)
+    try:
+        transformed = transform_cell(source)
+    except Exception:  # noqa: BLE001 - IPython reports whatever its transformation raises as the cell's error
+        return Executable(source, None)
+    tree = parse(transformed)
+    return Executable(source if tree is None else transformed, tree)
+
+
+_SUSPECT = re.compile(
+    r"""
+    ^[^\S\n]*(?:[!?%,;/]|>>>|\.\.\.|(?:\[\w+\]\ )?In\ \[)  # escapes and prompts, also in strings
+    | =\s*!(?!=)                                      # system assignments
+    | [\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]           # line ends for `str.splitlines` only
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+_BLANK_LINE = re.compile(r"^[^\S\n]+$", re.MULTILINE)
+_LINES_IN_STRINGS = ('"""', "'''", "\\\n")
+
+
+def _is_left_alone(source: str, tree: ast.Module) -> bool:
+    """Whether IPython certainly leaves text that parses as it is.
+
+    Besides escapes and prompts it removes common indentation, and thereby empties blank lines, which
+    matters in strings.
+    """
+    if _SUSPECT.search(source) or (tree.body and tree.body[0].col_offset):
+        return False
+    return not (_BLANK_LINE.search(source) and any(mark in source for mark in _LINES_IN_STRINGS))
