@@ -23,6 +23,9 @@ class Notebook:
     path: ProjectPath
     kernel: str | None = None
     """The kernelspec that ``pipeline.toml`` asks for; ``None`` takes the notebook's own, else ``python3``."""
+    inject_inputs: bool = False
+    """Its parameters cell assigns ``inputs``, and gets the declared ones there."""
+    inject_outputs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,9 @@ class Function:
 
     module: str
     qualname: str
+    inject_inputs: bool = False
+    """Its signature names ``inputs``, and gets the declared ones there."""
+    inject_outputs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
