@@ -1,0 +1,153 @@
+"""A running kernel, from its start to its end: readiness without fixed waits, an end that is asked for and checked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import zmq
+import zmq.asyncio
+from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+
+from nbmake_dag.execute.provisioner import KernelStart, ZygoteProvisioner
+from nbmake_dag.execute.zygote_client import Exit, tail
+
+READY_TIMEOUT = 60.0
+"""Seconds from the start of a kernel until it answers."""
+EXIT_TIMEOUT = 10.0
+"""Seconds for a kernel to end after it was asked; what still runs then is killed, and that is no clean end."""
+_ASK_AGAIN = 0.1
+"""Seconds after a reply in which its status must have arrived by the other socket."""
+_RECONNECT = 5
+"""Milliseconds between attempts to connect to a kernel that does not listen yet."""
+
+Result = TypeVar("Result")
+
+
+class KernelError(Exception):
+    """A kernel that cannot be used: it does not exist, did not start, or has died. ``type`` is a `Failure`'s."""
+
+    def __init__(self, message: str, type: str = "exit") -> None:  # noqa: A002  # the field's name
+        super().__init__(message, type)
+        self.message = message
+        self.type = type
+
+
+class Kernel:
+    """A kernel that belongs to this process."""
+
+    def __init__(self, manager: AsyncKernelManager, provisioner: ZygoteProvisioner) -> None:
+        self.manager = manager
+        self.client: AsyncKernelClient = manager.client()
+        self.info: dict[str, Any] = {}
+        self._provisioner = provisioner
+
+    @classmethod
+    async def launch(cls, name: str, start: KernelStart, *, env: dict[str, str], cwd: str) -> Kernel:
+        """Start the process of a kernel; it is not ready yet."""
+        identity = os.urandom(4).hex()
+        context = zmq.asyncio.Context()
+        context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
+        context.setsockopt(zmq.RCVHWM, 0)  # a message that is dropped would be an output that is lost
+        context.setsockopt(zmq.LINGER, 0)
+        manager = AsyncKernelManager(
+            kernel_name=name,
+            context=context,
+            transport="ipc",
+            ip=os.path.join(start.runtime, f"k{identity}"),
+            connection_file=os.path.join(start.runtime, f"k{identity}.json"),
+        )
+        try:
+            provisioner = ZygoteProvisioner(kernel_id=identity, kernel_spec=manager.kernel_spec, parent=manager)
+        except NoSuchKernel as error:
+            context.term()
+            known = ", ".join(sorted(manager.kernel_spec_manager.find_kernel_specs())) or "none"
+            raise KernelError(f"there is no kernel {name!r}; known: {known}", "NoSuchKernel") from error
+        provisioner.start = start
+        manager.provisioner = provisioner
+        await manager.start_kernel(env=env, cwd=cwd)
+        return cls(manager, provisioner)
+
+    @property
+    def pid(self) -> int:
+        return self._provisioner.pid or 0
+
+    @property
+    def ended(self) -> asyncio.Future[Exit | None]:
+        return self._provisioner.ended
+
+    async def wait_ready(self) -> None:
+        """Wait until it answers by both sockets; raises `KernelError`, at once when it dies."""
+        self.client.start_channels(stdin=False, hb=False)
+        # The first message is ipykernel's welcome to a subscriber, or the status of a request that came later.
+        heard = asyncio.ensure_future(self.client.get_iopub_msg(timeout=None))
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                while not heard.done():
+                    self.info = await self.unless_dead(self.client.kernel_info(reply=True))
+                    await asyncio.wait({heard}, timeout=_ASK_AGAIN)
+        except TimeoutError:
+            raise KernelError(self._explained(f"the kernel was not ready within {READY_TIMEOUT:.0f} s")) from None
+        finally:
+            heard.cancel()
+
+    async def run(self, code: str) -> None:
+        """Execute something that is not part of the notebook."""
+        reply = await self.unless_dead(self.client.execute(code, silent=True, store_history=False, reply=True))
+        if reply["content"]["status"] != "ok":
+            raise KernelError(f"{reply['content']['ename']}: {reply['content']['evalue']}")
+
+    async def unless_dead(self, waiting: Coroutine[Any, Any, Result]) -> Result:
+        """Wait for something that a kernel does; raises `KernelError` when it dies before."""
+        task = asyncio.ensure_future(waiting)
+        try:
+            await asyncio.wait({task, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise KernelError(self._explained(self.how_it_ended()))
+        finally:
+            task.cancel()
+
+    def how_it_ended(self) -> str:
+        """Say why it is dead."""
+        end = self.ended.result()
+        if end is None:
+            return "the kernel was lost with the process that had started it"
+        if end.exit_code == -signal.SIGKILL:
+            return f"the kernel was killed by signal 9 (out of memory?); it had used {end.peak_rss >> 20} MiB"
+        if end.exit_code < 0:
+            return f"the kernel was killed by signal {-end.exit_code} ({signal.Signals(-end.exit_code).name})"
+        return f"the kernel ended with exit code {end.exit_code}"
+
+    async def interrupt(self) -> None:
+        if not self.ended.done():
+            await self.manager.interrupt_kernel()
+
+    async def kill(self) -> None:
+        await self._provisioner.kill()
+
+    async def shut_down(self) -> bool:
+        """Ask it to end, so that what it registered for its exit runs; kill it when it does not."""
+        await self.manager.request_shutdown()
+        await asyncio.wait({self.ended}, timeout=EXIT_TIMEOUT)
+        if self.ended.done():
+            return True
+        await self.kill()
+        return False
+
+    async def close(self) -> None:
+        """Leave nothing of it: no process, no socket, no file."""
+        await self.kill()
+        await asyncio.wait({self.ended}, timeout=EXIT_TIMEOUT)
+        self.client.stop_channels()
+        await self.manager.cleanup_resources()
+        self.manager.context.term()
+
+    def _explained(self, message: str) -> str:
+        printed = tail(self._provisioner.start.log)
+        return f"{message}\n{printed}" if printed else message
