@@ -95,12 +95,12 @@ def test_an_example_has_the_tasks_that_its_readme_draws(example: str, names: lis
     readme = (EXAMPLES / example / "README.md").read_text()
 
     assert names == list(plan(example).tasks)
-    assert [] == [name for name in names if name not in readme]
+    assert not [name for name in names if name not in readme]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_a_notebook_run_by_hand_is_one_of_its_tasks(notebook: str) -> None:
-    """The defaults of the parameters cell are what the pipeline gives to one instance: nothing more, nothing less."""
+    """The defaults of the parameters cell are what the pipeline gives to one instance, no more and no less."""
     example, _, path = notebook.partition("/")
     cells = jupytext.read(EXAMPLES / notebook).cells
     (parameters,) = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
