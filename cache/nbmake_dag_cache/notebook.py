@@ -111,19 +111,19 @@ def _read_json(text: str) -> _Document:
         document = json.loads(text)  # unlike msgspec it accepts NaN, which outputs may hold
     version = msgspec.convert(document, _Version).nbformat
     if version < 4:
-        document = _upgrade(document)
+        document = _upgrade(text)
     elif version > 4:
         raise ValueError(f"its format is nbformat {version}, and 4 is the newest known")
     return msgspec.convert(document, _Document)
 
 
-def _upgrade(document: Any) -> Any:
-    from nbformat import convert  # noqa: PLC0415 - slow to import, and rarely needed
+def _upgrade(text: str) -> Any:
+    from nbformat import convert, reader  # noqa: PLC0415 - slow to import, and rarely needed
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return convert(document, 4)  # type: ignore[no-untyped-call]
+            return convert(reader.reads(text), 4)  # type: ignore[no-untyped-call]
     except Exception as error:
         raise ValueError(f"it cannot be converted to nbformat 4 ({error!r})") from error
 

@@ -1,0 +1,121 @@
+"""What code says that it imports."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbmake_dag_cache.imports import Import, Imports, PathAddition, imports_in, imports_of
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import a", Import("a")),
+        ("import a.b.c as d", Import("a.b.c")),
+        ("from a.b import c as d, e", Import("a.b", ("c", "e"))),
+        ("from . import a", Import("", ("a",), 1)),
+        ("from ..a import *", Import("a", ("*",), 2)),
+        ("import importlib; importlib.import_module('a.b')", Import("a.b")),
+        ("import_module('.a.b', __package__)", Import("a.b", (), 1)),
+        ("__import__('a.b', globals())", Import("a.b")),
+        ("def f():\n    async def g():\n        import a", Import("a")),
+        ("try:\n    pass\nexcept ImportError:\n    import a", Import("a")),
+        ("if TYPE_CHECKING:\n    import a", Import("a")),
+        ("match x:\n    case 1:\n        import a", Import("a")),
+        ("x = [y for z in __import__('a')]", Import("a")),
+        (b"# coding: latin-1\nx = '\xe9'\nimport a", Import("a")),
+    ],
+)
+def test_an_import_is_found_wherever_it_stands(source, expected):
+    """Every form of import, in any block."""
+    assert expected in imports_of(source).modules
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["", "x = 'import a'", "# import a", "import_module(name)", "__import__(f'{a}')", "a.b('c')", "import a b"],
+)
+def test_nothing_is_made_up(source):
+    """Text, computed names and code that does not parse import nothing that we know of."""
+    assert imports_of(source) == Imports()
+
+
+def test_each_import_is_named_once_in_order():
+    """The result does not depend on the order of the code."""
+    assert imports_of("import b, a\nimport b") == Imports((Import("a"), Import("b"))) == imports_of("import a, b")
+
+
+@pytest.mark.parametrize(
+    ("expression", "base", "path"),
+    [
+        ("'lib'", "working", "lib"),
+        ("'./lib/'", "working", "lib"),
+        ("'..'", "working", ".."),
+        ("'/opt/lib'", "working", "/opt/lib"),
+        ("os.getcwd()", "working", "."),
+        ("os.path.dirname(os.getcwd())", "working", ".."),
+        ("str(Path.cwd() / 'src')", "working", "src"),
+        ("str(Path('..', 'src').resolve())", "working", "../src"),
+        ("os.path.dirname(__file__)", "file", "."),
+        ("os.path.dirname(os.path.dirname(os.path.abspath(__file__)))", "file", ".."),
+        ("os.path.join(os.path.dirname(__file__), '..', 'src')", "file", "../src"),
+        ("os.path.join(os.path.dirname(__file__), '/opt')", "file", "/opt"),
+        ("os.path.abspath(os.path.join(__file__, '../..'))", "file", ".."),
+        ("str(Path(__file__).parent)", "file", "."),
+        ("str(pathlib.Path(__file__).resolve().parent.parent / 'src' / 'a')", "file", "../src/a"),
+        ("str(Path(__file__).absolute().parents[2])", "file", "../.."),
+        ("str(Path(__file__).parent.joinpath('src'))", "file", "src"),
+        ("os.fspath(Path('a') / Path(__file__).parent)", "file", "."),
+    ],
+)
+def test_folders_are_evaluated(expression, base, path):
+    """The usual ways to name a folder, below the file's folder or the working directory."""
+    source = f"import sys\nsys.path.insert(0, {expression})"
+    assert imports_of(source).folders == (PathAddition(base, path),)
+
+
+@pytest.mark.parametrize(
+    ("source", "paths"),
+    [
+        ("sys.path.append('a')", ["a"]),
+        ("sys.path.extend(['a', 'b'])", ["a", "b"]),
+        ("sys.path += ['a']", ["a"]),
+        ("if 'a' not in sys.path:\n    sys.path.insert(1, 'a')", ["a"]),
+        ("a = Path('..')\nb = a / 'src'\nsys.path.append(str(b))\nsys.path.append(str(a))", ["..", "../src"]),
+        ("sys.path.append(f())", []),
+        ("sys.path.append(unknown)", []),
+        ("a = a / 'b'\nsys.path.append(a)", []),
+        ("sys.path.append('a' / unknown)", []),
+        ("path.append('a')", []),
+        ("sys.path.append(" + " / ".join(["'a'"] * 2000) + ")", []),
+    ],
+)  # fmt: skip
+def test_additions_are_found(source, paths):
+    """Each way to add a folder; what only running the code could tell is left to running it."""
+    assert [folder.path for folder in imports_of(source).folders] == paths
+
+
+def test_cells_share_variables():
+    """A folder named in one cell is known in the next."""
+    cells = ["root = '..'", "x = 1", "import sys, a; sys.path.append(root)"]
+    assert imports_in([(text, ast.parse(text)) for text in cells]) == Imports(
+        (Import("a"), Import("sys")), (PathAddition("working", ".."),)
+    )
+
+
+PARTS = st.lists(st.sampled_from(["a", "b", "..", "."]), min_size=1, max_size=5)
+
+
+@given(PARTS)
+def test_join_and_slash_mean_the_same(parts):
+    """`os.path.join` and `Path` give one folder, that which Python's own normalisation gives."""
+    joined = "os.path.join(os.path.dirname(__file__), " + ", ".join(map(repr, parts)) + ")"
+    slashed = "str(Path(__file__).parent / " + " / ".join(map(repr, parts)) + ")"
+    expected = (PathAddition("file", posixpath.normpath("/".join(parts))),)
+    assert imports_of(f"sys.path.append({joined})").folders == expected
+    assert imports_of(f"sys.path.append({slashed})").folders == expected
