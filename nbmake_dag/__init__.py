@@ -4,8 +4,6 @@ What a notebook, function or script uses is found here: ``import nbmake_dag as n
 it is used, since this also runs in kernels and scripts that are none of the tool's.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nbmake_dag.inside.artifacts import log_artifact, log_dict, log_figure, log_table, log_text

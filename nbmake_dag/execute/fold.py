@@ -15,6 +15,7 @@ from nbmake_dag_cache.record import Access, Artifact, Logged
 
 _Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
 _Point: TypeAlias = tuple[str, _Number, int | None, int | None]
+_Timed: TypeAlias = tuple[int | None, _Number, int | None]
 
 
 class _Metric(msgspec.Struct, tag_field="kind", tag="metric"):
@@ -119,7 +120,7 @@ class _Fold:
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
         self._artifacts: dict[str, tuple[str, str]] = {}
-        self._points: dict[str, list[tuple[int | None, _Number, int]]] = {}
+        self._points: dict[str, list[_Timed]] = {}
 
     def add(self, line: _Line, artifacts: str) -> None:
         match line:
@@ -158,7 +159,7 @@ class _Fold:
         )
 
 
-def _is_single(points: list[tuple[int | None, _Number, int]]) -> bool:
+def _is_single(points: list[_Timed]) -> bool:
     """Say whether the last value tells everything: what JSON has no number for is kept in the series only."""
     step, value, _ = points[0]
     return len(points) == 1 and step is None and isinstance(value, float)
