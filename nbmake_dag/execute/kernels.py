@@ -43,7 +43,7 @@ class Kernel:
 
     def __init__(self, manager: AsyncKernelManager, provisioner: ZygoteProvisioner) -> None:
         self.manager = manager
-        self.client: AsyncKernelClient = manager.client()
+        self.client: AsyncKernelClient = manager.client(context=manager.context)
         self.info: dict[str, Any] = {}
         self._provisioner = provisioner
 
