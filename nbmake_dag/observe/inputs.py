@@ -34,6 +34,10 @@ class Inputs:
         """Folders that were searched: a file that joins one may match a glob."""
         self.ignored: set[ProjectPath] = set()
 
+    def fresh(self) -> Inputs:
+        """Return one that has looked at nothing yet."""
+        return Inputs(self._project, self._graph, self._files, self._leftovers)
+
     def files(self, item: Input) -> tuple[tuple[ProjectPath, Digest], ...]:
         """Return path and digest of every file of an external input, sorted; nothing for a path that is not."""
         if item.path not in self._found:

@@ -45,6 +45,10 @@ class Modules:
         self.folders: set[str] = set()
         """Folders that were searched: a module that joins one may change what an import means."""
 
+    def fresh(self) -> Modules:
+        """Return one that has read nothing yet."""
+        return Modules(self._project, self._files, self._identities, self._installed)
+
     def closure(
         self, imports: Imports, folder: str, editable: dict[str, str] | None = None, search: tuple[str, ...] = ()
     ) -> tuple[str, ...]:

@@ -58,9 +58,14 @@ class Sources:
         self._files = files
         self._identities = identities
         self._schema = identity_schema()
+        self._installed = path
         self._path = (project.root, *path)
         self._notebooks: dict[str, NotebookFile] = {}
         self._functions: dict[tuple[str, str], FunctionFile] = {}
+
+    def fresh(self) -> Sources:
+        """Return one that has read nothing yet."""
+        return Sources(self._project, self._files, self._identities, self._installed)
 
     def notebook(self, work: Notebook, place: str = "") -> NotebookFile:
         """Read a notebook; raises `ConfigError` where there is none."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nbmake_dag.core.facts import ABSENT, Facts
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.ingredients import Observed, Software, own_ingredients
-from nbmake_dag.core.model import Command, Function, Notebook, Pipeline, ProjectPath, Task, TaskName
+from nbmake_dag.core.ingredients import Files, Observed, Software, own_ingredients
+from nbmake_dag.core.model import Command, Function, Input, Notebook, Pipeline, ProjectPath, Task, TaskName
+from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters, normalised
@@ -19,7 +21,7 @@ from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag_cache.digest import Digest, digest_text
-from nbmake_dag_cache.key import key_of
+from nbmake_dag_cache.key import Ingredient, key_of
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
@@ -52,6 +54,52 @@ class Survey:
         self._look = instruments
         self._software: dict[str | None, Software] = {}
         self._now = time.time_ns()
+
+    @property
+    def sources(self) -> Sources:
+        return self._look.sources
+
+    def files(self, item: Input) -> Files:
+        """Return path and digest of every file on disk that an input names."""
+        return self._look.inputs.files(item)
+
+    def again(self) -> Survey:
+        """Return a survey that looks at everything afresh, with the same memory of digests."""
+        look = self._look
+        fresh = replace(
+            look, sources=look.sources.fresh(), modules=look.modules.fresh(), inputs=look.inputs.fresh()
+        )
+        return Survey(self._project, self._pipeline, self._graph, fresh)
+
+    def changed_since(self, task: Task, own: tuple[Ingredient, ...]) -> tuple[str, ...]:
+        """Say which own ingredients of a task are not what they were."""
+        try:
+            now = own_ingredients(task, *self._observe(task), self._pipeline.cache.epoch)
+        except ConfigError as error:
+            return (str(error),)
+        return tuple(describe(change, task) for change in changes(own, now))
+
+    def digests(self, paths: Iterable[ProjectPath]) -> dict[ProjectPath, Digest]:
+        """Return the digests of files and folders, those that exist."""
+        digests: dict[ProjectPath, Digest] = {}
+        for path in paths:
+            absolute = self._project.absolute(path)
+            with contextlib.suppress(OSError):
+                digests[path] = (
+                    self._look.files.digest_directory(absolute)
+                    if path.endswith("/")
+                    else self._look.files.digest(absolute)
+                )
+        return digests
+
+    def touched_since(self, moment: int, paths: Iterable[str]) -> tuple[str, ...]:
+        """Return those files that were written after a moment, in nanoseconds since the epoch."""
+        touched: list[str] = []
+        for path in paths:
+            with contextlib.suppress(OSError):
+                if os.stat(self._project.absolute(path)).st_mtime_ns >= moment:
+                    touched.append(path)
+        return tuple(touched)
 
     def facts(self, previous: Mapping[TaskName, Record]) -> dict[TaskName, Facts]:
         """Observe every task; raises `ConfigError` with every input that is missing."""
@@ -94,26 +142,11 @@ class Survey:
             own=own,
             own_key=own_key,
             records=usable,
-            present=self.present(task),
+            present=self.digests(output.path for output in task.outputs),
             modules=self.module_digests(traced),
             previous=previous,
             expired=len(usable) < len(found),
         )
-
-    def present(self, task: Task) -> dict[ProjectPath, Digest]:
-        """Return the digests of a task's outputs that are in place."""
-        digests: dict[ProjectPath, Digest] = {}
-        for output in task.outputs:
-            path = self._project.absolute(output.path)
-            try:
-                digests[output.path] = (
-                    self._look.files.digest_directory(path)
-                    if output.is_directory
-                    else self._look.files.digest(path)
-                )
-            except OSError:
-                continue
-        return digests
 
     def module_digests(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the digests of modules, given relative to the root."""

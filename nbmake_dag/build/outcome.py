@@ -1,0 +1,70 @@
+"""What became of each task in a run, and of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.execute.protocol import AttemptResult
+from nbmake_dag_cache.record import Record
+
+EXIT_CODES = {"success": 0, "failure": 1, "error": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Bytes of the user that were about to be overwritten or removed: ``path`` is now the blob ``sha256``."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOutcome:
+    """The end of one task. ``status`` is one of ``up_to_date restored ran failed skipped cancelled``."""
+
+    task: TaskName
+    status: str
+    reasons: tuple[str, ...] = ()
+    record: Record | None = None
+    """Of a hit, the record; of a task that ran, the one that was published."""
+    attempts: tuple[AttemptResult, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    because: TaskName | None = None
+    """Of a skipped task, the one that failed."""
+    failed_folder: str | None = None
+    """Where the executed notebook and partial outputs of a failed task are, relative to the root."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        return sum(attempt.ended - attempt.started for attempt in self.attempts) / 1e9
+
+
+@dataclass(slots=True, kw_only=True)
+class RunOutcome:
+    """The end of a run, filled as its tasks end. ``signal`` is the number of the signal that ended it."""
+
+    run_id: str
+    tasks: dict[TaskName, TaskOutcome] = field(default_factory=dict[TaskName, TaskOutcome])
+    duration_s: float = 0.0
+    signal: int | None = None
+    error: str | None = None
+
+    @property
+    def result(self) -> str:
+        """``cancellation``, ``error``, ``failure`` or ``success``: the first that applies."""
+        if self.signal is not None:
+            return "cancellation"
+        if self.error is not None or any(_is_lost(outcome) for outcome in self.tasks.values()):
+            return "error"
+        failed = any(outcome.status == "failed" for outcome in self.tasks.values())
+        return "failure" if failed else "success"
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.signal if self.signal is not None else EXIT_CODES[self.result]
+
+
+def _is_lost(outcome: TaskOutcome) -> bool:
+    return outcome.status == "failed" and bool(outcome.attempts) and outcome.attempts[-1].outcome == "lost"

@@ -1,0 +1,151 @@
+"""From a request to everything that a plan or a schedule needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from nbmake_dag.build.last import LastResults
+from nbmake_dag.build.request import Request
+from nbmake_dag.core.config import PipelineFile, parse
+from nbmake_dag.core.decide import Rules
+from nbmake_dag.core.expansion import expand
+from nbmake_dag.core.facts import Facts
+from nbmake_dag.core.graph import Graph, build_graph
+from nbmake_dag.core.model import Function, Notebook, Pipeline, TaskName
+from nbmake_dag.core.signature import Signature
+from nbmake_dag.core.targets import select
+from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.observe.inputs import Inputs
+from nbmake_dag.observe.interpreters import Interpreters
+from nbmake_dag.observe.kernels import Kernels
+from nbmake_dag.observe.modules import Modules
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.sources import Sources
+from nbmake_dag.observe.survey import Instruments, Survey
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.memo import IdentityMemo, StatMemo
+from nbmake_dag_cache.records import RecordStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """What lies below ``.nbdag``, opened."""
+
+    files: StatMemo
+    identities: IdentityMemo
+    records: RecordStore
+    blobs: BlobStore
+    last: LastResults
+
+    @classmethod
+    def open(cls, project: Project) -> Stores:
+        os.makedirs(project.state, exist_ok=True)
+        return cls(
+            files=StatMemo(project.state),
+            identities=IdentityMemo(project.state),
+            records=RecordStore(project.cache),
+            blobs=BlobStore(project.cache),
+            last=LastResults(project.state),
+        )
+
+    def close(self) -> None:
+        """Keep what was learned."""
+        self.last.save()
+        self.files.flush()
+        self.identities.flush()
+        self.files.close()
+        self.identities.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A build that can begin. ``graph`` holds the wanted tasks and what they need; ``whole`` holds all."""
+
+    project: Project
+    pipeline: Pipeline
+    whole: Graph
+    graph: Graph
+    facts: Mapping[TaskName, Facts]
+    rules: Rules
+    survey: Survey
+    variables: Mapping[str, str]
+    ignored: tuple[str, ...]
+    """Leftover outputs of tasks that no longer exist, which a glob would have matched."""
+
+
+def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, Sources, Interpreters]:
+    """Read a project's pipeline; raises `ConfigError` with every complaint."""
+    with open(project.config, "rb") as file:
+        parsed = parse(file.read(), file=os.path.basename(project.config))
+    interpreters = Interpreters(stores.identities)
+    installed = tuple(path for path in sys.path if path)
+    sources = Sources(project, stores.files, stores.identities, installed)
+    return expand(parsed, _signatures(parsed, sources), request.overrides), sources, interpreters
+
+
+def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
+    """Read, select and observe; raises `ConfigError` or `UsageError`, and writes nothing but memos."""
+    pipeline, sources, interpreters = load(project, request, stores)
+    whole = build_graph(pipeline, file=os.path.basename(project.config))
+    targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
+    wanted = whole.below(targets) if request.downstream else targets
+    graph = build_graph(pipeline, only=wanted if request.only else whole.above(wanted))
+    variables = dict(os.environ)
+    inputs = Inputs(project, graph, stores.files, stores.last.leftovers(whole.owners))
+    survey = Survey(
+        project,
+        pipeline,
+        graph,
+        Instruments(
+            files=stores.files,
+            sources=sources,
+            modules=Modules(project, stores.files, stores.identities, sys.path),
+            kernels=Kernels(variables),
+            interpreters=interpreters,
+            inputs=inputs,
+            records=stores.records,
+            variables=variables,
+            python=sys.executable,
+        ),
+    )
+    previous = {
+        name: record for name in graph.order if (record := stores.last.record(name, stores.records)) is not None
+    }
+    return Prepared(
+        project=project,
+        pipeline=pipeline,
+        whole=whole,
+        graph=graph,
+        facts=survey.facts(previous),
+        rules=Rules(forced=_forced(request, graph, targets), use_records=request.reads_cache),
+        survey=survey,
+        variables=variables,
+        ignored=tuple(sorted(inputs.ignored)),
+    )
+
+
+def _forced(request: Request, graph: Graph, targets: frozenset[TaskName]) -> frozenset[TaskName]:
+    if request.force_all:
+        return frozenset(graph.order)
+    return targets if request.force else frozenset()
+
+
+def _signatures(parsed: PipelineFile, sources: Sources) -> dict[str, Signature]:
+    """Read every notebook and function that a pipeline names; raises `ConfigError` with all that cannot be."""
+    signatures: dict[str, Signature] = {}
+    complaints: list[Complaint] = []
+    for source, work, place in parsed.sources():
+        try:
+            match work:
+                case Notebook():
+                    signatures[source] = sources.notebook(work, place).signature
+                case Function():
+                    signatures[source] = sources.function(work, place).signature
+        except ConfigError as error:
+            complaints += [replace(complaint) for complaint in error.complaints]
+    if complaints:
+        raise ConfigError(tuple(complaints))
+    return signatures

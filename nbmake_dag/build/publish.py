@@ -1,0 +1,93 @@
+"""From a successful attempt to a record: what was used is added to the key, what changed meanwhile refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from nbmake_dag.build.prepare import Prepared
+from nbmake_dag.core.facts import Result
+from nbmake_dag.core.globs import matches
+from nbmake_dag.core.lookup import Identity, present_trace, read_name
+from nbmake_dag.core.model import Notebook, Task, TaskName
+from nbmake_dag.execute.protocol import AttemptResult
+from nbmake_dag.observe.survey import Survey
+from nbmake_dag_cache.key import key_of
+from nbmake_dag_cache.record import Access, Origin, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """A record that could be published, or why it must not be."""
+
+    record: Record
+    unstable: tuple[str, ...] = ()
+    """Inputs that changed while the task ran."""
+
+
+def record_of(
+    task: Task,
+    prepared: Prepared,
+    identity: Identity,
+    attempt: AttemptResult,
+    results: Mapping[TaskName, Result],
+    origin: Origin,
+) -> Execution:
+    """Make the record of a successful attempt; the disk is looked at once more."""
+    after = prepared.survey.again()
+    own = {(item.kind, item.name) for item in identity.ingredients}
+    modules = [("module", path) for path in attempt.modules if ("module", path) not in own]
+    reads = [("read", read_name(read.task, read.kind, read.name)) for read in attempt.reads]
+    digests = after.module_digests(path for _, path in modules)
+    used = sorted({*modules, *reads})
+    trace = tuple(present_trace(task.name, used, prepared.graph, digests, results))
+    record = Record(
+        key=key_of((*identity.ingredients, *trace)) if trace else identity.static_key,
+        static_key=identity.static_key,
+        own_key=identity.own_key,
+        task=task.name,
+        ingredients=(*identity.ingredients, *trace),
+        outputs=attempt.outputs,
+        logged=attempt.logged,
+        origin=origin,
+        cells=attempt.cell_outputs,
+        undeclared=undeclared(task, attempt.accesses),
+        stored=task.policy.store,
+    )
+    changed = set(after.changed_since(task, prepared.facts[task.name].own))
+    changed |= set(_changed_upstream(task, prepared, results, after))
+    changed |= set(after.touched_since(attempt.started, (path for _, path in modules)))
+    return Execution(record=record, unstable=tuple(sorted(changed)))
+
+
+def undeclared(task: Task, accesses: Iterable[Access]) -> tuple[Access, ...]:
+    """Return the accesses to files that are neither inputs nor outputs of a task, nor its own notebook."""
+    return tuple(sorted((access for access in accesses if not _declared(task, access)), key=_by_path))
+
+
+def _declared(task: Task, access: Access) -> bool:
+    outputs = any(access.path == output.path or _below(access.path, output.path) for output in task.outputs)
+    if outputs or access.mode == "write":
+        return outputs
+    if isinstance(task.work, Notebook) and access.path == task.work.path:
+        return True
+    return any(
+        matches(item.path, access.path) if item.is_glob else access.path == item.path or _below(access.path, item.path)
+        for item in task.inputs
+    )
+
+
+def _below(path: str, folder: str) -> bool:
+    return folder.endswith("/") and path.startswith(folder)
+
+
+def _by_path(access: Access) -> tuple[str, str]:
+    return access.path, access.mode
+
+
+def _changed_upstream(task: Task, prepared: Prepared, results: Mapping[TaskName, Result], now: Survey) -> Iterator[str]:
+    """Yield the files made by tasks above that are not what those tasks left."""
+    for edge in prepared.graph.edges[task.name]:
+        output = results[edge.producer].outputs.get(edge.output)
+        if output is not None and now.digests((edge.output,)).get(edge.output) != output.digest:
+            yield f"input: {edge.output} changed"

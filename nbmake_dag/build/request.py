@@ -1,0 +1,39 @@
+"""What the command line asks of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nbmake_dag.core.model import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The targets and options of `nbdag build`, as they were given."""
+
+    targets: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    overrides: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    only: bool = False
+    downstream: bool = False
+    force: bool = False
+    force_all: bool = False
+    keep_going: bool = False
+    jobs: int | None = None
+    executor: str = "auto"
+    """``auto``, ``ray`` or ``inline``."""
+    ray_address: str | None = None
+    cache: str = "read-write"
+    """``off``, ``read``, ``write`` or ``read-write``."""
+    wait: bool = True
+    """Whether to wait for another build in this repository."""
+
+    @property
+    def reads_cache(self) -> bool:
+        return self.cache in {"read", "read-write"}
+
+    @property
+    def writes_cache(self) -> bool:
+        return self.cache in {"write", "read-write"}

@@ -1,0 +1,58 @@
+"""Which tasks a command line means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.suggest import did_you_mean
+from nbmake_dag.errors import UsageError
+
+
+def select(
+    graph: Graph, targets: Iterable[str], *, tags: Iterable[str] = (), exclude: Iterable[str] = ()
+) -> frozenset[TaskName]:
+    """Return the tasks that are named, without what they need; all of them if nothing is named.
+
+    A target is a task, an instance, a glob over names, a tag, or the path of an output, tried in this order. Raises
+    `UsageError` for one that means nothing.
+    """
+    targets, tags = tuple(targets), tuple(tags)
+    chosen = {name for target in targets for name in _named(graph, target)}
+    chosen |= {name for tag in tags for name in _tagged(graph, tag)}
+    if not targets and not tags:
+        chosen = set(graph.order)
+    return frozenset(chosen - {name for pattern in exclude for name in _named(graph, pattern)})
+
+
+def _named(graph: Graph, target: str) -> frozenset[TaskName]:
+    """Return the tasks that one word means; in its globs ``[`` is an ordinary character, as instances need it."""
+    if target in graph.tasks:
+        return frozenset({TaskName(target)})
+    if family := _where(graph, lambda name: graph.tasks[name].family == target):
+        return family
+    glob = re.compile(re.escape(target).replace(r"\*", ".*").replace(r"\?", "."))
+    if globbed := _where(graph, lambda name: bool(glob.fullmatch(name) or glob.fullmatch(graph.tasks[name].family))):
+        return globbed
+    if tagged := _where(graph, lambda name: target in graph.tasks[name].tags):
+        return tagged
+    path = target.removeprefix("./")
+    owner = graph.owner_of(path) or graph.owner_of(f"{path}/")
+    if owner is not None:
+        return frozenset({owner})
+    families = (task.family for task in graph.tasks.values())
+    known = tuple(dict.fromkeys((*graph.tasks, *families, *graph.owners)))
+    raise UsageError(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known))
+
+
+def _tagged(graph: Graph, tag: str) -> frozenset[TaskName]:
+    if tagged := _where(graph, lambda name: tag in graph.tasks[name].tags):
+        return tagged
+    tags = tuple(sorted({known for task in graph.tasks.values() for known in task.tags}))
+    raise UsageError(f"no task has the tag `{tag}`", (), did_you_mean(tag, tags))
+
+
+def _where(graph: Graph, condition: Callable[[TaskName], bool]) -> frozenset[TaskName]:
+    return frozenset(name for name in graph.order if condition(name))
