@@ -241,7 +241,7 @@ def test_a_folder_that_is_not_private_and_short_is_not_used(
     elif bad == "long":
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(base / ("long" * 10)))
     elif bad == "link":
-        wanted.symlink_to(fallback)
+        wanted.symlink_to(base / "elsewhere")
     else:
         wanted.touch()
     created = RuntimeDir.create()
