@@ -129,7 +129,7 @@ def decode_record(data: bytes) -> Record:
         raise DamagedRecordError("its checksum does not match")
     try:
         record = _decode(b"{" + body[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedRecordError(str(error)) from error
     if record.format != FORMAT:
         raise DamagedRecordError(f"it has format {record.format}, this version reads {FORMAT}")

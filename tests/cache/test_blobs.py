@@ -199,8 +199,7 @@ def test_a_source_that_changes_while_it_is_put_gives_a_sound_blob(tmp_path: Path
         with open(source, "r+b", buffering=0) as file:
             while not stop.is_set():
                 file.seek(0)
-                for _ in range(8):
-                    file.write(os.urandom(1 << 20))
+                file.write(os.urandom(8 << 20))
 
     writer = threading.Thread(target=scribble)
     writer.start()

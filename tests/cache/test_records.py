@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nbmake_dag_cache.digest import digest_bytes
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.record import DamagedRecordError, Record, decode_record, encode_record
 from nbmake_dag_cache.records import RecordStore
@@ -51,7 +52,7 @@ def test_a_record_is_found_by_its_key_and_by_a_prefix(tmp_path: Path, make_recor
 
 
 def test_a_removed_record_leaves_no_folder(tmp_path: Path, make_record: MakeRecord):
-    """remove takes the folder of an own key with its last record, and may be repeated."""
+    """Removing takes the folder of an own key with its last record, and may be repeated."""
     store = RecordStore(str(tmp_path))
     one, two = make_record(traced="1"), make_record(traced="2")
     store.publish(one)
@@ -136,6 +137,13 @@ def test_a_record_cannot_name_a_file_outside_the_project(make_record: MakeRecord
     """A hostile record with a right checksum is refused before anything is written."""
     with pytest.raises(DamagedRecordError):
         decode_record(encode_record(make_record(files=[(path, "1" * 64, 3)])))
+
+
+def test_a_record_that_nests_without_end_is_damaged():
+    """Depth is refused as damage, not met with a recursion error."""
+    body = b',"logged":{"params":{"deep":' + b"[" * 100_000
+    with pytest.raises(DamagedRecordError, match="recursion"):
+        decode_record(b'{"checksum":"' + digest_bytes(body).encode() + b'"' + body)
 
 
 def test_keys_that_are_no_keys_reach_no_file(tmp_path: Path):

@@ -1,0 +1,214 @@
+"""Retention removes what was used longest ago, and never what something kept needs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.last_used import LastUsed
+from nbmake_dag_cache.record import Record, encode_record
+from nbmake_dag_cache.records import RecordStore
+from nbmake_dag_cache.retention import Collected, blobs_of, collect, keep_only
+from nbmake_dag_cache.verify import verify
+
+MakeRecord = Callable[..., Record]
+NOW = 1_000_000.0
+PLENTY = 1 << 60
+
+
+def age(root: Path, seconds: float = 10_000) -> None:
+    """Make every blob and every temporary file so old at `NOW`."""
+    for folder in ("blobs", "tmp"):
+        for path in (root / folder).rglob("*"):
+            os.utime(path, (NOW - seconds, NOW - seconds))
+
+
+class Folder:
+    """A cache folder with a record for each task, each with one output of a kilobyte of its own."""
+
+    def __init__(self, root: Path, make_record: MakeRecord) -> None:
+        self.root = str(root)
+        self.blobs, self.records = BlobStore(self.root), RecordStore(self.root)
+        self._make_record = make_record
+
+    def add(self, task: str, *, started: float, content: bytes | None = None) -> Record:
+        stored = self.blobs.put_bytes(content or task.encode() * (1_000 // len(task)))
+        record = self._make_record(task, started=started, files=[(f"{task}.bin", stored.sha256, stored.size)])
+        self.records.publish(record)
+        return record
+
+    def tasks(self) -> list[str]:
+        return sorted(record.task for record in self.records)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_record: MakeRecord) -> Folder:
+    return Folder(tmp_path, make_record)
+
+
+def test_everything_stays_while_there_is_room(folder: Folder):
+    """Nothing is removed below the limits, and the sizes add up."""
+    records = [folder.add(task, started=1) for task in "ab"]
+    size = 2_000 + sum(len(encode_record(record)) for record in records)
+    assert collect(folder.root, now=NOW, max_size=size) == Collected(
+        removed_records=0, removed_blobs=0, freed=0, kept_records=2, kept_blobs=2, kept_size=size, damaged=0
+    )
+    assert verify(folder.root) == ()
+
+
+def test_what_was_used_longest_ago_goes_first(folder: Folder):
+    """A use noted by a build counts more than the time of execution; the blobs go at once."""
+    old, middle, new = (folder.add(task, started=when) for task, when in [("old", 1), ("mid", 2), ("new", 3)])
+    LastUsed(folder.root).note([old.key], 500_000)
+    size = len(encode_record(middle))
+    collected = collect(folder.root, now=NOW, max_size=2_000 + 2 * size)
+    assert collected == Collected(
+        removed_records=1,
+        removed_blobs=1,
+        freed=999 + size,
+        kept_records=2,
+        kept_blobs=2,
+        kept_size=1_998 + 2 * size,
+        damaged=0,
+    )
+    assert folder.tasks() == ["new", "old"]
+    assert set(LastUsed(folder.root).read()) == {old.key}
+    assert new.key in {record.key for record in folder.records}
+
+
+def test_records_beyond_an_age_go(folder: Folder):
+    """Age counts from the last use, and a use in the future is one of now."""
+    for task, when in [("old", NOW - 101), ("new", NOW - 99), ("future", NOW + 1_000_000)]:
+        folder.add(task, started=when)
+    collect(folder.root, now=NOW, max_size=PLENTY, max_age=100)
+    assert folder.tasks() == ["future", "new"]
+
+
+def test_protected_records_and_blobs_stay_whatever_the_limits(folder: Folder):
+    """The present run's and the kept runs' records, and blobs that only runs name, outlive size and age."""
+    mine = folder.add("mine", started=1)
+    folder.add("other", started=2)
+    notebook = folder.blobs.put_bytes(b"executed notebook").sha256
+    orphan = folder.blobs.put_bytes(b"orphan").sha256
+    age(Path(folder.root))
+    collect(folder.root, now=NOW, max_size=0, max_age=0, keys={mine.key}, blobs={notebook})
+    assert folder.tasks() == ["mine"]
+    assert folder.blobs.has(notebook)
+    assert not folder.blobs.has(orphan)
+    assert verify(folder.root) == ()
+
+
+def test_a_blob_without_a_record_is_spared_for_an_hour(folder: Folder):
+    """Blobs come before their record: a young one may be waiting for it."""
+    young = folder.blobs.put_bytes(b"young").sha256
+    age(Path(folder.root), 3_599)
+    assert collect(folder.root, now=NOW, max_size=PLENTY).removed_blobs == 0
+    age(Path(folder.root), 3_601)
+    assert collect(folder.root, now=NOW, max_size=PLENTY).removed_blobs == 1
+    assert not folder.blobs.has(young)
+
+
+def test_a_shared_blob_stays_while_one_record_needs_it(folder: Folder):
+    """What two records name is counted once, and goes with the second."""
+    folder.add("old", started=1, content=b"x" * 1_000)
+    record = folder.add("new", started=2, content=b"x" * 1_000)
+    one = 1_000 + len(encode_record(record))
+    assert collect(folder.root, now=NOW, max_size=one + 999).kept_blobs == 1
+    assert folder.tasks() == ["new", "old"]
+    assert collect(folder.root, now=NOW, max_size=one).removed_blobs == 0
+    assert folder.tasks() == ["new"]
+    assert verify(folder.root) == ()
+    assert collect(folder.root, now=NOW, max_size=0).removed_blobs == 1
+
+
+def test_damaged_records_and_old_half_written_files_go(folder: Folder):
+    """Both are counted or cleaned without a word, and never keep a blob alive."""
+    record = folder.add("broken", started=1)
+    path = Path(folder.root, "records", record.own_key[:2], record.own_key, f"{record.key}.json")
+    path.write_bytes(path.read_bytes()[:-1])
+    (Path(folder.root) / "tmp" / ".nbdag-left").write_text("half")
+    age(Path(folder.root))
+    collected = collect(folder.root, now=NOW, max_size=PLENTY)
+    assert (collected.damaged, collected.removed_records, collected.removed_blobs) == (1, 1, 1)
+    assert [file for _, _, files in os.walk(folder.root) for file in files] == []
+
+
+def test_only_what_is_used_is_kept(folder: Folder):
+    """keep_only leaves the given records, what they need and the given blobs, for a small carried cache."""
+    used, _ = folder.add("used", started=1), folder.add("unused", started=2)
+    notebook = folder.blobs.put_bytes(b"executed notebook").sha256
+    collected = keep_only(folder.root, now=NOW, keys={used.key}, blobs={notebook})
+    assert folder.tasks() == ["used"]
+    assert folder.blobs.has(notebook)
+    assert (collected.kept_blobs, collected.removed_blobs) == (2, 1)
+
+
+def test_every_kind_of_blob_is_needed(make_record: MakeRecord):
+    """Outputs, cells, series and artefacts count; outputs only where they are stored."""
+    names = [digit * 64 for digit in "12345"]
+    values = {"files": [("a", names[0], 1)], "cells": names[1], "series": names[2], "artifacts": names[3:]}
+    assert blobs_of(make_record(**values)) == set(names)
+    assert blobs_of(make_record(**values, stored=False)) == set(names[1:])
+
+
+TASKS = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 7), max_size=3),
+        st.floats(0, 2 * NOW),
+        st.booleans(),
+        st.one_of(st.none(), st.floats(0, 2 * NOW)),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    tasks=TASKS,
+    orphans=st.sets(st.integers(8, 10)),
+    max_size=st.integers(0, 10_000),
+    max_age=st.none() | st.floats(0, NOW),
+    old=st.booleans(),
+)
+def test_nothing_that_is_kept_loses_a_blob(make_record: MakeRecord, tasks, orphans, max_size, max_age, old):
+    """Over any records, uses, limits and protections: the rest is whole, protected, and within its limits."""
+    with tempfile.TemporaryDirectory() as root:
+        blobs, records, used = BlobStore(root), RecordStore(root), LastUsed(root)
+        names = {number: blobs.put_bytes(b"%d" % number * (100 << number % 4)).sha256 for number in orphans}
+        protected: set[str] = set()
+        for task, (contents, started, is_protected, noted) in enumerate(tasks):
+            stored = [blobs.put_bytes(b"%d" % number * (100 << number % 4)) for number in contents]
+            record = make_record(
+                str(task),
+                started=started,
+                files=[(f"{index}", blob.sha256, blob.size) for index, blob in enumerate(stored)],
+            )
+            records.publish(record)
+            if is_protected:
+                protected.add(record.key)
+            if noted is not None:
+                used.note([record.key], noted)
+        if old:
+            age(Path(root))
+        kept_blobs = frozenset(list(names.values())[:1])
+        before = {record.key for record in records}
+        collected = collect(root, now=NOW, max_size=max_size, max_age=max_age, keys=protected, blobs=kept_blobs)
+        after = {record.key for record in records}
+
+        assert verify(root) == ()
+        assert protected <= after <= before
+        assert all(blobs.has(name) for name in kept_blobs)
+        assert (collected.kept_records, collected.removed_records) == (len(after), len(before - after))
+        if after == protected == set() and not orphans:
+            assert collected.kept_size == 0
+        if not protected and not orphans:
+            assert collected.kept_size <= max_size
+        again = collect(root, now=NOW, max_size=max_size, max_age=max_age, keys=protected, blobs=kept_blobs)
+        assert (again.removed_records, again.removed_blobs) == (0, 0)
