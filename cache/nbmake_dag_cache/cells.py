@@ -57,12 +57,10 @@ class Executable(msgspec.Struct, frozen=True):
         if ";" not in self.text or not tree.body:
             return False
         last = tree.body[-1]
-        if last.end_lineno is None or last.end_col_offset is None:
-            raise TypeError("a tree that was not parsed")
+        line, column = last.end_lineno or 0, last.end_col_offset or 0
         lines = re.split(rb"\r\n?|\n", self.text.encode())
-        end = len(b"\n".join([*lines[: last.end_lineno - 1], lines[last.end_lineno - 1][: last.end_col_offset]]))
-        text = b"\n".join(lines)
-        return text[:end].endswith(b";") or text[end:].lstrip(b" \t\f\\\n").startswith(b";")
+        rest = b"\n".join([lines[line - 1][column:], *lines[line:]])
+        return lines[line - 1][:column].endswith(b";") or rest.lstrip(b" \t\f\\\n").startswith(b";")
 
 
 def text_identity(text: str) -> Digest:
