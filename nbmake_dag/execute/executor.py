@@ -25,6 +25,7 @@ from nbmake_dag.execute.protocol import (
     Failure,
     Submit,
 )
+from nbmake_dag.execute.runtime_dir import end_marked
 from nbmake_dag.execute.supervision import ExitStatus, Supervisor
 
 Sink = Callable[[Event], None]
@@ -129,6 +130,7 @@ class ChildExecutor:
             left = list(self._running.values())
             self._running.clear()
         for spec in left:
+            end_marked(spec.runtime, spec.task)
             self._sink(_lost(spec, reason))
         self._sink(ExecutorLost(executor=self.name, reason=reason))
 

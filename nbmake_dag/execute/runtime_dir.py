@@ -57,13 +57,15 @@ def hold(path: str) -> int:
     return lock
 
 
-def end_marked(path: str) -> None:
-    """Kill every process that was started for the build whose folder is ``path``, as far as /proc shows them."""
-    marker = f"{MARKER}={path}".encode()
+def end_marked(path: str, task: str | None = None) -> None:
+    """Kill what was started for the build whose folder is ``path``, or for one task of it, where /proc shows it."""
+    marks = {f"{MARKER}={path}".encode()}
+    if task is not None:
+        marks.add(b"NBDAG_TASK=" + os.fsencode(task))
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit() and int(name) != os.getpid():
             with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
-                if marker in file.read().split(b"\0"):
+                if marks.issubset(file.read().split(b"\0")):
                     os.kill(int(name), signal.SIGKILL)
 
 
