@@ -74,6 +74,11 @@ class Kernel:
         return cls(manager, provisioner)
 
     @property
+    def language(self) -> str:
+        """In lower case, as its kernelspec has it."""
+        return str(self.manager.kernel_spec.language).lower()
+
+    @property
     def pid(self) -> int:
         return self._provisioner.pid or 0
 
@@ -89,7 +94,8 @@ class Kernel:
         try:
             async with asyncio.timeout(READY_TIMEOUT):
                 while not heard.done():
-                    self.info = await self.unless_dead(self.client.kernel_info(reply=True))
+                    reply = await self.unless_dead(self.client.kernel_info(reply=True))
+                    self.info = reply["content"]
                     await asyncio.wait({heard}, timeout=_ASK_AGAIN)
         except TimeoutError:
             raise KernelError(self._explained(f"the kernel was not ready within {READY_TIMEOUT:.0f} s")) from None
@@ -113,6 +119,10 @@ class Kernel:
         finally:
             task.cancel()
 
+    def ended_cleanly(self) -> bool:
+        end = self.ended.result()
+        return end is not None and end.exit_code == 0
+
     def how_it_ended(self) -> str:
         """Say why it is dead."""
         end = self.ended.result()
@@ -131,22 +141,22 @@ class Kernel:
     async def kill(self) -> None:
         await self._provisioner.kill()
 
-    async def shut_down(self) -> bool:
-        """Ask it to end, so that what it registered for its exit runs; kill it when it does not."""
-        await self.manager.request_shutdown()
-        await asyncio.wait({self.ended}, timeout=EXIT_TIMEOUT)
-        if self.ended.done():
-            return True
-        await self.kill()
-        return False
+    async def shut_down(self, timeout: float) -> bool:  # noqa: ASYNC109  # no cancellation: a bool
+        """Ask it to end, so that what it registered for its exit runs; return whether it has."""
+        if not self.ended.done():
+            await self.manager.request_shutdown()
+            await asyncio.wait({self.ended}, timeout=timeout)
+        return self.ended.done()
 
-    async def close(self) -> None:
+    async def close(self) -> Exit | None:
         """Leave nothing of it: no process, no socket, no file."""
         await self.kill()
         await asyncio.wait({self.ended}, timeout=EXIT_TIMEOUT)
+        end = self.ended.result() if self.ended.done() else None
         self.client.stop_channels()
         await self.manager.cleanup_resources()
         self.manager.context.term()
+        return end
 
     def _explained(self, message: str) -> str:
         printed = tail(self._provisioner.start.log)

@@ -1,0 +1,205 @@
+"""Run one notebook: a kernel of its own, its cells, an end in time, and what all that left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+from nbformat.v4 import writes
+
+from nbmake_dag.execute.cancellation import Cancellation
+from nbmake_dag.execute.kernels import EXIT_TIMEOUT, Kernel, KernelError
+from nbmake_dag.execute.memory import tree_rss
+from nbmake_dag.execute.notebook_cells import NotebookCells
+from nbmake_dag.execute.notebook_source import ParameterError, Prepared, prepare, values_to_inject
+from nbmake_dag.execute.protocol import AttemptSpec, CellRun, Event, Failure, NotebookWork
+from nbmake_dag.execute.provisioner import KernelStart
+from nbmake_dag.execute.zygote_client import Exit, ZygoteError
+from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
+
+TIMEOUT_GRACE = 3.0
+"""Seconds between the interrupt of a notebook that took too long and the kill."""
+STOPPED_EXIT_TIMEOUT = 2.0
+"""Seconds for the exit handlers of a kernel that was interrupted."""
+MEMORY_PERIOD = 1.0
+"""Seconds between samples of the memory of all processes of a kernel."""
+
+_START_UP = """\
+def _start(path):
+    import sys
+    try:
+        import nbmake_dag.inside.start as start
+    except ImportError:
+        sys.path.append(path)
+        import nbmake_dag.inside.start as start
+    start.start()
+_start({path!r})
+del _start
+"""
+
+
+class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What running a notebook left: the part of an `AttemptResult` that only this module knows."""
+
+    outcome: str
+    started: int
+    ended: int
+    ready: int | None = None
+    failure: Failure | None = None
+    cells: tuple[CellRun, ...] = ()
+    notebook: bytes | None = None
+    """The executed notebook as it stands, as an ``.ipynb`` file; ``None`` where the source could not be read."""
+    cell_outputs: bytes = b"[]"
+    """JSON: ``{"outputs": [...], "execution_count": n}`` for every cell that counts."""
+    cpu_s: float | None = None
+    peak_rss: int | None = None
+    exit_code: int | None = None
+    pid: int | None = None
+
+
+def run_notebook(spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancellation) -> NotebookRun:
+    """Run the notebook of an attempt, whatever it does; nothing of its process group is left."""
+    if not isinstance(spec.work, NotebookWork):
+        raise TypeError(f"{spec.task} is no notebook")
+    return asyncio.run(_Attempt(spec, spec.work, emit, cancellation).run())
+
+
+class _Attempt:
+    """A notebook on its way: what is known of it so far."""
+
+    def __init__(
+        self, spec: AttemptSpec, work: NotebookWork, emit: Callable[[Event], None], cancellation: Cancellation
+    ) -> None:
+        self._spec = spec
+        self._work = work
+        self._emit = emit
+        self._cancellation = cancellation
+        self._stop = asyncio.Event()
+        self._stopped: str | None = None
+        self._cells: NotebookCells | None = None
+        self._ready: int | None = None
+        self._peak_rss = 0
+
+    async def run(self) -> NotebookRun:
+        started = time.time_ns()
+        self._cancellation.on_request(self._cancel_from(asyncio.get_running_loop()))
+        kernel, end, failure, outcome = None, None, None, "succeeded"
+        try:
+            kernel = await self._launch()
+            failure = await self._run_in(kernel)
+            outcome = "failed" if failure else "succeeded"
+        except ZygoteError as error:
+            outcome, failure = "lost", Failure(type="_OTHER", message=f"no process can be started: {error}")
+        except KernelError as error:
+            outcome, failure = "failed", Failure(type=error.type, message=error.message)
+        except (ParameterError, UnreadableNotebookError, OSError) as error:
+            outcome, failure = "failed", Failure(type=type(error).__name__, message=str(error))
+        finally:
+            if kernel:
+                end = await kernel.close()
+        if self._stopped:
+            outcome, failure = self._stopped, self._why_stopped(failure)
+        elif kernel and end is None:
+            outcome = "lost"
+        return self._result(started, outcome, failure, kernel, end)
+
+    async def _launch(self) -> Kernel:
+        spec, work = self._spec, self._work
+        start = KernelStart(
+            runtime=spec.runtime,
+            log=os.path.join(spec.scratch, "kernel.log"),
+            warm=work.start == "warm",
+            modules=work.preload,
+        )
+        folder = os.path.dirname(os.path.join(spec.root, work.path))
+        env = {**spec.env, "NBDAG_SOURCE_DIR": folder}
+        return await Kernel.launch(work.kernel, start, env=env, cwd=os.path.join(spec.root, spec.workdir))
+
+    async def _run_in(self, kernel: Kernel) -> Failure | None:
+        """Run everything, and see that it stops when it must; a kernel that could end well has ended."""
+        running = asyncio.ensure_future(self._execute(kernel))
+        stop = asyncio.ensure_future(self._stop.wait())
+        memory = asyncio.ensure_future(self._watch_memory(kernel))
+        try:
+            await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                self._stopped = "cancelled" if self._cancellation.requested else "timeout"
+                await kernel.interrupt()
+                grace = self._cancellation.grace if self._cancellation.requested else TIMEOUT_GRACE
+                await asyncio.wait({running}, timeout=grace)
+            if not running.done():
+                await kernel.kill()
+            failure = await running
+        finally:
+            for task in (running, stop, memory):
+                task.cancel()
+        in_time = await kernel.shut_down(STOPPED_EXIT_TIMEOUT if self._stopped else EXIT_TIMEOUT)
+        if failure or (in_time and kernel.ended_cleanly()):
+            return failure
+        if in_time:
+            return Failure(type="exit", message=f"{kernel.how_it_ended()} after its last cell")
+        return Failure(
+            type="exit",
+            message=f"the kernel had not ended {EXIT_TIMEOUT:.0f} s after its last cell, and was killed: "
+            "a thread or an exit handler of the notebook still ran",
+        )
+
+    async def _execute(self, kernel: Kernel) -> Failure | None:
+        prepared = self._prepare(kernel)
+        self._cells = NotebookCells(self._spec, prepared, self._emit)
+        await kernel.wait_ready()
+        prepared.notebook.metadata["language_info"] = kernel.info["language_info"]
+        if kernel.language == "python" and "NBDAG_ACCESS" in self._spec.env:
+            await kernel.run(_START_UP.format(path=os.path.join(self._spec.runtime, "path")))
+        self._ready = time.time_ns()
+        if self._spec.timeout is not None:
+            asyncio.get_running_loop().call_later(self._spec.timeout, self._stop.set)
+        return await self._cells.run(kernel, self._stop)
+
+    def _prepare(self, kernel: Kernel) -> Prepared:
+        with open(os.path.join(self._spec.root, self._work.path), "rb") as file:
+            source = read_notebook(file.read(), self._work.path)
+        values = values_to_inject(self._spec, self._work)
+        return prepare(source, self._work.kernel, kernel.language, values)
+
+    def _why_stopped(self, failure: Failure | None) -> Failure | None:
+        """Say that it was the deadline, and where; a cancelled attempt needs no reason."""
+        if self._stopped != "timeout":
+            return None
+        message = f"took longer than {self._spec.timeout:g} s"
+        return msgspec.structs.replace(failure or Failure(type="", message=""), type="timeout", message=message)
+
+    async def _watch_memory(self, kernel: Kernel) -> None:
+        while True:
+            await asyncio.sleep(MEMORY_PERIOD)
+            self._peak_rss = max(self._peak_rss, tree_rss(kernel.pid))
+
+    def _cancel_from(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        def cancel() -> None:
+            with suppress(RuntimeError):  # the notebook has ended, and its loop with it
+                loop.call_soon_threadsafe(self._stop.set)
+
+        return cancel
+
+    def _result(
+        self, started: int, outcome: str, failure: Failure | None, kernel: Kernel | None, end: Exit | None
+    ) -> NotebookRun:
+        cells = self._cells
+        return NotebookRun(
+            outcome=outcome,
+            started=started,
+            ended=time.time_ns(),
+            ready=self._ready,
+            failure=failure,
+            cells=tuple(cells.runs) if cells else (),
+            notebook=writes(cells.prepared.notebook).encode() if cells else None,
+            cell_outputs=msgspec.json.encode(cells.prepared.outputs(self._work.counted) if cells else []),
+            cpu_s=end.cpu_s if end else None,
+            peak_rss=max(self._peak_rss, end.peak_rss) if end else None,
+            exit_code=end.exit_code if end else None,
+            pid=kernel.pid if kernel else None,
+        )
