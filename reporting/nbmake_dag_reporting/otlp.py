@@ -227,7 +227,9 @@ def _span(span: _Span) -> Span:
         ),
         links=tuple(
             Link(
-                trace_id=link.trace_id.lower(), span_id=link.span_id.lower(), attributes=_attributes(link.attributes)
+                trace_id=link.trace_id.lower(),
+                span_id=link.span_id.lower(),
+                attributes=_attributes(link.attributes),
             )
             for link in span.links
         ),

@@ -55,7 +55,6 @@ class Source:
     run_id: str
     trace_id: str
     span_id: str
-    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,7 @@ class AttemptRun:
 class TaskRun:
     """What became of one task. ``log``, ``notebook``, ``cells`` and ``series`` name blobs.
 
-    ``source`` and ``saved_s`` are of hits; ``notebook_source`` is the digest of the notebook as it was in this run.
+    ``source`` and ``saved_s`` are of hits; ``notebook_source`` is the digest of the notebook as it then was.
     """
 
     name: str
@@ -170,7 +169,7 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(RunHead):
-    """A whole run: `RunHead`, and all its tasks in the order in which they ended."""
+    """A whole run: `RunHead`, and all its tasks, in the order of the pipeline."""
 
     tasks: Mapping[str, TaskRun] = field(default_factory=dict[str, TaskRun])
     resource: Resource = field(default_factory=Resource)

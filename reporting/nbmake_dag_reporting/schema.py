@@ -13,7 +13,7 @@ Privacy: TypeAlias = Literal["public", "private", "paths"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """One row of the span contract. A ``name`` that ends with ``<name>`` stands for all keys that start as it does."""
+    """One row of the span contract. A name that ends with ``<name>`` stands for all keys that start so."""
 
     name: str
     type: str
@@ -51,19 +51,28 @@ RUNTIME_NAME: Final = _declare("process.runtime.name", "string", "resource", "`c
 RUNTIME_VERSION: Final = _declare("process.runtime.version", "string", "resource", "the version of Python")
 EXIT_CODE: Final = _declare("process.exit.code", "int", "run, attempt", "how the process ended")
 
-VCS_REPOSITORY_URL: Final = _declare("vcs.repository.url.full", "string", "resource", "without `.git` or a password")
+VCS_REPOSITORY_URL: Final = _declare(
+    "vcs.repository.url.full", "string", "resource", "without `.git` or a password"
+)
 VCS_REPOSITORY_NAME: Final = _declare("vcs.repository.name", "string", "resource", "the repository")
 VCS_OWNER: Final = _declare("vcs.owner.name", "string", "resource", "the user or group that owns the repository")
-VCS_PROVIDER: Final = _declare("vcs.provider.name", "string", "resource", "`github`, `gitlab`, `gitea`, `bitbucket`")
+VCS_PROVIDER: Final = _declare(
+    "vcs.provider.name", "string", "resource", "`github`, `gitlab`, `gitea`, `bitbucket`"
+)
 VCS_HEAD_NAME: Final = _declare("vcs.ref.head.name", "string", "resource", "the branch or tag")
 VCS_HEAD_REVISION: Final = _declare("vcs.ref.head.revision", "string", "resource", "the commit")
 VCS_HEAD_TYPE: Final = _declare("vcs.ref.head.type", "string", "resource", "`branch` or `tag`")
-VCS_BASE_NAME: Final = _declare("vcs.ref.base.name", "string", "resource", "the branch that a pull request aims at")
+VCS_BASE_NAME: Final = _declare(
+    "vcs.ref.base.name", "string", "resource", "the branch that a pull request aims at"
+)
 VCS_BASE_REVISION: Final = _declare("vcs.ref.base.revision", "string", "resource", "its commit, where CI says it")
 VCS_CHANGE_ID: Final = _declare("vcs.change.id", "string", "resource", "the number of the pull or merge request")
 VCS_CHANGE_TITLE: Final = _declare("vcs.change.title", "string", "resource", "its title, where CI says it")
 VCS_DIRTY: Final = _declare(
-    "nbdag.vcs.dirty", "boolean", "resource", "git saw changes that are not committed; absent where nothing was executed"
+    "nbdag.vcs.dirty",
+    "boolean",
+    "resource",
+    "git saw uncommitted changes; absent where nothing was executed",
 )
 CI_PROVIDER: Final = _declare("nbdag.ci.provider", "string", "resource", "`github` or `gitlab`")
 CI_RUN_ID: Final = _declare("nbdag.ci.run.id", "string", "resource", "the run's identifier in that system")
@@ -79,7 +88,9 @@ RUN_TARGETS: Final = _declare("nbdag.run.targets", "string[]", "run", "what was 
 COUNT: Final = _declare(
     "nbdag.count.<name>", "int", "run", "tasks by status: `ran`, `up_to_date`, ...; `total` is their sum"
 )
-RUN_SAVED: Final = _declare("nbdag.run.saved_s", "double", "run", "seconds that the hits took when they were executed")
+RUN_SAVED: Final = _declare(
+    "nbdag.run.saved_s", "double", "run", "seconds that the hits took when they were executed"
+)
 
 TASK_NAME: Final = _declare(
     "cicd.pipeline.task.name", "string", "task, attempt, cell", "the instance: `train[nr_train_images=600]`"
@@ -92,23 +103,30 @@ TASK_RESULT: Final = _declare(
     "`success` (hits too), `failure`, `timeout`, `error` (infrastructure), `skip`, `cancellation`",
 )
 TASK_URL: Final = _declare(
-    "cicd.pipeline.task.run.url.full", "string", "task", "the CI job's page or the run's folder, `#`, the task", "private"
+    "cicd.pipeline.task.run.url.full",
+    "string",
+    "task",
+    "the CI job's page or the run's folder, `#`, the task",
+    "private",
 )
 TASK_TYPE: Final = _declare("cicd.pipeline.task.type", "string", "task", "`notebook`, `function` or `command`")
 TASK_FAMILY: Final = _declare("nbdag.task.family", "string", "task", "the name in `pipeline.toml`: `train`")
 TASK_STATUS: Final = _declare(
     "nbdag.task.status", "string", "task", "`up_to_date`, `restored`, `ran`, `failed`, `skipped`, `cancelled`"
 )
-TASK_REASONS: Final = _declare("nbdag.task.reasons", "string[]", "task", "why it has this status, most important first")
+TASK_REASONS: Final = _declare(
+    "nbdag.task.reasons", "string[]", "task", "why it has this status, most important first"
+)
 TASK_DRAFT: Final = _declare("nbdag.draft", "boolean", "task", "true: resumed from a snapshot, never a hit")
-TASK_SOURCE: Final = _declare("nbdag.task.source", "string", "task", "digest of the notebook as it was in this run")
+TASK_SOURCE: Final = _declare(
+    "nbdag.task.source", "string", "task", "digest of the notebook as it was in this run"
+)
 CODE_PATH: Final = _declare("code.file.path", "string", "task", "the notebook, relative to `pipeline.toml`")
 CODE_FUNCTION: Final = _declare("code.function.name", "string", "task", "the function: `module.callable`")
 CACHE_STATUS: Final = _declare("nbdag.cache.status", "string", "task", "`hit` or `miss`; absent when not executed")
 CACHE_KEY: Final = _declare("nbdag.cache.key", "string", "task", "the key of the record")
 CACHE_OWN_KEY: Final = _declare("nbdag.record.own_key", "string", "task", "the folder of the record in the cache")
 CACHE_SOURCE_RUN: Final = _declare("nbdag.cache.source.run_id", "string", "task", "the run that produced a hit")
-CACHE_SOURCE_COMMIT: Final = _declare("nbdag.cache.source.commit", "string", "task", "the commit of that run")
 CACHE_SAVED: Final = _declare("nbdag.cache.saved_s", "double", "task", "seconds that its execution took")
 CACHE_ACCEPTED: Final = _declare("nbdag.cache.accepted", "boolean", "task", "true: declared up to date by hand")
 PARAM: Final = _declare("nbdag.param.<name>", "any", "run, task", "a parameter, declared or logged, with its type")
@@ -116,21 +134,31 @@ METRIC: Final = _declare("nbdag.metric.<name>", "double", "task", "a metric's la
 TAG: Final = _declare("nbdag.tag.<name>", "string", "task", "a tag that the work set")
 SERIES: Final = _declare("nbdag.series", "string", "task", "blob: every point of every metric")
 CELLS: Final = _declare("nbdag.cells", "string", "task", "blob: the outputs of the cells that count")
-UNDECLARED: Final = _declare(
-    "nbdag.undeclared.<name>", "string[]", "task", "`read`, `write`: files below the repository that are not declared"
+UNDECLARED_READS: Final = _declare(
+    "nbdag.undeclared.reads", "string[]", "task", "files below the repository that were read, and are not declared"
 )
+UNDECLARED_WRITES: Final = _declare("nbdag.undeclared.writes", "string[]", "task", "likewise those written")
 
 ATTEMPT_NUMBER: Final = _declare("nbdag.attempt.number", "int", "attempt, cell", "1 for the first")
 ATTEMPT_OUTCOME: Final = _declare(
-    "nbdag.attempt.outcome", "string", "attempt", "`succeeded`, `failed`, `timeout`, `lost` (infrastructure), `cancelled`"
+    "nbdag.attempt.outcome",
+    "string",
+    "attempt",
+    "`succeeded`, `failed`, `timeout`, `lost` (infrastructure), `cancelled`",
 )
-ATTEMPT_WAIT: Final = _declare("nbdag.attempt.start_s", "double", "attempt", "seconds until the work was ready to run")
+ATTEMPT_WAIT: Final = _declare(
+    "nbdag.attempt.start_s", "double", "attempt", "seconds until the work was ready to run"
+)
 ATTEMPT_CPU: Final = _declare("nbdag.attempt.cpu_s", "double", "attempt", "processor seconds of the process group")
-ATTEMPT_MEMORY: Final = _declare("nbdag.attempt.peak_rss", "int", "attempt", "bytes, the largest seen of the group")
+ATTEMPT_MEMORY: Final = _declare(
+    "nbdag.attempt.peak_rss", "int", "attempt", "bytes, the largest seen of the group"
+)
 ATTEMPT_NODE: Final = _declare("nbdag.attempt.node", "string", "attempt", "the node of a cluster", "private")
 ATTEMPT_LOG: Final = _declare("nbdag.attempt.log", "string", "attempt", "blob: what a function or command printed")
 ATTEMPT_NOTEBOOK: Final = _declare("nbdag.attempt.notebook", "string", "attempt", "blob: the executed notebook")
-FAILURE_CELL: Final = _declare("nbdag.failure.cell", "int", "attempt", "the failing cell's index in the source, from 0")
+FAILURE_CELL: Final = _declare(
+    "nbdag.failure.cell", "int", "attempt", "the failing cell's index in the source, from 0"
+)
 FAILURE_LINE: Final = _declare("nbdag.failure.line", "int", "attempt", "the failing line, from 1")
 FAILURE_SOURCE: Final = _declare("nbdag.failure.source", "string", "attempt", "the failing cell's code")
 
@@ -145,19 +173,24 @@ EXCEPTION_MESSAGE: Final = _declare("exception.message", "string", "event `excep
 EXCEPTION_TRACE: Final = _declare(
     "exception.stacktrace", "string", "event `exception`", "the traceback; may hold ANSI colours", "paths"
 )
-ARTIFACT_NAME: Final = _declare("artifact.filename", "string", "event `nbdag.artifact`", "the name it was logged under")
-ARTIFACT_HASH: Final = _declare("artifact.hash", "string", "event `nbdag.artifact`", "`sha256:` and the blob's digest")
+ARTIFACT_NAME: Final = _declare(
+    "artifact.filename", "string", "event `nbdag.artifact`", "the name it was logged under"
+)
+ARTIFACT_HASH: Final = _declare(
+    "artifact.hash", "string", "event `nbdag.artifact`", "`sha256:` and the blob's digest"
+)
 ARTIFACT_MEDIA: Final = _declare("nbdag.artifact.media_type", "string", "event `nbdag.artifact`", "what it is")
 FILE_SIZE: Final = _declare("file.size", "int", "events `nbdag.artifact`, `nbdag.output`", "bytes")
 OUTPUT_PATH: Final = _declare("nbdag.output.path", "string", "event `nbdag.output`", "a declared output")
-OUTPUT_DIGEST: Final = _declare("nbdag.output.digest", "string", "event `nbdag.output`", "the digest of its content")
+OUTPUT_DIGEST: Final = _declare(
+    "nbdag.output.digest", "string", "event `nbdag.output`", "the digest of its content"
+)
 LINK_TYPE: Final = _declare(
     "nbdag.link.type",
     "string",
     "link",
-    "`depends_on` (task to task), `cache_source` (hit to the task span that produced it), `outer` (run to `TRACEPARENT`)",
+    "`depends_on` (the task above), `cache_source` (the task span that a hit comes from), `outer` (`TRACEPARENT`)",
 )
-LINK_TASK: Final = _declare("nbdag.link.task", "string", "link `depends_on`", "the task above")
 
 TABLE: Final[tuple[Attribute, ...]] = tuple(_table)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 AttributeValue: TypeAlias = (
-    "str | bool | int | float | bytes | None | Sequence[AttributeValue] | Mapping[str, AttributeValue]"
+    "str | bool | int | float | bytes | Sequence[AttributeValue] | Mapping[str, AttributeValue] | None"
 )
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 Kind: TypeAlias = Literal["internal", "server"]
@@ -35,7 +35,7 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One timed step of a run. ``error`` is the description of an error status; ``None`` leaves the status unset."""
+    """One timed step of a run. ``error`` describes an error status; ``None`` leaves the status unset."""
 
     trace_id: str
     span_id: str
@@ -62,8 +62,7 @@ class Resource:
 def attribute_value(value: object) -> AttributeValue:
     """Turn any value of TOML or Python into one that every encoding of a span can hold.
 
-    Integers beyond 64 bits become text, and so does what is no value of this kind at all; lone surrogates, which
-    UTF-8 cannot hold, become ``\\udcff``.
+    Integers beyond 64 bits become text, and so does what is no such value at all.
     """
     match value:
         case None | bool() | float() | bytes():
@@ -81,5 +80,5 @@ def attribute_value(value: object) -> AttributeValue:
 
 
 def attribute_text(text: str) -> str:
-    """Replace what UTF-8 cannot hold."""
-    return text.encode("utf-8", "backslashreplace").decode() if not text.isascii() else text
+    """Write lone surrogates, which UTF-8 cannot hold, as their escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

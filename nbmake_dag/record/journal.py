@@ -1,0 +1,85 @@
+"""Turns what executors tell into the lines of ``events.jsonl``, bounding what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nbmake_dag.execute import protocol
+from nbmake_dag_reporting import events
+from nbmake_dag_reporting.spans import attribute_text
+
+PRINTED_LIMIT = 256 << 10
+"""Characters of output kept for each attempt."""
+
+
+class Journal:
+    """Writes events as lines."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._printed: dict[tuple[str, int], int] = {}
+
+    def add(self, *items: events.Event) -> None:
+        self._write(b"".join(map(events.encode_event, items)))
+
+    def started(self, event: protocol.Started, span_id: str) -> None:
+        self.add(
+            events.AttemptStarted(
+                time=event.time,
+                task=event.task,
+                attempt=event.attempt,
+                span_id=span_id,
+                pid=event.pid,
+                node=event.node,
+            )
+        )
+
+    def cell_started(self, event: protocol.CellStarted) -> None:
+        self.add(
+            events.CellStarted(
+                time=event.time,
+                task=event.task,
+                attempt=event.attempt,
+                index=event.index,
+                position=event.position,
+                total=event.total,
+                first_line=attribute_text(event.first_line),
+            )
+        )
+
+    def cell_ended(self, event: protocol.CellEnded) -> None:
+        self.add(
+            events.CellEnded(
+                time=event.time, task=event.task, attempt=event.attempt, index=event.index, error=event.error
+            )
+        )
+
+    def printed(self, event: protocol.Printed) -> None:
+        spent = self._printed.get((event.task, event.attempt), 0)
+        if spent > PRINTED_LIMIT:
+            return
+        room = PRINTED_LIMIT - spent
+        self._printed[event.task, event.attempt] = spent + len(event.text)
+        self.add(
+            events.Printed(
+                time=event.time,
+                task=event.task,
+                attempt=event.attempt,
+                stream=event.stream,
+                text=attribute_text(event.text[:room]),
+                cell=event.cell,
+                truncated=len(event.text) > room,
+            )
+        )
+
+    def ended(self, event: protocol.Ended) -> None:
+        result = event.result
+        self.add(
+            events.AttemptEnded(
+                time=result.ended,
+                task=event.task,
+                attempt=event.attempt,
+                outcome=result.outcome,
+                error=attribute_text(result.failure.type) if result.failure else None,
+            )
+        )

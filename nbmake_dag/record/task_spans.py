@@ -1,0 +1,302 @@
+"""The spans of tasks, attempts and cells, as values made from values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nbmake_dag.core.model import Command, Function, Notebook, Task
+from nbmake_dag.execute.protocol import AttemptResult, CellRun, Failure
+from nbmake_dag_cache.record import Access, Logged, Output, Record
+from nbmake_dag_reporting import schema
+from nbmake_dag_reporting.names import escape
+from nbmake_dag_reporting.spans import AttributeValue, Link, Span, SpanEvent, attribute_text, attribute_value
+
+_RESULTS = {
+    "up_to_date": "success",
+    "restored": "success",
+    "ran": "success",
+    "failed": "failure",
+    "skipped": "skip",
+    "cancelled": "cancellation",
+}
+_FAILED_RESULTS = {"timeout": "timeout", "lost": "error"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a span belongs: its trace, its own identifier, the span above it."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """What a record says of a task whatever becomes of it."""
+
+    name: str
+    family: str
+    type: str
+    path: str = ""
+    function: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    upstreams: tuple[str, ...] = ()
+    previous_s: float | None = None
+
+    @classmethod
+    def of(cls, task: Task, upstreams: Iterable[str], previous_s: float | None = None) -> TaskInfo:
+        """Describe a task of a pipeline; ``previous_s`` is how long its last execution took."""
+        match task.work:
+            case Notebook(path=path):
+                type_, source, function = "notebook", str(path), ""
+            case Function(module=module, qualname=qualname):
+                type_, source, function = "function", "", f"{module}.{qualname}"
+            case Command():
+                type_, source, function = "command", "", ""
+        return cls(
+            name=task.name,
+            family=task.family,
+            type=type_,
+            path=source,
+            function=function,
+            parameters=task.parameters,
+            upstreams=tuple(upstreams),
+            previous_s=previous_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a task. ``notebook_source`` is the digest of the notebook as it is now."""
+
+    status: str
+    reasons: tuple[str, ...] = ()
+    key: str | None = None
+    record: Record | None = None
+    attempts: Sequence[AttemptResult] = ()
+    notebook_source: str | None = None
+    draft: bool = False
+
+
+def task_span(
+    place: Place, info: TaskInfo, outcome: Outcome, *, url: str, start: int, end: int, above: Mapping[str, str]
+) -> Span:
+    """Describe a task. ``above`` gives the span of each task above it that has one in this trace."""
+    attributes = _task_attributes(info, outcome, url)
+    events: list[SpanEvent] = []
+    links = [_depends_on(place.trace_id, above[name]) for name in info.upstreams if name in above]
+    error = None
+    if outcome.status in {"up_to_date", "restored"} and outcome.record:
+        attributes |= _hit_attributes(outcome.record)
+        links.append(_cache_source(outcome.record))
+    elif outcome.attempts:
+        last = outcome.attempts[-1]
+        attributes |= _execution_attributes(outcome, last)
+        events += _output_events(last.outputs, last.ended) + _artifact_events(last.logged, last.ended)
+        if outcome.status == "failed":
+            failure = last.failure or Failure(type="_OTHER", message=last.outcome)
+            error, raised = _raised(failure, last.ended)
+            attributes[schema.ERROR_TYPE] = attribute_text(failure.type)
+            events.append(raised)
+    return Span(
+        trace_id=place.trace_id,
+        span_id=place.span_id,
+        parent_id=place.parent_id,
+        name=attribute_text(info.name),
+        start=start,
+        end=end,
+        attributes=attributes,
+        events=tuple(events),
+        links=tuple(links),
+        error=error,
+    )
+
+
+def attempt_span(place: Place, task: str, number: int, result: AttemptResult) -> Span:
+    """Describe one attempt, from its result."""
+    attributes: dict[str, AttributeValue] = {
+        schema.TASK_NAME: attribute_text(task),
+        schema.ATTEMPT_NUMBER: number,
+        schema.ATTEMPT_OUTCOME: result.outcome,
+    }
+    optional: dict[str, AttributeValue] = {
+        schema.ATTEMPT_WAIT: None if result.ready is None else (result.ready - result.started) / 1e9,
+        schema.ATTEMPT_CPU: result.cpu_s,
+        schema.ATTEMPT_MEMORY: result.peak_rss,
+        schema.EXIT_CODE: result.exit_code,
+        schema.PROCESS_PID: result.pid,
+        schema.HOST_NAME: result.host,
+        schema.ATTEMPT_NODE: result.node,
+        schema.ATTEMPT_LOG: result.log,
+        schema.ATTEMPT_NOTEBOOK: result.notebook,
+    }
+    attributes |= _present(optional)
+    error, events = None, tuple[SpanEvent, ...]()
+    if result.outcome != "succeeded" and (failure := result.failure):
+        attributes |= _failure_attributes(failure)
+        error, raised = _raised(failure, result.ended)
+        events = (raised,)
+    return Span(
+        trace_id=place.trace_id,
+        span_id=place.span_id,
+        parent_id=place.parent_id,
+        name=f"attempt {number}",
+        start=result.started,
+        end=result.ended,
+        attributes=attributes,
+        events=events,
+        error=error,
+    )
+
+
+def cell_span(place: Place, task: str, attempt: int, cell: CellRun, failure: Failure | None = None) -> Span:
+    """Describe one cell; ``failure`` is that of the attempt, where this cell caused it."""
+    attributes: dict[str, AttributeValue] = {
+        schema.TASK_NAME: attribute_text(task),
+        schema.ATTEMPT_NUMBER: attempt,
+        schema.CELL_INDEX: cell.index,
+        schema.CELL_LINE: attribute_text(cell.first_line),
+    }
+    error, events = None, tuple[SpanEvent, ...]()
+    if cell.error is not None:
+        attributes[schema.ERROR_TYPE] = error = attribute_text(cell.error)
+        if failure:
+            error, raised = _raised(failure, cell.ended)
+            events = (raised,)
+    return Span(
+        trace_id=place.trace_id,
+        span_id=place.span_id,
+        parent_id=place.parent_id,
+        name=f"cell {cell.index}",
+        start=cell.started,
+        end=cell.ended,
+        attributes=attributes,
+        events=events,
+        error=error,
+    )
+
+
+def named(prefix: str, values: Mapping[str, object]) -> dict[str, AttributeValue]:
+    """Give values of any name as attributes below a prefix."""
+    return {prefix + escape(name): attribute_value(value) for name, value in values.items()}
+
+
+def _task_attributes(info: TaskInfo, outcome: Outcome, url: str) -> dict[str, AttributeValue]:
+    name = attribute_text(info.name)
+    result = _RESULTS[outcome.status]
+    if outcome.status == "failed" and outcome.attempts:
+        result = _FAILED_RESULTS.get(outcome.attempts[-1].outcome, result)
+    optional: dict[str, AttributeValue] = {
+        schema.CODE_PATH: attribute_text(info.path) or None,
+        schema.CODE_FUNCTION: info.function or None,
+        schema.TASK_REASONS: [attribute_text(reason) for reason in outcome.reasons] or None,
+        schema.TASK_SOURCE: outcome.notebook_source,
+        schema.TASK_DRAFT: outcome.draft or None,
+        schema.CACHE_KEY: outcome.record.key if outcome.record else outcome.key,
+        schema.CACHE_OWN_KEY: outcome.record.own_key if outcome.record else None,
+    }
+    return {
+        schema.TASK_NAME: name,
+        schema.TASK_RUN_ID: name,
+        schema.TASK_RESULT: result,
+        schema.TASK_URL: url,
+        schema.TASK_TYPE: info.type,
+        schema.TASK_FAMILY: info.family,
+        schema.TASK_STATUS: outcome.status,
+        **_present(optional),
+        **named(schema.PARAM, info.parameters),
+    }
+
+
+def _hit_attributes(record: Record) -> dict[str, AttributeValue]:
+    origin = record.origin
+    attributes: dict[str, AttributeValue] = {
+        schema.CACHE_STATUS: "hit",
+        schema.CACHE_SAVED: origin.duration_s,
+        schema.CACHE_SOURCE_RUN: origin.run_id,
+    }
+    return {**attributes, schema.CACHE_ACCEPTED: True} if record.accepted else attributes
+
+
+def _execution_attributes(outcome: Outcome, last: AttemptResult) -> dict[str, AttributeValue]:
+    logged = last.logged
+    accesses: Iterable[Access] = outcome.record.undeclared if outcome.record else ()
+    optional: dict[str, AttributeValue] = {
+        schema.SERIES: logged.series,
+        schema.CELLS: last.cell_outputs,
+        schema.UNDECLARED_READS: [attribute_text(item.path) for item in accesses if item.mode == "read"] or None,
+        schema.UNDECLARED_WRITES: [attribute_text(item.path) for item in accesses if item.mode == "write"] or None,
+    }
+    return {
+        schema.CACHE_STATUS: "miss",
+        **_present(optional),
+        **named(schema.PARAM, logged.params),
+        **named(schema.METRIC, logged.metrics),
+        **named(schema.TAG, logged.tags),
+    }
+
+
+def _failure_attributes(failure: Failure) -> dict[str, AttributeValue]:
+    optional: dict[str, AttributeValue] = {
+        schema.FAILURE_CELL: failure.cell,
+        schema.FAILURE_LINE: failure.line,
+        schema.FAILURE_SOURCE: attribute_text(failure.cell_source) or None,
+    }
+    return {schema.ERROR_TYPE: attribute_text(failure.type), **_present(optional)}
+
+
+def _raised(failure: Failure, time: int) -> tuple[str, SpanEvent]:
+    message = attribute_text(failure.message)
+    attributes: dict[str, AttributeValue] = {
+        schema.EXCEPTION_TYPE: attribute_text(failure.type),
+        schema.EXCEPTION_MESSAGE: message,
+    }
+    if failure.traceback:
+        attributes[schema.EXCEPTION_TRACE] = attribute_text(failure.traceback)
+    return message, SpanEvent(name=schema.EVENT_EXCEPTION, time=time, attributes=attributes)
+
+
+def _output_events(outputs: Iterable[Output], time: int) -> list[SpanEvent]:
+    return [
+        SpanEvent(
+            name=schema.EVENT_OUTPUT,
+            time=time,
+            attributes={
+                schema.OUTPUT_PATH: attribute_text(output.path),
+                schema.OUTPUT_DIGEST: output.digest,
+                schema.FILE_SIZE: sum(file.size for file in output.files),
+            },
+        )
+        for output in outputs
+    ]
+
+
+def _artifact_events(logged: Logged, time: int) -> list[SpanEvent]:
+    return [
+        SpanEvent(
+            name=schema.EVENT_ARTIFACT,
+            time=time,
+            attributes={
+                schema.ARTIFACT_NAME: attribute_text(name),
+                schema.ARTIFACT_HASH: f"sha256:{artifact.sha256}",
+                schema.FILE_SIZE: artifact.size,
+                schema.ARTIFACT_MEDIA: attribute_text(artifact.media_type),
+            },
+        )
+        for name, artifact in logged.artifacts.items()
+    ]
+
+
+def _depends_on(trace_id: str, span_id: str) -> Link:
+    return Link(trace_id=trace_id, span_id=span_id, attributes={schema.LINK_TYPE: "depends_on"})
+
+
+def _cache_source(record: Record) -> Link:
+    origin = record.origin
+    return Link(trace_id=origin.trace_id, span_id=origin.span_id, attributes={schema.LINK_TYPE: "cache_source"})
+
+
+def _present(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,0 +1,296 @@
+"""Writes the record of a run while the build happens.
+
+Span values are made once and go to the file and, where one is wanted, to an exporter. The first thing that goes
+wrong here is said once; from then on the run is built without a record, because a record never fails a build.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from nbmake_dag.execute import protocol
+from nbmake_dag.record.attempts import AttemptTrack
+from nbmake_dag.record.hits import HitTemplate, RunPlace, render
+from nbmake_dag.record.identity import SpanIds, format_traceparent, new_prefix, parse_traceparent
+from nbmake_dag.record.journal import Journal
+from nbmake_dag.record.sinks import LineFile, SpanSink
+from nbmake_dag.record.task_spans import Outcome, Place, TaskInfo, named, task_span
+from nbmake_dag.record.urls import run_url, task_url
+from nbmake_dag_reporting import events, schema
+from nbmake_dag_reporting.otlp import decode_line, encode_resource, encode_span, wrap
+from nbmake_dag_reporting.runs import EVENTS, TRACE
+from nbmake_dag_reporting.spans import AttributeValue, Link, Resource, Span, attribute_text
+from nbmake_dag_reporting.summary import count
+
+SPANS_PER_LINE = 500
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeader:
+    """What is known of a run when it begins. ``traceparent`` is the one that nbdag itself was started under."""
+
+    run_id: str
+    trace_id: str
+    pipeline: str
+    started: int
+    resource: Resource
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    targets: tuple[str, ...] = ()
+    traceparent: str = ""
+
+
+def _recorded(
+    method: Callable[Concatenate[RunWriter, P], None],
+) -> Callable[Concatenate[RunWriter, P], None]:
+    @wraps(method)
+    def guarded(self: RunWriter, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self.broken:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # a record never fails a build
+            self.give_up(error)
+
+    return guarded
+
+
+class RunWriter:
+    """Called from one thread, in the order in which things happen: `started`, what becomes of tasks, `ended`."""
+
+    def __init__(
+        self, runs_dir: str, header: RunHeader, *, warn: Callable[[str], None], exporter: SpanSink | None = None
+    ) -> None:
+        self.broken = False
+        self.directory = os.path.join(runs_dir, header.run_id)
+        self._header = header
+        self._warn = warn
+        self._exporter = exporter
+        self._ids = SpanIds()
+        self._run_span = self._ids.new()
+        self._task_spans: dict[str, str] = {}
+        self._tracks: dict[tuple[str, int], AttemptTrack] = {}
+        self._infos: dict[str, TaskInfo] = {}
+        self._counts = count(())
+        self._saved = 0.0
+        self._waiting: list[bytes] = []
+        self._files: list[LineFile] = []
+        self._resource = encode_resource(header.resource)
+        self._url = str(header.resource.attributes.get(schema.RUN_URL) or run_url(self.directory))
+        self._open()
+
+    def give_up(self, error: Exception) -> None:
+        """Say once that there will be no complete record."""
+        self.broken = True
+        self._warn(f"the record of run {self._header.run_id} is incomplete: {str(error) or type(error).__name__}")
+
+    def task_span_id(self, task: str) -> str:
+        """Give the span of a task, whether or not it has begun."""
+        if task not in self._task_spans:
+            self._task_spans[task] = self._ids.new()
+        return self._task_spans[task]
+
+    def traceparent_for(self, task: str, attempt: int) -> str:
+        """Give the ``TRACEPARENT`` of an attempt, before it begins."""
+        return format_traceparent(self._header.trace_id, self._track(task, attempt).place.span_id)
+
+    @_recorded
+    def started(self, tasks: Iterable[TaskInfo] = ()) -> None:
+        """Begin, with the tasks that the run is about; none for a run that consists of `hits`."""
+        self._infos = {info.name: info for info in tasks}
+        header = self._header
+        self._journal.add(
+            events.RunStarted(
+                time=header.started,
+                run_id=header.run_id,
+                trace_id=header.trace_id,
+                span_id=self._run_span,
+                pipeline=attribute_text(header.pipeline),
+                resource=dict(header.resource.attributes),
+                attributes=self._given(),
+                tasks=tuple(
+                    events.WantedTask(
+                        name=attribute_text(info.name),
+                        family=attribute_text(info.family),
+                        upstreams=tuple(map(attribute_text, info.upstreams)),
+                        previous_s=info.previous_s,
+                    )
+                    for info in self._infos.values()
+                ),
+            )
+        )
+
+    @_recorded
+    def planned(self, task: str, status: str, reasons: Sequence[str] = ()) -> None:
+        """Note the planner's word: a status, ``stale`` or ``undecided``."""
+        self._journal.add(
+            events.TaskPlanned(
+                time=time.time_ns(), task=task, status=status, reasons=tuple(map(attribute_text, reasons))
+            )
+        )
+
+    @_recorded
+    def hits(self, template: HitTemplate, *, start: int, end: int) -> None:
+        """Record all tasks of a run as up to date, seen between two times."""
+        place = RunPlace(
+            trace_id=self._header.trace_id,
+            span_id=self._run_span,
+            prefix=new_prefix(),
+            resource=self._resource,
+            url=self._url,
+        )
+        for line in render(template, place, start=start, end=end):
+            self._trace.write(line)
+            if self._exporter:
+                self._exporter.export(decode_line(line)[1])
+        self._counts["total"] += template.count
+        self._counts["up_to_date"] += template.count
+        self._saved += template.saved_s
+
+    @_recorded
+    def attempt_event(self, event: protocol.Event) -> None:
+        """Record what an executor tells of an attempt."""
+        match event:
+            case protocol.Started():
+                self._journal.started(event, self._track(event.task, event.attempt).place.span_id)
+            case protocol.CellStarted():
+                self._journal.cell_started(event)
+                self._track(event.task, event.attempt).cell_started(event)
+            case protocol.CellEnded():
+                self._journal.cell_ended(event)
+                self._give(self._track(event.task, event.attempt).cell_ended(event))
+            case protocol.Printed():
+                self._journal.printed(event)
+            case protocol.Ended():
+                self._give(self._track(event.task, event.attempt).ended(event.result))
+                self._journal.ended(event)
+            case _:
+                pass
+
+    @_recorded
+    def task_ended(self, task: str, outcome: Outcome, *, start: int | None = None) -> None:
+        """Record what became of a task: executed, a hit, skipped or cancelled."""
+        now = time.time_ns()
+        attempts = outcome.attempts
+        span = task_span(
+            Place(trace_id=self._header.trace_id, span_id=self.task_span_id(task), parent_id=self._run_span),
+            self._infos[task],
+            outcome,
+            url=task_url(self._url, task),
+            start=attempts[0].started if attempts else start or now,
+            end=attempts[-1].ended if attempts else now,
+            above={name: self.task_span_id(name) for name in self._infos[task].upstreams if name in self._infos},
+        )
+        self._counts["total"] += 1
+        self._counts[outcome.status] += 1
+        if schema.CACHE_SAVED in span.attributes and outcome.record:
+            self._saved += outcome.record.origin.duration_s
+        if attempts:
+            self._give([span])
+        else:
+            self._wait(span)
+        self._journal.add(
+            events.TaskFinished(
+                time=now,
+                task=attribute_text(task),
+                status=outcome.status,
+                reasons=tuple(map(attribute_text, outcome.reasons)),
+            )
+        )
+
+    def ended(self, result: str, exit_code: int) -> None:
+        """End the record: the run's span is the last line, so that it can be found without reading the others."""
+        self._end(result, exit_code)
+        for file in self._files:
+            file.close()
+        if self._exporter:
+            self._exporter.close()
+
+    @_recorded
+    def _end(self, result: str, exit_code: int) -> None:
+        self._flush()
+        now = time.time_ns()
+        attributes: dict[str, AttributeValue] = {
+            schema.ACTION: "RUN",
+            schema.RESULT: result,
+            schema.EXIT_CODE: exit_code,
+            schema.RUN_SAVED: self._saved,
+            **named(schema.COUNT, self._counts),
+            **self._given(),
+        }
+        error = None
+        if result in {"failure", "error"}:
+            attributes[schema.ERROR_TYPE] = "_OTHER"
+            error = f"{self._counts['failed']} of {self._counts['total']} tasks failed"
+        outer = parse_traceparent(self._header.traceparent)
+        self._give(
+            [
+                Span(
+                    trace_id=self._header.trace_id,
+                    span_id=self._run_span,
+                    name=f"RUN {attribute_text(self._header.pipeline)}",
+                    kind="server",
+                    start=self._header.started,
+                    end=now,
+                    attributes=attributes,
+                    links=(Link(trace_id=outer[0], span_id=outer[1], attributes={schema.LINK_TYPE: "outer"}),)
+                    if outer
+                    else (),
+                    error=error,
+                )
+            ]
+        )
+        self._journal.add(events.RunEnded(time=now, result=result, exit_code=exit_code))
+
+    @_recorded
+    def _open(self) -> None:
+        os.makedirs(self.directory, exist_ok=True)
+        self._trace = self._file(TRACE)
+        self._journal = Journal(self._file(EVENTS).write)
+
+    def _file(self, name: str) -> LineFile:
+        file = LineFile(os.path.join(self.directory, name))
+        self._files.append(file)
+        return file
+
+    def _given(self) -> dict[str, AttributeValue]:
+        given = named(schema.PARAM, self._header.parameters)
+        if self._header.targets:
+            given[schema.RUN_TARGETS] = [attribute_text(target) for target in self._header.targets]
+        return given
+
+    def _track(self, task: str, attempt: int) -> AttemptTrack:
+        track = self._tracks.get((task, attempt))
+        if track is None:
+            place = Place(
+                trace_id=self._header.trace_id, span_id=self._ids.new(), parent_id=self.task_span_id(task)
+            )
+            track = AttemptTrack(place, task, attempt, self._ids)
+            self._tracks[task, attempt] = track
+        return track
+
+    def _wait(self, span: Span) -> None:
+        """Keep the span of a task that did nothing for a line that it shares with others."""
+        self._waiting.append(encode_span(span))
+        if self._exporter:
+            self._exporter.export([span])
+        if len(self._waiting) >= SPANS_PER_LINE:
+            self._flush()
+
+    def _give(self, spans: Sequence[Span]) -> None:
+        self._flush()
+        for span in spans:
+            self._trace.write(wrap(self._resource, encode_span(span)))
+        if self._exporter and spans:
+            self._exporter.export(spans)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._trace.write(wrap(self._resource, b",".join(self._waiting)))
+            self._waiting.clear()

@@ -1,0 +1,157 @@
+"""Reads run directories: ``trace.otlp.jsonl``, which may be gzipped, and ``events.jsonl``.
+
+Damaged lines are passed over.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from nbmake_dag_reporting import schema
+from nbmake_dag_reporting.assemble import Resolve, assemble
+from nbmake_dag_reporting.events import Event, RunStarted, decode_events
+from nbmake_dag_reporting.heads import head_of
+from nbmake_dag_reporting.otlp import DamagedLineError, decode_line
+from nbmake_dag_reporting.run import Run, RunHead
+from nbmake_dag_reporting.spans import Resource, Span
+
+TRACE = "trace.otlp.jsonl"
+EVENTS = "events.jsonl"
+
+_TAIL = 8 << 10
+_GZIP_MAGIC = b"\x1f\x8b\x08"
+
+
+class RunNotFoundError(LookupError):
+    """No run, or more than one, has the given name; the message says which."""
+
+
+def nothing(_own_key: str, _key: str) -> Mapping[str, Any] | None:
+    """Resolve no record: the hits of a run are read without their values."""
+    return None
+
+
+def read_run(directory: str, resolve: Resolve = nothing) -> Run:
+    """Read one run, ended or cut off; raises `RunNotFoundError` where the directory holds none."""
+    resource = Resource()
+    spans: list[Span] = []
+    for line in _trace(directory).splitlines():
+        try:
+            resource, more = decode_line(line)
+        except DamagedLineError:
+            continue
+        spans += more
+    events = read_events(directory)
+    if not spans and events and isinstance(events[0], RunStarted):
+        resource = Resource(attributes=events[0].resource)
+    run = assemble(directory, resource, spans, events, resolve)
+    if run is None:
+        raise RunNotFoundError(f"{directory} holds no run")
+    return run
+
+
+def read_events(directory: str) -> list[Event]:
+    """Read the events of a run, as far as they are whole."""
+    return list(decode_events(_content(os.path.join(directory, EVENTS))))
+
+
+def list_runs(runs_dir: str) -> list[RunHead]:
+    """Describe all runs, newest first, from the last line of each. What is no run is left out."""
+    return [head for name in _names(runs_dir) if (head := read_head(os.path.join(runs_dir, name)))]
+
+
+def read_head(directory: str) -> RunHead | None:
+    """Describe one run without reading all of it."""
+    try:
+        resource, spans = decode_line(_last_line(directory))
+    except DamagedLineError:
+        resource, spans = Resource(), ()
+    span = spans[-1] if spans and schema.RESULT in spans[-1].attributes else None
+    return head_of(directory, resource, span, None if span else _start(directory))
+
+
+def find_run(runs_dir: str, ref: str) -> str:
+    """Give the directory of a run by its id, a unique prefix of it, ``latest`` or ``latest~N``."""
+    names = _names(runs_dir)
+    if ref == "latest" or ref.startswith("latest~"):
+        back = ref.removeprefix("latest").removeprefix("~") or "0"
+        if not back.isdecimal() or int(back) >= len(names):
+            raise RunNotFoundError(f"there is no run {ref}: {len(names)} are recorded")
+        return os.path.join(runs_dir, names[int(back)])
+    found = [name for name in names if name == ref] or [name for name in names if ref and name.startswith(ref)]
+    if not found:
+        raise RunNotFoundError(f"no run is named {ref}")
+    if len(found) > 1:
+        raise RunNotFoundError(f"{len(found)} runs have names that start with {ref}: {', '.join(found[:5])}")
+    return os.path.join(runs_dir, found[0])
+
+
+def _names(runs_dir: str) -> list[str]:
+    try:
+        with os.scandir(runs_dir) as entries:
+            return sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
+    except FileNotFoundError:
+        return []
+
+
+def _trace(directory: str) -> bytes:
+    path = os.path.join(directory, TRACE)
+    return _content(path) or _gunzip(_content(f"{path}.gz"))
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _gunzip(data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _last_line(directory: str) -> bytes:
+    path = os.path.join(directory, TRACE)
+    length = _TAIL
+    while tail := _last_bytes(path, length):
+        line = tail.removesuffix(b"\n").rpartition(b"\n")
+        if line[1] or len(tail) < length:
+            return line[2]
+        length *= 4
+    return _last_member(f"{path}.gz").removesuffix(b"\n").rpartition(b"\n")[2]
+
+
+def _last_bytes(path: str, length: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - length))
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _last_member(path: str) -> bytes:
+    """Unpack the last member of a gzip file, which holds the line of the run's span alone."""
+    tail = _last_bytes(path, _TAIL)
+    at = len(tail)
+    while (at := tail.rfind(_GZIP_MAGIC, 0, at)) >= 0:
+        if line := _gunzip(tail[at:]):
+            return line
+    return _gunzip(_content(path))
+
+
+def _start(directory: str) -> RunStarted | None:
+    try:
+        with open(os.path.join(directory, EVENTS), "rb") as file:
+            first = next(decode_events(file.readline()), None)
+    except FileNotFoundError:
+        return None
+    return first if isinstance(first, RunStarted) else None
