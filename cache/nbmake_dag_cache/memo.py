@@ -8,6 +8,7 @@ again, nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -160,7 +161,7 @@ class IdentityMemo:
 
     def get(self, digest: Digest, schema: str) -> str | None:
         name = f"{schema}:{digest}"
-        return self._new.get(name) or self._index.get(name)
+        return self._new[name] if name in self._new else self._index.get(name)
 
     def put(self, digest: Digest, schema: str, text: str) -> None:
         self._new[f"{schema}:{digest}"] = text
@@ -184,15 +185,12 @@ class _FileClock:
         self._now = 0
 
     def now(self) -> int:
-        """Return nanoseconds since the epoch."""
+        """Return nanoseconds since the epoch, or 0 where the file cannot be touched."""
         if time.monotonic() - self._read_at > 0.05:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.utime(descriptor)
-                self._now = os.fstat(descriptor).st_mtime_ns
-            finally:
-                os.close(descriptor)
             self._read_at = time.monotonic()
+            with contextlib.suppress(OSError), open(self._path, "ab") as file:
+                os.utime(file.fileno())
+                self._now = os.fstat(file.fileno()).st_mtime_ns
         return self._now
 
 
@@ -220,18 +218,18 @@ def _hash_or_error(path: str) -> _Row | OSError:
 
 
 def _walk(directory: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield path from `directory` and status of every file below it, following links."""
-    pending = [("", os.stat(directory), frozenset[tuple[int, int]]())]
+    """Yield path from `directory` and status of every file below it.
+
+    Links are followed; one that leads in a circle ends in the system's limit on links, an `OSError`.
+    """
+    pending = [""]
     while pending:
-        prefix, status, above = pending.pop()
-        identity = (status.st_dev, status.st_ino)
-        if identity in above:
-            raise OSError(errno.ELOOP, "a link leads back above itself", os.path.join(directory, prefix))
+        prefix = pending.pop()
         for name in os.listdir(os.path.join(directory, prefix)):
             path = prefix + name
             status = os.stat(os.path.join(directory, path))
             if stat.S_ISDIR(status.st_mode):
-                pending.append((f"{path}/", status, above | {identity}))
+                pending.append(f"{path}/")
             else:
                 yield path, status
 

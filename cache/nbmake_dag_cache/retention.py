@@ -98,7 +98,7 @@ class _Inventory:
             _Root(
                 own_key=record.own_key,
                 key=record.key,
-                used=min(now, max(used.get(record.key, 0), record.origin.started / 1e9)),
+                used=max(used.get(record.key, 0), record.origin.started / 1e9),
                 size=os.stat(self._place.record(record.own_key, record.key)).st_size,
                 blobs=blobs_of(record),
             )

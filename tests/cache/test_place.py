@@ -41,7 +41,7 @@ def test_a_published_file_replaces_the_old_one(tmp_path: Path):
 def test_a_file_that_cannot_be_published_leaves_nothing(tmp_path: Path):
     """The error passes on, and the temporary file is gone."""
     (tmp_path / "taken" / "x").mkdir(parents=True)
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError):
         publish(Place(str(tmp_path)), str(tmp_path / "taken"), b"data")
     assert list(files_below(str(tmp_path))) == []
 

@@ -18,7 +18,7 @@ MakeRecord = Callable[..., Record]
 
 @pytest.fixture
 def record(tmp_path: Path, make_record: MakeRecord) -> Record:
-    """A record and its one blob, published in `tmp_path`."""
+    """Publish a record and its one blob in `tmp_path`."""
     stored = BlobStore(str(tmp_path)).put_bytes(b"content")
     record = make_record(files=[("out", stored.sha256, stored.size)])
     RecordStore(str(tmp_path)).publish(record)
