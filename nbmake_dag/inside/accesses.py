@@ -15,7 +15,6 @@ from nbmake_dag.inside.repository import Repository
 from nbmake_dag.inside.stream import append_to
 
 _WRITES = os.O_WRONLY | os.O_RDWR
-_IMPORT = "<frozen importlib"
 
 
 class Accesses:
@@ -25,12 +24,12 @@ class Accesses:
         self._repository = repository
         self._file = file
         self._opened: set[tuple[Any, bool]] = set()
+        self._written: set[tuple[str, bool]] = set()
         self._at_once = False
 
     def watch(self) -> None:
         """Install the hook, for the rest of the process: Python has no way to remove it."""
         prefixes = self._repository.prefixes
-        get_frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented, and fast
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             try:
@@ -38,15 +37,14 @@ class Accesses:
                     path, _, flags = arguments
                     if path.__class__ is str and path[:1] == "/" and not path.startswith(prefixes):
                         return
-                    key = path, flags & _WRITES != 0
-                    if key in self._opened or get_frame(1).f_code.co_filename.startswith(_IMPORT):
-                        return
-                    self._add(key)
+                    self._opened.add((path, flags & _WRITES != 0))
                 elif event == "os.rename":
-                    self._add((arguments[1], True))
+                    self._opened.add((arguments[1], True))
                 elif event == "sqlite3.connect":
-                    self._add((arguments[0], False))
+                    self._opened.add((arguments[0], False))
                 elif event == "os.chdir":
+                    self.flush()
+                if self._at_once and self._opened:
                     self.flush()
             except Exception:  # noqa: BLE001, S110  # an error here would be raised in the user's code
                 pass
@@ -62,17 +60,11 @@ class Accesses:
             for name, writes in list(opened)
             if isinstance(name, (str, bytes, os.PathLike)) and (path := self._repository.locate(os.fsdecode(name)))
         }
-        append_to(
-            self._file,
-            [{"path": path, "mode": "write" if writes else "read"} for path, writes in sorted(found)],
-        )
-
-    def _add(self, key: tuple[Any, bool]) -> None:
-        self._opened.add(key)
-        if self._at_once:
-            self.flush()
+        new = sorted(found - self._written)
+        self._written |= found
+        append_to(self._file, [{"path": path, "mode": "write" if writes else "read"} for path, writes in new])
 
     def _forked(self) -> None:
-        """Forked children often end without a last word."""
+        """Write at once from now on: forked children often end without a last word."""
         self._opened = set()
         self._at_once = True

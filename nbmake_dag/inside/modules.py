@@ -31,8 +31,7 @@ def loaded_modules(repository: Repository, root: str) -> list[str]:
     files: set[str] = set()
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and name.partition(".")[0] != "nbmake_dag" and name != "__main__":
-            path = repository.locate(file)
-            if path:
-                files.add(os.path.relpath(path, root))
+        path = repository.locate(file) if isinstance(file, str) else None
+        if path and name != "__main__":
+            files.add(os.path.relpath(path, root))
     return sorted(files)

@@ -1,4 +1,4 @@
-"""Which files are the user's: those of the repository, but for git's, nbdag's and its environment's."""
+"""Which files are the user's: those of the repository, but for git's, nbdag's and its software's."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ class Repository:
         self.prefixes = tuple({root, real})
         """What the path of a local file starts with: as nbdag calls the repository, and without symlinks."""
         self._root, self._real = root, real
-        here = {f"{os.path.abspath(prefix)}/" for prefix in (sys.prefix, sys.exec_prefix, sys.base_prefix)}
-        self._environment = tuple(p for p in here if p.startswith(self.prefixes) and p not in self.prefixes)
+        ours = os.path.dirname(os.path.dirname(__file__))
+        folders = {f"{os.path.abspath(path)}/" for path in (ours, sys.prefix, sys.exec_prefix, sys.base_prefix)}
+        self._software = tuple(path for path in folders if path not in self.prefixes)
 
     def locate(self, path: str) -> str | None:
         """Return the absolute path of a file of the user's as nbdag calls it; ``None`` for all others."""
         path = os.path.abspath(path)
-        if not path.startswith(self.prefixes) or (self._environment and path.startswith(self._environment)):
+        if not path.startswith(self.prefixes) or path.startswith(self._software):
             return None
         if not path.startswith(self._root):
             path = self._root + path[len(self._real) :]

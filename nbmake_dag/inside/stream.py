@@ -13,11 +13,16 @@ _open: tuple[str, int] | None = None
 
 
 def append(record: dict[str, object]) -> None:
-    """Log a record. It has left the process when this returns, so it survives whatever happens to the process.
+    """Log a record."""
+    append_line(_encode(record))
 
-    Outside a run the record is checked the same way, and dropped.
+
+def append_line(text: str) -> None:
+    """Log a line of JSON. It has left the process when this returns, so it survives whatever comes.
+
+    Outside a run the line is checked the same way, and dropped.
     """
-    line = (_encode(record) + "\n").encode()
+    line = f"{text}\n".encode()
     path = os.environ.get("NBDAG_LOG")
     if not path:
         return

@@ -6,9 +6,10 @@ import math
 import operator
 import time
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any, SupportsFloat, SupportsIndex
 
-from nbmake_dag.inside.stream import append
+from nbmake_dag.inside.stream import append, append_line
 
 _INT64 = 1 << 63
 
@@ -18,14 +19,9 @@ def log_metric(key: str, value: SupportsFloat, step: SupportsIndex | None = None
 
     ``value`` is anything that ``float`` takes, NaN and infinities included; text is refused.
     """
-    append(
-        {
-            "kind": "metric",
-            "key": _text("a metric's key", key),
-            "value": _number(key, value),
-            "step": _step(step),
-            "time": time.time_ns(),
-        }
+    name, number, at = encode_basestring(_text("a metric's key", key)), _number(key, value), _step(step)
+    append_line(
+        f'{{"kind":"metric","key":{name},"value":{_json(number)},"step":{_json(at)},"time":{time.time_ns()}}}'
     )
 
 
@@ -78,6 +74,13 @@ def _number(key: str, value: SupportsFloat) -> float | str:
     if math.isnan(number):
         return "NaN"
     return "Infinity" if number > 0 else "-Infinity"
+
+
+def _json(value: float | str | None) -> str:
+    """Encode what a point is made of, several times as fast as a whole record."""
+    if value is None:
+        return "null"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def _step(step: SupportsIndex | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -172,13 +173,13 @@ class _PlotlyLike:
 
     def write_html(self, path, *, include_plotlyjs, div_id):
         assert (include_plotlyjs, div_id) == (True, "figure")
-        open(path, "w").write("<html>")
+        Path(path).write_text("<html>")
 
     def write_json(self, path):
-        open(path, "w").write("{}")
+        Path(path).write_text("{}")
 
     def write_image(self, path):
-        open(path, "w").write("image")
+        Path(path).write_text("image")
 
 
 class _AltairLike:
@@ -188,7 +189,7 @@ class _AltairLike:
         raise AssertionError
 
     def save(self, path):
-        open(path, "w").write("<vega>")
+        Path(path).write_text("<vega>")
 
 
 def test_figures_of_plotly_and_altair_are_recognised_by_their_methods(project, monkeypatch):

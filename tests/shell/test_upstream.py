@@ -69,8 +69,8 @@ def _reads(project, code):
             (Read(task="train[size=500]", kind="metrics", name="auc"),),
         ),
         (
-            "a = up['train[size=400]'].artifacts['note.txt']\nprint(a.read_text(), a.read_bytes(), open(a).read())",
-            "hé b'h\\xc3\\xa9' hé\n",
+            "a = up['train[size=400]'].artifacts['note.txt']\nprint(a.read_text(), a.read_bytes())",
+            "hé b'h\\xc3\\xa9'\n",
             (Read(task="train[size=400]", kind="artifacts", name="note.txt"),),
         ),
         (
