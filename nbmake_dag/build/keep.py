@@ -13,7 +13,9 @@ from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.record import Output, Record
 
 
-def keep_bytes(project: Project, blobs: BlobStore, paths: Iterable[ProjectPath], known: Iterable[Record]) -> tuple[Kept, ...]:
+def keep_bytes(
+    project: Project, blobs: BlobStore, paths: Iterable[ProjectPath], known: Iterable[Record]
+) -> tuple[Kept, ...]:
     """Make blobs of the files at output paths that no record's blobs hold; they are about to be replaced."""
     held = {
         (file.path, file.size): file.sha256

@@ -53,5 +53,5 @@ class Listener(Protocol):
     def finished(self, outcome: RunOutcome) -> None: ...
 
     def tick(self) -> None:
-        """Called about ten times a second while something executes."""
+        """Draw, about ten times a second while something executes."""
         ...

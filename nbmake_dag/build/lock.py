@@ -16,7 +16,7 @@ _POLL_S = 0.1
 
 @contextmanager
 def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold the project's lock; ``waiting`` is called once with who holds it. Raises `LockedError` without ``wait``.
+    """Hold the project's lock; ``waiting`` is told once who holds it. Raises `LockedError` without ``wait``.
 
     The file's text says who holds the lock; it is only read by people.
     """
@@ -27,7 +27,9 @@ def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) 
         while not _try(descriptor):
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another build"
             if not wait:
-                raise LockedError(f"{holder} works here", (("project", project.root),), "leave out --no-wait to wait for it")
+                raise LockedError(
+                    f"{holder} works here", (("project", project.root),), "leave out --no-wait to wait for it"
+                )
             if not said:
                 waiting(holder)
                 said = True

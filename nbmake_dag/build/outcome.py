@@ -35,6 +35,8 @@ class TaskOutcome:
     failed_folder: str | None = None
     """Where the executed notebook and partial outputs of a failed task are, relative to the root."""
     warnings: tuple[str, ...] = ()
+    notebook_source: str | None = None
+    """Blob: the notebook as it is now."""
 
     @property
     def duration_s(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nbmake_dag.build.last import LastResults
 from nbmake_dag.build.request import Request
@@ -14,7 +14,8 @@ from nbmake_dag.core.decide import Rules
 from nbmake_dag.core.expansion import expand
 from nbmake_dag.core.facts import Facts
 from nbmake_dag.core.graph import Graph, build_graph
-from nbmake_dag.core.model import Function, Notebook, Pipeline, TaskName
+from nbmake_dag.core.model import Function, Pipeline, TaskName
+from nbmake_dag.core.paths import read_path
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.core.targets import select
 from nbmake_dag.errors import Complaint, ConfigError
@@ -137,15 +138,15 @@ def _signatures(parsed: PipelineFile, sources: Sources) -> dict[str, Signature]:
     """Read every notebook and function that a pipeline names; raises `ConfigError` with all that cannot be."""
     signatures: dict[str, Signature] = {}
     complaints: list[Complaint] = []
-    for source, work, place in parsed.sources():
+    for source, (kind, place) in parsed.sources().items():
         try:
-            match work:
-                case Notebook():
-                    signatures[source] = sources.notebook(work, place).signature
-                case Function():
-                    signatures[source] = sources.function(work, place).signature
+            if kind == "notebook":
+                signatures[source] = sources.notebook(read_path(source), place).signature
+            else:
+                module, _, qualname = source.partition(":")
+                signatures[source] = sources.function(Function(module=module, qualname=qualname), place).signature
         except ConfigError as error:
-            complaints += [replace(complaint) for complaint in error.complaints]
+            complaints += error.complaints
     if complaints:
         raise ConfigError(tuple(complaints))
     return signatures

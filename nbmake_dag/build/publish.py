@@ -72,7 +72,9 @@ def _declared(task: Task, access: Access) -> bool:
     if isinstance(task.work, Notebook) and access.path == task.work.path:
         return True
     return any(
-        matches(item.path, access.path) if item.is_glob else access.path == item.path or _below(access.path, item.path)
+        matches(item.path, access.path)
+        if item.is_glob
+        else access.path == item.path or _below(access.path, item.path)
         for item in task.inputs
     )
 
@@ -85,7 +87,9 @@ def _by_path(access: Access) -> tuple[str, str]:
     return access.path, access.mode
 
 
-def _changed_upstream(task: Task, prepared: Prepared, results: Mapping[TaskName, Result], now: Survey) -> Iterator[str]:
+def _changed_upstream(
+    task: Task, prepared: Prepared, results: Mapping[TaskName, Result], now: Survey
+) -> Iterator[str]:
     """Yield the files made by tasks above that are not what those tasks left."""
     for edge in prepared.graph.edges[task.name]:
         output = results[edge.producer].outputs.get(edge.output)

@@ -19,6 +19,7 @@ from nbmake_dag.execute.protocol import (
     Upstream,
     Work,
 )
+from nbmake_dag_cache.identity import NotebookIdentity
 
 
 def attempt_spec(
@@ -51,7 +52,8 @@ def attempt_spec(
         scratch=scratch,
         runtime=runtime,
         upstream={
-            name: Upstream(params=dict(result.parameters), logged=result.logged) for name, result in results.items()
+            name: Upstream(params=dict(result.parameters), logged=result.logged)
+            for name, result in results.items()
         },
         timeout=task.policy.timeout,
         store=task.policy.store and task.policy.cache,
@@ -67,7 +69,6 @@ def _work(task: Task, prepared: Prepared) -> Work:
     sources = prepared.survey.sources
     match task.work:
         case Notebook() as work:
-            identity = sources.notebook(work).identity
             kernel = prepared.survey.kernel(task)
             settings = prepared.pipeline.kernel
             return NotebookWork(
@@ -75,20 +76,25 @@ def _work(task: Task, prepared: Prepared) -> Work:
                 kernel=kernel.name if kernel else "",
                 start=settings.start,
                 preload=settings.preload,
-                inject_inputs=identity.takes_inputs,
-                inject_outputs=identity.takes_outputs,
-                counted=identity.counted,
+                inject_inputs=work.inject_inputs,
+                inject_outputs=work.inject_outputs,
+                counted=_counted(sources.notebook(work.path).identity),
             )
         case Function() as work:
-            signature = sources.function(work).signature
             return FunctionWork(
                 module=work.module,
                 qualname=work.qualname,
-                inject_inputs=signature.assigns_inputs,
-                inject_outputs=signature.assigns_outputs,
+                inject_inputs=work.inject_inputs,
+                inject_outputs=work.inject_outputs,
             )
         case Command(arguments=arguments):
             return CommandWork(arguments=arguments)
+
+
+def _counted(identity: NotebookIdentity) -> tuple[int | None, ...]:
+    """Give each cell its number among those that count, up to the last one of these."""
+    numbers = {cell.index: number for number, cell in enumerate(identity.cells)}
+    return tuple(numbers.get(index) for index in range(max(numbers, default=-1) + 1))
 
 
 def _input_value(

@@ -18,7 +18,7 @@ from nbmake_dag.core.ownership import check_writes
 from nbmake_dag.core.parameters import SharedParameters
 from nbmake_dag.core.paths import identity
 from nbmake_dag.core.signature import Signature
-from nbmake_dag.core.tasks import WORK_KEYS, Family
+from nbmake_dag.core.tasks import NOTEBOOK_KEYS, WORK_KEYS, Family
 from nbmake_dag.core.values import name_fault, spelling, value_fault
 
 DEFAULT_KEEP_RUNS = 200
@@ -33,11 +33,14 @@ class PipelineFile:
     lines: Lines
     file: str
 
-    def sources(self) -> tuple[str, ...]:
-        """Return the notebooks and functions whose signatures `expand` asks for, as the file writes them."""
-        families = _families(self.document).values()
-        found = (keys[kind] for keys in families for kind in ("notebook", "function") if kind in keys)
-        return tuple(dict.fromkeys(found))
+    def sources(self) -> dict[str, tuple[str, str]]:
+        """Return whose signatures `expand` asks for, as the file writes it: ``notebook`` or ``function``, place."""
+        found: dict[str, tuple[str, str]] = {}
+        for name, keys in _families(self.document).items():
+            for kind in ("notebook", "function"):
+                if kind in keys and keys[kind] not in found:
+                    found[keys[kind]] = kind, f"{self.file}:{self.lines.of(('tasks', name, kind))}"
+        return found
 
 
 def expand(file: PipelineFile, signatures: Mapping[str, Signature], overrides: Mapping[str, Value]) -> Pipeline:
@@ -66,7 +69,7 @@ def _expand(
 ) -> Pipeline:
     document = file.document
     families = _families(document)
-    if not families and not left_out:
+    if not families and not complaints:
         hint = 'a task is a table, such as `[tasks.clean]` with `notebook = "clean.py"`'
         complaints.add((), "the pipeline has no tasks", hint)
     defaults = given(document.defaults).get("parameters", {})
@@ -84,7 +87,7 @@ def _expand(
         if points[name]:
             line = file.lines.of(("tasks", name))
             tasks.update((task.name, task) for task in family.instances(points[name], after, line))
-    check_writes(tasks.values(), complaints)
+    check_writes(tasks.values(), file.file, complaints)
     if not left_out and all(points.values()):
         shared.check_used()
     return Pipeline(
@@ -102,9 +105,9 @@ def _expand(
 def _families(document: Document) -> dict[str, dict[str, Any]]:
     """Return the keys of each task over those of ``[defaults]``.
 
-    Lists and single values replace a default, ``env`` and ``resources`` are merged by key, and a task that
-    says what it runs drops what the defaults would run. ``parameters`` of the defaults stay apart, because a
-    task need not know them.
+    Lists and single values replace a default, ``env`` and ``resources`` are merged by key. A task that says
+    what it runs drops what the defaults would run, and one that is no notebook what they say of notebooks.
+    ``parameters`` of the defaults stay apart, because a task need not know them.
     """
     defaults = given(document.defaults)
     defaults.pop("parameters", None)
@@ -113,6 +116,8 @@ def _families(document: Document) -> dict[str, dict[str, Any]]:
     for name, table in _or_empty(document.tasks).items():
         own = given(table)
         keys = {**(defaults if own.keys().isdisjoint(WORK_KEYS) else without_work), **own}
+        if "notebook" not in keys:
+            keys = {key: value for key, value in keys.items() if key in own or key not in NOTEBOOK_KEYS}
         for key in _MERGED:
             if key in own and key in defaults:
                 keys[key] = {**defaults[key], **own[key]}

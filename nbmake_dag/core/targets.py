@@ -16,8 +16,8 @@ def select(
 ) -> frozenset[TaskName]:
     """Return the tasks that are named, without what they need; all of them if nothing is named.
 
-    A target is a task, an instance, a glob over names, a tag, or the path of an output, tried in this order. Raises
-    `UsageError` for one that means nothing.
+    A target is a task, an instance, a glob over names, a tag, or the path of an output, tried in this order.
+    Raises `UsageError` for one that means nothing.
     """
     targets, tags = tuple(targets), tuple(tags)
     chosen = {name for target in targets for name in _named(graph, target)}
@@ -34,7 +34,9 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
     if family := _where(graph, lambda name: graph.tasks[name].family == target):
         return family
     glob = re.compile(re.escape(target).replace(r"\*", ".*").replace(r"\?", "."))
-    if globbed := _where(graph, lambda name: bool(glob.fullmatch(name) or glob.fullmatch(graph.tasks[name].family))):
+    if globbed := _where(
+        graph, lambda name: bool(glob.fullmatch(name) or glob.fullmatch(graph.tasks[name].family))
+    ):
         return globbed
     if tagged := _where(graph, lambda name: target in graph.tasks[name].tags):
         return tagged

@@ -37,6 +37,10 @@ class Project:
         """Executed notebooks and partial outputs of failed tasks, by run and task."""
         return os.path.join(self.root, ".nbdag", "failed")
 
+    def relative(self, path: str) -> str:
+        """Say an absolute path relative to the root, as a person would type it there."""
+        return os.path.relpath(path, self.root)
+
     def absolute(self, path: str) -> str:
         return os.path.join(self.root, path)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbmake_dag.core.model import Command, Function, Notebook
+from nbmake_dag.core.model import Command, Function, ProjectPath
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.project import Project
@@ -67,11 +67,11 @@ class Sources:
         """Return one that has read nothing yet."""
         return Sources(self._project, self._files, self._identities, self._installed)
 
-    def notebook(self, work: Notebook, place: str = "") -> NotebookFile:
+    def notebook(self, path: ProjectPath, place: str = "") -> NotebookFile:
         """Read a notebook; raises `ConfigError` where there is none."""
-        if work.path not in self._notebooks:
-            self._notebooks[work.path] = self._read_notebook(work.path, place)
-        return self._notebooks[work.path]
+        if path not in self._notebooks:
+            self._notebooks[path] = self._read_notebook(path, place)
+        return self._notebooks[path]
 
     def function(self, work: Function, place: str = "") -> FunctionFile:
         """Find a function without importing it; raises `ConfigError` where there is none."""

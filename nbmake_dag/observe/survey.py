@@ -110,7 +110,7 @@ class Survey:
         """Return the kernel that runs a notebook, ``None`` for other work."""
         if not isinstance(task.work, Notebook):
             return None
-        declared = self._look.sources.notebook(task.work).identity.kernel
+        declared = self._look.sources.notebook(task.work.path).identity.kernel
         return self._look.kernels.get(task.work.kernel or declared or DEFAULT)
 
     def _refuse_missing_inputs(self) -> None:
@@ -166,7 +166,7 @@ class Survey:
         inputs = {item: look.inputs.files(item) for item in self._graph.external[task.name]}
         match task.work:
             case Notebook() as work:
-                notebook = look.sources.notebook(work).identity
+                notebook = look.sources.notebook(work.path).identity
                 kernel = look.kernels.get(work.kernel or notebook.kernel or DEFAULT)
                 folder = os.path.dirname(self._project.absolute(work.path))
                 editable = look.interpreters.ask(kernel.interpreter).editable if kernel.interpreter else {}

@@ -69,7 +69,7 @@ class RunWriter:
     ) -> None:
         self.broken = False
         self.directory = os.path.join(runs_dir, header.run_id)
-        self._header = header
+        self.header = header
         self._warn = warn
         self._exporter = exporter
         self._ids = SpanIds()
@@ -88,7 +88,7 @@ class RunWriter:
     def give_up(self, error: Exception) -> None:
         """Say once that there will be no complete record."""
         self.broken = True
-        self._warn(f"the record of run {self._header.run_id} is incomplete: {str(error) or type(error).__name__}")
+        self._warn(f"the record of run {self.header.run_id} is incomplete: {str(error) or type(error).__name__}")
 
     def task_span_id(self, task: str) -> str:
         """Give the span of a task, whether or not it has begun."""
@@ -98,13 +98,13 @@ class RunWriter:
 
     def traceparent_for(self, task: str, attempt: int) -> str:
         """Give the ``TRACEPARENT`` of an attempt, before it begins."""
-        return format_traceparent(self._header.trace_id, self._track(task, attempt).place.span_id)
+        return format_traceparent(self.header.trace_id, self._track(task, attempt).place.span_id)
 
     @_recorded
     def started(self, tasks: Iterable[TaskInfo] = ()) -> None:
         """Begin, with the tasks that the run is about; none for a run that consists of `hits`."""
         self._infos = {info.name: info for info in tasks}
-        header = self._header
+        header = self.header
         self._journal.add(
             events.RunStarted(
                 time=header.started,
@@ -139,7 +139,7 @@ class RunWriter:
     def hits(self, template: HitTemplate, *, start: int, end: int) -> None:
         """Record all tasks of a run as up to date, seen between two times."""
         place = RunPlace(
-            trace_id=self._header.trace_id,
+            trace_id=self.header.trace_id,
             span_id=self._run_span,
             prefix=new_prefix(),
             resource=self._resource,
@@ -179,7 +179,7 @@ class RunWriter:
         now = time.time_ns()
         attempts = outcome.attempts
         span = task_span(
-            Place(trace_id=self._header.trace_id, span_id=self.task_span_id(task), parent_id=self._run_span),
+            Place(trace_id=self.header.trace_id, span_id=self.task_span_id(task), parent_id=self._run_span),
             self._infos[task],
             outcome,
             url=task_url(self._url, task),
@@ -228,15 +228,15 @@ class RunWriter:
         if result in {"failure", "error"}:
             attributes[schema.ERROR_TYPE] = "_OTHER"
             error = f"{self._counts['failed']} of {self._counts['total']} tasks failed"
-        outer = parse_traceparent(self._header.traceparent)
+        outer = parse_traceparent(self.header.traceparent)
         self._give(
             [
                 Span(
-                    trace_id=self._header.trace_id,
+                    trace_id=self.header.trace_id,
                     span_id=self._run_span,
-                    name=f"RUN {attribute_text(self._header.pipeline)}",
+                    name=f"RUN {attribute_text(self.header.pipeline)}",
                     kind="server",
-                    start=self._header.started,
+                    start=self.header.started,
                     end=now,
                     attributes=attributes,
                     links=(Link(trace_id=outer[0], span_id=outer[1], attributes={schema.LINK_TYPE: "outer"}),)
@@ -260,16 +260,16 @@ class RunWriter:
         return file
 
     def _given(self) -> dict[str, AttributeValue]:
-        given = named(schema.PARAM, self._header.parameters)
-        if self._header.targets:
-            given[schema.RUN_TARGETS] = [attribute_text(target) for target in self._header.targets]
+        given = named(schema.PARAM, self.header.parameters)
+        if self.header.targets:
+            given[schema.RUN_TARGETS] = [attribute_text(target) for target in self.header.targets]
         return given
 
     def _track(self, task: str, attempt: int) -> AttemptTrack:
         track = self._tracks.get((task, attempt))
         if track is None:
             place = Place(
-                trace_id=self._header.trace_id, span_id=self._ids.new(), parent_id=self.task_span_id(task)
+                trace_id=self.header.trace_id, span_id=self._ids.new(), parent_id=self.task_span_id(task)
             )
             track = AttemptTrack(place, task, attempt, self._ids)
             self._tracks[task, attempt] = track

@@ -1,0 +1,129 @@
+"""The executors of one build: which exist, and which takes a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from nbmake_dag.core.model import Resources, Task, TaskName
+from nbmake_dag.execute.executor import ChildExecutor, Executor, python_argv
+from nbmake_dag.execute.protocol import AttemptSpec, Ended, Event, ExecutorLost, ExecutorReady
+from nbmake_dag.execute.runtime_dir import RuntimeDir
+from nbmake_dag.execute.supervision import Supervisor
+
+INLINE = "inline"
+RAY = "ray"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    executor: str
+    cpus: float
+
+
+class Pool:
+    """Executors are started when they are first wanted, and all end with `close`.
+
+    ``mode`` is ``auto``, ``ray`` or ``inline``. Inline runs one task at a time; together with a local Ray no more
+    than ``jobs`` processors are given away. On a cluster Ray itself places what is submitted.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: str,
+        jobs: int,
+        address: str | None,
+        env: Mapping[str, str],
+        sink: Callable[[Event], None],
+    ) -> None:
+        self._mode = RAY if address else mode
+        self._jobs = jobs
+        self._address = address
+        self._env = env
+        self._sink = sink
+        self._supervisor: Supervisor | None = None
+        self._executors: dict[str, Executor] = {}
+        self._ready: set[str] = set()
+        self._running: dict[str, _Place] = {}
+
+    @property
+    def runtime(self) -> str:
+        """The build's private folder, made with the first executor."""
+        return self._supervise().runtime.path
+
+    @property
+    def may_want_ray(self) -> bool:
+        """Whether Ray could still be started to run more at once."""
+        return self._mode == "auto" and self._jobs > 1 and RAY not in self._executors
+
+    def start(self, name: str) -> None:
+        """Start an executor that is not there yet, and return at once."""
+        if name in self._executors:
+            return
+        if name == INLINE:
+            argv = python_argv("nbmake_dag.execute.worker")
+        else:
+            where = ("--address", self._address) if self._address else ("--cpus", str(self._jobs))
+            argv = python_argv("nbmake_dag.execute.ray_host", *where)
+        self._executors[name] = ChildExecutor(name, self._supervise(), argv, self._env, self._sink)
+
+    def start_first(self) -> None:
+        """Start the executor that the first task will need."""
+        self.start(RAY if self._mode == RAY else INLINE)
+
+    def place(self, task: Task) -> str | None:
+        """Name the executor that can take a task now, ``None`` if it has to wait."""
+        cpus = self._cpus(task.policy.resources)
+        if self._address:
+            return RAY if RAY in self._ready else None
+        if sum(place.cpus for place in self._running.values()) + cpus > self._jobs:
+            return None
+        inline_is_free = all(place.executor != INLINE for place in self._running.values())
+        if self._mode != RAY and inline_is_free and not task.policy.resources.gpus:
+            return INLINE
+        return RAY if RAY in self._ready else None
+
+    def submit(self, executor: str, spec: AttemptSpec, task: Task) -> None:
+        self.start(executor)
+        self._running[spec.task] = _Place(executor, self._cpus(task.policy.resources))
+        self._executors[executor].submit(spec)
+
+    def note(self, event: Event) -> None:
+        """Take in what an executor said."""
+        match event:
+            case Ended(task=task):
+                self._running.pop(task, None)
+            case ExecutorReady(executor=name):
+                self._ready.add(name)
+            case ExecutorLost(executor=name):
+                self._ready.discard(name)
+                if name == INLINE:
+                    # the next task starts another
+                    del self._executors[name]
+            case _:
+                pass
+
+    @property
+    def running(self) -> tuple[TaskName, ...]:
+        return tuple(TaskName(name) for name in self._running)
+
+    def cancel(self, task: TaskName, grace: float) -> None:
+        place = self._running.get(task)
+        if place is not None:
+            self._executors[place.executor].cancel(task, grace)
+
+    def close(self) -> None:
+        """End everything that was started, and return at once."""
+        for executor in self._executors.values():
+            executor.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
+
+    def _supervise(self) -> Supervisor:
+        if self._supervisor is None:
+            self._supervisor = Supervisor.start(RuntimeDir.create())
+        return self._supervisor
+
+    def _cpus(self, wanted: Resources) -> float:
+        return min(wanted.cpus, self._jobs)

@@ -1,0 +1,46 @@
+"""`nbdag build`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from nbmake_dag.build.request import Request
+from nbmake_dag.commands.options import located, overrides, project_of
+
+
+@click.command
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@located
+@click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
+@click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
+@click.option(
+    "-B", "--force", is_flag=True, help="Run the targets, all if none is named."
+)
+@click.option("--force-all", is_flag=True, help="Run them, and all that they need.")
+@click.option("--only", is_flag=True, help="Take what the targets need as it is on disk.")
+@click.option("--downstream", is_flag=True, help="Build also what needs the targets.")
+@click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these targets.")
+@click.option("--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True)
+@click.option("--ray-address", metavar="A", help="Run on the Ray cluster at this address.")
+@click.option("--cache", type=click.Choice(["off", "read", "write", "read-write"]), default="read-write")
+@click.option("--no-wait", is_flag=True, help="Fail with exit code 4 if another build works here.")
+@click.option(
+    "--output", type=click.Choice(["auto", "stream", "group", "errors", "none"]), default="auto", show_default=True
+)
+def command(directory: str | None, file: str | None, output: str, *, no_wait: bool, **given: Any) -> int:
+    """Bring targets up to date.
+
+    A TARGET is a task, an instance, a glob, a tag or the path of an output; all tasks if none is given.
+    """
+    from nbmake_dag.build.run import build  # noqa: PLC0415 - not for --help
+    from nbmake_dag.progress.display import make_display  # noqa: PLC0415 - likewise
+
+    project = project_of(directory, file)
+    display = make_display(output, sys.stderr)
+    outcome = build(project, Request(wait=not no_wait, **given), (display,), waiting=display.said)
+    return outcome.exit_code

@@ -1,0 +1,72 @@
+"""The commands, their exit codes, and the one place that shows errors."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+import click
+
+from nbmake_dag import __version__
+from nbmake_dag.errors import NbdagError
+
+COMMANDS = {
+    "build": "Bring targets up to date.",
+}
+"""Each command is `command` in a module of its name, imported when it is called."""
+
+
+class Commands(click.Group):
+    """Imports a command when it is called, so that `nbdag build` does not pay for the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"nbmake_dag.commands.{cmd_name}").command
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="nbdag")
+@click.option("-C", "--directory", metavar="DIR", help="Work in DIR.")
+@click.option("-f", "--file", metavar="FILE", help="Read FILE instead of pipeline.toml.")
+@click.pass_context
+def cli(context: click.Context, directory: str | None, file: str | None) -> None:
+    """Build notebooks as make builds programs, with a record of every run."""
+    context.obj = (directory, file)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        code = cli.main(arguments, prog_name="nbdag", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except NbdagError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - a defect of ours is said in one line too
+        return _internal(error)
+    return code if isinstance(code, int) else 0
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("NBDAG_TRACEBACK"):
+        traceback.print_exception(error)
+    click.echo(f"error: {type(error).__name__}: {error}", err=True)
+    click.echo("\nhint: this is a defect of nbdag; NBDAG_TRACEBACK=1 shows where", err=True)
+    return 3

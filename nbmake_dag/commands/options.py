@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from nbmake_dag.core.model import Value
+from nbmake_dag.core.values import parse_override
+from nbmake_dag.observe.project import Project, find_project
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def located(command: Command) -> Command:
+    """Add ``-C`` and ``-f``, which work before and after the command."""
+    command = click.option("-f", "--file", metavar="FILE", help="Read FILE instead of pipeline.toml.")(command)
+    return click.option("-C", "--directory", metavar="DIR", help="Work in DIR.")(command)
+
+
+def project_of(directory: str | None, file: str | None) -> Project:
+    """Find the project that the command line means."""
+    before_directory, before_file = click.get_current_context().obj
+    return find_project(directory or before_directory, file or before_file)
+
+
+def overrides(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Value]:  # noqa: ARG001
+    """Read ``-p NAME=VALUE``."""
+    return dict(parse_override(value) for value in values)
