@@ -34,7 +34,7 @@ class PipelineFile:
     file: str
 
     def sources(self) -> dict[str, tuple[str, str]]:
-        """Return whose signatures `expand` asks for, as the file writes it: ``notebook`` or ``function``, place."""
+        """Return what `expand` wants signatures of, as the file writes it: ``notebook`` or ``function``, place."""
         found: dict[str, tuple[str, str]] = {}
         for name, keys in _families(self.document).items():
             for kind in ("notebook", "function"):

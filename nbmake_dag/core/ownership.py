@@ -1,72 +1,94 @@
-"""Who writes what: no two tasks the same path, none into another's folder."""
+"""Who writes what: no two tasks the same path, none into another's folder, none over what it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from nbmake_dag.core.complaints import Complaints
 from nbmake_dag.core.model import Notebook, ProjectPath, Task
 from nbmake_dag.core.paths import identity
 
 
-def check_writes(tasks: Iterable[Task], complaints: Complaints) -> None:
-    """Complain about paths that are written twice, or that a task would lose its own source or input to."""
-    owners: dict[str, tuple[Task, ProjectPath]] = {}
+class Write(NamedTuple):
+    """A path that a task writes, and the key that says so."""
+
+    task: Task
+    path: ProjectPath
+    identity: str
+    key: str
+    label: str | None
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        return ("tasks", self.task.family, self.key, *([] if self.label is None else [self.label]))
+
+
+def check_writes(tasks: Collection[Task], file: str, complaints: Complaints) -> None:
+    """Complain about tasks that write the same, each pair once, or that write over what is read."""
+    writes = [write for task in tasks for write in _writes(task)]
     quarrels: set[tuple[str, str]] = set()
 
-    def quarrel(task: Task, path: ProjectPath, other: Task, verb: str, hint: str) -> None:
-        if (task.family, other.family) not in quarrels:
-            quarrels.add((task.family, other.family))
-            whom = "itself" if other is task else f"`{other.name}` ({_place(other, complaints)})"
-            complaints.add(_key(task, path), f"`{task.name}` writes `{path}`, {verb} {whom}", hint)
+    def quarrel(write: Write, other: Write, where: str, hint: str) -> None:
+        pair = (write.task.family, other.task.family)
+        if pair not in quarrels:
+            quarrels.add(pair)
+            itself = other.task is write.task
+            whom = "itself" if itself else f"`{other.task.name}` ({complaints.place(other.place)})"
+            complaints.add(write.place, f"`{write.task.name}` writes `{write.path}`, {where} {whom}", hint)
 
-    for task in tasks:
-        for path in _written(task):
-            own = identity(path)
-            if own in owners:
-                other, theirs = owners[own]
-                same = "" if theirs == path else f" as `{theirs}`, which some file systems do not tell apart"
-                hint = (
-                    "put a parameter of the matrix in the path" if task.family == other.family != task.name else ""
-                )
-                quarrel(task, path, other, "which is also written by", hint or same.strip())
-            else:
-                owners[own] = (task, path)
-        _check_sources(task, complaints)
-    for task, path in list(owners.values()):
-        for folder in _folders(identity(path)):
+    owners: dict[str, int] = {}
+    for number, write in enumerate(writes):
+        owner = owners.setdefault(write.identity, number)
+        if owner != number:
+            quarrel(write, writes[owner], "which is also written by", _reason(write, writes[owner]))
+    for write in writes:
+        for folder in _folders(write.identity):
             if folder in owners:
-                other, theirs = owners[folder]
-                verb = f"inside of `{theirs}`, which is written by"
-                quarrel(task, path, other, verb, "give each its own folder")
+                other = writes[owners[folder]]
+                where = f"inside of `{other.path}`, which is written by"
+                quarrel(write, other, where, "give each its own folder")
+    _check_sources(writes, identity(file.rpartition("/")[2]), complaints)
+    _check_copies(tasks, complaints)
 
 
-def _check_sources(task: Task, complaints: Complaints) -> None:
-    sources = {identity(item.path): "an input" for item in task.inputs if not item.is_glob}
-    if isinstance(task.work, Notebook):
-        sources[identity(task.work.path)] = "the notebook"
-    for path in _written(task):
-        for place in (identity(path), *_folders(identity(path))):
-            if place in sources and (place == identity(path) or sources[place] == "the notebook"):
-                complaints.add(_key(task, path), f"`{task.name}` writes `{path}`, which is {sources[place]} of it")
+def _check_sources(writes: list[Write], file: str, complaints: Complaints) -> None:
+    for write in writes:
+        what = f"`{write.task.name}` writes `{write.path}`"
+        if write.identity == file:
+            complaints.add(write.place, f"{what}, which declares the pipeline")
+        if any(identity(item.path) == write.identity for item in write.task.inputs):
+            complaints.add(write.place, f"{what}, which is an input of it", "write the changed data elsewhere")
+        work = write.task.work
+        if isinstance(work, Notebook) and f"{identity(work.path)}/".startswith(f"{write.identity}/"):
+            complaints.add(write.place, f"{what}, where its notebook is")
 
 
-def _written(task: Task) -> Iterator[ProjectPath]:
+def _check_copies(tasks: Collection[Task], complaints: Complaints) -> None:
+    copies = {identity(task.policy.notebook_output) for task in tasks if task.policy.notebook_output is not None}
+    if not copies:
+        return
+    for task in tasks:
+        for item in task.inputs:
+            if identity(item.path) in copies:
+                what = f"`{task.name}` reads `{item.path}`, a copy of an executed notebook"
+                hint = "such copies hold times, so that nothing after them would ever be up to date"
+                complaints.add(("tasks", task.family, "inputs"), what, hint)
+
+
+def _reason(write: Write, other: Write) -> str:
+    if write.path != other.path:
+        return f"it is declared as `{other.path}` there, and some file systems do not tell the two apart"
+    if other.task is not write.task and other.task.family == write.task.family:
+        return "put a parameter of the matrix in the path"
+    return ""
+
+
+def _writes(task: Task) -> Iterator[Write]:
     for output in task.outputs:
-        yield output.path
-    if task.policy.notebook_output is not None:
-        yield task.policy.notebook_output
-
-
-def _key(task: Task, path: ProjectPath) -> tuple[str, ...]:
-    if path == task.policy.notebook_output:
-        return ("tasks", task.family, "notebook_output")
-    name = next(output.name for output in task.outputs if output.path == path)
-    return ("tasks", task.family, "outputs", *([] if name is None else [name]))
-
-
-def _place(task: Task, complaints: Complaints) -> str:
-    return complaints.place(("tasks", task.family, "outputs"))
+        yield Write(task, output.path, identity(output.path), "outputs", output.name)
+    if (copy := task.policy.notebook_output) is not None:
+        yield Write(task, copy, identity(copy), "notebook_output", None)
 
 
 def _folders(path: str) -> Iterator[str]:

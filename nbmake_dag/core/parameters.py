@@ -79,9 +79,10 @@ class SharedParameters:
         """Complain about parameters of a task that it does not know."""
         if signature.names is None or signature.takes_any:
             return
-        for name in own.keys() - signature.names:
-            hint = self._complaints.suggest(name, tuple(signature.names)) or _HINTS[kind].format(name=name)
-            self._complaints.add((*path, name), f"task `{path[1]}` has no parameter `{name}`", hint)
+        for name in sorted(own.keys() - signature.names):
+            if name_fault(name) is None:
+                hint = self._complaints.suggest(name, tuple(signature.names)) or _HINTS[kind].format(name=name)
+                self._complaints.add((*path, name), f"task `{path[1]}` has no parameter `{name}`", hint)
 
     def _is_lost(self, name: str) -> bool:
         return name not in self._used and name_fault(name) is None

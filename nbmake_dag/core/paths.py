@@ -39,7 +39,7 @@ def read_path(text: str) -> ProjectPath:
 def read_pattern(text: str) -> ProjectPath:
     """Normalise a path or glob: ``*``, ``?``, ``[...]``, and ``**`` for any number of folders."""
     path = read_path(text)
-    if not is_glob(path):
+    if not is_glob(text):
         return path
     magic = False
     for part in text.split("/"):
@@ -65,6 +65,14 @@ def written_path(text: str) -> ProjectPath:
         )
     if path == "./" or path.startswith("../"):
         raise PathError("is not inside the project", "a task writes below the folder of pipeline.toml")
+    return path
+
+
+def written_file(text: str) -> ProjectPath:
+    """Normalise the path of one file that a task writes."""
+    path = written_path(text)
+    if path.endswith("/"):
+        raise PathError("is a folder", "name the file in it")
     return path
 
 

@@ -23,12 +23,13 @@ from nbmake_dag.core.model import (
     Work,
 )
 from nbmake_dag.core.parameters import SharedParameters, check_values
-from nbmake_dag.core.paths import PathError, read_path, read_pattern, written_path
+from nbmake_dag.core.paths import PathError, read_path, read_pattern, written_file, written_path
 from nbmake_dag.core.settings import check_variables, resources
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.core.templates import UnknownNameError, fill_command, fill_path, names_in
 
 WORK_KEYS = ("notebook", "function", "command")
+NOTEBOOK_KEYS = ("kernel", "notebook_output")
 _POLICY_KEYS = ("timeout", "retries", "retry_delay", "cache", "store", "max_age", "strict", "sandbox")
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<qualname>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _UNKNOWN = Signature()
@@ -77,7 +78,7 @@ class Family:
         env, secrets, tags = keys.get("env", {}), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in points:
             values = {**visible, **point}
-            copy = self._path_of("notebook_output", written_path, values) if self._kind == "notebook" else None
+            copy = self._path_of("notebook_output", written_file, values)
             workdir = self._path_of("workdir", read_path, values) or ProjectPath("./")
             yield Task(
                 name=name,
@@ -143,6 +144,9 @@ class Family:
                 self._complain("command", f"the command of task `{self.name}` is empty")
             if "\0" in "".join(command):
                 self._complain("command", f"the command of task `{self.name}` holds a NUL character")
+        if self._kind != "notebook":
+            for key in self._keys.keys() & set(NOTEBOOK_KEYS):
+                self._complain(key, f"`{key}` is for notebooks, and task `{self.name}` has none")
         check_values((*self._path, "parameters"), self._own, self._complaints)
         env = self._keys.get("env", {})
         check_variables((*self._path, "env"), env, self._complaints)
