@@ -10,23 +10,24 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from importlib import import_module
 from typing import Any
 
 _NODE_WITHIN_S = 30.0
 _POLL_S = 0.02
 
 
-def set_environment() -> None:
+def set_local_environment() -> None:
     """Set what Ray reads when it is imported, and what its processes inherit."""
     for name in ("RAY_ADDRESS", "RAY_NAMESPACE", "RAY_RUNTIME_ENV", "RAY_AUTH_TOKEN_PATH"):
         os.environ.pop(name, None)
-    set_common_environment()
+    set_cluster_environment()
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
-def set_common_environment() -> None:
-    """Set what holds for a cluster of the user's as well."""
+def set_cluster_environment() -> None:
+    """Set what holds for a cluster of the user's as well; its token is the user's."""
     os.environ.update(
         RAY_AUTH_MODE="token",
         RAY_USAGE_STATS_ENABLED="0",
@@ -37,13 +38,12 @@ def set_common_environment() -> None:
 
 
 @contextlib.contextmanager
-def light_node() -> Iterator[None]:
+def light_node() -> Generator[None]:
     """Let `ray.init`, while this is entered, start only what a build needs.
 
     These are private names of Ray: where one is gone, Ray starts as it does by itself, only later.
     """
-    from ray._private import node, services, utils  # noqa: PLC0415  # the environment comes first
-
+    node, services, utils = (import_module(f"ray._private.{name}") for name in ("node", "services", "utils"))
     with contextlib.ExitStack() as stack:
         for name in ("start_monitor", "start_api_server", "start_log_monitor"):
             stack.enter_context(_replaced(node.Node, name, _nothing))
@@ -54,7 +54,7 @@ def light_node() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def _replaced(owner: Any, name: str, value: Any) -> Generator[None]:
     if not hasattr(owner, name):
         yield
         return
@@ -79,9 +79,8 @@ def _impatient(get_node: Any) -> Any:
     """Ask for the table of nodes often, before asking for the one node, which waits 1 s between tries."""
 
     def get_node_soon(gcs_address: str, node_id: str) -> Any:
-        from ray._private import services, state  # noqa: PLC0415
-
-        accessor = state.GlobalState()
+        services: Any = import_module("ray._private.services")
+        accessor: Any = import_module("ray._private.state").GlobalState()
         accessor._initialize_global_state(services._get_gcs_client_options(gcs_address))  # noqa: SLF001
         deadline = time.monotonic() + _NODE_WITHIN_S
         while time.monotonic() < deadline:

@@ -16,10 +16,10 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from ray.experimental.internal_kv import _internal_kv_get
 
 from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.cancellation import Cancellation
@@ -34,9 +34,12 @@ _encode_events = msgspec.json.Encoder().encode
 decode_events = msgspec.json.Decoder(list[Event]).decode
 
 
-def cancel_key(spec: AttemptSpec) -> bytes:
-    """Name the key under which the grace period of a cancelled attempt is found."""
-    return f"nbdag:cancel:{spec.run_id}:{spec.task}:{spec.attempt}".encode()
+_store: Any = importlib.import_module("ray.experimental.internal_kv")
+
+
+def ask_to_end(spec: AttemptSpec, grace: float) -> None:
+    """Leave the wish to end an attempt where it looks for it."""
+    _store._internal_kv_put(_cancel_key(spec), repr(grace).encode())  # noqa: SLF001  # it has no public name
 
 
 def attempt_task(encoded: bytes, node: str | None) -> Iterator[bytes]:
@@ -84,8 +87,15 @@ def _next_batch(events: queue.SimpleQueue[Event]) -> list[Event]:
 
 
 def _obey(spec: AttemptSpec, cancellation: Cancellation) -> None:
-    if not cancellation.requested and (grace := _internal_kv_get(cancel_key(spec))) is not None:
+    if cancellation.requested:
+        return
+    grace = _store._internal_kv_get(_cancel_key(spec))  # noqa: SLF001  # it has no public name
+    if grace is not None:
         threading.Thread(target=cancellation.request, args=(float(grace),), daemon=True).start()
+
+
+def _cancel_key(spec: AttemptSpec) -> bytes:
+    return f"nbdag:cancel:{spec.run_id}:{spec.task}:{spec.attempt}".encode()
 
 
 @functools.cache

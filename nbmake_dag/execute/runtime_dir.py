@@ -58,7 +58,7 @@ def hold(path: str) -> int:
 
 
 def end_marked(path: str, task: str | None = None) -> None:
-    """Kill what was started for the build whose folder is ``path``, or for one task of it, where /proc shows it."""
+    """Kill what was started for the build whose folder is ``path``, or for one task of it, as /proc shows it."""
     marks = {f"{MARKER}={path}".encode()}
     if task is not None:
         marks.add(b"NBDAG_TASK=" + os.fsencode(task))

@@ -149,14 +149,22 @@ def _spawn(order: dict[str, Any], descriptors: list[int]) -> int:
         os._exit(127)
 
 
+def _wake(_number: int, _frame: object) -> None:
+    """Have Python write to the wake-up socket, which it does for handled signals only."""
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit()
+
+
 def serve(connection: socket.socket) -> None:
     """Carry out orders and report exits until the driver's end closes or SIGTERM comes."""
     wake, woken = socket.socketpair()
     wake.setblocking(False)
     woken.setblocking(False)
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    signal.signal(signal.SIGCHLD, _wake)
+    signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     numbers: dict[int, int] = {}

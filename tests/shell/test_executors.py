@@ -1,0 +1,199 @@
+"""The inline executor: every attempt submitted is answered, whatever happens to the processes."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nbmake_dag.execute.executor import ChildExecutor, python_argv
+from nbmake_dag.execute.protocol import (
+    AttemptSpec,
+    CommandWork,
+    Ended,
+    Event,
+    ExecutorLost,
+    ExecutorReady,
+    Printed,
+    Started,
+)
+from nbmake_dag.execute.runtime_dir import RuntimeDir
+from nbmake_dag.execute.supervision import Supervisor
+
+WITHIN_S = 30
+
+
+class Driver:
+    """A driver with one executor, and a project for its tasks."""
+
+    def __init__(self, root: Path, argv: Callable[[str], list[str]], name: str) -> None:
+        self.root = root
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.runtime = RuntimeDir.create()
+        self.supervisor = Supervisor.start(self.runtime)
+        self.executor = ChildExecutor(
+            name, self.supervisor, argv(self.runtime.path), dict(os.environ), self.events.put
+        )
+        self._scratches = 0
+
+    def submit(self, task: str, script: str, **options: object) -> None:
+        self._scratches += 1
+        scratch = self.runtime.join(f"scratch-{self._scratches}")
+        os.mkdir(scratch)
+        spec = AttemptSpec(
+            run_id="run",
+            task=task,
+            attempt=self._scratches,
+            root=str(self.root),
+            repository=str(self.root),
+            workdir=".",
+            work=CommandWork(arguments=script),
+            parameters={},
+            inputs=[],
+            outputs=[],
+            env={"PATH": os.environ["PATH"], "NBDAG_TASK": task},
+            blobs=str(self.root / "cache"),
+            scratch=scratch,
+            runtime=self.runtime.path,
+            **{"declared_outputs": (), **options},  # type: ignore[arg-type]
+        )
+        self.executor.submit(spec)
+
+    def until(self, kind: type, count: int = 1) -> list[Event]:
+        """Return the events up to the ``count``-th of a kind."""
+        seen: list[Event] = []
+        while sum(isinstance(event, kind) for event in seen) < count:
+            seen.append(self.events.get(timeout=WITHIN_S * 3))
+        return seen
+
+    def ended(self) -> Ended:
+        event = self.until(Ended)[-1]
+        assert isinstance(event, Ended)
+        return event
+
+    def wait_for(self, name: str) -> None:
+        deadline = time.monotonic() + WITHIN_S
+        while not (self.root / name).exists():
+            assert time.monotonic() < deadline, f"{name} was not written"
+            time.sleep(0.02)
+
+    def below(self) -> list[psutil.Process]:
+        return psutil.Process(self.supervisor.pid).children(recursive=True)
+
+    def close(self) -> None:
+        self.supervisor.close()
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    driver = Driver(tmp_path, lambda _: python_argv("nbmake_dag.execute.worker"), "inline")
+    assert driver.events.get(timeout=WITHIN_S) == ExecutorReady(executor="inline", resources={"CPU": 1.0})
+    yield driver
+    driver.close()
+
+
+def test_an_attempt_tells_its_start_its_output_and_its_end(driver: Driver) -> None:
+    """The events of one attempt, in order; the result has the outputs."""
+    driver.submit("a", "echo hello; echo data > out", declared_outputs=("out",))
+    started, *printed, ended = driver.until(Ended)
+    assert isinstance(started, Started)
+    assert "".join(event.text for event in printed if isinstance(event, Printed)) == "hello\n"
+    assert isinstance(ended, Ended)
+    assert (ended.task, ended.attempt, ended.result.outcome) == ("a", 1, "succeeded")
+    assert [output.path for output in ended.result.outputs] == ["out"]
+
+
+def test_a_running_command_is_cancelled_and_so_is_a_waiting_one(driver: Driver) -> None:
+    """The running one is interrupted; the one behind it never starts."""
+    driver.submit("running", "touch started; sleep 1000")
+    driver.submit("waiting", "touch never")
+    driver.wait_for("started")
+    driver.executor.cancel("waiting", 5.0)
+    driver.executor.cancel("running", 5.0)
+    ends = [event for event in driver.until(Ended, 2) if isinstance(event, Ended)]
+    assert [(end.task, end.result.outcome) for end in ends] == [("running", "cancelled"), ("waiting", "cancelled")]
+    assert not (driver.root / "never").exists()
+
+
+def test_a_cancelled_task_that_is_not_there_changes_nothing(driver: Driver) -> None:
+    """It ended a moment ago, or never was."""
+    driver.executor.cancel("unknown", 1.0)
+    driver.submit("a", "true")
+    assert driver.ended().result.outcome == "succeeded"
+
+
+def test_a_killed_worker_loses_its_attempts_and_what_they_ran(driver: Driver) -> None:
+    """One `Ended` for each, then `ExecutorLost`; processes of the work are gone by then; later ones are lost too."""
+    driver.submit("a", "touch started; sleep 1000")
+    driver.submit("b", "true")
+    driver.wait_for("started")
+    (worker,) = psutil.Process(driver.supervisor.pid).children()
+    work = worker.children(recursive=True)
+    worker.kill()
+    *ends, lost = driver.until(ExecutorLost)
+    assert [(end.task, end.result.outcome) for end in ends if isinstance(end, Ended)] == [
+        ("a", "lost"),
+        ("b", "lost"),
+    ]
+    assert lost == ExecutorLost(executor="inline", reason="the inline executor was killed by signal 9")
+    assert not psutil.wait_procs(work, timeout=5)[1]
+    driver.submit("c", "true")
+    assert driver.ended().result.outcome == "lost"
+
+
+def test_a_killed_supervisor_is_noticed(driver: Driver) -> None:
+    """The driver learns of it as of any lost executor, and nothing runs on."""
+    driver.submit("a", "touch started; sleep 1000")
+    driver.wait_for("started")
+    below = driver.below()
+    os.kill(driver.supervisor.pid, signal.SIGKILL)
+    *_, ended, lost = driver.until(ExecutorLost)
+    assert isinstance(ended, Ended)
+    assert ended.result.outcome == "lost"
+    assert isinstance(lost, ExecutorLost)
+    assert not psutil.wait_procs(below, timeout=5)[1]
+
+
+def test_an_executor_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """Its last words are the reason."""
+    driver = Driver(tmp_path, lambda _: ["sh", "-c", "echo broken >&2; exit 3"], "inline")
+    assert driver.events.get(timeout=WITHIN_S) == ExecutorLost(
+        executor="inline", reason="the inline executor exited with 3; its last words:\nbroken"
+    )
+    driver.close()
+
+
+def test_an_executor_that_speaks_nonsense_is_lost(tmp_path: Path) -> None:
+    """A frame that is no event ends the connection, and the process."""
+    code = "import os, time; os.write(3, b'\\0\\0\\0\\2{}'); time.sleep(1000)"
+    driver = Driver(tmp_path, lambda _: [sys.executable, "-c", code], "inline")
+    event = driver.events.get(timeout=WITHIN_S)
+    assert isinstance(event, ExecutorLost)
+    assert event.reason.startswith("it sent what cannot be read")
+    driver.close()
+
+
+def test_a_closed_executor_ends_and_reports_nothing(driver: Driver) -> None:
+    """`close` is not a loss."""
+    below = driver.below()
+    driver.executor.close()
+    assert not psutil.wait_procs(below, timeout=WITHIN_S)[1]
+    assert driver.events.empty()
+
+
+def test_folders_of_the_user_cannot_stand_in_for_our_packages(tmp_path: Path) -> None:
+    """A worker started in a folder that holds ``nbmake_dag`` and ``nbmake_dag_cache`` imports the installed ones."""
+    for name in ("nbmake_dag", "nbmake_dag_cache"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('hijacked')\n")
+    argv = python_argv("nbmake_dag.execute.ray_host", "--help")
+    ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
