@@ -17,9 +17,7 @@ from nbmake_dag.commands.options import located, overrides, project_of
 @click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
-@click.option(
-    "-B", "--force", is_flag=True, help="Run the targets, all if none is named."
-)
+@click.option("-B", "--force", is_flag=True, help="Run the targets, all if none is named.")
 @click.option("--force-all", is_flag=True, help="Run them, and all that they need.")
 @click.option("--only", is_flag=True, help="Take what the targets need as it is on disk.")
 @click.option("--downstream", is_flag=True, help="Build also what needs the targets.")

@@ -14,6 +14,7 @@ from nbmake_dag.errors import NbdagError
 
 COMMANDS = {
     "build": "Bring targets up to date.",
+    "status": "Say what is stale, and why.",
 }
 """Each command is `command` in a module of its name, imported when it is called."""
 

@@ -23,7 +23,7 @@ class Undecided:
 Verdict: TypeAlias = Decision | Undecided
 
 
-def plan(graph: Graph, facts: Mapping[TaskName, Facts], rules: Rules) -> Mapping[TaskName, Verdict]:
+def plan(graph: Graph, facts: Mapping[TaskName, Facts], rules: Rules) -> dict[TaskName, Verdict]:
     """Decide about every task of a graph, in its order."""
     verdicts: dict[TaskName, Verdict] = {}
     results: dict[TaskName, Result] = {}

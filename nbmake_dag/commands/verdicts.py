@@ -1,0 +1,51 @@
+"""A plan in words: what will run, what may run, what would be put back, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nbmake_dag.core.decide import Restorable, Stale, UpToDate
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.plan import Undecided, Verdict
+
+STATUS = {UpToDate: "up_to_date", Restorable: "restored", Stale: "stale", Undecided: "undecided"}
+
+
+def status_of(verdict: Verdict) -> str:
+    return STATUS[type(verdict)]
+
+
+def reasons_of(verdict: Verdict) -> tuple[str, ...]:
+    match verdict:
+        case Stale(reasons=reasons):
+            return reasons
+        case Restorable(missing=missing):
+            return tuple(f"output: {path} is not in place" for path in missing)
+        case Undecided(upstream=upstream):
+            return (f"depends on {', '.join(upstream)}",)
+        case UpToDate():
+            return ()
+
+
+def describe_plan(verdicts: Mapping[TaskName, Verdict]) -> Iterator[str]:
+    """Yield a line for every task that is not up to date, then one that counts."""
+    words = {"stale": "will run", "undecided": "may run", "restored": "restore"}
+    width = max((len(name) for name in verdicts), default=0)
+    for name, verdict in verdicts.items():
+        status = status_of(verdict)
+        if status in words:
+            reasons = reasons_of(verdict)
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+            yield f"{words[status]:<8}  {name:<{width}}  {reasons[0]}{more}"
+    counts = count(verdicts)
+    yield (
+        f"{len(verdicts)} tasks: {counts['stale']} will run, {counts['undecided']} may run,"
+        f" {counts['restored']} to restore, {counts['up_to_date']} up to date"
+    )
+
+
+def count(verdicts: Mapping[TaskName, Verdict]) -> dict[str, int]:
+    counts = dict.fromkeys(STATUS.values(), 0)
+    for verdict in verdicts.values():
+        counts[status_of(verdict)] += 1
+    return counts
