@@ -65,8 +65,8 @@ class TextDisk(Disk):  # type: ignore[misc]
             raise NotTextError(f"{type(value).__name__} cannot be a value")
         return len(value), MODE_RAW, None, value
 
-    def fetch(self, mode: object, filename: object, value: object, read: object) -> str:
-        if mode != MODE_RAW or filename is not None or type(value) is not str or read:
+    def fetch(self, mode: object, filename: object, value: object, read: object) -> str:  # noqa: ARG002
+        if mode != MODE_RAW or type(value) is not str or read:
             raise NotTextError("a value is not text")
         return value
 
@@ -85,7 +85,6 @@ def open_index(directory: str) -> TextCache:
         disk=TextDisk,
         eviction_policy="none",
         cull_limit=0,
-        size_limit=1 << 62,
         statistics=0,
     )
     return cast("TextCache", cache)
@@ -107,8 +106,9 @@ class TextIndex:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self.warning: str | None = None
+        self._cache: TextCache | None = None
         try:
-            self._cache: TextCache | None = open_index(directory)
+            self._cache = open_index(directory)
         except Exception as error:  # noqa: BLE001
             self._start_again(error)
 
@@ -145,6 +145,8 @@ class TextIndex:
 
     def _start_again(self, error: Exception) -> None:
         self.warning = f"the index {self._directory} was damaged and is made anew: {error}"
+        with contextlib.suppress(Exception):
+            self.close()
         self._cache = None
         aside = f"{self._directory}.damaged"
         shutil.rmtree(aside, ignore_errors=True)

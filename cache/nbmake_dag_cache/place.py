@@ -67,10 +67,10 @@ def move(source: str, target: str) -> None:
     """Rename a finished file to its place, making the folders above it, which another process may be removing."""
     for _ in range(3):
         with contextlib.suppress(FileNotFoundError):
-            return os.replace(source, target)
+            os.replace(source, target)
+            return
         os.makedirs(os.path.dirname(target), exist_ok=True)
     os.replace(source, target)
-    return None
 
 
 def publish(place: Place, target: str, data: bytes, *, mode: int = 0o666, durable: bool = False) -> None:

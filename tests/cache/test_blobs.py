@@ -135,6 +135,7 @@ def test_a_name_without_a_blob_is_missing(tmp_path: Path, name: str):
     outside = tmp_path / "outside"
     outside.write_text("keep")
     store = BlobStore(str(tmp_path / "a" / "cache"))
+    (tmp_path / "a" / "cache" / "blobs").mkdir(parents=True)
     assert not store.has(name)
     with pytest.raises(BlobMissingError):
         store.read(name, 10)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from diskcache import Cache
+from diskcache.core import MODE_BINARY, MODE_PICKLE, MODE_RAW, MODE_TEXT
 
-from nbmake_dag_cache.diskcache_text import NotTextError, TextIndex, open_index
+from nbmake_dag_cache.diskcache_text import NotTextError, TextDisk, TextIndex, open_index
 
 
 class Bomb:
@@ -37,6 +38,7 @@ def index_at(folder: Path) -> Iterator[TextIndex]:
 
 def test_texts_come_back_from_the_next_process(tmp_path: Path):
     """What was written is read by name after closing; other names have nothing."""
+    (tmp_path / "index").mkdir(mode=0o755)
     with index_at(tmp_path / "index") as index:
         index.write({"a": "1", "b": "ä" * 100_000, "": ""})
     with index_at(tmp_path / "index") as index:
@@ -61,6 +63,8 @@ def test_nothing_is_evicted_by_size(tmp_path: Path):
     """Settings that an older database brings along, such as a small limit, do not count."""
     with closing(Cache(str(tmp_path / "index"), size_limit=1_000, cull_limit=10)):
         pass
+    with closing(open_index(str(tmp_path / "index"))) as cache:
+        assert (cache.eviction_policy, cache.cull_limit, cache.statistics) == ("none", 0, 0)
     with index_at(tmp_path / "index") as index:
         for number in range(30):
             index.write({str(number): "x" * 10_000})
@@ -92,6 +96,20 @@ def test_a_planted_pickled_key_is_never_loaded(tmp_path: Path):
         index.write({"a": "1"}, limit=1)
         assert index.warning is not None
     assert not bomb.exists()
+
+
+def test_only_plain_rows_come_out(tmp_path: Path):
+    """What a row says of itself must be that it is plain text, whatever its value looks like."""
+    disk = TextDisk(str(tmp_path))
+    assert disk.fetch(MODE_RAW, None, "text", read=False) == "text"
+    assert disk.get("key", raw=True) == "key"
+    for mode in (MODE_BINARY, MODE_TEXT, MODE_PICKLE):
+        with pytest.raises(NotTextError):
+            disk.fetch(mode, None, "text", read=False)
+    with pytest.raises(NotTextError):
+        disk.fetch(MODE_RAW, None, b"bytes", read=False)
+    with pytest.raises(NotTextError):
+        disk.get("key", raw=False)
 
 
 @pytest.mark.parametrize("value", [1, 1.0, b"bytes", None, ["list"], {"a": 1}])
@@ -137,11 +155,11 @@ def test_any_damage_of_the_database_costs_texts_and_nothing_else(tmp_path: Path)
         index.write({str(number): f"text {number}" * 20 for number in range(50)})
     database = tmp_path / "index" / "cache.db"
     whole = database.read_bytes()
-    step = len(whole) // 60
+    step = len(whole) // 30
     damaged = [whole[:length] for length in range(0, len(whole), step)]
     damaged += [
         whole[:position] + bytes([whole[position] ^ (1 << position % 8)]) + whole[position + 1 :]
-        for position in [*range(100), *range(100, len(whole), step)]
+        for position in [*range(0, 100, 2), *range(100, len(whole), step)]
     ]
     damaged += [b"\0" * len(whole), os.urandom(len(whole))]
     for wrong in damaged:
