@@ -52,6 +52,8 @@ class RunOutcome:
     duration_s: float = 0.0
     signal: int | None = None
     error: str | None = None
+    folder: str = ""
+    """Where the run is recorded."""
 
     @property
     def result(self) -> str:

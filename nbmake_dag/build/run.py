@@ -18,7 +18,8 @@ from nbmake_dag.build.recorder import Recorder
 from nbmake_dag.build.request import Request
 from nbmake_dag.build.resources import refuse_what_never_fits, usable_cpus
 from nbmake_dag.core.decide import Restorable, UpToDate
-from nbmake_dag.core.plan import plan
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.plan import Verdict, plan
 from nbmake_dag.core.schedule import Schedule
 from nbmake_dag.execute.aside import recover
 from nbmake_dag.observe.project import Project
@@ -42,6 +43,16 @@ def build(
             return _build(project, request, stores, listeners, started)
         finally:
             stores.close()
+
+
+def plan_of(project: Project, request: Request) -> dict[TaskName, Verdict]:
+    """Say of each task what is known before anything runs; nothing is locked, and nothing but memos written."""
+    stores = Stores.open(project)
+    try:
+        prepared = prepare(project, request, stores)
+    finally:
+        stores.close()
+    return plan(prepared.graph, prepared.facts, prepared.rules)
 
 
 def _build(
@@ -90,6 +101,7 @@ def _build(
             writes_cache=request.writes_cache,
         )
         outcome = loop.run()
+        outcome.folder = writer.directory
         for listener in everyone:
             for warning in warnings:
                 listener.said(f"warning: {warning}")

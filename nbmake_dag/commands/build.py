@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -30,15 +30,35 @@ from nbmake_dag.commands.options import located, overrides, project_of
 @click.option(
     "--output", type=click.Choice(["auto", "stream", "group", "errors", "none"]), default="auto", show_default=True
 )
-def command(directory: str | None, file: str | None, output: str, *, no_wait: bool, **given: Any) -> int:
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would run, and why; change nothing.")
+@click.option("--summarize", metavar="[=PATH]", help="Write what happened as JSON, to PATH or standard output.")
+def command(
+    directory: str | None,
+    file: str | None,
+    output: Literal["auto", "stream", "group", "errors", "none"],
+    summarize: str | None,
+    *,
+    dry_run: bool,
+    no_wait: bool,
+    **given: Any,
+) -> int:
     """Bring targets up to date.
 
     A TARGET is a task, an instance, a glob, a tag or the path of an output; all tasks if none is given.
     """
-    from nbmake_dag.build.run import build  # noqa: PLC0415 - not for --help
+    from nbmake_dag.build.run import build, plan_of  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.verdicts import describe_plan  # noqa: PLC0415 - likewise
     from nbmake_dag.progress.display import make_display  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
+    request = Request(wait=not no_wait, **given)
+    if dry_run:
+        for line in describe_plan(plan_of(project, request)):
+            click.echo(line)
+        return 0
     display = make_display(output, sys.stderr)
-    outcome = build(project, Request(wait=not no_wait, **given), (display,), waiting=display.said)
+    outcome = build(project, request, (display,), waiting=display.said)
+    if summarize:
+        write_summary(outcome.folder, summarize)
     return outcome.exit_code

@@ -19,6 +19,10 @@ COMMANDS = {
 """Each command is `command` in a module of its name, imported when it is called."""
 
 
+OPTIONAL_VALUES = {"--summarize": "-"}
+"""Options whose value may be left out, with what that means; a value is given only as ``--option=value``."""
+
+
 class Commands(click.Group):
     """Imports a command when it is called, so that `nbdag build` does not pay for the others."""
 
@@ -44,8 +48,9 @@ def cli(context: click.Context, directory: str | None, file: str | None) -> None
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
+    spelled = [f"{word}={OPTIONAL_VALUES[word]}" if word in OPTIONAL_VALUES else word for word in arguments]
     try:
-        code = cli.main(arguments, prog_name="nbdag", standalone_mode=False)
+        code = cli.main(spelled, prog_name="nbdag", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:

@@ -7,13 +7,13 @@ from typing import Any
 import click
 import msgspec
 
-from nbmake_dag.build.prepare import Stores, prepare
 from nbmake_dag.build.request import Request
+from nbmake_dag.build.run import plan_of
 from nbmake_dag.commands.options import located, overrides, project_of
 from nbmake_dag.commands.verdicts import count, describe_plan, reasons_of, status_of
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate
 from nbmake_dag.core.model import TaskName
-from nbmake_dag.core.plan import Undecided, Verdict, plan
+from nbmake_dag.core.plan import Undecided, Verdict
 
 
 @click.command
@@ -24,13 +24,7 @@ from nbmake_dag.core.plan import Undecided, Verdict, plan
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, as `nbdag build --summarize` does.")
 def command(directory: str | None, file: str | None, *, exit_code: bool, as_json: bool, **given: Any) -> int:
     """Say what is stale and why, without running anything."""
-    project = project_of(directory, file)
-    stores = Stores.open(project)
-    try:
-        prepared = prepare(project, Request(**given), stores)
-    finally:
-        stores.close()
-    verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
+    verdicts = plan_of(project_of(directory, file), Request(**given))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(_summary(verdicts)), indent=2))
     else:

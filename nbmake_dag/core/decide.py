@@ -94,7 +94,7 @@ def _why(
     trace = tuple(present_trace(name, used, graph, facts.modules, results))
     found = changes(previous.ingredients, (*identity.ingredients, *trace))
     if found:
-        return tuple(describe(change, graph.tasks[name]) for change in found[:MAX_REASONS])
+        return tuple(describe(change, graph.tasks[name], facts.cells) for change in found[:MAX_REASONS])
     if facts.expired:
         return ("expired: older than max_age",)
     return ("its record is no longer in the cache",)

@@ -22,7 +22,8 @@ class Facts:
     ``own`` are its ingredients known before anything runs, hashed to ``own_key``. ``records`` are those whose own
     key is the same, newest first, without those that are too old or may not be used. ``present`` has the digest
     of every output that is in place, files and folders. ``modules`` has the digest of every module that a trace
-    names. ``previous`` is the record that this task's last finished execution or hit left, whatever its key.
+    names. ``cells`` has the place in the file of each cell that counts, from 0. ``previous`` is the record that
+    this task's last finished execution or hit left, whatever its key.
     """
 
     own: tuple[Ingredient, ...]
@@ -30,6 +31,7 @@ class Facts:
     records: tuple[Record, ...] = ()
     present: Mapping[ProjectPath, Digest] = field(default_factory=dict[ProjectPath, Digest])
     modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    cells: tuple[int, ...] = ()
     previous: Record | None = None
     expired: bool = False
     """A record is there, but older than ``max_age``."""

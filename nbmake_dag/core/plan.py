@@ -56,5 +56,7 @@ def _undecided(
         )
     before = (item for item in facts.previous.ingredients if item.stage == "own")
     found = changes(before, facts.own)
-    reasons = tuple(describe(change, task) for change in found) or ("its record is no longer in the cache",)
+    reasons = tuple(describe(change, task, facts.cells) for change in found) or (
+        "its record is no longer in the cache",
+    )
     return Stale(reasons=reasons, identity=None)

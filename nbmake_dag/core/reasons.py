@@ -51,10 +51,12 @@ def changes(before: Iterable[Ingredient], now: Iterable[Ingredient]) -> tuple[Ch
     return tuple(sorted(_shortened(differing, old, new), key=_rank))
 
 
-def describe(change: Change, task: Task) -> str:
-    """Say a change in one line."""
+def describe(change: Change, task: Task, cells: Sequence[int]) -> str:
+    """Say a change in one line; ``cells`` has the place in the file of each cell that counts, from 0."""
     if change.kind == "cell":
-        return f"code: {_source(task)}, cell {change.name}{_appeared(change)}"
+        number = int(change.name)
+        place = cells[number - 1] + 1 if number <= len(cells) else number
+        return f"code: {_source(task)}, cell {place}{_appeared(change)}"
     if change.kind == "read":
         other, of, which = msgspec.json.decode(change.name, type=tuple[str, str, str | None])
         what = f"{of}.{which}" if which else f"the names of {of}"

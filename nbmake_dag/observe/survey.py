@@ -71,13 +71,19 @@ class Survey:
         )
         return Survey(self._project, self._pipeline, self._graph, fresh)
 
+    def cells(self, task: Task) -> tuple[int, ...]:
+        """Return the place in the file of each cell that counts, from 0; nothing for other work."""
+        if not isinstance(task.work, Notebook):
+            return ()
+        return tuple(cell.index for cell in self._look.sources.notebook(task.work.path).identity.cells)
+
     def changed_since(self, task: Task, own: tuple[Ingredient, ...]) -> tuple[str, ...]:
         """Say which own ingredients of a task are not what they were."""
         try:
             now = own_ingredients(task, *self._observe(task), self._pipeline.cache.epoch)
         except ConfigError as error:
             return (str(error),)
-        return tuple(describe(change, task) for change in changes(own, now))
+        return tuple(describe(change, task, self.cells(task)) for change in changes(own, now))
 
     def digests(self, paths: Iterable[ProjectPath]) -> dict[ProjectPath, Digest]:
         """Return the digests of files and folders, those that exist."""
@@ -144,6 +150,7 @@ class Survey:
             records=usable,
             present=self.digests(output.path for output in task.outputs),
             modules=self.module_digests(traced),
+            cells=self.cells(task),
             previous=previous,
             expired=len(usable) < len(found),
         )

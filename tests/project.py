@@ -1,0 +1,144 @@
+"""A repository of notebooks in a temporary folder, and `nbdag` run in it: a test reads as a story."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+NBDAG = [sys.executable, "-m", "nbmake_dag"]
+DEADLINE_S = 240
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished `nbdag build`."""
+
+    code: int
+    out: str
+    err: str
+    summary: dict[str, Any]
+
+    def having(self, status: str) -> list[str]:
+        return sorted(task["name"] for task in self.summary["tasks"] if task["status"] == status)
+
+    def ran(self, *names: str) -> Build:
+        """Claim that exactly these tasks were executed, and that all went well."""
+        __tracebackhide__ = True
+        assert (self.having("ran"), self.code) == (sorted(names), 0), self.err
+        return self
+
+    def restored(self, *names: str) -> Build:
+        __tracebackhide__ = True
+        assert self.having("restored") == sorted(names), self.err
+        return self
+
+    def reasons(self, name: str) -> list[str]:
+        return next(task["reasons"] for task in self.summary["tasks"] if task["name"] == name)
+
+
+class Project:
+    """A folder with a ``pipeline.toml``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def __truediv__(self, path: str) -> Path:
+        return self.root / path
+
+    def write(self, path: str, text: str) -> Project:
+        """Write a file; common indentation goes."""
+        place = self.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(dedent(text).lstrip("\n"))
+        return self
+
+    def pipeline(self, text: str) -> Project:
+        return self.write("pipeline.toml", text)
+
+    def notebook(self, path: str, *cells: str) -> Project:
+        """Write a ``py:percent`` notebook; a cell that begins with ``# markdown`` or ``# parameters`` is one."""
+        written: list[str] = []
+        for cell in cells:
+            text = dedent(cell).strip("\n")
+            first, _, rest = text.partition("\n")
+            if first == "# parameters":
+                written.append(f'# %% tags=["parameters"]\n{rest}\n')
+            elif first == "# markdown":
+                written.append("# %% [markdown]\n" + "".join(f"# {line}\n" for line in rest.splitlines()))
+            else:
+                written.append(f"# %%\n{text}\n")
+        return self.write(path, "\n".join(written))
+
+    def edit(self, path: str, old: str, new: str) -> Project:
+        text = (self.root / path).read_text()
+        assert old in text, f"{old!r} is not in {path}"
+        (self.root / path).write_text(text.replace(old, new))
+        return self
+
+    def read(self, path: str) -> str:
+        return (self.root / path).read_text()
+
+    def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [*NBDAG, *arguments],
+            cwd=self.root,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+    def build(self, *arguments: str, env: dict[str, str] | None = None) -> Build:
+        summary = self.root / ".nbdag" / "summary.json"
+        summary.unlink(missing_ok=True)
+        done = self.nbdag("build", f"--summarize={summary}", *arguments, env=env)
+        content = json.loads(summary.read_text()) if summary.exists() else {"tasks": []}
+        assert "Traceback (most recent call last)" not in done.stderr.partition("error:")[0], done.stderr
+        return Build(done.returncode, done.stdout, done.stderr, content)
+
+    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Begin a command in a process group of its own."""
+        return subprocess.Popen(
+            [*NBDAG, *arguments],
+            cwd=self.root,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def contents(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """Return the bytes of files below the given paths, by path."""
+        found: dict[str, bytes] = {}
+        for path in paths:
+            place = self.root / path
+            files = [place] if place.is_file() else sorted(item for item in place.rglob("*") if item.is_file())
+            found |= {str(file.relative_to(self.root)): file.read_bytes() for file in files}
+        return found
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def await_true(condition: Any, within_s: float, what: str) -> None:
+    """Wait for a condition, looking often; fail with what did not happen."""
+    __tracebackhide__ = True
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
