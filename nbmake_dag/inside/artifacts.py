@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from nbmake_dag.inside.stream import append
@@ -82,11 +83,16 @@ def log_artifact(local_path: str | os.PathLike[str] | bytes, artifact_path: str 
         os.stat(path)
         _log(name, _copier(path))
         return
+    log_directory(path, f"{name}/")
+
+
+def log_directory(path: str, prefix: str) -> None:
+    """Log all files below a directory, each with ``prefix`` before its relative path."""
     for folder, folders, files in os.walk(path):
         folders.sort()
         for file in sorted(files):
             source = os.path.join(folder, file)
-            _log(f"{name}/{os.path.relpath(source, path)}", _copier(source))
+            _log(prefix + os.path.relpath(source, path), _copier(source))
 
 
 def guess_media_type(name: str, unknown: str = _UNKNOWN) -> str:
@@ -145,7 +151,9 @@ def _figure_writer(figure: Any) -> Callable[[str], object]:
         return lambda path: figure.savefig(path, metadata=_undated(path))
     if hasattr(figure, "write_html"):  # plotly
         return lambda path: _write_plotly(figure, path)
-    if hasattr(figure, "save") and (hasattr(figure, "to_json") or hasattr(figure, "getbands")):  # Altair, PIL
+    if hasattr(figure, "save") and hasattr(figure, "to_json"):  # Altair
+        return lambda path: _save_altair(figure, path)
+    if hasattr(figure, "save") and hasattr(figure, "getbands"):  # PIL
         save: Callable[[str], object] = figure.save
         return save
     raise TypeError(f"log_figure does not know {type(figure).__module__}.{type(figure).__qualname__}")
@@ -155,6 +163,14 @@ def _undated(path: str) -> dict[str, None]:
     """Say which of matplotlib's metadata differ between versions and moments."""
     dated = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}.get(os.path.splitext(path)[1])
     return {dated: None} if dated else {}
+
+
+def _save_altair(figure: Any, path: str) -> None:
+    """Write a page that holds its own scripts, if Altair's converter is installed; it loads them otherwise."""
+    if path.endswith((".html", ".htm")):
+        figure.save(path, format="html", inline=find_spec("vl_convert") is not None)
+    else:
+        figure.save(path)
 
 
 def _write_plotly(figure: Any, path: str) -> None:

@@ -19,10 +19,13 @@ def log_metric(key: str, value: SupportsFloat, step: SupportsIndex | None = None
 
     ``value`` is anything that ``float`` takes, NaN and infinities included; text is refused.
     """
-    name, number, at = encode_basestring(_text("a metric's key", key)), _number(key, value), _step(step)
-    append_line(
-        f'{{"kind":"metric","key":{name},"value":{_json(number)},"step":{_json(at)},"time":{time.time_ns()}}}'
-    )
+    log_point(key, value, step, time.time_ns())
+
+
+def log_point(key: str, value: SupportsFloat, step: SupportsIndex | None, at: int) -> None:
+    """Log a number of a given time, in nanoseconds since the epoch."""
+    name, number, count = encode_basestring(_text("a metric's key", key)), _number(key, value), _step(step)
+    append_line(f'{{"kind":"metric","key":{name},"value":{_json(number)},"step":{_json(count)},"time":{at}}}')
 
 
 def log_metrics(metrics: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:

@@ -188,12 +188,12 @@ class _AltairLike:
     def to_json(self):
         raise AssertionError
 
-    def save(self, path):
-        Path(path).write_text("<vega>")
+    def save(self, path, **options):
+        Path(path).write_text(f"<vega> {options}")
 
 
 def test_figures_of_plotly_and_altair_are_recognised_by_their_methods(project, monkeypatch):
-    """Pages load nothing from elsewhere, and hold no random id."""
+    """A page of plotly loads nothing from elsewhere and holds no random id; Altair's does so with its converter."""
     from nbmake_dag import log_figure
 
     for name in ("NBDAG_LOG", "NBDAG_ARTIFACTS"):
@@ -201,9 +201,11 @@ def test_figures_of_plotly_and_altair_are_recognised_by_their_methods(project, m
     for name in ("p.html", "p.json", "p.png"):
         log_figure(_PlotlyLike(), name)
     log_figure(_AltairLike(), "a.html")
+    log_figure(_AltairLike(), "a.svg")
     assert {name: project.artifact(name) for name in project.folded().logged.artifacts} == {
         "p.html": b"<html>",
         "p.json": b"{}",
         "p.png": b"image",
-        "a.html": b"<vega>",
+        "a.html": b"<vega> {'format': 'html', 'inline': False}",
+        "a.svg": b"<vega> {}",
     }
