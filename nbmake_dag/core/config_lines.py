@@ -101,6 +101,8 @@ def _end_of_value(text: str, position: int, depth: int, line: int) -> int:
 
 def _split(key: str) -> tuple[str, ...]:
     """Return the parts of a dotted key; no more of a long one than shows that it is too long."""
+    if "." not in key and key[0] not in "\"'":
+        return (key,)
     if '"' not in key and "'" not in key:
         return tuple(part.strip(" \t") for part in key.split("."))
     return tuple(_unquoted(part) for part in _PARTS.findall(key)[: MAX_DEPTH + 1])

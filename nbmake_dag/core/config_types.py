@@ -266,8 +266,7 @@ def given(table: Struct | UnsetType) -> dict[str, Any]:
     """Return the keys that a table of the file has, as plain values."""
     if isinstance(table, UnsetType):
         return {}
-    values = ((name, getattr(table, name)) for name in table.__struct_fields__)
-    return {name: _plain(value) for name, value in values if value is not UNSET}
+    return {name: _plain(value) for name, value in msgspec.structs.asdict(table).items() if value is not UNSET}
 
 
 def _plain(value: Any) -> Any:

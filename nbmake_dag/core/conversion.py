@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import msgspec
@@ -27,7 +28,7 @@ def convert(raw: dict[str, Any], kind: type[T], complaints: Complaints, path: tu
         return msgspec.convert(raw, kind, dec_hook=decode)
     except msgspec.ValidationError:
         pass
-    annotations = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    annotations = _annotations(kind)
     found: dict[str, Any] = {}
     for key, value in raw.items():
         if key in annotations:
@@ -56,6 +57,11 @@ def shown(value: object) -> str:
             return "a table"
         case _:
             return "a date or a time"
+
+
+@cache
+def _annotations(kind: type[Struct]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(kind)}
 
 
 def _convert_value(value: Any, annotation: Any, complaints: Complaints, path: tuple[str, ...]) -> Any:

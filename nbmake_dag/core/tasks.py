@@ -38,8 +38,7 @@ _UNKNOWN = Signature()
 class Family:
     """What the instances of one task have in common.
 
-    ``keys`` are those of the task over those of ``[defaults]``, except that ``parameters`` and ``matrix`` are the
-    task's own.
+    ``keys`` are those of the task over those of ``[defaults]``, except ``parameters``, which are the task's own.
     """
 
     def __init__(
