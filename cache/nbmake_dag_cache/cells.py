@@ -71,7 +71,7 @@ def text_identity(text: str) -> Digest:
 def executable(source: str) -> Executable:
     """Find what IPython makes of a cell, loading its transformation only where it could change something."""
     tree = parse(source)
-    if tree is not None and _is_left_alone(source, tree):
+    if tree is not None and _is_left_alone(source):
         return Executable(source, tree)
     try:
         transformed = transform_cell(source)
@@ -83,7 +83,8 @@ def executable(source: str) -> Executable:
 
 _SUSPECT = re.compile(
     r"""
-    ^[^\S\n]*(?:[!?%,;/]|>>>|\.\.\.|(?:\[\w+\]\ )?In\ \[)  # escapes and prompts, also in strings
+    \A(?:[^\S\n]*\n)*[ \t]                           # indentation of the first line
+    | ^[^\S\n]*(?:[!?%,;/]|>>>|\.\.\.|(?:\[\w+\]\ )?In\ \[)  # escapes and prompts, also in strings
     | =\s*!(?!=)                                      # system assignments
     | [\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]           # line ends for `str.splitlines` only
     """,
@@ -93,12 +94,12 @@ _BLANK_LINE = re.compile(r"^[^\S\n]+$", re.MULTILINE)
 _LINES_IN_STRINGS = ('"""', "'''", "\\\n")
 
 
-def _is_left_alone(source: str, tree: ast.Module) -> bool:
+def _is_left_alone(source: str) -> bool:
     """Whether IPython certainly leaves text that parses as it is.
 
     Besides escapes and prompts it removes common indentation, and thereby empties blank lines, which
     matters in strings.
     """
-    if _SUSPECT.search(source) or (tree.body and tree.body[0].col_offset):
+    if _SUSPECT.search(source):
         return False
     return not (_BLANK_LINE.search(source) and any(mark in source for mark in _LINES_IN_STRINGS))

@@ -1,7 +1,7 @@
 """The identity of Python source: a digest of its syntax tree, the same on every supported Python.
 
 The tree is written in a form of our own, because that of `ast.dump` differs between versions: fields in
-alphabetical order, empty ones left out, adjacent pieces of f-strings joined. Positions, comments and
+alphabetical order, empty ones and empty pieces of f-strings left out. Positions, comments and
 formatting are not in a tree; docstrings are values and count. Source that does not parse counts as text.
 """
 
@@ -15,8 +15,6 @@ from types import EllipsisType, NoneType
 from typing import Any
 
 from nbmake_dag_cache.digest import Digest, digest_bytes, digest_text
-
-_IGNORED = frozenset({"ctx", "type_comment", "type_ignores"})
 
 
 def python_identity(source: str | bytes) -> Digest:
@@ -60,7 +58,7 @@ def write_tree(tree: ast.AST) -> str:
             if value.__class__ is list:
                 if not value:
                     continue
-                elements = _join_pieces(value) if kind is ast.JoinedStr else value
+                elements = _without_empty(value) if kind is ast.JoinedStr else value
                 waiting.append("]")
                 waiting += [_write_element(element) for element in reversed(elements)]
                 waiting.append(label + "[")
@@ -81,27 +79,17 @@ def _write_element(element: Any) -> Any:
 @cache
 def _shape(kind: type[ast.AST]) -> tuple[str, tuple[tuple[str, str], ...]]:
     """How a kind of node begins, and its fields with their labels."""
-    return "(" + kind.__name__, tuple((name, f" {name}=") for name in sorted(set(kind._fields) - _IGNORED))
+    return "(" + kind.__name__, tuple((name, f" {name}=") for name in sorted(kind._fields) if name != "ctx")
 
 
 def _is_empty(spec: ast.AST) -> bool:
-    """Whether a format specification is the empty one of ``f"{x:}"``, which Pythons disagree about."""
-    return isinstance(spec, ast.JoinedStr) and not _join_pieces(spec.values)
+    """Whether a format specification is the empty one of ``f"{x:}"``, which is none at all."""
+    return isinstance(spec, ast.JoinedStr) and not _without_empty(spec.values)
 
 
-def _join_pieces(values: list[ast.expr]) -> list[ast.expr]:
-    """Join adjacent constants of an f-string, and drop empty ones: Pythons cut them differently."""
-    pieces: list[ast.expr] = []
-    for value in values:
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            if not value.value:
-                continue
-            last = pieces[-1] if pieces else None
-            if isinstance(last, ast.Constant) and isinstance(last.value, str):
-                pieces[-1] = ast.Constant(last.value + value.value)
-                continue
-        pieces.append(value)
-    return pieces
+def _without_empty(pieces: list[ast.expr]) -> list[ast.expr]:
+    """Drop empty constants from the pieces of an f-string: not every Python puts them there."""
+    return [piece for piece in pieces if not (isinstance(piece, ast.Constant) and piece.value == "")]
 
 
 def _write_value(value: object) -> str:

@@ -98,8 +98,8 @@ FRAGMENTS = st.sampled_from([
 @example("x = {\n...: 1}")
 @example("In [1]: x")
 @example("x = '''\n>>> y'''")
-@example("x = '''\r!ls'''")
-@example("\\\n  x")
+@example("x = {\r...: 1}")
+@example("  # indented\nx = '''\n  y'''")
 def test_the_short_way_agrees_with_ipython(source):
     """Whether or not the transformation is loaded, the tree is that of the text that IPython makes."""
     try:
