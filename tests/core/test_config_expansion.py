@@ -73,7 +73,7 @@ tolerance = 0.5
 [tasks.train]
 notebook = "nb//./train.py"
 kernel = "ir"
-inputs = { digits = "../shared/digits.npy", all = "raw/**/*.csv" }
+inputs = { digits = "../common/digits.npy", all = "raw/**/*.csv" }
 outputs = { model = "models/" }
 parameters = { lr = 0.5 }
 workdir = "nb"
@@ -104,7 +104,7 @@ after = ["train"]
         family="train",
         work=Notebook(path="nb/train.py", kernel="ir", inject_inputs=True),
         inputs=(
-            Input(path="../shared/digits.npy", name="digits"),
+            Input(path="../common/digits.npy", name="digits"),
             Input(path="raw/**/*.csv", name="all", is_glob=True),
         ),
         outputs=(Output(path="models/", name="model"),),
