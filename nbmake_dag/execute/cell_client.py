@@ -56,8 +56,8 @@ class CellClient(NotebookClient):
             await self.async_execute_cell(cell, index, execution_count=self.code_cells_executed + 1)
         except DeadKernelError:
             raise KernelError(self._kernel.how_it_ended()) from None
-        except CellTimeoutError:
-            raise KernelError(f"the last output of a cell did not arrive within {IOPUB_TIMEOUT} s") from None
+        except CellTimeoutError as error:
+            raise KernelError(str(error), "timeout") from None
         finally:
             self._joiner.join()
 

@@ -21,6 +21,9 @@ READY_TIMEOUT = 60.0
 """Seconds from the start of a kernel until it answers."""
 EXIT_TIMEOUT = 10.0
 """Seconds for a kernel to end after it was asked; what still runs then is killed, and that is no clean end."""
+_END_IPYKERNEL = "(lambda loop: loop.add_callback(loop.stop))(__import__('IPython').get_ipython().kernel.io_loop)"
+"""What a request for shutdown does in the end. The request itself makes ipykernel 7.4 hang now and then: the thread
+that answers it flushes its output, for 10 s, to a thread that has stopped."""
 _ASK_AGAIN = 0.1
 """Seconds after a reply in which its status must have arrived by the other socket."""
 _RECONNECT = 5
@@ -144,7 +147,10 @@ class Kernel:
     async def shut_down(self, timeout: float) -> bool:  # noqa: ASYNC109  # no cancellation: a bool
         """Ask it to end, so that what it registered for its exit runs; return whether it has."""
         if not self.ended.done():
-            await self.manager.request_shutdown()
+            if self.info.get("implementation") == "ipython":
+                self.client.execute(_END_IPYKERNEL, silent=True, store_history=False)
+            else:
+                await self.manager.request_shutdown()
             await asyncio.wait({self.ended}, timeout=timeout)
         return self.ended.done()
 

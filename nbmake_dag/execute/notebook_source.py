@@ -63,17 +63,13 @@ def prepare(source: NotebookSource, kernel: str, language: str, values: dict[str
         _NEW_CELL[cell.kind](cell.source, metadata=NotebookNode(cell.metadata), **_identified(index, cell.identifier))
         for index, cell in enumerate(source.cells)
     ]
-    notebook: NotebookNode = new_notebook(cells=cells, metadata=NotebookNode(source.metadata))
     indices: list[int | None] = list(range(len(cells)))
     if values:
-        for name, value in values.items():
-            _check(name, value)
-        notebook = _inject(notebook, kernel, language, values)
-        position = next(i for i, cell in enumerate(notebook.cells) if INJECTED in cell.metadata.get("tags", ()))
+        code = _written(kernel, language, values)
+        position = 0 if source.parameters_index is None else source.parameters_index + 1
+        cells.insert(position, new_code_cell(code, metadata=NotebookNode(tags=[INJECTED]), id=INJECTED))
         indices.insert(position, None)
-        if language == "python":
-            _check_code(notebook.cells[position].source, values)
-    return Prepared(notebook, tuple(indices))
+    return Prepared(new_notebook(cells=cells, metadata=NotebookNode(source.metadata)), tuple(indices))
 
 
 def _identified(index: int, identifier: str | None) -> dict[str, str]:
@@ -81,20 +77,20 @@ def _identified(index: int, identifier: str | None) -> dict[str, str]:
     return {"id": identifier or f"cell-{index}"}
 
 
-def _inject(notebook: NotebookNode, kernel: str, language: str, values: dict[str, Any]) -> NotebookNode:
+def _written(kernel: str, language: str, values: dict[str, Any]) -> str:
+    """Write assignments in the language of the notebook."""
     from papermill.exceptions import PapermillException  # noqa: PLC0415  # takes 0.3 s, for parameters alone
-    from papermill.parameterize import parameterize_notebook  # noqa: PLC0415  # likewise
+    from papermill.translators import translate_parameters  # noqa: PLC0415  # likewise
 
-    notebook.metadata["papermill"] = NotebookNode()
+    for name, value in values.items():
+        _check(name, value)
     try:
-        injected = parameterize_notebook(notebook, values, kernel_name=kernel, language=language)
+        code: str = translate_parameters(kernel, language, values, "Parameters")
     except (PapermillException, NotImplementedError) as error:
         raise ParameterError(f"parameters cannot be written in {language}: {error}") from error
-    del injected.metadata["papermill"]
-    for cell in injected.cells:
-        if INJECTED in cell.metadata.get("tags", ()):
-            cell["id"] = INJECTED
-    return injected
+    if language == "python":
+        _check_code(code, values)
+    return code
 
 
 def _check(name: str, value: Any) -> None:
