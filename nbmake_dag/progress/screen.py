@@ -1,0 +1,79 @@
+"""A stream that people look at: lines that stay, and on a terminal a block below them that is drawn over.
+
+Rules that keep a terminal sane without anything to clean up:
+
+- After each drawing the cursor rests on the empty first line of the block, so drawing again needs no count of
+  lines, which a resize would make wrong; what another program or a key writes meanwhile lands on that line.
+- No mode of the terminal outlives one write: a killed build leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TextIO
+
+from nbmake_dag.progress.palette import Palette
+from nbmake_dag.progress.text import coloured, plain
+
+_ASCII = str.maketrans({"✓": "+", "✗": "x", "↺": "<", "…": "."})
+_NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
+_REST_OF_LINE, _BELOW = "\x1b[K", "\x1b[J"
+
+
+class Screen:
+    """Writes to a stream, and stops doing so when nobody is there any more."""
+
+    def __init__(self, stream: TextIO, *, live: bool, colour: bool) -> None:
+        self.live = live
+        self.palette = Palette(colour)
+        self._stream = stream
+        self._encoding = stream.encoding or "utf-8"
+        self._clean = coloured if colour else plain
+        self._drawn: tuple[tuple[int, int], list[str]] | None = None
+        self._closed = False
+
+    def size(self) -> tuple[int, int]:
+        """Return columns and rows."""
+        try:
+            columns, rows = os.get_terminal_size(self._stream.fileno())
+        except OSError:
+            columns, rows = 0, 0
+        return columns or 80, rows or 24
+
+    def print(self, lines: Sequence[str]) -> None:
+        """Write lines that stay; they are as long as they are, so that they can be copied."""
+        if lines:
+            text = "".join(f"{self._clean(line)}\n" for line in lines)
+            self._write(f"{self._erasure()}{text}")
+
+    def draw(self, block: list[str]) -> None:
+        """Show a block below all lines, in place of the last one."""
+        drawn = (self.size(), block)
+        if drawn != self._drawn:
+            lines = "".join(f"\n{line}{_REST_OF_LINE}" for line in block)
+            self._write(f"\r{_REST_OF_LINE}{_NO_WRAP}{lines}{_BELOW}{_WRAP}\r\x1b[{len(block)}A")
+            self._drawn = drawn
+
+    def erase(self) -> None:
+        """Take the block away."""
+        self._write(self._erasure())
+
+    def _erasure(self) -> str:
+        if self._drawn is None:
+            return ""
+        self._drawn = None
+        return f"\r{_BELOW}"
+
+    def _write(self, text: str) -> None:
+        if self._closed or not text:
+            return
+        try:
+            "✓".encode(self._encoding)
+        except UnicodeEncodeError:
+            text = text.translate(_ASCII)
+        try:
+            self._stream.write(text.encode(self._encoding, "backslashreplace").decode(self._encoding))
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._closed = True

@@ -1,0 +1,52 @@
+"""The last lines of a build: what became of its tasks, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from nbmake_dag.build.outcome import RunOutcome
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.progress.palette import Palette
+from nbmake_dag.progress.time_spans import coarse, precise
+
+_NAMED = 3
+
+
+def summary_lines(outcome: RunOutcome, palette: Palette) -> list[str]:
+    """Say what was skipped because of which failure, and the numbers."""
+    numbers = summary_line(outcome)
+    return [*_failed_lines(outcome), palette.strong(numbers)]
+
+
+def summary_line(outcome: RunOutcome) -> str:
+    """Count: ``10 tasks: 10 ran, 0 restored, 0 up to date in 14.2 s``."""
+    counts = Counter(task.status for task in outcome.tasks.values())
+    parts = [f"{counts['ran']} ran", f"{counts['restored']} restored", f"{counts['up_to_date']} up to date"]
+    parts += [f"{counts[status]} {status}" for status in ("failed", "skipped", "cancelled") if counts[status]]
+    total = len(outcome.tasks)
+    head = "interrupted: " if outcome.signal is not None else ""
+    numbers = f"{head}{total} task{'' if total == 1 else 's'}: {', '.join(parts)} in {precise(outcome.duration_s)}"
+    saved = _saved_s(outcome)
+    return f"{numbers}, saved {coarse(saved)}" if counts["up_to_date"] < total and saved >= 0.5 else numbers
+
+
+def _saved_s(outcome: RunOutcome) -> float:
+    """Add up how long the executions took that hits stand for."""
+    hits = (task for task in outcome.tasks.values() if task.status in {"up_to_date", "restored"})
+    return sum(hit.record.origin.duration_s for hit in hits if hit.record)
+
+
+def _failed_lines(outcome: RunOutcome) -> list[str]:
+    failed = [name for name, task in outcome.tasks.items() if task.status == "failed"]
+    skipped: dict[TaskName, list[TaskName]] = {}
+    for name, task in outcome.tasks.items():
+        if task.because is not None:
+            skipped.setdefault(task.because, []).append(name)
+    lines = [f"failed: {_names(failed)}"] if len(failed) > 1 else []
+    return lines + [f"skipped: {_names(names)}, because {cause} failed" for cause, names in skipped.items()]
+
+
+def _names(names: Sequence[TaskName]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

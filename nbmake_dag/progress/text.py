@@ -1,0 +1,69 @@
+"""Text of others made safe for a terminal, measured, and cut to a width."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_COLOUR = r"\x1b\[[0-9;:]*m"
+_SEQUENCE = (
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # a control sequence, such as a move of the cursor
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # a string, such as a window's title
+    r"|\x1b[ -/]*[0-~]?"
+)
+_CONTROL = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+_UNSAFE = re.compile(f"{_SEQUENCE}|{_CONTROL}")
+_UNSAFE_BUT_COLOURS = re.compile(f"({_COLOUR})|{_SEQUENCE}|{_CONTROL}")
+_RESET = "\x1b[0m"
+
+
+def plain(line: str) -> str:
+    """Leave out whatever a terminal would not print but obey, colours included."""
+    return _UNSAFE.sub("", line).expandtabs(4)
+
+
+def coloured(line: str) -> str:
+    """Leave out whatever a terminal would not print but obey, except colours, which end with the line."""
+    safe = _UNSAFE_BUT_COLOURS.sub(lambda match: match[1] or "", line).expandtabs(4)
+    return safe + _RESET if "\x1b" in safe and not safe.endswith(_RESET) else safe
+
+
+def width(text: str) -> int:
+    """Count the columns that plain text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def fit(text: str, columns: int) -> str:
+    """Cut plain text at its end."""
+    if width(text) <= columns:
+        return text
+    kept = _prefix(text, columns - 1)
+    return f"{kept}…" if columns > 0 else ""
+
+
+def squeeze(name: str, columns: int) -> str:
+    """Cut a name in its middle: instances of a matrix differ at their ends."""
+    if width(name) <= columns or columns < 3:
+        return fit(name, columns)
+    tail = _prefix(name[::-1], (columns - 1) // 2)[::-1]
+    return f"{_prefix(name, columns - 1 - width(tail))}…{tail}"
+
+
+def pad(text: str, columns: int) -> str:
+    return text + " " * (columns - width(text))
+
+
+def _prefix(text: str, columns: int) -> str:
+    for end, character in enumerate(text):
+        columns -= _columns(character)
+        if columns < 0:
+            return text[:end]
+    return text
+
+
+def _columns(character: str) -> int:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2
+    return 0 if unicodedata.category(character) in {"Mn", "Me", "Cf"} else 1
