@@ -5,24 +5,22 @@ It is a child subreaper, so daemonised grandchildren stay below it. When the dri
 reason, it freezes and kills every descendant, removes RUNTIME and exits. It never touches the driver's standard
 streams.
 
-Both directions carry frames: four bytes of length, then JSON. Orders are ``{"spawn": number, "argv", "env", "cwd",
-"log"}`` with the descriptors that the child gets as 3, 4, ... attached to the length, and ``{"kill": number,
-"signal"}``. Reports are ``{"exited": number, "status": waitstatus exit code}``.
+Both directions carry frames: four bytes of length, then what `marshal` makes, as both ends run the same Python.
+Orders are ``{"spawn": number, "argv", "env", "cwd", "log"}`` with the descriptors that the child gets as 3, 4 and so
+on attached to the length, and ``{"kill": number, "signal"}``. Reports are ``{"exited": number, "status"}``, as
+`os.waitstatus_to_exitcode` has it.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
 import fcntl
-import json
+import marshal
 import os
 import select
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from typing import Any, NoReturn
@@ -35,6 +33,8 @@ _END_WITHIN_S = 14.0
 
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415  # the driver imports this module too, and starts no process itself
+
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
@@ -42,6 +42,8 @@ def parents() -> dict[int, int]:
     """Map every process to its parent; zombies, which are past killing, are left out."""
     found: dict[int, int] = {}
     if sys.platform != "linux":
+        import subprocess  # noqa: PLC0415
+
         listing = subprocess.run(["/bin/ps", "-Ao", "pid=,ppid=,stat="], capture_output=True, check=True).stdout
         rows = [line.split() for line in listing.splitlines()]
         return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith(b"Z")}
@@ -104,11 +106,11 @@ def receive(connection: socket.socket) -> tuple[Any, list[int]] | None:
     body = bytearray()
     while len(body) < size:
         body += connection.recv(size - len(body)) or _torn()
-    return json.loads(body), descriptors
+    return marshal.loads(body), descriptors  # noqa: S302  # from a private socket
 
 
 def send(connection: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
-    body = json.dumps(message).encode()
+    body = marshal.dumps(message)
     head = len(body).to_bytes(4, "big")
     ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
     sent = connection.sendmsg([head, body], ancillary)
@@ -191,6 +193,8 @@ def serve(connection: socket.socket) -> None:
 
 
 def main(runtime: str) -> None:
+    import shutil  # noqa: PLC0415
+
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     os.chdir("/")
     lock = os.open(os.path.join(runtime, "lock"), os.O_RDWR | os.O_CREAT, 0o600)

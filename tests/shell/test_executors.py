@@ -131,7 +131,7 @@ def test_a_cancelled_task_that_is_not_there_changes_nothing(driver: Driver) -> N
 
 
 def test_a_killed_worker_loses_its_attempts_and_what_they_ran(driver: Driver) -> None:
-    """One `Ended` for each, then `ExecutorLost`; processes of the work are gone by then; later ones are lost too."""
+    """One `Ended` for each, with the work's processes gone, then `ExecutorLost`; later ones are lost at once."""
     driver.submit("a", "touch started; sleep 1000")
     driver.submit("b", "true")
     driver.wait_for("started")
@@ -190,7 +190,7 @@ def test_a_closed_executor_ends_and_reports_nothing(driver: Driver) -> None:
 
 
 def test_folders_of_the_user_cannot_stand_in_for_our_packages(tmp_path: Path) -> None:
-    """A worker started in a folder that holds ``nbmake_dag`` and ``nbmake_dag_cache`` imports the installed ones."""
+    """Started in a folder that holds ``nbmake_dag`` and ``nbmake_dag_cache``, it imports the installed ones."""
     for name in ("nbmake_dag", "nbmake_dag_cache"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('hijacked')\n")
