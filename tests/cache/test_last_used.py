@@ -17,10 +17,10 @@ def files_in(root: Path) -> list[Path]:
 def test_the_latest_use_counts(tmp_path: Path):
     """Each record has the time of the newest build that used it, in whatever order they are noted."""
     used = LastUsed(str(tmp_path))
+    used.note([B, C], 9_000)
     used.note([A, B], 20_000.9)
-    used.note([B, C], 10_000)
     used.note([A], 30_000)
-    assert used.read() == {A: 30_000, B: 20_000, C: 10_000}
+    assert used.read() == {A: 30_000, B: 20_000, C: 9_000}
 
 
 def test_a_use_within_the_hour_is_noted_once(tmp_path: Path):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nbmake_dag_cache.digest import digest_bytes
@@ -137,6 +138,15 @@ def test_a_record_cannot_name_a_file_outside_the_project(make_record: MakeRecord
     """A hostile record with a right checksum is refused before anything is written."""
     with pytest.raises(DamagedRecordError):
         decode_record(encode_record(make_record(files=[(path, "1" * 64, 3)])))
+
+
+@pytest.mark.parametrize("declared", ["other.csv", "folder/", "out"])
+def test_a_record_cannot_name_a_file_outside_its_output(make_record: MakeRecord, declared: str):
+    """A file is the declared output itself, or lies below a declared directory."""
+    (output,) = make_record(files=[("out.csv", "1" * 64, 3)]).outputs
+    wrong = msgspec.structs.replace(make_record(), outputs=(msgspec.structs.replace(output, path=declared),))
+    with pytest.raises(DamagedRecordError, match=r"out\.csv"):
+        decode_record(encode_record(wrong))
 
 
 def test_a_record_that_nests_without_end_is_damaged():
