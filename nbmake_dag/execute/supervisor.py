@@ -6,8 +6,8 @@ reason, it freezes and kills every descendant, removes RUNTIME and exits. It nev
 streams.
 
 Both directions carry frames: four bytes of length, then what `marshal` makes, as both ends run the same Python.
-Orders are ``{"spawn": number, "argv", "env", "cwd", "log"}`` with the descriptors that the child gets as 3, 4 and so
-on attached to the length, and ``{"kill": number, "signal"}``. Reports are ``{"exited": number, "status"}``, as
+Orders are ``{"spawn": number, "argv", "env", "cwd", "log"}`` with the descriptors that the child gets as 3, 4 and
+so on attached to the length, and ``{"kill": number, "signal"}``. Reports are ``{"exited": number, "status"}``, as
 `os.waitstatus_to_exitcode` has it.
 """
 
