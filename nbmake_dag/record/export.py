@@ -1,7 +1,7 @@
 """Sends the spans of a run to a collector through the OpenTelemetry SDK, as the ``OTEL_*`` variables say.
 
-All of it, the import of the SDK included, happens on a thread behind a bounded queue. A collector that is dead, slow
-or refusing costs a build the time that `Exporter.close` may take, and one line.
+All of it, the import of the SDK included, happens on a thread behind a bounded queue. A collector that is dead,
+slow or refusing costs a build the time that `Exporter.close` may take, and one line.
 """
 
 from __future__ import annotations
@@ -88,13 +88,14 @@ class Exporter:
             self._heard(str(error) or type(error).__name__)
         finally:
             logger.removeHandler(handler)
-            logger.propagate = True
 
     def _work(self, exporters: Sequence[SpanExporter]) -> None:
         from nbmake_dag.record.sdk import readable_spans, send  # noqa: PLC0415  # imports the SDK
 
         while batch := self._take():
             spans = [span for span in batch if span]
+            if not spans:
+                continue
             if send(exporters, readable_spans(self._resource, spans)):
                 self._sent += len(spans)
             elif self._closing.is_set():
@@ -121,11 +122,13 @@ class Exporter:
 
 
 class _Listener(logging.Handler):
-    """Keeps what the SDK would print on the terminal."""
+    """Hears what the SDK says on the thread that made it, instead of the terminal."""
 
     def __init__(self, heard: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
         self._heard = heard
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._heard(record.getMessage())
+        if record.thread == self._thread:
+            self._heard(record.getMessage())

@@ -18,7 +18,8 @@ _KINDS = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER}
 
 def send(exporters: Iterable[SpanExporter], spans: Sequence[ReadableSpan]) -> bool:
     """Export spans everywhere, and tell whether all took them."""
-    return all([exporter.export(spans) is SpanExportResult.SUCCESS for exporter in exporters])
+    results = [exporter.export(spans) for exporter in exporters]
+    return all(result is SpanExportResult.SUCCESS for result in results)
 
 
 def readable_spans(resource: Resource, spans: Iterable[Span]) -> list[ReadableSpan]:
@@ -46,4 +47,6 @@ def _readable(span: Span, resource: SdkResource, scope: InstrumentationScope) ->
 
 
 def _context(trace_id: str, span_id: str) -> SpanContext:
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags.SAMPLED_FLAG)
+    return SpanContext(
+        int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+    )

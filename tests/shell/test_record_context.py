@@ -1,0 +1,267 @@
+"""What a run says of its surroundings: identifiers, CI, git, the machine."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag.record.ci import ci_attributes
+from nbmake_dag.record.dirty import is_dirty
+from nbmake_dag.record.identity import SpanIds, new_run_id, new_trace_id, parse_traceparent
+from nbmake_dag.record.resource import run_resource
+from nbmake_dag.record.urls import run_url, task_url
+from nbmake_dag.record.vcs import git_attributes, remote_attributes
+from nbmake_dag_reporting import schema
+
+GITHUB = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "ada/digits",
+    "GITHUB_REF": "refs/heads/main",
+    "GITHUB_REF_NAME": "main",
+    "GITHUB_REF_TYPE": "branch",
+    "GITHUB_SHA": "c" * 40,
+    "GITHUB_RUN_ID": "42",
+    "GITHUB_RUN_ATTEMPT": "2",
+    "GITHUB_WORKFLOW": "daily",
+    "GITHUB_JOB": "build",
+    "GITHUB_EVENT_NAME": "schedule",
+    "GITHUB_ACTOR": "ada",
+    "GITHUB_HEAD_REF": "",
+    "GITHUB_BASE_REF": "",
+}
+
+
+def test_run_ids_sort_by_time() -> None:
+    """UTC, with milliseconds."""
+    first = new_run_id(1_769_903_999_123_999_999, "a1b2c3" + "0" * 26)
+    assert first == "20260131-235959-123-a1b2c3"
+    assert first < new_run_id(1_769_904_000_000_000_000, "0" * 32)
+
+
+def test_identifiers_are_valid_and_distinct() -> None:
+    """32 and 16 hexadecimal digits, never all zero."""
+    ids = SpanIds()
+    spans = [ids.new() for _ in range(1000)]
+    assert len(set(spans)) == 1000
+    assert {len(span) for span in spans} == {16}
+    assert len(new_trace_id()) == 32
+    assert parse_traceparent(f"00-{new_trace_id()}-{spans[0]}-01")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "00-xyz",
+        f"ff-{'ab' * 16}-{'cd' * 8}-01",
+        f"00-{'0' * 32}-{'cd' * 8}-01",
+        f"00-{'ab' * 16}-{'0' * 16}-01",
+        f"00-{'AB' * 16}-{'cd' * 8}-01",
+    ],
+)
+def test_a_malformed_traceparent_is_ignored(text: str) -> None:
+    """As W3C Trace Context says."""
+    assert parse_traceparent(text) is None
+
+
+def test_github_actions_describes_a_scheduled_run() -> None:
+    """Repository, branch, commit, job, actor."""
+    assert ci_attributes(GITHUB) == {
+        "nbdag.ci.provider": "github",
+        "nbdag.ci.run.id": "42",
+        "nbdag.ci.run.attempt": "2",
+        "nbdag.ci.workflow": "daily",
+        "nbdag.ci.job": "build",
+        "nbdag.ci.event": "schedule",
+        "nbdag.ci.actor": "ada",
+        "cicd.pipeline.run.url.full": "https://github.com/ada/digits/actions/runs/42/attempts/2",
+        "vcs.provider.name": "github",
+        "vcs.repository.url.full": "https://github.com/ada/digits",
+        "vcs.repository.name": "digits",
+        "vcs.owner.name": "ada",
+        "vcs.ref.head.name": "main",
+        "vcs.ref.head.type": "branch",
+        "vcs.ref.head.revision": "c" * 40,
+    }
+
+
+def test_github_actions_describes_a_pull_request() -> None:
+    """Its number, its own branch, and the branch it aims at."""
+    found = ci_attributes(
+        GITHUB
+        | {
+            "GITHUB_REF": "refs/pull/7/merge",
+            "GITHUB_REF_NAME": "7/merge",
+            "GITHUB_HEAD_REF": "fix",
+            "GITHUB_BASE_REF": "main",
+            "GITHUB_EVENT_NAME": "pull_request",
+        }
+    )
+    names = (schema.VCS_CHANGE_ID, schema.VCS_HEAD_NAME, schema.VCS_HEAD_TYPE, schema.VCS_BASE_NAME)
+    assert [found[name] for name in names] == ["7", "fix", "branch", "main"]
+
+
+def test_gitlab_describes_a_merge_request() -> None:
+    """The same facts under the same names."""
+    found = ci_attributes(
+        {
+            "GITLAB_CI": "true",
+            "CI_PIPELINE_ID": "9",
+            "CI_JOB_NAME": "build",
+            "CI_JOB_URL": "https://gitlab.com/g/p/-/jobs/1",
+            "CI_PIPELINE_SOURCE": "merge_request_event",
+            "GITLAB_USER_LOGIN": "ada",
+            "CI_PROJECT_URL": "https://gitlab.com/g/p",
+            "CI_PROJECT_NAME": "p",
+            "CI_PROJECT_NAMESPACE": "g",
+            "CI_COMMIT_SHA": "c" * 40,
+            "CI_COMMIT_REF_NAME": "refs/merge-requests/3/head",
+            "CI_MERGE_REQUEST_IID": "3",
+            "CI_MERGE_REQUEST_TITLE": "Fix",
+            "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "fix",
+            "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+            "CI_MERGE_REQUEST_DIFF_BASE_SHA": "b" * 40,
+        }
+    )
+    assert found == {
+        "nbdag.ci.provider": "gitlab",
+        "nbdag.ci.run.id": "9",
+        "nbdag.ci.job": "build",
+        "nbdag.ci.event": "merge_request_event",
+        "nbdag.ci.actor": "ada",
+        "cicd.pipeline.run.url.full": "https://gitlab.com/g/p/-/jobs/1",
+        "vcs.provider.name": "gitlab",
+        "vcs.repository.url.full": "https://gitlab.com/g/p",
+        "vcs.repository.name": "p",
+        "vcs.owner.name": "g",
+        "vcs.ref.head.name": "fix",
+        "vcs.ref.head.type": "branch",
+        "vcs.ref.head.revision": "c" * 40,
+        "vcs.ref.base.name": "main",
+        "vcs.ref.base.revision": "b" * 40,
+        "vcs.change.id": "3",
+        "vcs.change.title": "Fix",
+    }
+
+
+def test_outside_of_ci_nothing_is_said_of_it() -> None:
+    """Variables that merely look alike do not count."""
+    assert ci_attributes({"GITHUB_REPOSITORY": "ada/digits", "CI_JOB_URL": "x"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "full", "owner", "name", "provider"),
+    [
+        ("https://github.com/ada/digits.git", "https://github.com/ada/digits", "ada", "digits", "github"),
+        ("https://ada:secret@github.com/ada/digits", "https://github.com/ada/digits", "ada", "digits", "github"),
+        ("git@gitlab.com:g/sub/p.git", "https://gitlab.com/g/sub/p", "g/sub", "p", "gitlab"),
+        ("ssh://git@bitbucket.org:22/a/b.git", "https://bitbucket.org/a/b", "a", "b", "bitbucket"),
+        ("https://git.example.org/a/b", "https://git.example.org/a/b", "a", "b", None),
+    ],
+)
+def test_remotes_are_named_without_passwords(
+    url: str, full: str, owner: str, name: str, provider: str | None
+) -> None:
+    """As a URL that a browser opens."""
+    found = remote_attributes(url)
+    keys = (schema.VCS_REPOSITORY_URL, schema.VCS_OWNER, schema.VCS_REPOSITORY_NAME, schema.VCS_PROVIDER)
+    assert tuple(found.get(key) for key in keys) == (full, owner, name, provider)
+
+
+@pytest.mark.parametrize("url", ["/home/ada/digits.git", "../digits", "file:///home/ada/digits"])
+def test_a_local_remote_is_not_told(url: str) -> None:
+    """It is a path of this machine."""
+    assert remote_attributes(url) == {}
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main")
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=directory, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    root = tmp_path / "digits"
+    root.mkdir()
+    git(root, "init", "-q")
+    (root / "a").write_text("1")
+    git(root, "add", "a")
+    git(root, "commit", "-q", "-m", "Begin")
+    git(root, "remote", "add", "origin", "git@github.com:ada/digits.git")
+    return root
+
+
+def told(directory: Path) -> tuple[object, ...]:
+    found = git_attributes(str(directory))
+    names = (schema.VCS_HEAD_NAME, schema.VCS_HEAD_TYPE, schema.VCS_HEAD_REVISION, schema.VCS_REPOSITORY_NAME)
+    return tuple(found.get(name) for name in names)
+
+
+def test_git_is_read_without_a_process(repository: Path) -> None:
+    """A branch, a packed one, a worktree, a detached head: as git itself says."""
+    revision = git(repository, "rev-parse", "HEAD")
+    assert told(repository) == ("main", "branch", revision, "digits")
+    git(repository, "pack-refs", "--all")
+    assert told(repository) == ("main", "branch", revision, "digits")
+    git(repository, "worktree", "add", "-q", "-b", "feature/x", "../tree")
+    assert told(repository.parent / "tree") == ("feature/x", "branch", revision, "digits")
+    git(repository, "checkout", "-q", "--detach")
+    assert told(repository) == (None, None, revision, "digits")
+
+
+def test_a_repository_without_a_commit_or_none_at_all_tells_nothing(tmp_path: Path) -> None:
+    """A build outside git is no error."""
+    assert git_attributes(str(tmp_path)) == {}
+    git(tmp_path, "init", "-q")
+    assert git_attributes(str(tmp_path)) == {schema.VCS_HEAD_NAME: "main", schema.VCS_HEAD_TYPE: "branch"}
+
+
+def test_dirty_is_what_git_status_says(repository: Path, tmp_path: Path) -> None:
+    """Tracked files that differ; unknown outside of git."""
+    assert is_dirty(str(repository)) is False
+    (repository / "untracked").write_text("1")
+    assert is_dirty(str(repository)) is False
+    (repository / "a").write_text("22")
+    assert is_dirty(str(repository)) is True
+    assert is_dirty(str(tmp_path)) is None
+
+
+def test_a_resource_has_only_documented_attributes(repository: Path) -> None:
+    """And none is a level above another."""
+    resource = run_resource(
+        pipeline="digits",
+        run_id="r1",
+        version="0.1.0",
+        root=str(repository),
+        repository=str(repository),
+        environ=GITHUB | {"USER": "ada"},
+        dirty=True,
+    )
+    keys = list(resource.attributes)
+    assert [key for key in keys if schema.find(key) is None] == []
+    assert [(a, b) for a in keys for b in keys if b.startswith(f"{a}.")] == []
+    assert resource.attributes[schema.VCS_DIRTY] is True
+    assert resource.attributes[schema.PROCESS_PID] == os.getpid()
+
+
+def test_standard_variables_name_the_service(tmp_path: Path) -> None:
+    """``OTEL_SERVICE_NAME`` wins over ``OTEL_RESOURCE_ATTRIBUTES``, whose other values are added."""
+    environ = {
+        "OTEL_RESOURCE_ATTRIBUTES": "service.name=a,deployment.environment.name=staging%20two,,bad",
+        "OTEL_SERVICE_NAME": "b",
+    }
+    attributes = run_resource(
+        pipeline="p", run_id="r", version="1", root="/", repository=str(tmp_path), environ=environ
+    ).attributes
+    assert attributes["service.name"] == "b"
+    assert attributes["deployment.environment.name"] == "staging two"
+
+
+def test_urls_are_urls() -> None:
+    """Whatever a folder or a task is named."""
+    assert task_url(run_url("/a b/ü"), 't[x="#"]') == "file:///a%20b/%C3%BC/#t%5Bx%3D%22%23%22%5D"
