@@ -1,4 +1,16 @@
-"""Read back what the work logged: JSON lines into values, blobs and a clear complaint."""
+"""Read back what the work logged: JSON lines into values, blobs and a clear complaint.
+
+A program of any language logs by appending such lines to the file ``$NBDAG_LOG``, each with one write::
+
+    {"kind": "metric", "key": "auc", "value": 0.9, "step": 3, "time": 1700000000000000000}
+    {"kind": "param", "key": "lr", "value": 0.1}
+    {"kind": "tag", "key": "model", "value": "svm"}
+    {"kind": "artifact", "name": "plots/roc.png", "path": "roc.png", "media_type": "image/png"}
+
+``step``, ``time`` (nanoseconds since the epoch) and ``media_type`` may be left out; ``path`` is relative to the
+folder ``$NBDAG_ARTIFACTS``; ``value`` may be ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``. A reader of
+``$NBDAG_UPSTREAM`` notes what it used: ``{"kind": "read", "task": "train", "of": "metrics", "name": "auc"}``.
+"""
 
 from __future__ import annotations
 

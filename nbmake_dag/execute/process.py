@@ -214,4 +214,4 @@ class _Watch:
 def _describe(code: int) -> str:
     if code > 0:
         return f"exit status {code}"
-    return f"ended by {signal.Signals(-code).name}"
+    return f"ended by signal {-code} ({signal.strsignal(-code)})"

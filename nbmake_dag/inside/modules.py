@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
+from types import ModuleType
 
 from nbmake_dag.inside.repository import Repository
 
@@ -29,8 +30,9 @@ def compile_from_source(repository: Repository) -> None:
 def loaded_modules(repository: Repository, root: str) -> list[str]:
     """Return the files of the local modules that are loaded, relative to ``root``; not those of nbdag itself."""
     files: set[str] = set()
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
+    modules: list[tuple[str, object]] = list(sys.modules.items())
+    for name, module in modules:
+        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None  # no lazy module wakes up
         path = repository.locate(file) if isinstance(file, str) else None
         if path and name != "__main__":
             files.add(os.path.relpath(path, root))

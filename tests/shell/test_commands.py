@@ -53,7 +53,11 @@ def test_a_failing_command_shows_its_status_and_its_last_words(project):
 def test_a_command_that_a_signal_ended_says_which(project):
     """A crash is no exit status."""
     run, _ = _run(project, "kill -SEGV $$")
-    assert (run.outcome, run.failure.message, run.exit_code) == ("failed", "ended by SIGSEGV", -11)
+    assert (run.outcome, run.failure.message, run.exit_code) == (
+        "failed",
+        "ended by signal 11 (Segmentation fault)",
+        -11,
+    )
 
 
 @pytest.mark.parametrize(

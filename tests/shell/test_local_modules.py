@@ -82,6 +82,22 @@ def test_the_local_modules_that_were_really_loaded_are_named(project):
     assert project.folded().modules == ("a.py", "b.py", "late.py", "pkg/__init__.py", "pkg/deep/c.py")
 
 
+def test_a_lazy_module_is_left_asleep(project):
+    """Asking a module for its file may load half a library, or fail."""
+    project.python(
+        _START
+        + """
+import sys, types
+class Lazy(types.ModuleType):
+    def __getattr__(self, name):
+        raise RuntimeError("woken up")
+sys.modules["lazy"] = Lazy("lazy")
+sys.modules["not_a_module"] = object()
+"""
+    )
+    assert project.folded().modules == ()
+
+
 def test_without_a_run_start_was_not_called_and_finish_says_nothing(project):
     """A process that was not started by us has nothing to tell."""
     project.python("import nbmake_dag.inside.start as s; s.finish()")

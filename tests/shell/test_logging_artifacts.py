@@ -193,7 +193,7 @@ class _AltairLike:
 
 
 def test_figures_of_plotly_and_altair_are_recognised_by_their_methods(project, monkeypatch):
-    """A page of plotly loads nothing from elsewhere and holds no random id; Altair's does so with its converter."""
+    """A page of plotly loads nothing and holds no random id; one of Altair loads nothing with its converter."""
     from nbmake_dag import log_figure
 
     for name in ("NBDAG_LOG", "NBDAG_ARTIFACTS"):
