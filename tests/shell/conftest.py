@@ -19,11 +19,15 @@ from nbmake_dag_cache.record import Access
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs MLflow where it is not installed; the summary counts it as deselected."""
-    if importlib.util.find_spec("mlflow") is None:
-        left_out = [item for item in items if item.get_closest_marker("mlflow")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    """Leave out what needs another environment where there is none; the summary counts it as deselected."""
+    there = {
+        "mlflow": importlib.util.find_spec("mlflow") is not None,
+        "otel_oracle": "NBDAG_OTEL_ORACLE" in os.environ,
+    }
+    absent = {marker for marker, present in there.items() if not present}
+    left_out = [item for item in items if absent & {mark.name for mark in item.iter_markers()}]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @dataclass
