@@ -112,7 +112,10 @@ def fold_accesses(path: str, root: str, modules: Iterable[str]) -> tuple[Access,
     known = set(modules)
     modes: dict[str, str] = {}
     for _, line in _lines(path):
-        access = _decode_access(line)
+        try:
+            access = _decode_access(line)
+        except msgspec.DecodeError:
+            continue  # cut by the end of its process
         name = os.path.relpath(access.path, root)
         if modes.get(name) != "write" and os.path.isfile(access.path):
             modes[name] = access.mode

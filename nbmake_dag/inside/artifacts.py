@@ -12,7 +12,7 @@ from typing import Any
 
 from nbmake_dag.inside.stream import append
 from nbmake_dag.inside.table import MEDIA_TYPE as TABLE
-from nbmake_dag.inside.table import table_document
+from nbmake_dag.inside.table import plain, table_document
 
 _MEDIA_TYPES = {
     ".csv": "text/csv",
@@ -48,8 +48,8 @@ def log_text(text: str, artifact_file: str) -> None:
 
 
 def log_dict(dictionary: Any, artifact_file: str) -> None:
-    """Log a dict or list as JSON, which is also YAML."""
-    text = json.dumps(dictionary, indent=2, ensure_ascii=False, default=str)
+    """Log a dict or list as JSON, which is also YAML; numpy's values become Python's, NaN becomes null."""
+    text = json.dumps(plain(dictionary), indent=2, ensure_ascii=False)
     _log(artifact_file, _bytes_writer(text.encode()), unknown="application/json")
 
 

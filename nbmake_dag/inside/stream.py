@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import threading
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_lock = threading.Lock()
 _open: tuple[str, int] | None = None
 
 
@@ -43,8 +41,7 @@ def append_to(path: str, records: list[dict[str, object]]) -> None:
 def _descriptor(path: str) -> int:
     global _open  # noqa: PLW0603  # one file for the whole process
     if _open is None or _open[0] != path:
-        with _lock:
-            _open = (path, _open_for_append(path))
+        _open = (path, _open_for_append(path))
     return _open[1]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MEDIA_TYPE = "application/vnd.dataresource+json"
+_MISSING = {"NAType", "NaTType"}
+"""What pandas has for missing values that are no numbers."""
 
 
 def table_document(data: Any) -> dict[str, object]:
@@ -49,23 +51,23 @@ def _named(columns: Iterable[tuple[object, Any]]) -> dict[str, list[object]]:
             raise TypeError(f"column {name!r} of a table must be a list, not {type(values).__name__}")
         if str(name) in named:
             raise ValueError(f"a table has two columns named {name!s}")
-        named[str(name)] = [_cell(value) for value in values]
+        named[str(name)] = [plain(value) for value in values]
     return named
 
 
-def _cell(value: Any) -> object:
-    """Return what JSON can hold; numpy's scalars become Python's, missing values ``None``, others text."""
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        value = value.item()
+def plain(value: Any) -> object:
+    """Return what JSON can hold; numpy's values become Python's, missing ones and NaN ``None``, others text."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _cell(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_cell(item) for item in value]
-    if value != value:  # noqa: PLR0124  # NaT
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if type(value).__name__ in _MISSING:
         return None
     isoformat = getattr(value, "isoformat", None)
     return isoformat() if isoformat else str(value)

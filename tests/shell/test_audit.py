@@ -110,6 +110,13 @@ except OSError as error:
     assert project.accesses() == ()
 
 
+def test_a_torn_line_is_left_out(project):
+    """A process may be killed while it writes."""
+    file = project.write("a.txt", "")
+    (project.scratch / "access.jsonl").write_text(f'{{"path":"{file}","mode":"read"}}\n{{"path":"/x')
+    assert project.accesses() == (Access(path="a.txt", mode="read"),)
+
+
 def test_the_environment_inside_the_repository_is_not_the_users(tmp_path, monkeypatch):
     """A ``.venv`` in the project folder is software, not data."""
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))

@@ -115,6 +115,30 @@ def test_a_pandas_frame_is_a_table(project):
     assert _media_types(project)["plain.json"] == "application/vnd.dataresource+json"
 
 
+def test_values_of_numpy_and_pandas_become_plain(project):
+    """Arrays, scalars and missing values of every kind; the document is JSON that a browser reads."""
+    project.python("""
+        import datetime, decimal, numpy, pandas, nbmake_dag as nbdag
+        nbdag.log_dict(
+            {
+                1: numpy.float32(0.5),
+                "array": numpy.array([[1, 2]]),
+                "missing": [pandas.NA, pandas.NaT, float("nan"), numpy.float64("inf")],
+                "other": (datetime.date(2024, 1, 2), decimal.Decimal("1.5"), numpy.bool_(True)),
+            },
+            "a.json",
+        )
+        nbdag.log_table(pandas.DataFrame({"n": pandas.array([1, None], "Int64")}), "table.json")
+    """)
+    assert json.loads(project.artifact("a.json")) == {
+        "1": 0.5,
+        "array": [[1, 2]],
+        "missing": [None, None, None, None],
+        "other": ["2024-01-02", "1.5", True],
+    }
+    assert json.loads(project.artifact("table.json"))["data"] == [{"n": 1}, {"n": None}]
+
+
 class _PolarsLike:
     """Has what polars' frames have and `log_table` looks for."""
 
