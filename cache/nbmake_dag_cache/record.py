@@ -71,7 +71,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The result of one execution of one task, and every ingredient that decided it.
 
     ``own_key`` is the key of the ingredients known before anything runs, ``static_key`` adds the upstream
-    digests, ``key`` adds the trace. ``cells`` names a blob with the outputs of the cells that count.
+    digests, ``key`` adds the trace. ``cells`` names a blob with the outputs of the cells that count, ``source`` one
+    with the notebook as it was executed.
     """
 
     format: int = FORMAT
@@ -84,6 +85,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     logged: Logged
     origin: Origin
     cells: str | None = None
+    source: str | None = None
     undeclared: tuple[Access, ...] = ()
     accepted: bool = False
     stored: bool = True

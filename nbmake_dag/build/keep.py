@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from nbmake_dag.build.outcome import Kept
 from nbmake_dag.core.model import ProjectPath
 from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.digest import Digest, digest_file
 from nbmake_dag_cache.record import Output, Record
 
 
 def keep_bytes(
-    project: Project, blobs: BlobStore, paths: Iterable[ProjectPath], known: Iterable[Record]
+    project: Project,
+    blobs: BlobStore,
+    paths: Iterable[ProjectPath],
+    known: Iterable[Record],
+    ours: Mapping[str, Digest],
 ) -> tuple[Kept, ...]:
-    """Make blobs of the files at output paths that no record's blobs hold; they are about to be replaced."""
+    """Make blobs of files at output paths that are about to be replaced, and came from nobody but the user.
+
+    ``known`` are records whose blobs hold what a file may be, ``ours`` the digests of what was last put there.
+    """
     held = {
-        (file.path, file.size): file.sha256
+        (file.path, file.xxh3)
         for record in known
         if record.stored
         for output in record.outputs
@@ -28,10 +36,10 @@ def keep_bytes(
     kept: list[Kept] = []
     for path in paths:
         for file in _files(project.absolute(path)):
-            relative = os.path.relpath(file, project.root)
-            stored = blobs.put_file(file)
-            if held.get((relative, stored.size)) != stored.sha256:
-                kept.append(Kept(path=relative, sha256=stored.sha256))
+            relative = project.relative(file)
+            digest = digest_file(file)
+            if ours.get(relative) != digest and (relative, digest) not in held:
+                kept.append(Kept(path=relative, sha256=blobs.put_file(file).sha256))
     return tuple(kept)
 
 

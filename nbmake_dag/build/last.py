@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.key import Key
@@ -16,11 +17,11 @@ from nbmake_dag_cache.records import RecordStore
 
 
 class Last(msgspec.Struct, frozen=True, kw_only=True):
-    """Which record a task's last hit or execution left, and the digests of its outputs."""
+    """Which record a task's last hit or execution left, and the digests of the files that it made."""
 
     own_key: Key
     key: Key
-    outputs: dict[str, Digest]
+    files: dict[str, Digest]
     duration_s: float
 
 
@@ -38,7 +39,7 @@ class LastResults:
         last = Last(
             own_key=record.own_key,
             key=record.key,
-            outputs={output.path: Digest(output.digest) for output in record.outputs},
+            files={file.path: Digest(file.xxh3) for output in record.outputs for file in output.files},
             duration_s=record.origin.duration_s,
         )
         if self._tasks.get(task) != last:
@@ -53,13 +54,18 @@ class LastResults:
         """Return how many seconds each task's last execution took."""
         return {name: last.duration_s for name, last in self._tasks.items()}
 
-    def leftovers(self, owned: Mapping[ProjectPath, TaskName]) -> dict[ProjectPath, Digest]:
-        """Return outputs, with their digests, that no task of today declares."""
+    def files(self, task: TaskName) -> Mapping[str, Digest]:
+        """Return the digests of the files that a task last made here."""
+        last = self._tasks.get(task)
+        return last.files if last else {}
+
+    def leftovers(self, graph: Graph) -> dict[ProjectPath, Digest]:
+        """Return files that tasks made here, with their digests, and that no task of today declares."""
         return {
             ProjectPath(path): digest
             for last in self._tasks.values()
-            for path, digest in last.outputs.items()
-            if path not in owned
+            for path, digest in last.files.items()
+            if graph.owner_of(path) is None
         }
 
     def save(self) -> None:

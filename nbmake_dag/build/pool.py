@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.model import Resources, Task, TaskName
 from nbmake_dag.execute.executor import ChildExecutor, Executor, python_argv
@@ -34,23 +38,32 @@ class Pool:
         mode: str,
         jobs: int,
         address: str | None,
+        runtime_env: Mapping[str, object],
         env: Mapping[str, str],
         sink: Callable[[Event], None],
     ) -> None:
         self._mode = RAY if address else mode
         self._jobs = jobs
         self._address = address
+        self._runtime_env = runtime_env
         self._env = env
         self._sink = sink
         self._supervisor: Supervisor | None = None
         self._executors: dict[str, Executor] = {}
         self._ready: set[str] = set()
+        self._numbers = itertools.count(1)
         self._running: dict[str, _Place] = {}
 
     @property
     def runtime(self) -> str:
         """The build's private folder, made with the first executor."""
         return self._supervise().runtime.path
+
+    def scratch(self) -> str:
+        """Make a private folder for one attempt."""
+        path = os.path.join(self.runtime, f"a{next(self._numbers)}")
+        os.mkdir(path, 0o700)
+        return path
 
     @property
     def may_want_ray(self) -> bool:
@@ -65,7 +78,8 @@ class Pool:
             argv = python_argv("nbmake_dag.execute.worker")
         else:
             where = ("--address", self._address) if self._address else ("--cpus", str(self._jobs))
-            argv = python_argv("nbmake_dag.execute.ray_host", *where)
+            extra = ("--runtime-env", msgspec.json.encode(self._runtime_env).decode())
+            argv = python_argv("nbmake_dag.execute.ray_host", "--runtime", self.runtime, *where, *extra)
         self._executors[name] = ChildExecutor(name, self._supervise(), argv, self._env, self._sink)
 
     def start_first(self) -> None:

@@ -95,7 +95,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
     wanted = whole.below(targets) if request.downstream else targets
     graph = build_graph(pipeline, only=wanted if request.only else whole.above(wanted))
     variables = dict(os.environ)
-    inputs = Inputs(project, graph, stores.files, stores.last.leftovers(whole.owners))
+    inputs = Inputs(project, graph, stores.files, stores.last.leftovers(whole))
     survey = Survey(
         project,
         pipeline,

@@ -32,8 +32,12 @@ def record_of(
     attempt: AttemptResult,
     results: Mapping[TaskName, Result],
     origin: Origin,
+    source: str | None,
 ) -> Execution:
-    """Make the record of a successful attempt; the disk is looked at once more."""
+    """Make the record of a successful attempt, of a notebook with the blob of its source.
+
+    The disk is looked at once more.
+    """
     after = prepared.survey.again()
     own = {(item.kind, item.name) for item in identity.ingredients}
     modules = [("module", path) for path in attempt.modules if ("module", path) not in own]
@@ -51,6 +55,7 @@ def record_of(
         logged=attempt.logged,
         origin=origin,
         cells=attempt.cell_outputs,
+        source=source,
         undeclared=undeclared(task, attempt.accesses),
         stored=task.policy.store,
     )

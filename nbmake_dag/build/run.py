@@ -64,7 +64,14 @@ def _build(
     if address is None:
         refuse_what_never_fits(prepared.graph, os.path.basename(project.config))
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
-    pool = Pool(mode=request.executor, jobs=jobs, address=address, env=prepared.variables, sink=events.put)
+    pool = Pool(
+        mode=request.executor,
+        jobs=jobs,
+        address=address,
+        runtime_env=prepared.pipeline.ray.runtime_env,
+        env=prepared.variables,
+        sink=events.put,
+    )
     try:
         executes = _something_runs(prepared)
         if executes:
@@ -102,6 +109,7 @@ def _build(
         )
         outcome = loop.run()
         outcome.folder = writer.directory
+        outcome.duration_s = (time.time_ns() - started) / 1e9
         for listener in everyone:
             for warning in warnings:
                 listener.said(f"warning: {warning}")

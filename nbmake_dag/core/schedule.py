@@ -161,10 +161,6 @@ class Schedule:
         """Whether every task has ended."""
         return not self._open
 
-    def record(self, task: TaskName) -> Record:
-        """Return the record of a task that is, or was, being restored."""
-        return self._records[task]
-
     def results_above(self, task: TaskName) -> dict[TaskName, Result]:
         """Return the results of all tasks above one that may run."""
         return {name: self._results[name] for name in self._graph.above((task,)) if name != task}

@@ -14,11 +14,13 @@ from nbmake_dag.core.model import Command, Function, ProjectPath
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.identity import NotebookIdentity, identify, identity_schema
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
 from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
 
+_BLOB = "blob"
 MAX_NOTEBOOK_BYTES = 256 << 20
 _decode = msgspec.json.Decoder(NotebookIdentity).decode
 
@@ -79,6 +81,16 @@ class Sources:
         if name not in self._functions:
             self._functions[name] = self._find_function(work, place)
         return self._functions[name]
+
+    def blob(self, path: ProjectPath, blobs: BlobStore) -> str:
+        """Return the name of the blob that holds a notebook as it was read, and see that there is one."""
+        digest = self.notebook(path).digest
+        known = self._identities.get(digest, _BLOB)
+        if known is not None and blobs.has(known):
+            return known
+        stored = blobs.put_file(self._project.absolute(path))
+        self._identities.put(stored.xxh3, _BLOB, stored.sha256)
+        return stored.sha256
 
     def scripts(self, work: Command) -> Iterator[str]:
         """Yield the absolute paths of the Python scripts that a command names."""
