@@ -24,6 +24,8 @@ def set_local_environment() -> None:
         os.environ.pop(name, None)
     set_cluster_environment()
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # the driver need not wait for workers to be started before it may ask for some
+    os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112  # Ray's spelling
 
 
 def set_cluster_environment() -> None:

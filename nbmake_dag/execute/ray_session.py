@@ -38,7 +38,7 @@ _NOT_ASSIGNABLE = ("object_store_memory", "node:")
 
 
 def start_local(runtime: str, cpus: int, lose: Callable[[str], None]) -> None:
-    """Start a Ray of this process's own; ``lose`` is told when it dies."""
+    """Start a Ray of this process's own, and wait until one of its workers is warm; tell ``lose`` when it dies."""
     with light_node():
         ray.init(
             address="local",
@@ -51,6 +51,8 @@ def start_local(runtime: str, cpus: int, lose: Callable[[str], None]) -> None:
             _node_ip_address="127.0.0.1",
         )
     threading.Thread(target=_watch, args=(lose,), name="watch", daemon=True).start()
+    warm = ray.remote(max_retries=0)(warm_task)
+    ray.wait([warm.remote() for _ in range(cpus)])
 
 
 def join_cluster(address: str, runtime_env: Mapping[str, Any]) -> None:
@@ -81,9 +83,6 @@ class RaySession:
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         resources = {name: amount for name, amount in total.items() if not name.startswith(_NOT_ASSIGNABLE)}
         self._frames.send(ExecutorReady(executor="ray", resources=resources))
-        warm = ray.remote(max_retries=0)(warm_task)
-        for _ in range(int(resources.get("CPU", 0))):
-            warm.remote()
         remote = ray.remote(max_retries=0, num_returns="streaming")(attempt_task)
         while isinstance(order := self._frames.receive(), Submit | Cancel):
             if isinstance(order, Submit):
@@ -127,7 +126,8 @@ class _Task:
                 for event in decode_events(ray.get(reference)):
                     if isinstance(event, Started):
                         self._started.set()
-                    self._over_if(event)
+                    elif isinstance(event, Ended):
+                        self._over.set()
                     self._frames.send(event)
         except TaskCancelledError:
             outcome, reason = "cancelled", "cancelled"
@@ -145,10 +145,6 @@ class _Task:
             ray.cancel(self._generator)
         if not self._over.wait(grace + _STUCK_AFTER_S):
             ray.cancel(self._generator, force=True)
-
-    def _over_if(self, event: object) -> None:
-        if isinstance(event, Ended):
-            self._over.set()
 
     def _report(self, outcome: str, reason: str) -> None:
         """Say how it ended in the place of a worker that cannot, once nothing of it runs on this machine."""
