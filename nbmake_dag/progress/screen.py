@@ -51,7 +51,7 @@ class Screen:
         """Show a block below all lines, in place of the last one."""
         drawn = (self.size(), block)
         if drawn != self._drawn:
-            lines = "".join(f"\n{line}{_REST_OF_LINE}" for line in block)
+            lines = "".join(f"\n{_REST_OF_LINE}{line}" for line in block)
             self._write(f"\r{_REST_OF_LINE}{_NO_WRAP}{lines}{_BELOW}{_WRAP}\r\x1b[{len(block)}A")
             self._drawn = drawn
 

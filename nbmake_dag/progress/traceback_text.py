@@ -26,6 +26,7 @@ _FRAME = re.compile(
 )
 _TITLE = re.compile(r"-{20,}$|Traceback \(most recent call last\):$|\S+ +Traceback \(most recent call last\)$")
 _OURS = re.compile(r"/(?:IPython|ipykernel|nbmake_dag/inside)/|^<frozen ")
+_ARGUMENTS = re.compile(r"\(.*\)$")
 _LIBRARY = re.compile(r"/(?:site-packages|dist-packages|lib/python3\.\d+)/")
 
 
@@ -57,7 +58,7 @@ def users_part(traceback: str, failing_line: int | None) -> tuple[list[str], lis
             frames += shown[position].lines
             position += 1
             continue
-        places = [part.lines[0] for part in shown[position:end]]
+        places = [_ARGUMENTS.sub("", plain(part.lines[0])) for part in shown[position:end]]
         if len(places) > 3:
             places[1:-1] = [f"  … {len(places) - 2} more frames in libraries"]
         frames += places
