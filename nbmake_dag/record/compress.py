@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 
-from nbmake_dag_reporting.runs import TRACE
+from nbmake_dag_reporting.otlp import TRACE
 
 
 def compress_trace(directory: str) -> None:

@@ -22,10 +22,9 @@ from nbmake_dag.record.sinks import LineFile, SpanSink
 from nbmake_dag.record.task_spans import Outcome, Place, TaskInfo, named, task_span
 from nbmake_dag.record.urls import run_url, task_url
 from nbmake_dag_reporting import events, schema
-from nbmake_dag_reporting.otlp import decode_line, encode_resource, encode_span, wrap
-from nbmake_dag_reporting.runs import EVENTS, TRACE
+from nbmake_dag_reporting.otlp import TRACE, decode_line, encode_resource, encode_span, wrap
 from nbmake_dag_reporting.spans import AttributeValue, Link, Resource, Span, attribute_text
-from nbmake_dag_reporting.summary import count
+from nbmake_dag_reporting.statuses import count
 
 SPANS_PER_LINE = 500
 
@@ -252,7 +251,7 @@ class RunWriter:
     def _open(self) -> None:
         os.makedirs(self.directory, exist_ok=True)
         self._trace = self._file(TRACE)
-        self._journal = Journal(self._file(EVENTS).write)
+        self._journal = Journal(self._file(events.EVENTS).write)
 
     def _file(self, name: str) -> LineFile:
         file = LineFile(os.path.join(self.directory, name))

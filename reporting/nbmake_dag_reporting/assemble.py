@@ -23,7 +23,7 @@ from nbmake_dag_reporting.run import (
     TaskRun,
 )
 from nbmake_dag_reporting.spans import Resource, Span, SpanEvent
-from nbmake_dag_reporting.summary import STATUSES, count
+from nbmake_dag_reporting.statuses import STATUSES, count
 
 Resolve: TypeAlias = Callable[[str, str], Mapping[str, Any] | None]
 """Gives the content of the record with an own key and a key, or ``None`` where it is gone."""

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+EVENTS = "events.jsonl"
+
 
 class WantedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task that the run is about. ``previous_s`` is how long its last execution took."""

@@ -17,6 +17,8 @@ import msgspec
 from nbmake_dag_reporting.schema import SCHEMA_URL
 from nbmake_dag_reporting.spans import Attributes, AttributeValue, Kind, Link, Resource, Span, SpanEvent
 
+TRACE = "trace.otlp.jsonl"
+
 _KINDS: dict[Kind, int] = {"internal": 1, "server": 2}
 _KIND_OF: dict[int, Kind] = {number: kind for kind, number in _KINDS.items()}
 _ERROR = 2

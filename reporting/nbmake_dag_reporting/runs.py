@@ -13,14 +13,11 @@ from typing import Any
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.assemble import Resolve, assemble
-from nbmake_dag_reporting.events import Event, RunStarted, decode_events
+from nbmake_dag_reporting.events import EVENTS, Event, RunStarted, decode_events
 from nbmake_dag_reporting.heads import head_of
-from nbmake_dag_reporting.otlp import DamagedLineError, decode_line
+from nbmake_dag_reporting.otlp import TRACE, DamagedLineError, decode_line
 from nbmake_dag_reporting.run import Run, RunHead
 from nbmake_dag_reporting.spans import Resource, Span
-
-TRACE = "trace.otlp.jsonl"
-EVENTS = "events.jsonl"
 
 _TAIL = 8 << 10
 _GZIP_MAGIC = b"\x1f\x8b\x08"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nbmake_dag_reporting.run import Run, TaskRun
-
-STATUSES = ("ran", "restored", "up_to_date", "failed", "skipped", "cancelled")
+from nbmake_dag_reporting.statuses import count
 
 
 def summarize(run: Run) -> dict[str, Any]:
@@ -20,15 +19,6 @@ def summarize(run: Run) -> dict[str, Any]:
         "counts": count(task.status for task in run.tasks.values()),
         "tasks": [_task(task) for task in run.tasks.values()],
     }
-
-
-def count(statuses: Iterable[str]) -> dict[str, int]:
-    """Count statuses, naming also those that nothing has."""
-    counts = {"total": 0, **dict.fromkeys(STATUSES, 0)}
-    for status in statuses:
-        counts["total"] += 1
-        counts[status] += 1
-    return counts
 
 
 def _task(task: TaskRun) -> Mapping[str, Any]:
