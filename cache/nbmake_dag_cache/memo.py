@@ -8,11 +8,8 @@ again, nothing else.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import stat
-import time
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,24 +18,18 @@ from typing import TypeAlias
 
 import msgspec
 
-from nbmake_dag_cache.digest import Digest, digest_descriptor, digest_listing
+from nbmake_dag_cache.digest import Digest, digest_listing
 from nbmake_dag_cache.diskcache_text import TextIndex
+from nbmake_dag_cache.stamps import FileClock, Stamp, hash_file, is_at_rest, stamp_of
 
-_REST_NS = 2_000_000_000
 _BIG = 8 << 20
 """Bytes from which a file is hashed in a thread of its own."""
-_ATTEMPTS = 3
 _SHARDS = 256
 """Rows of the index: reading all of them costs the same however many files they hold."""
 _IDENTITIES = 50_000
 
-_Stamp: TypeAlias = tuple[int, int, int, int]
-_Row: TypeAlias = tuple[_Stamp, Digest]
+_Row: TypeAlias = tuple[Stamp, Digest]
 _decode_shard = msgspec.json.Decoder(dict[str, tuple[tuple[int, int, int, int], str]]).decode
-
-
-class UnstableFileError(OSError):
-    """A file that is written again and again while it is hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +50,11 @@ class StatMemo:
 
     def __init__(self, state: str) -> None:
         self._index = TextIndex(os.path.join(state, "files"))
-        self._clock = _FileClock(os.path.join(state, "clock"))
+        self._clock = FileClock(os.path.join(state, "clock"))
         self._rows: dict[str, _Row] = {}
         self._changed: set[str] = set()
+        self.seen: dict[str, tuple[Stamp | None, Digest]] = {}
+        """What was asked for: each file's digest, and its stamp if it was at rest."""
         for shard in range(_SHARDS):
             if text := self._index.get(_row_name(shard)):
                 self._rows.update(_decode_shard(text))  # type: ignore[arg-type]
@@ -76,7 +69,7 @@ class StatMemo:
         if known is not None:
             return known
         now = self._clock.now()
-        return self._learn(path, _hash(path), now)
+        return self._learn(path, hash_file(path), now)
 
     def digest_many(self, paths: Iterable[str]) -> dict[str, Digest | OSError]:
         """Return the digest of each file, or why it has none; large files are hashed in parallel."""
@@ -134,12 +127,17 @@ class StatMemo:
 
     def _known(self, path: str, status: os.stat_result) -> Digest | None:
         row = self._rows.get(path)
-        return row[1] if row is not None and row[0] == _stamp(status) else None
+        if row is None or row[0] != stamp_of(status):
+            return None
+        self.seen[path] = row
+        return row[1]
 
     def _learn(self, path: str, row: _Row, now: int) -> Digest:
         """Remember a row of a file that was at rest at `now`, a time before it was hashed."""
         stamp, digest = row
-        if max(stamp[1], stamp[2]) < now - _REST_NS and _is_unicode(path):
+        rests = is_at_rest(stamp, now)
+        self.seen[path] = (stamp if rests else None), digest
+        if rests and _is_unicode(path):
             self._rows[path] = row
             self._changed.add(path)
         return digest
@@ -176,43 +174,9 @@ class IdentityMemo:
         self._index.close()
 
 
-class _FileClock:
-    """The present by the clock of a file system, read from a file touched on it; at most 50 ms late."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._read_at = float("-inf")
-        self._now = 0
-
-    def now(self) -> int:
-        """Return nanoseconds since the epoch, or 0 where the file cannot be touched."""
-        if time.monotonic() - self._read_at > 0.05:
-            self._read_at = time.monotonic()
-            with contextlib.suppress(OSError), open(self._path, "ab") as file:
-                os.utime(file.fileno())
-                self._now = os.fstat(file.fileno()).st_mtime_ns
-        return self._now
-
-
-def _hash(path: str) -> _Row:
-    for _ in range(_ATTEMPTS):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise OSError(errno.EISDIR if stat.S_ISDIR(before.st_mode) else errno.EINVAL, "not a file", path)
-            digest = digest_descriptor(descriptor, before.st_size)
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        if _stamp(before) == _stamp(after):
-            return _stamp(after), digest
-    raise UnstableFileError(errno.EBUSY, "it changes while it is read", path)
-
-
 def _hash_or_error(path: str) -> _Row | OSError:
     try:
-        return _hash(path)
+        return hash_file(path)
     except OSError as error:
         return error
 
@@ -232,10 +196,6 @@ def _walk(directory: str) -> Iterator[tuple[str, os.stat_result]]:
                 pending.append(f"{path}/")
             else:
                 yield path, status
-
-
-def _stamp(status: os.stat_result) -> _Stamp:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _shard(path: str) -> int:

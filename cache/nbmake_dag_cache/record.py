@@ -71,8 +71,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The result of one execution of one task, and every ingredient that decided it.
 
     ``own_key`` is the key of the ingredients known before anything runs, ``static_key`` adds the upstream
-    digests, ``key`` adds the trace. ``cells`` names a blob with the outputs of the cells that count, ``source`` one
-    with the notebook as it was executed.
+    digests, ``key`` adds the trace. ``cells`` names a blob with the outputs of the cells that count, ``source``
+    one with the notebook as it was executed.
     """
 
     format: int = FORMAT

@@ -16,7 +16,8 @@ import pytest
 
 from nbmake_dag_cache.digest import Digest, digest_bytes, digest_file, digest_listing
 from nbmake_dag_cache.diskcache_text import TextIndex
-from nbmake_dag_cache.memo import IdentityMemo, ListedFile, StatMemo, UnstableFileError
+from nbmake_dag_cache.memo import IdentityMemo, ListedFile, StatMemo
+from nbmake_dag_cache.stamps import UnstableFileError
 
 AT_REST = os.path.realpath(sys.executable)
 """A file that nobody has changed for long."""

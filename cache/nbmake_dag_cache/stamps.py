@@ -1,0 +1,70 @@
+"""Whether a file is what it was: its size, times and inode, and how far they can be trusted.
+
+A file that was written within the last two seconds is not at rest: within the resolution of its time stamps it
+could be written once more without a trace, so nothing is concluded from them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from typing import TypeAlias
+
+from nbmake_dag_cache.digest import Digest, digest_descriptor
+
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""Size in bytes, modification and change time in nanoseconds since the epoch, inode."""
+
+_REST_NS = 2_000_000_000
+_ATTEMPTS = 3
+
+
+class UnstableFileError(OSError):
+    """A file that is written again and again while it is hashed."""
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def is_at_rest(stamp: Stamp, now: int) -> bool:
+    """Say whether a file's times were old enough at `now`, by the clock of its file system."""
+    return max(stamp[1], stamp[2]) < now - _REST_NS
+
+
+def hash_file(path: str) -> tuple[Stamp, Digest]:
+    """Hash a file that does not change meanwhile; raises `OSError`, also for what is not a file."""
+    for _ in range(_ATTEMPTS):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise OSError(errno.EISDIR if stat.S_ISDIR(before.st_mode) else errno.EINVAL, "not a file", path)
+            digest = digest_descriptor(descriptor, before.st_size)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if stamp_of(before) == stamp_of(after):
+            return stamp_of(after), digest
+    raise UnstableFileError(errno.EBUSY, "it changes while it is read", path)
+
+
+class FileClock:
+    """The present by the clock of a file system, read from a file touched on it; at most 50 ms late."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._read_at = float("-inf")
+        self._now = 0
+
+    def now(self) -> int:
+        """Return nanoseconds since the epoch, or 0 where the file cannot be touched."""
+        if time.monotonic() - self._read_at > 0.05:
+            self._read_at = time.monotonic()
+            with contextlib.suppress(OSError), open(self._path, "ab") as file:
+                os.utime(file.fileno())
+                self._now = os.fstat(file.fileno()).st_mtime_ns
+        return self._now
