@@ -68,7 +68,10 @@ class CellClient(NotebookClient):
             self.task_poll_for_reply.cancel()
 
     async def _check_raise_for_error(
-        self, cell: NotebookNode, cell_index: int, exec_reply: dict[str, Any] | None
+        self,
+        cell: NotebookNode,
+        cell_index: int,  # noqa: ARG002  # nbclient's signature
+        exec_reply: dict[str, Any] | None,
     ) -> None:
         if "raises-exception" in cell.metadata.get("tags", ()):
             return

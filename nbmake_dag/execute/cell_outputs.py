@@ -67,7 +67,7 @@ class StreamJoiner:
     def add(self, outputs: list[NotebookNode], name: str, text: str) -> None:
         """Append to the last output if it is the same stream, else begin a new one."""
         if not (self._pieces and outputs and outputs[-1] is self._pieces[-1][0] and outputs[-1]["name"] == name):
-            outputs.append(NotebookNode(output_type="stream", name=name, text=""))
+            outputs.append(NotebookNode(output_type="stream", name=name, text=""))  # type: ignore[no-untyped-call]
             self._pieces.append((outputs[-1], []))
         self._pieces[-1][1].append(text)
 
@@ -94,5 +94,7 @@ def _size(value: Any) -> int:
 
 
 def _note(what: str, limit: int, left: int) -> str:
-    why = f"the limit is {limit >> 20} MiB" if left else f"the notebook holds {NOTEBOOK_LIMIT >> 20} MiB of outputs"
+    why = (
+        f"the limit is {limit >> 20} MiB" if left else f"the notebook holds {NOTEBOOK_LIMIT >> 20} MiB of outputs"
+    )
     return f"\n[nbdag left out {what}: {why}]\n"

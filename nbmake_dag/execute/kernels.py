@@ -1,4 +1,4 @@
-"""A running kernel, from its start to its end: readiness without fixed waits, an end that is asked for and checked."""
+"""A running kernel, from its start to its end: ready without fixed waits, ended by asking, and checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import zmq
 import zmq.asyncio
-from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
@@ -20,10 +20,17 @@ from nbmake_dag.execute.zygote_client import Exit, tail
 READY_TIMEOUT = 60.0
 """Seconds from the start of a kernel until it answers."""
 EXIT_TIMEOUT = 10.0
-"""Seconds for a kernel to end after it was asked; what still runs then is killed, and that is no clean end."""
-_END_IPYKERNEL = "(lambda loop: loop.add_callback(loop.stop))(__import__('IPython').get_ipython().kernel.io_loop)"
-"""What a request for shutdown does in the end. The request itself makes ipykernel 7.4 hang now and then: the thread
-that answers it flushes its output, for 10 s, to a thread that has stopped."""
+"""Seconds for a kernel to end after it was asked; one that still runs is killed: no clean end."""
+_END_IPYKERNEL = """
+(lambda loop: loop.add_callback(loop.stop))(__import__("IPython").get_ipython().kernel.io_loop)
+"""
+"""What a request for shutdown does in the end.
+
+The request itself makes ipykernel 7.4 hang now and then: the thread that answers it flushes its output, for 10 s, to
+a thread that has stopped.
+"""
+_LINGER = 1.0
+"""Seconds for a kernel to end after it has said that it will."""
 _ASK_AGAIN = 0.1
 """Seconds after a reply in which its status must have arrived by the other socket."""
 _RECONNECT = 5
@@ -47,6 +54,7 @@ class Kernel:
     def __init__(self, manager: AsyncKernelManager, provisioner: ZygoteProvisioner) -> None:
         self.manager = manager
         self.client: AsyncKernelClient = manager.client(context=manager.context)
+        self.pid = provisioner.pid or 0
         self.info: dict[str, Any] = {}
         self._provisioner = provisioner
 
@@ -79,11 +87,7 @@ class Kernel:
     @property
     def language(self) -> str:
         """In lower case, as its kernelspec has it."""
-        return str(self.manager.kernel_spec.language).lower()
-
-    @property
-    def pid(self) -> int:
-        return self._provisioner.pid or 0
+        return str(self._provisioner.kernel_spec.language).lower()
 
     @property
     def ended(self) -> asyncio.Future[Exit | None]:
@@ -97,7 +101,7 @@ class Kernel:
         try:
             async with asyncio.timeout(READY_TIMEOUT):
                 while not heard.done():
-                    reply = await self.unless_dead(self.client.kernel_info(reply=True))
+                    reply = await self.unless_dead(self.client.kernel_info(reply=True))  # pyright: ignore[reportCallIssue]  # by a decorator
                     self.info = reply["content"]
                     await asyncio.wait({heard}, timeout=_ASK_AGAIN)
         except TimeoutError:
@@ -107,7 +111,8 @@ class Kernel:
 
     async def run(self, code: str) -> None:
         """Execute something that is not part of the notebook."""
-        reply = await self.unless_dead(self.client.execute(code, silent=True, store_history=False, reply=True))
+        request = self.client.execute(code, silent=True, store_history=False, reply=True)  # pyright: ignore[reportCallIssue]
+        reply = await self.unless_dead(request)
         if reply["content"]["status"] != "ok":
             raise KernelError(f"{reply['content']['ename']}: {reply['content']['evalue']}")
 
@@ -115,16 +120,18 @@ class Kernel:
         """Wait for something that a kernel does; raises `KernelError` when it dies before."""
         task = asyncio.ensure_future(waiting)
         try:
-            await asyncio.wait({task, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {task, self.ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
             raise KernelError(self._explained(self.how_it_ended()))
         finally:
             task.cancel()
 
-    def ended_cleanly(self) -> bool:
+    @property
+    def exit_code(self) -> int | None:
         end = self.ended.result()
-        return end is not None and end.exit_code == 0
+        return end.exit_code if end else None
 
     def how_it_ended(self) -> str:
         """Say why it is dead."""
@@ -144,15 +151,29 @@ class Kernel:
     async def kill(self) -> None:
         await self._provisioner.kill()
 
-    async def shut_down(self, timeout: float) -> bool:  # noqa: ASYNC109  # no cancellation: a bool
-        """Ask it to end, so that what it registered for its exit runs; return whether it has."""
-        if not self.ended.done():
-            if self.info.get("implementation") == "ipython":
-                self.client.execute(_END_IPYKERNEL, silent=True, store_history=False)
-            else:
-                await self.manager.request_shutdown()
-            await asyncio.wait({self.ended}, timeout=timeout)
-        return self.ended.done()
+    async def shut_down(self, within: float) -> str | None:
+        """Ask it to end, so that what it registered for its exit runs; return what was wrong with that, if anything.
+
+        A kernel of another implementation has done its part when it answers: some linger without a reason.
+        """
+        answered = False
+        if not self.ended.done() and self.info.get("implementation") == "ipython":
+            self.client.execute(_END_IPYKERNEL, silent=True, store_history=False)
+            await asyncio.wait({self.ended}, timeout=within)
+        elif not self.ended.done():
+            answer = asyncio.ensure_future(self.client.shutdown(reply=True))  # pyright: ignore[reportCallIssue]  # by a decorator
+            await asyncio.wait({answer, self.ended}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({self.ended}, timeout=_LINGER)
+            answered = answer.done()
+            answer.cancel()
+        if self.ended.done():
+            return None if self.exit_code == 0 else f"{self.how_it_ended()} after its last cell"
+        if answered:
+            return None
+        return (
+            f"the kernel had not ended {within:.0f} s after its last cell, and was killed: "
+            "a thread or an exit handler of the notebook still ran"
+        )
 
     async def close(self) -> Exit | None:
         """Leave nothing of it: no process, no socket, no file."""

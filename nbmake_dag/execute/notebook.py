@@ -137,16 +137,8 @@ class _Attempt:
         finally:
             for task in (running, stop, memory):
                 task.cancel()
-        in_time = await kernel.shut_down(STOPPED_EXIT_TIMEOUT if self._stopped else EXIT_TIMEOUT)
-        if failure or (in_time and kernel.ended_cleanly()):
-            return failure
-        if in_time:
-            return Failure(type="exit", message=f"{kernel.how_it_ended()} after its last cell")
-        return Failure(
-            type="exit",
-            message=f"the kernel had not ended {EXIT_TIMEOUT:.0f} s after its last cell, and was killed: "
-            "a thread or an exit handler of the notebook still ran",
-        )
+        unclean = await kernel.shut_down(STOPPED_EXIT_TIMEOUT if self._stopped else EXIT_TIMEOUT)
+        return failure or (Failure(type="exit", message=unclean) if unclean else None)
 
     async def _execute(self, kernel: Kernel) -> Failure | None:
         prepared = self._prepare(kernel)
@@ -196,7 +188,7 @@ class _Attempt:
             ready=self._ready,
             failure=failure,
             cells=tuple(cells.runs) if cells else (),
-            notebook=writes(cells.prepared.notebook).encode() if cells else None,
+            notebook=writes(cells.prepared.notebook).encode() if cells else None,  # type: ignore[no-untyped-call]
             cell_outputs=msgspec.json.encode(cells.prepared.outputs(self._work.counted) if cells else []),
             cpu_s=end.cpu_s if end else None,
             peak_rss=max(self._peak_rss, end.peak_rss) if end else None,

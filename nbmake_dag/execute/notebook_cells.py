@@ -48,7 +48,7 @@ class NotebookCells:
                 error = raised.type
                 failure = self._failure(position, raised.type, raised.message)
                 self.prepared.notebook.cells[position].outputs.append(
-                    new_output("error", ename="KernelError", evalue=raised.message, traceback=[raised.message])
+                    new_output("error", ename="KernelError", evalue=raised.message, traceback=[raised.message])  # type: ignore[no-untyped-call]
                 )
             self._end(position, started, error)
             if failure:

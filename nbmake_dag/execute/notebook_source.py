@@ -1,4 +1,4 @@
-"""The notebook that is executed: the source's cells with the parameters injected, and where each cell came from."""
+"""The notebook that is executed: the source's cells with the parameters injected, and where each came from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ParameterError(ValueError):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A notebook to execute. ``indices`` has for every cell its index in the source, ``None`` for an injected one."""
+    """A notebook to execute. ``indices`` has every cell's index in the source, ``None`` for an injected one."""
 
     notebook: NotebookNode
     indices: tuple[int | None, ...]
@@ -35,7 +35,9 @@ class Prepared(msgspec.Struct, frozen=True):
         return [
             position
             for position, cell in enumerate(self.notebook.cells)
-            if cell.cell_type == "code" and cell.source.strip() and "skip-execution" not in cell.metadata.get("tags", ())
+            if cell.cell_type == "code"
+            and cell.source.strip()
+            and "skip-execution" not in cell.metadata.get("tags", ())
         ]
 
     def outputs(self, counted: tuple[int | None, ...]) -> list[dict[str, Any]]:
@@ -60,16 +62,20 @@ def values_to_inject(spec: AttemptSpec, work: NotebookWork) -> dict[str, Any]:
 def prepare(source: NotebookSource, kernel: str, language: str, values: dict[str, Any]) -> Prepared:
     """Make an executable notebook of a source; raises `ParameterError`."""
     cells = [
-        _NEW_CELL[cell.kind](cell.source, metadata=NotebookNode(cell.metadata), **_identified(index, cell.identifier))
+        _NEW_CELL[cell.kind](  # type: ignore[no-untyped-call]
+            cell.source,
+            metadata=NotebookNode(cell.metadata),
+            **_identified(index, cell.identifier),  # type: ignore[no-untyped-call]
+        )
         for index, cell in enumerate(source.cells)
     ]
     indices: list[int | None] = list(range(len(cells)))
     if values:
         code = _written(kernel, language, values)
         position = 0 if source.parameters_index is None else source.parameters_index + 1
-        cells.insert(position, new_code_cell(code, metadata=NotebookNode(tags=[INJECTED]), id=INJECTED))
+        cells.insert(position, new_code_cell(code, metadata=NotebookNode(tags=[INJECTED]), id=INJECTED))  # type: ignore[no-untyped-call]
         indices.insert(position, None)
-    return Prepared(new_notebook(cells=cells, metadata=NotebookNode(source.metadata)), tuple(indices))
+    return Prepared(new_notebook(cells=cells, metadata=NotebookNode(source.metadata)), tuple(indices))  # type: ignore[no-untyped-call]
 
 
 def _identified(index: int, identifier: str | None) -> dict[str, str]:
@@ -141,7 +147,9 @@ def _assignment(statement: ast.stmt) -> tuple[str, Any]:
 
 def _literal(node: ast.expr) -> Any:
     match node:
-        case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value="nan" | "inf" | "-inf" as text)], keywords=[]):
+        case ast.Call(
+            func=ast.Name(id="float"), args=[ast.Constant(value="nan" | "inf" | "-inf" as text)], keywords=[]
+        ):
             return float(text)
         case ast.List(elts=elements):
             return [_literal(each) for each in elements]

@@ -47,7 +47,7 @@ class NbdagEngine(Engine):  # type: ignore[misc]  # papermill has no types
 
 
 async def _execute(
-    nb_man: NotebookExecutionManager, kernel_name: str, runtime: str, timeout: int | None, printed: Any
+    nb_man: NotebookExecutionManager, kernel_name: str, runtime: str, cell_timeout: int | None, printed: Any
 ) -> None:
     start = KernelStart(runtime=runtime, log=os.path.join(runtime, "kernel.log"), warm=False)
     kernel = await Kernel.launch(kernel_name, start, env=dict(os.environ), cwd=os.getcwd())
@@ -55,7 +55,7 @@ async def _execute(
         await kernel.wait_ready()
         nb_man.nb.metadata["language_info"] = kernel.info["language_info"]
         client = CellClient(nb_man.nb, kernel, printed)
-        client.timeout = timeout
+        client.timeout = cell_timeout
         for position, cell in enumerate(nb_man.nb.cells):
             nb_man.cell_start(cell, position)
             try:

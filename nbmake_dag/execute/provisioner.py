@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning import KernelProvisionerBase
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from nbmake_dag.execute.zygote_client import Exit, Process, Zygote, ZygoteError
 
@@ -101,7 +101,7 @@ class ZygoteProvisioner(KernelProvisionerBase):
         return self.connection_info
 
     async def _fork(self, cmd: list[str], env: dict[str, str], cwd: str, outputs: int) -> Process | None:
-        """Fork a kernel; ``None`` where the interpreter cannot have a zygote, and the ordinary start may tell why."""
+        """Fork a kernel; ``None`` where the interpreter has no zygote, and the ordinary start may tell why."""
         request = {"connection_file": cmd[-1], "ipython_dir": self.start.ipython_dir, "env": env, "cwd": cwd}
         try:
             process = self.start.zygote(cmd[0], env).request(request, outputs)

@@ -4,11 +4,11 @@ A script for any Python, run by path: standard library only, and ipykernel where
 
     python zygote.py LISTENING_FD RUNTIME_DIRECTORY [--kernels [MODULE...]]
 
-A client connects and sends one `Request`, with the descriptor that becomes standard output and error. It is answered
-by one line of JSON with the process id, and a second one with the exit when the process has ended. Each byte that the
-client sends is a signal for the process group, and a closed connection is SIGKILL. When the process ends, whatever
-is left of its group is killed. The zygote ends, and its processes with it, when its parent or the runtime directory
-is gone, or when a client asks for it. It has no threads, and no zmq context.
+A client connects and sends one `Request`, with the descriptor that becomes standard output and error. It is
+answered by one line of JSON with the process id, and a second one with the exit when the process has ended. Each
+byte that the client sends is a signal for the process group, and a closed connection is SIGKILL. When the process
+ends, whatever is left of its group is killed. The zygote ends, and its processes with it, when its parent or the
+runtime directory is gone, or when a client asks for it. It has no threads, and no zmq context.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ import struct
 import sys
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, Dict  # noqa: UP035  # any Python that has kernels runs this
 
 PR_SET_PDEATHSIG = 1
 HEADER = struct.Struct("!I")
@@ -37,13 +38,29 @@ POLL_RUNTIME = 1000
 SILENT_CLIENT = 10.0
 """Seconds to wait for the rest of a request."""
 
+Request = Dict[str, Any]  # noqa: UP006  # any Python that has kernels runs this
+"""``env`` and ``cwd``, and either the ``argv`` of a program, or a kernel's ``connection_file`` and ``ipython_dir``."""
+
 # What IPKernelApp and a first cell import late.
-KERNEL_MODULES = """
-    IPython.core.completerlib IPython.core.debugger IPython.core.oinspect IPython.extensions.storemagic
-    comm faulthandler ipykernel.debugger ipykernel.kernelapp ipykernel.shellchannel
-    ipykernel.subshell_manager matplotlib_inline.config nbmake_dag.inside.start psutil sqlite3 stack_data
-    tornado.platform.asyncio tornado.queues zmq.asyncio
-""".split()
+KERNEL_MODULES = [
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "comm",
+    "faulthandler",
+    "ipykernel.debugger",
+    "ipykernel.kernelapp",
+    "ipykernel.shellchannel",
+    "ipykernel.subshell_manager",
+    "nbmake_dag.inside.start",
+    "psutil",
+    "sqlite3",
+    "stack_data",
+    "tornado.platform.asyncio",
+    "tornado.queues",
+    "zmq.asyncio",
+]
 
 
 class Process:
@@ -74,6 +91,17 @@ class Process:
         answer(self.connection, end)
         return True
 
+    def obey(self) -> None:
+        """Pass on the signals that the client sent; SIGKILL from one that has gone."""
+        try:
+            numbers = self.connection.recv(16)
+        except BlockingIOError:
+            return  # the event was for a connection that had this descriptor before
+        except ConnectionError:
+            numbers = b""
+        for number in numbers or bytes([signal.SIGKILL]):
+            self.signal(number)
+
 
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
@@ -82,7 +110,7 @@ def main() -> None:
     reset_signals()
     if kernels:
         prepare_kernels(runtime, modules)
-    request = serve(listener, runtime)
+    request = Server(listener).serve(runtime)
     # Below is a forked child, with an empty stack: it ends as any Python program does.
     if request is None:
         return
@@ -122,68 +150,91 @@ def prepare_kernels(runtime: str, modules: list[str]) -> None:
     if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]
     import_module("ipykernel.kernelapp")
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # read when it is imported
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # a build attaches no debugger; its import takes 0.2 s
     for name in [*KERNEL_MODULES, *modules]:
         try:
             import_module(name)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it raises, it raises again in the notebook
             sys.stderr.write(f"{name}: {error}\n")
     del sys.modules["debugpy"]
-    from IPython.core.profiledir import ProfileDir
+    from IPython.core.profiledir import ProfileDir  # noqa: PLC0415  # slow, and not for other programs
 
     folder = os.path.join(runtime, "ipython")
     os.makedirs(folder, exist_ok=True)
-    ProfileDir.create_profile_dir_by_name(folder)
+    ProfileDir.create_profile_dir_by_name(folder)  # type: ignore[no-untyped-call]
     gc.collect()
     gc.freeze()
     gc.disable()  # until a kernel is ready
 
 
-def serve(listener: socket.socket, runtime: str) -> dict | None:
-    """Start processes until it is time to end: ``None``. In a child that was forked, return its request."""
-    wake, woken = socket.socketpair()
-    for end in (wake, woken):
-        end.setblocking(False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
-    poller = select.poll()
-    poller.register(listener, select.POLLIN)
-    poller.register(wake, select.POLLIN)
-    running: dict[int, Process] = {}
-    while os.path.isdir(runtime):
-        for descriptor, _ in poller.poll(POLL_RUNTIME):
-            if descriptor == wake.fileno():
-                wake.recv(4096)
-                for process in [each for each in running.values() if each.reap()]:
-                    poller.unregister(process.connection)
-                    del running[process.connection.fileno()]
-                    process.connection.close()
-            elif descriptor == listener.fileno():
-                connection, _ = listener.accept()
-                request, outputs = receive(connection)
-                if request is None:
-                    connection.close()
-                    continue
-                if "end" in request:
-                    return finish(running)
-                zygote = os.getpid()
-                sys.stdout.flush()
-                pid = os.fork()
-                if pid == 0:
-                    become_process(request, outputs, zygote)
-                    for each in (listener, wake, woken, connection, *(p.connection for p in running.values())):
-                        each.close()
-                    return request
-                os.close(outputs)
-                running[connection.fileno()] = Process(pid, connection)
-                poller.register(connection, select.POLLIN)
-                answer(connection, {"pid": pid})
-            elif descriptor in running:
-                obey(running[descriptor])
-    return finish(running)
+def _wake(_number: int, _frame: object) -> None:
+    """Do nothing: that there is a handler lets the signal wake the loop."""
 
 
-def receive(connection: socket.socket) -> tuple[dict | None, int]:
+class Server:
+    """Starts processes for its clients until it is time to end."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.wake, self.woken = socket.socketpair()
+        for end in (self.wake, self.woken):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, _wake)
+        signal.set_wakeup_fd(self.woken.fileno(), warn_on_full_buffer=False)
+        self.poller = select.poll()
+        for each in (listener, self.wake):
+            self.poller.register(each, select.POLLIN)
+        self.running: dict[int, Process] = {}
+        self.ending = False
+
+    def serve(self, runtime: str) -> Request | None:
+        """Return ``None`` at the end. In a child that was forked, return its request."""
+        while not self.ending and os.path.isdir(runtime):
+            for descriptor, _ in self.poller.poll(POLL_RUNTIME):
+                if descriptor == self.wake.fileno():
+                    self.reap()
+                elif descriptor == self.listener.fileno():
+                    request = self.accept()
+                    if request is not None:
+                        return request
+                elif descriptor in self.running:
+                    self.running[descriptor].obey()
+        for process in self.running.values():
+            process.signal(signal.SIGKILL)
+        return None
+
+    def reap(self) -> None:
+        self.wake.recv(4096)
+        for process in [each for each in self.running.values() if each.reap()]:
+            self.poller.unregister(process.connection)
+            del self.running[process.connection.fileno()]
+            process.connection.close()
+
+    def accept(self) -> Request | None:
+        """Start what a client asks for. Return its request in the new process alone."""
+        connection, _ = self.listener.accept()
+        request, outputs = receive(connection)
+        if request is None or "end" in request:
+            self.ending = self.ending or request is not None
+            connection.close()
+            return None
+        zygote = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            become_process(request, outputs, zygote)
+            others = [process.connection for process in self.running.values()]
+            for each in (self.listener, self.wake, self.woken, connection, *others):
+                each.close()
+            return request
+        os.close(outputs)
+        self.running[connection.fileno()] = Process(pid, connection)
+        self.poller.register(connection, select.POLLIN)
+        answer(connection, {"pid": pid})
+        return None
+
+
+def receive(connection: socket.socket) -> tuple[Request | None, int]:
     """Read one request and its descriptor; ``None`` from a client that has gone."""
     connection.settimeout(SILENT_CLIENT)
     try:
@@ -206,31 +257,12 @@ def receive(connection: socket.socket) -> tuple[dict | None, int]:
     return json.loads(data), descriptors[0] if descriptors else -1
 
 
-def answer(connection: socket.socket, message: dict) -> None:
-    try:
+def answer(connection: socket.socket, message: dict[str, Any]) -> None:
+    with suppress(OSError):  # a client that has gone needs no answer
         connection.sendall(json.dumps(message).encode() + b"\n")
-    except OSError:
-        pass  # a client that has gone needs no answer
 
 
-def obey(process: Process) -> None:
-    """Pass on the signals that the client sent; SIGKILL for one that has gone."""
-    try:
-        numbers = process.connection.recv(16)
-    except BlockingIOError:
-        return  # the event was for a connection that had this descriptor before
-    except ConnectionError:
-        numbers = b""
-    for number in numbers or bytes([signal.SIGKILL]):
-        process.signal(number)
-
-
-def finish(running: dict[int, Process]) -> None:
-    for process in running.values():
-        process.signal(signal.SIGKILL)
-
-
-def become_process(request: dict, outputs: int, zygote: int) -> None:
+def become_process(request: Request, outputs: int, zygote: int) -> None:
     """Turn the fork into what a program started on its own would be."""
     os.setsid()
     die_with_parent(zygote)
@@ -244,25 +276,26 @@ def become_process(request: dict, outputs: int, zygote: int) -> None:
     os.chdir(request["cwd"])
 
 
-def execute(request: dict) -> None:
+def execute(request: Request) -> None:
     for number in (signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execvpe(request["argv"][0], request["argv"], request["env"])
+        os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606  # no shell wanted
     except OSError as error:
         os.write(2, f"{request['argv'][0]}: {error.strerror}\n".encode())
         os._exit(127)
 
 
-def run_kernel(request: dict) -> None:
+def run_kernel(request: Request) -> None:
     """Be an ipykernel on the connection file of the request."""
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    from ipykernel.kernelapp import IPKernelApp
-    from traitlets.config import Config
+    import ipykernel_launcher  # type: ignore[import-untyped]  # noqa: PLC0415  # not for other programs
+    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415  # likewise
+    from traitlets.config import Config  # noqa: PLC0415  # likewise
 
     class KernelApp(IPKernelApp):
         """Configured by what we say alone: no command line, no configuration file."""
@@ -280,13 +313,11 @@ def run_kernel(request: dict) -> None:
     config.IPKernelApp.parent_handle = 1  # no thread that polls for the parent: the system tells us
     config.BaseIPythonApplication.ipython_dir = request["ipython_dir"]
     config.HistoryManager.hist_file = ":memory:"
-    import ipykernel_launcher
-
     sys.argv = [ipykernel_launcher.__file__, "-f", request["connection_file"]]
     app = KernelApp.instance(config=config)
-    app.initialize([])
+    app.initialize([])  # type: ignore[no-untyped-call]
     gc.enable()
-    app.start()
+    app.start()  # type: ignore[no-untyped-call]
     end_kernel(app.shell)
 
 
@@ -295,17 +326,15 @@ def end_kernel(shell: Any) -> None:
 
     Threads are waited for, exit handlers run, the user's objects are finalized, and files are flushed.
     """
-    threading._shutdown()
-    atexit._run_exitfuncs()
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing ends its forks
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # likewise
     shell.user_ns.clear()
     shell.user_module.__dict__.clear()
     gc.collect()
     for each in gc.get_objects():
         if isinstance(each, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not each.closed:
-            try:
+            with suppress(OSError, ValueError):  # a pipe that nobody reads
                 each.flush()
-            except (OSError, ValueError):
-                pass  # a pipe that nobody reads
     os._exit(0)
 
 

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -64,11 +65,10 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
 
     def end(self) -> None:
         """Kill it and all that it started."""
-        with _connected(self._path()) or socket.socket() as connection:
-            try:
+        connection = _connected(self._path())
+        if connection:
+            with connection, suppress(OSError):  # it has just ended
                 connection.sendall(_framed({"end": True}))
-            except OSError:
-                pass  # nobody there
 
     def request(self, message: dict[str, Any], outputs: int) -> Process:
         """Ask for a process whose standard output and error are the descriptor ``outputs``."""
@@ -80,14 +80,14 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
             connection.sendall(frame[connection.sendmsg([frame], descriptor) :])
         except OSError as error:
             connection.close()
-            raise self._failed() from error
+            raise self.failed() from error
         connection.setblocking(False)
         return Process(self, connection)
 
     def _connect(self) -> socket.socket:
         path = self._path()
         if os.path.exists(path + ".failed"):
-            raise self._failed()
+            raise self.failed()
         with open(path + ".lock", "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             connection = _connected(path)
@@ -95,7 +95,7 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
                 self._spawn(path)
                 connection = _connected(path)
         if connection is None:
-            raise self._failed()
+            raise self.failed()
         return connection
 
     def _path(self) -> str:
@@ -128,7 +128,7 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
                 check=False,  # it goes on as a process that is not ours; what it has to say comes by the socket
             )
 
-    def _failed(self) -> ZygoteError:
+    def failed(self) -> ZygoteError:
         """Keep everybody from trying again."""
         path = self._path()
         with open(path + ".failed", "wb"):
@@ -153,21 +153,19 @@ class Process:
             line = None
         if line is None:
             self.close()
-            raise self._zygote._failed()  # noqa: SLF001  # one thing in two classes
+            raise self._zygote.failed()
         self.pid = msgspec.json.decode(line)["pid"]
         return self.pid
 
     async def ended(self) -> Exit | None:
-        """Wait for the end of a process that has started; ``None`` when the zygote died, and the process with it."""
+        """Wait for the end of a started process; ``None`` when the zygote has died, and the process with it."""
         line = await self._line()
         return msgspec.json.decode(line, type=Exit) if line else None
 
     def signal(self, number: int) -> None:
         """Signal the process and its group, if it still runs."""
-        try:
+        with suppress(OSError):  # it has ended
             self._connection.send(bytes([number]))
-        except OSError:
-            pass  # it has ended
 
     def close(self) -> None:
         self._connection.close()
