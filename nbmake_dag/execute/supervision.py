@@ -28,6 +28,7 @@ class Supervisor:
         self.runtime = runtime
         self._connection = connection
         self._numbers = itertools.count()
+        self._sending = threading.Lock()
         self._lock = threading.Lock()
         self._on_exit: dict[int, Callable[[ExitStatus], None]] = {}
         self._closed = False
@@ -104,7 +105,7 @@ class Supervisor:
 
     def _order(self, order: dict[str, object], descriptors: tuple[int, ...] = ()) -> None:
         try:
-            with self._lock:
+            with self._sending:
                 script.send(self._connection, order, descriptors)
         except OSError:
             # its death is seen by the reader, which reports the children's

@@ -29,6 +29,7 @@ MAX_DESCRIPTORS = 8
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _END_WITHIN_S = 14.0
+_DESCRIPTORS = 4096
 
 
 def _prctl(option: int, value: int) -> None:
@@ -142,7 +143,7 @@ def _spawn(order: dict[str, Any], descriptors: list[int]) -> int:
         os.dup2(log, 2)
         for position, descriptor in enumerate(moved):
             os.dup2(descriptor, 3 + position)
-        os.closerange(3 + len(moved), 1024)
+        os.closerange(3 + len(moved), _DESCRIPTORS)
         os.chdir(order["cwd"])
         os.execvpe(order["argv"][0], order["argv"], order["env"])  # noqa: S606  # the point of it
     except OSError as error:
@@ -195,6 +196,8 @@ def serve(connection: socket.socket) -> None:
 def main(runtime: str) -> None:
     import shutil  # noqa: PLC0415
 
+    # whatever the driver's own parent left open in it, such as a second name of its standard output
+    os.closerange(3, _DESCRIPTORS)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     os.chdir("/")
     lock = os.open(os.path.join(runtime, "lock"), os.O_RDWR | os.O_CREAT, 0o600)

@@ -44,6 +44,7 @@ DRIVER = """
 import os, sys, time
 from nbmake_dag.execute.runtime_dir import RuntimeDir
 from nbmake_dag.execute.supervision import Supervisor
+os.dup2(1, 9)
 runtime = RuntimeDir.create()
 supervisor = Supervisor.start(runtime)
 supervisor.spawn([sys.executable, "-c", sys.argv[1], sys.argv[2]], env=dict(os.environ), cwd="/",
@@ -120,7 +121,7 @@ def test_a_driver_that_ends_or_closes_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_nothing_holds_the_drivers_standard_output(tmp_path: Path) -> None:
-    """Whoever reads a build's output through a pipe sees its end when the driver ends."""
+    """Whoever reads a build's output through a pipe sees its end with the driver's; 9 is a second name of it."""
     process, runtime = driver(tmp_path, "os.kill(os.getpid(), 19)")
     assert process.stdout is not None
     children = [psutil.Process(process.pid).children()[0], *of_build(runtime)]
