@@ -1,23 +1,26 @@
-"""What a build says in the terminal, as it happens: who is told what with which ``--output``."""
+"""What a build says in the terminal, as it happens: who is told what with which ``--output``.
+
+What only a build that executes something shows is imported then: most builds have nothing to do.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from nbmake_dag.build.listener import RunStart
 from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, Printed
-from nbmake_dag.progress.failure import failure_lines
 from nbmake_dag.progress.lines import cancelled_line, failed_line, ran_line, restored_line, retry_line
-from nbmake_dag.progress.live import block
 from nbmake_dag.progress.screen import Screen
 from nbmake_dag.progress.summary import summary_lines
 from nbmake_dag.progress.task_output import Kept, Lines
-from nbmake_dag.progress.tracker import Tracker
+
+if TYPE_CHECKING:
+    from nbmake_dag.progress.tracker import Tracker
 
 Output: TypeAlias = Literal["auto", "stream", "group", "errors", "none"]
 
@@ -48,7 +51,6 @@ class Display:
     """A listener of a build. With ``folds``, grouped output is folded as GitHub Actions shows it."""
 
     _run: RunStart
-    _tracker: Tracker
 
     def __init__(self, output: Output, screen: Screen, clock: Callable[[], float], *, folds: bool) -> None:
         self._output = output
@@ -57,7 +59,8 @@ class Display:
         self._clock = clock
         self._folds = folds
         self._tells_tasks = output in {"auto", "stream", "group"}
-        self._draws = False
+        self._tracker: Tracker | None = None
+        self._ended: dict[TaskName, TaskOutcome] = {}
         self._next_frame = 0.0
         self._lines: dict[str, Lines] = {}
         self._kept: dict[str, Kept] = {}
@@ -65,15 +68,18 @@ class Display:
 
     def begun(self, run: RunStart) -> None:
         self._run = run
-        self._tracker = Tracker(run)
 
     def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:  # noqa: ARG002  # told when it ended
-        self._tracker.queued(task)
-        self._draws = self._screen.live
-        self.tick()
+        if self._screen.live:
+            from nbmake_dag.progress.tracker import Tracker  # noqa: PLC0415  # as this module says
+
+            self._tracker = self._tracker or Tracker(self._run, self._ended)
+            self._tracker.queued(task)
+            self.tick()
 
     def happened(self, event: Event) -> None:
-        self._tracker.happened(event, self._clock())
+        if self._tracker:
+            self._tracker.happened(event, self._clock())
         match event:
             case Printed(task=task, stream=stream, text=text):
                 self._printed(task, self._lines.setdefault(task, Lines()).feed(stream, text))
@@ -91,7 +97,7 @@ class Display:
             self._print(self._with_output(task, line))
 
     def ended(self, outcome: TaskOutcome) -> None:
-        self._tracker.ended(outcome)
+        self._ended[outcome.task] = outcome
         match outcome.status:
             case "ran" if self._tells_tasks:
                 self._print(self._with_output(outcome.task, ran_line(outcome, self._palette)))
@@ -100,6 +106,8 @@ class Display:
             case "cancelled" if self._tells_tasks and outcome.attempts:
                 self._print(self._with_output(outcome.task, cancelled_line(outcome)))
             case "failed":
+                from nbmake_dag.progress.failure import failure_lines  # noqa: PLC0415  # likewise
+
                 task = self._run.graph.tasks[outcome.task]
                 details = failure_lines(outcome, task, self._run.project.root, self._palette)
                 line = failed_line(outcome, self._palette)
@@ -119,26 +127,28 @@ class Display:
             self._screen.print(f"{self._palette.bad('error:')} {outcome.error}".split("\n"))
 
     def tick(self) -> None:
-        if self._draws and self._clock() >= self._next_frame:
-            self._draw()
+        if self._tracker and self._clock() >= self._next_frame:
+            self._draw(self._tracker)
 
     def close(self) -> None:
         """Take the live block away, however the build ends; for a build that `finished`, nothing is left to do."""
-        self._draws = False
+        self._tracker = None
         self._screen.erase()
 
-    def _draw(self) -> None:
+    def _draw(self, tracker: Tracker) -> None:
+        from nbmake_dag.progress.live import block  # noqa: PLC0415  # likewise
+
         now = self._clock()
         columns, rows = self._screen.size()
-        progress = self._tracker.progress(now)
+        progress = tracker.progress(now)
         self._screen.draw(block(progress, now=now, columns=columns, rows=rows, palette=self._palette))
         self._next_frame = now + _FRAME_S
 
     def _print(self, lines: Sequence[str]) -> None:
         if self._output != "none":
             self._screen.print(lines)
-            if self._draws:
-                self._draw()
+            if self._tracker:
+                self._draw(self._tracker)
 
     def _printed(self, task: str, lines: list[str]) -> None:
         match self._output:

@@ -12,19 +12,21 @@ _SEQUENCE = (
     r"|\x1b[ -/]*[0-~]?"
 )
 _CONTROL = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
-_UNSAFE = re.compile(f"{_SEQUENCE}|{_CONTROL}")
-_UNSAFE_BUT_COLOURS = re.compile(f"({_COLOUR})|{_SEQUENCE}|{_CONTROL}")
+_UNSAFE = f"{_SEQUENCE}|{_CONTROL}"  # compiled when first met: a build with nothing to do meets nothing
+_UNSAFE_BUT_COLOURS = f"({_COLOUR})|{_UNSAFE}"
 _RESET = "\x1b[0m"
 
 
 def plain(line: str) -> str:
     """Leave out whatever a terminal would not print but obey, colours included."""
-    return _UNSAFE.sub("", line).expandtabs(4)
+    return line if line.isprintable() else re.sub(_UNSAFE, "", line).expandtabs(4)
 
 
 def coloured(line: str) -> str:
     """Leave out whatever a terminal would not print but obey, except colours, which end with the line."""
-    safe = _UNSAFE_BUT_COLOURS.sub(lambda match: match[1] or "", line).expandtabs(4)
+    if line.isprintable():
+        return line
+    safe = re.sub(_UNSAFE_BUT_COLOURS, lambda match: match[1] or "", line).expandtabs(4)
     return safe + _RESET if "\x1b" in safe and not safe.endswith(_RESET) else safe
 
 

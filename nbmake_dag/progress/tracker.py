@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nbmake_dag.build.listener import RunStart
 from nbmake_dag.build.outcome import TaskOutcome
 from nbmake_dag.core.model import TaskName
@@ -14,16 +16,16 @@ _ESTIMATE_S = 1.0
 
 
 class Tracker:
-    """Times are seconds of the display's clock, whatever machine a task runs on."""
+    """Times are seconds of the display's clock, whatever machine a task runs on.
 
-    def __init__(self, run: RunStart) -> None:
-        self._graph = run.graph
-        self._jobs = run.jobs
-        self._durations = dict(run.durations)
-        self._left = set(run.graph.order)
+    ``ended`` grows while the run goes on.
+    """
+
+    def __init__(self, run: RunStart, ended: Mapping[TaskName, TaskOutcome]) -> None:
+        self._run = run
+        self._ended = ended
         self._queued: set[TaskName] = set()
         self._running: dict[TaskName, Running] = {}
-        self._failed = 0
         self._eta: float | None = None
         self._next_estimate = 0.0
 
@@ -43,27 +45,25 @@ class Tracker:
             case _:
                 pass
 
-    def ended(self, outcome: TaskOutcome) -> None:
-        self._left.discard(outcome.task)
-        self._failed += outcome.status == "failed"
-        if outcome.status == "ran":
-            self._durations[outcome.task] = outcome.duration_s
-
     def progress(self, now: float) -> Progress:
         if now >= self._next_estimate:
             self._eta = self._estimate(now)
             self._next_estimate = now + _ESTIMATE_S
-        total = len(self._graph.order)
         return Progress(
-            ended=total - len(self._left),
-            total=total,
-            waiting=len((self._queued & self._left) - self._running.keys()),
-            failed=self._failed,
+            ended=len(self._ended),
+            total=len(self._run.graph.order),
+            waiting=len(self._queued - self._ended.keys() - self._running.keys()),
+            failed=sum(outcome.status == "failed" for outcome in self._ended.values()),
             eta=self._eta,
             running=tuple(self._running.values()),
         )
 
     def _estimate(self, now: float) -> float | None:
-        durations = expected_durations(self._graph, self._durations)
+        graph = self._run.graph
+        measured: dict[str, float] = {
+            name: outcome.duration_s for name, outcome in self._ended.items() if outcome.status == "ran"
+        }
+        durations = expected_durations(graph, {**self._run.durations, **measured})
         ages = {task: now - running.since for task, running in self._running.items()}
-        return remaining(self._graph, durations, self._left, ages, self._jobs) if durations else None
+        left = graph.tasks.keys() - self._ended.keys()
+        return remaining(graph, durations, left, ages, self._run.jobs) if durations else None

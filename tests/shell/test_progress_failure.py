@@ -19,41 +19,49 @@ from nbmake_dag.progress.traceback_text import MAX_WIDTH
 NOTEBOOK = Notebook(path=ProjectPath("notebooks/a.py"))
 FUNCTION = Function(module="work", qualname="main")
 
-IN_IPYTHON = """\
-\x1b[31m---------------------------------------------------------------------------\x1b[39m
-\x1b[31mKeyError\x1b[39m                                  Traceback (most recent call last)
-\x1b[36mFile \x1b[39m\x1b[32m/env/lib/python3.11/site-packages/pandas/core/indexes/base.py:3812\x1b[39m, in \x1b[36mIndex.get_loc\x1b[39m\x1b[34m(self, key)\x1b[39m
-\x1b[32m   3811\x1b[39m try:
-\x1b[32m-> \x1b[39m\x1b[32m3812\x1b[39m     return self._engine.get_loc(casted_key)
 
-\x1b[31mKeyError\x1b[39m: 'digits'
+def _tinted(text: str) -> str:
+    """Put IPython's colours in place of tags."""
+    for tag, code in {"<r>": 31, "<g>": 32, "<b>": 34, "<c>": 36, "</>": 39}.items():
+        text = text.replace(tag, f"\x1b[{code}m")
+    return text
+
+
+IN_IPYTHON = _tinted("""\
+<r>---------------------------------------------------------------------------</>
+<r>KeyError</>                                  Traceback (most recent call last)
+<c>File </><g>/e/lib/python3.11/site-packages/pandas/base.py:3812</>, in <c>Index.get_loc</><b>(self, key)</>
+<g>   3811</> try:
+<g>-> </><g>3812</>     return self._engine.get_loc(casted_key)
+
+<r>KeyError</>: 'digits'
 
 The above exception was the direct cause of the following exception:
 
-\x1b[31mKeyError\x1b[39m                                  Traceback (most recent call last)
-\x1b[36mCell\x1b[39m\x1b[36m \x1b[39m\x1b[32mIn[3]\x1b[39m\x1b[32m, line 2\x1b[39m
-\x1b[32m      1\x1b[39m frame = load()
-\x1b[32m----> \x1b[39m\x1b[32m2\x1b[39m train(frame)
+<r>KeyError</>                                  Traceback (most recent call last)
+<c>Cell</><c> </><g>In[3]</><g>, line 2</>
+<g>      1</> frame = load()
+<g>----> </><g>2</> train(frame)
 
-\x1b[36mCell\x1b[39m\x1b[36m \x1b[39m\x1b[32mIn[2]\x1b[39m\x1b[32m, line 5\x1b[39m, in \x1b[36mtrain\x1b[39m\x1b[34m(frame)\x1b[39m
-\x1b[32m----> \x1b[39m\x1b[32m5\x1b[39m     return helper.pick(frame)
+<c>Cell</><c> </><g>In[2]</><g>, line 5</>, in <c>train</><b>(frame)</>
+<g>----> </><g>5</>     return helper.pick(frame)
 
-\x1b[36mFile \x1b[39m\x1b[32m/p/helper.py:7\x1b[39m, in \x1b[36mpick\x1b[39m\x1b[34m(frame)\x1b[39m
-\x1b[32m----> \x1b[39m\x1b[32m7\x1b[39m     return frame["digits"]
+<c>File </><g>/p/helper.py:7</>, in <c>pick</><b>(frame)</>
+<g>----> </><g>7</>     return frame["digits"]
 
-\x1b[36mFile \x1b[39m\x1b[32m/env/lib/python3.11/site-packages/pandas/core/frame.py:4113\x1b[39m, in \x1b[36mDataFrame.__getitem__\x1b[39m\x1b[34m(self, key)\x1b[39m
-\x1b[32m   4112\x1b[39m     return self._getitem_multilevel(key)
-\x1b[32m-> \x1b[39m\x1b[32m4113\x1b[39m indexer = self.columns.get_loc(key)
+<c>File </><g>/e/lib/python3.11/site-packages/pandas/frame.py:4113</>, in <c>DataFrame.__getitem__</><b>(self, key)</>
+<g>   4112</>     return self._getitem_multilevel(key)
+<g>-> </><g>4113</> indexer = self.columns.get_loc(key)
 
-\x1b[36mFile \x1b[39m\x1b[32m/env/lib/python3.11/site-packages/pandas/core/indexes/base.py:3819\x1b[39m, in \x1b[36mIndex.get_loc\x1b[39m\x1b[34m(self, key)\x1b[39m
-\x1b[32m-> \x1b[39m\x1b[32m3819\x1b[39m     raise KeyError(key) from err
+<c>File </><g>/e/lib/python3.11/site-packages/pandas/base.py:3819</>, in <c>Index.get_loc</><b>(self, key)</>
+<g>-> </><g>3819</>     raise KeyError(key) from err
 
-\x1b[36mFile \x1b[39m\x1b[32m/env/lib/python3.11/site-packages/IPython/core/magic.py:12\x1b[39m, in \x1b[36mrun\x1b[39m\x1b[34m()\x1b[39m
-\x1b[32m---> \x1b[39m\x1b[32m12\x1b[39m hidden
+<c>File </><g>/e/lib/python3.11/site-packages/IPython/magic.py:12</>, in <c>run</><b>()</>
+<g>---> </><g>12</> hidden
 
-\x1b[31mKeyError\x1b[39m: 'digits'
+<r>KeyError</>: 'digits'
 looked for in the frame
-"""
+""")
 
 
 def described(failure: Failure | None, work: Work = NOTEBOOK, *, colour: bool = False, **fields) -> str:
@@ -87,15 +95,15 @@ def test_a_failing_cell_is_shown_with_its_line_and_the_users_frames():
   KeyError: 'digits'
   looked for in the frame
 
-    File /env/lib/python3.11/site-packages/pandas/core/indexes/base.py:3812, in Index.get_loc
+    File /e/lib/python3.11/site-packages/pandas/base.py:3812, in Index.get_loc
     KeyError: 'digits'
     The above exception was the direct cause of the following exception:
     Cell In[2], line 5, in train(frame)
     ----> 5     return helper.pick(frame)
     File helper.py:7, in pick(frame)
     ----> 7     return frame["digits"]
-    File /env/lib/python3.11/site-packages/pandas/core/frame.py:4113, in DataFrame.__getitem__
-    File /env/lib/python3.11/site-packages/pandas/core/indexes/base.py:3819, in Index.get_loc
+    File /e/lib/python3.11/site-packages/pandas/frame.py:4113, in DataFrame.__getitem__
+    File /e/lib/python3.11/site-packages/pandas/base.py:3819, in Index.get_loc
 
   the executed notebook and partial outputs: .nbdag/failed/r/t/
 """
@@ -198,11 +206,9 @@ def test_a_failing_command_shows_the_end_of_its_output():
 def test_a_raising_function_is_shown_with_pythons_traceback(tmp_path: Path):
     """The frames of a real one, those of the standard library as places alone."""
     (tmp_path / "work.py").write_text("import json\n\ndef main():\n    return json.loads('{')\n")
-    code = "import sys, traceback; sys.path.insert(0, '.'); import work\n"
-    code += "try:\n    work.main()\nexcept ValueError as e:\n    print(''.join(traceback.format_exception(type(e), e, e.__traceback__.tb_next)))"
-    text = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
-    ).stdout
+    command = [sys.executable, "-c", "import work; work.main()"]
+    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60).stderr
+    text = text.replace('  File "<string>", line 1, in <module>\n', "")
     failure = Failure(type="JSONDecodeError", message="m", traceback=text.replace(str(tmp_path), "/p"), line=4)
     shown = described(failure, FUNCTION).splitlines()
     assert shown[0] == "  work:main, line 4"
