@@ -49,7 +49,7 @@ The above exception was the direct cause of the following exception:
 <c>File </><g>/p/helper.py:7</>, in <c>pick</><b>(frame)</>
 <g>----> </><g>7</>     return frame["digits"]
 
-<c>File </><g>/e/lib/python3.11/site-packages/pandas/frame.py:4113</>, in <c>DataFrame.__getitem__</><b>(self, key)</>
+<c>File </><g>/e/lib/python3.11/site-packages/frame.py:4113</>, in <c>DataFrame.__getitem__</><b>(self, key)</>
 <g>   4112</>     return self._getitem_multilevel(key)
 <g>-> </><g>4113</> indexer = self.columns.get_loc(key)
 
@@ -102,7 +102,7 @@ def test_a_failing_cell_is_shown_with_its_line_and_the_users_frames():
     ----> 5     return helper.pick(frame)
     File helper.py:7, in pick(frame)
     ----> 7     return frame["digits"]
-    File /e/lib/python3.11/site-packages/pandas/frame.py:4113, in DataFrame.__getitem__
+    File /e/lib/python3.11/site-packages/frame.py:4113, in DataFrame.__getitem__
     File /e/lib/python3.11/site-packages/pandas/base.py:3819, in Index.get_loc
 
   the executed notebook and partial outputs: .nbdag/failed/r/t/
