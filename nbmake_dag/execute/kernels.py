@@ -26,8 +26,8 @@ _END_IPYKERNEL = """
 """
 """What a request for shutdown does in the end.
 
-The request itself makes ipykernel 7.4 hang now and then: the thread that answers it flushes its output, for 10 s, to
-a thread that has stopped.
+The request itself makes ipykernel 7.4 hang now and then: the thread that answers it flushes its output, for
+10 s, to a thread that has stopped.
 """
 _LINGER = 1.0
 """Seconds for a kernel to end after it has said that it will."""
@@ -46,6 +46,9 @@ class KernelError(Exception):
         super().__init__(message, type)
         self.message = message
         self.type = type
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Kernel:
@@ -152,7 +155,7 @@ class Kernel:
         await self._provisioner.kill()
 
     async def shut_down(self, within: float) -> str | None:
-        """Ask it to end, so that what it registered for its exit runs; return what was wrong with that, if anything.
+        """Ask it to end, so that what it registered for its exit runs; return what went wrong, if anything.
 
         A kernel of another implementation has done its part when it answers: some linger without a reason.
         """

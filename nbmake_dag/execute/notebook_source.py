@@ -64,8 +64,8 @@ def prepare(source: NotebookSource, kernel: str, language: str, values: dict[str
     cells = [
         _NEW_CELL[cell.kind](  # type: ignore[no-untyped-call]
             cell.source,
-            metadata=NotebookNode(cell.metadata),
-            **_identified(index, cell.identifier),  # type: ignore[no-untyped-call]
+            metadata=NotebookNode(cell.metadata),  # type: ignore[no-untyped-call]
+            **_identified(index, cell.identifier),
         )
         for index, cell in enumerate(source.cells)
     ]

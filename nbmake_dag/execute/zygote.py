@@ -39,7 +39,7 @@ SILENT_CLIENT = 10.0
 """Seconds to wait for the rest of a request."""
 
 Request = Dict[str, Any]  # noqa: UP006  # any Python that has kernels runs this
-"""``env`` and ``cwd``, and either the ``argv`` of a program, or a kernel's ``connection_file`` and ``ipython_dir``."""
+"""``env``, ``cwd``, and either ``argv`` of a program, or a kernel's ``connection_file`` and ``ipython_dir``."""
 
 # What IPKernelApp and a first cell import late.
 KERNEL_MODULES = [

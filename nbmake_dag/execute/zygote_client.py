@@ -65,7 +65,7 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
 
     def end(self) -> None:
         """Kill it and all that it started."""
-        connection = _connected(self._path())
+        connection = _connected(self.path)
         if connection:
             with connection, suppress(OSError):  # it has just ended
                 connection.sendall(_framed({"end": True}))
@@ -85,7 +85,7 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
         return Process(self, connection)
 
     def _connect(self) -> socket.socket:
-        path = self._path()
+        path = self.path
         if os.path.exists(path + ".failed"):
             raise self.failed()
         with open(path + ".lock", "wb") as lock:
@@ -98,7 +98,9 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
             raise self.failed()
         return connection
 
-    def _path(self) -> str:
+    @property
+    def path(self) -> str:
+        """Its socket."""
         variables = self._starting_env()
         if not self.modules:
             variables = {name: value for name, value in variables.items() if name.startswith(_READ_AT_START)}
@@ -130,7 +132,7 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
 
     def failed(self) -> ZygoteError:
         """Keep everybody from trying again."""
-        path = self._path()
+        path = self.path
         with open(path + ".failed", "wb"):
             pass
         return ZygoteError(tail(path + ".log"))

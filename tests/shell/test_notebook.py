@@ -313,7 +313,7 @@ def test_preloaded_modules_work_as_if_they_were_imported_now(run):
 def test_threads_and_subprocesses_and_figures_work_in_a_forked_kernel(run):
     """What commonly breaks after a fork does not."""
     ran = run(
-        "\nfrom concurrent.futures import ThreadPoolExecutor\nprint(list(ThreadPoolExecutor(2).map(abs, [-1, -2])))",
+        "\nfrom concurrent.futures import ThreadPoolExecutor as Pool\nprint(list(Pool(2).map(abs, [-1, -2])))",
         "\nimport subprocess\nprint(subprocess.run(['echo', 'hi'], capture_output=True, text=True).stdout)",
         "\n!echo shell",
         "\nimport asyncio\nawait asyncio.sleep(0)\nprint('awaited')",
@@ -416,6 +416,23 @@ def test_eight_notebooks_at_once_share_a_zygote(run, runtime):
     assert len({each.run.pid for each in runs}) == 8
     assert all(is_gone(each.run.pid) for each in runs)
     assert [name for name in os.listdir(runtime) if name.startswith("k")] == []
+
+
+def test_the_process_is_prepared_for_its_task(run, tmp_path):
+    """Local modules are found from the root and beside the notebook, and what was opened is noted."""
+    for folder, name in ((tmp_path, "at_root"), (tmp_path / "sub", "beside")):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text("")
+    (tmp_path / "data.txt").write_text("1")
+    (tmp_path / "sub" / "n.py").write_text("# %%\nimport at_root, beside\nprint(open('data.txt').read(), dir())")
+    names = {"NBDAG_ROOT": "", "NBDAG_REPOSITORY": "", "NBDAG_ACCESS": "/access", "NBDAG_LOG": "/log"}
+    ran = run(name="sub/n.py", env={name: f"{tmp_path}{path}" for name, path in names.items()})
+    assert ran.run.failure is None
+    assert text(*ran.outputs).startswith("1 ['In', 'Out', '_', '__',")
+    assert "_start" not in text(*ran.outputs)
+    assert [json.loads(line)["path"] for line in (tmp_path / "access").read_text().splitlines()] != []
+    modules = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert modules == [{"kind": "modules", "paths": ["at_root.py", "sub/beside.py"]}]
 
 
 def test_what_it_cost_is_measured(run):
