@@ -160,7 +160,7 @@ class Loop:
         project = self._prepared.project
         outcome = dataclasses.replace(outcome, notebook_source=self._source(outcome.task))
         self._outcome.tasks[outcome.task] = outcome
-        if outcome.record is not None and outcome.status in {"up_to_date", "restored", "ran"}:
+        if outcome.record is not None:
             self._stores.last.note(outcome.task, outcome.record)
         for message in outcome.warnings:
             self._say(f"warning: {outcome.task}: {message}")
@@ -236,10 +236,11 @@ class Loop:
         warnings = [f"not recorded: {what} while it ran" for what in made.unstable]
         if made.record.undeclared:
             warnings.append(declarations(made.record.undeclared))
-        if self._writes_cache and task.policy.cache and not made.unstable:
+        publishes = self._writes_cache and task.policy.cache and not made.unstable
+        if publishes:
             self._stores.records.publish(made.record)
         self._executions.accept_outputs(execution)
-        self._finish(execution, "ran", None, made.record, tuple(warnings))
+        self._finish(execution, "ran", record=made.record, published=publishes, warnings=tuple(warnings))
         result = result_of(made.record, task.parameters)
         self._follow(self._schedule.handle(Finished(task=task.name, result=result)))
 
@@ -260,7 +261,9 @@ class Loop:
         execution: Execution,
         status: str,
         failed_folder: str | None = None,
+        *,
         record: Record | None = None,
+        published: bool = False,
         warnings: tuple[str, ...] = (),
     ) -> None:
         name = execution.run.task
@@ -271,6 +274,7 @@ class Loop:
                 status=status,
                 reasons=execution.run.reasons,
                 record=record,
+                published=published,
                 attempts=tuple(execution.attempts),
                 kept=execution.kept,
                 failed_folder=failed_folder,

@@ -27,7 +27,9 @@ class TaskOutcome:
     status: str
     reasons: tuple[str, ...] = ()
     record: Record | None = None
-    """Of a hit, the record; of a task that ran, the one that was published."""
+    """Of a hit, the record; of a task that ran, the one that was made."""
+    published: bool = False
+    """The record of a task that ran is in the cache."""
     attempts: tuple[AttemptResult, ...] = ()
     kept: tuple[Kept, ...] = ()
     because: TaskName | None = None
@@ -49,6 +51,8 @@ class RunOutcome:
 
     run_id: str
     tasks: dict[TaskName, TaskOutcome] = field(default_factory=dict[TaskName, TaskOutcome])
+    unchanged: int = 0
+    """How many tasks were seen to be up to date without looking at each; they are not in ``tasks``."""
     duration_s: float = 0.0
     signal: int | None = None
     error: str | None = None

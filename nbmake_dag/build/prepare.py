@@ -79,6 +79,7 @@ class Prepared:
 
 def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, Sources, Interpreters]:
     """Read a project's pipeline; raises `ConfigError` with every complaint."""
+    stores.files.digest(project.config)
     with open(project.config, "rb") as file:
         parsed = parse(file.read(), file=os.path.basename(project.config))
     interpreters = Interpreters(stores.identities)

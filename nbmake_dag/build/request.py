@@ -31,6 +31,11 @@ class Request:
     """Whether to wait for another build in this repository."""
 
     @property
+    def takes_hits(self) -> bool:
+        """Whether an up-to-date pipeline is left alone."""
+        return self.reads_cache and not (self.force or self.force_all)
+
+    @property
     def reads_cache(self) -> bool:
         return self.cache in {"read", "read-write"}
 

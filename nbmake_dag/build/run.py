@@ -1,33 +1,23 @@
-"""`nbdag build`: a request becomes a run, from the lock to the record."""
+"""`nbdag build`: under the lock, either nothing has changed, or there is a session."""
 
 from __future__ import annotations
 
 import os
-import queue
 import time
 from collections.abc import Callable, Sequence
 
 from nbmake_dag import __version__
-from nbmake_dag.build.listener import Listener, RunStart
+from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.lock import build_lock
-from nbmake_dag.build.loop import Loop
 from nbmake_dag.build.outcome import RunOutcome
-from nbmake_dag.build.pool import Pool
-from nbmake_dag.build.prepare import Prepared, Stores, prepare
-from nbmake_dag.build.recorder import Recorder
 from nbmake_dag.build.request import Request
-from nbmake_dag.build.resources import refuse_what_never_fits, usable_cpus
-from nbmake_dag.core.decide import Restorable, UpToDate
-from nbmake_dag.core.model import TaskName
-from nbmake_dag.core.plan import Verdict, plan
-from nbmake_dag.core.schedule import Schedule
+from nbmake_dag.build.unchanged import Unchanged, recall, signature
 from nbmake_dag.execute.aside import recover
 from nbmake_dag.observe.project import Project
-from nbmake_dag.record.dirty import is_dirty
-from nbmake_dag.record.export import Exporter, exporters_wanted
 from nbmake_dag.record.identity import new_run_id, new_trace_id
 from nbmake_dag.record.resource import run_resource
 from nbmake_dag.record.writer import RunHeader, RunWriter
+from nbmake_dag_cache.last_used import LastUsed
 
 
 def build(
@@ -37,112 +27,68 @@ def build(
     started = time.time_ns()
     with build_lock(project, wait=request.wait, waiting=waiting):
         for path in recover(project.state):
-            waiting(f"an interrupted build left {path}")
-        stores = Stores.open(project)
-        try:
-            return _build(project, request, stores, listeners, started)
-        finally:
-            stores.close()
+            waiting(f"an interrupted build left {project.relative(path)}")
+        if request.takes_hits:
+            unchanged = recall(project, signature(project, request, os.environ), os.environ, started)
+            if unchanged is not None:
+                return _record_hits(project, request, unchanged, listeners, started)
+        from nbmake_dag.build.session import run_session  # noqa: PLC0415 - most builds have nothing to do
+
+        return run_session(project, request, listeners, started)
 
 
-def plan_of(project: Project, request: Request) -> dict[TaskName, Verdict]:
-    """Say of each task what is known before anything runs; nothing is locked, and nothing but memos written."""
-    stores = Stores.open(project)
-    try:
-        prepared = prepare(project, request, stores)
-    finally:
-        stores.close()
-    return plan(prepared.graph, prepared.facts, prepared.rules)
-
-
-def _build(
-    project: Project, request: Request, stores: Stores, listeners: Sequence[Listener], started: int
-) -> RunOutcome:
-    prepared = prepare(project, request, stores)
-    jobs = request.jobs or usable_cpus()
-    address = request.ray_address or prepared.pipeline.ray.address or prepared.variables.get("RAY_ADDRESS")
-    if address is None:
-        refuse_what_never_fits(prepared.graph, os.path.basename(project.config))
-    events: queue.SimpleQueue[object] = queue.SimpleQueue()
-    pool = Pool(
-        mode=request.executor,
-        jobs=jobs,
-        address=address,
-        runtime_env=prepared.pipeline.ray.runtime_env,
-        env=prepared.variables,
-        sink=events.put,
-    )
-    try:
-        executes = _something_runs(prepared)
-        if executes:
-            pool.start_first()
-        warnings: list[str] = []
-        header = _header(prepared, request, started, executes=executes)
-        wanted = exporters_wanted(prepared.variables)
-        exporter = Exporter(wanted, header.resource, warn=warnings.append) if wanted else None
-        writer = RunWriter(project.runs, header, warn=warnings.append, exporter=exporter)
-        everyone = (Recorder(writer), *listeners)
-        start = RunStart(
-            run_id=writer.header.run_id,
-            started=started,
-            project=project,
-            pipeline=prepared.pipeline,
-            graph=prepared.graph,
-            durations=stores.last.durations(),
-            jobs=jobs,
-        )
-        for listener in everyone:
-            listener.begun(start)
-        for path in prepared.ignored:
-            for listener in everyone:
-                listener.said(f"warning: {path} was left by a task that no longer exists; no glob matches it")
-        schedule = Schedule(prepared.graph, prepared.facts, prepared.rules, keep_going=request.keep_going)
-        loop = Loop(
-            prepared,
-            stores,
-            schedule,
-            pool=pool,
-            events=events,
-            writer=writer,
-            listeners=everyone,
-            writes_cache=request.writes_cache,
-        )
-        outcome = loop.run()
-        outcome.folder = writer.directory
-        outcome.duration_s = (time.time_ns() - started) / 1e9
-        for listener in everyone:
-            for warning in warnings:
-                listener.said(f"warning: {warning}")
-            listener.finished(outcome)
-        return outcome
-    finally:
-        pool.close()
-
-
-def _something_runs(prepared: Prepared) -> bool:
-    verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
-    return not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts.values())
-
-
-def _header(prepared: Prepared, request: Request, started: int, *, executes: bool) -> RunHeader:
+def run_header(
+    project: Project, request: Request, pipeline: str, started: int, *, dirty: bool | None
+) -> RunHeader:
+    """Describe a run that begins."""
     trace_id = new_trace_id()
     run_id = new_run_id(started, trace_id)
-    project, environ = prepared.project, prepared.variables
     return RunHeader(
         run_id=run_id,
         trace_id=trace_id,
-        pipeline=prepared.pipeline.name,
+        pipeline=pipeline,
         started=started,
         resource=run_resource(
-            pipeline=prepared.pipeline.name,
+            pipeline=pipeline,
             run_id=run_id,
             version=__version__,
             root=project.root,
             repository=project.repository,
-            environ=environ,
-            dirty=is_dirty(project.repository) if executes else None,
+            environ=os.environ,
+            dirty=dirty,
         ),
         parameters=request.overrides,
         targets=request.targets,
-        traceparent=environ.get("TRACEPARENT", ""),
+        traceparent=os.environ.get("TRACEPARENT", ""),
     )
+
+
+def open_writer(project: Project, header: RunHeader, warn: Callable[[str], None]) -> RunWriter:
+    """Begin a record, and export where the ``OTEL_*`` variables ask for it."""
+    if not any(name.startswith("OTEL_") for name in os.environ):
+        return RunWriter(project.runs, header, warn=warn)
+    from nbmake_dag.record.export import Exporter, exporters_wanted  # noqa: PLC0415 - only where it is asked for
+
+    wanted = exporters_wanted(os.environ)
+    exporter = Exporter(wanted, header.resource, warn=warn) if wanted else None
+    return RunWriter(project.runs, header, warn=warn, exporter=exporter)
+
+
+def _record_hits(
+    project: Project, request: Request, unchanged: Unchanged, listeners: Sequence[Listener], started: int
+) -> RunOutcome:
+    """Record a run in which every task is up to date."""
+    warnings: list[str] = []
+    header = run_header(project, request, unchanged.pipeline, started, dirty=None)
+    writer = open_writer(project, header, warnings.append)
+    writer.started()
+    writer.hits(unchanged.template, start=started, end=time.time_ns())
+    writer.ended("success", 0)
+    LastUsed(project.cache).note(unchanged.keys, started / 1e9)
+    outcome = RunOutcome(run_id=header.run_id, folder=writer.directory, unchanged=unchanged.template.count)
+    outcome.duration_s = (time.time_ns() - started) / 1e9
+    for listener in listeners:
+        for warning in warnings:
+            listener.said(f"warning: {warning}")
+        listener.finished(outcome)
+    return outcome

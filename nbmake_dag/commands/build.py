@@ -46,19 +46,22 @@ def command(
 
     A TARGET is a task, an instance, a glob, a tag or the path of an output; all tasks if none is given.
     """
-    from nbmake_dag.build.run import build, plan_of  # noqa: PLC0415 - not for --help
-    from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - likewise
-    from nbmake_dag.commands.verdicts import describe_plan  # noqa: PLC0415 - likewise
+    from nbmake_dag.build.run import build  # noqa: PLC0415 - not for --help
     from nbmake_dag.progress.display import make_display  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
     request = Request(wait=not no_wait, **given)
     if dry_run:
+        from nbmake_dag.build.session import plan_of  # noqa: PLC0415 - not for a build
+        from nbmake_dag.commands.verdicts import describe_plan  # noqa: PLC0415 - likewise
+
         for line in describe_plan(plan_of(project, request)):
             click.echo(line)
         return 0
     display = make_display(output, sys.stderr)
     outcome = build(project, request, (display,), waiting=display.said)
     if summarize:
+        from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - only where it is asked for
+
         write_summary(outcome.folder, summarize)
     return outcome.exit_code

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from nbmake_dag.build.request import Request
-from nbmake_dag.build.run import plan_of
+from nbmake_dag.build.session import plan_of
 from nbmake_dag.commands.options import located, overrides, project_of
 from nbmake_dag.commands.verdicts import count, describe_plan, reasons_of, status_of
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate

@@ -37,6 +37,8 @@ class Kernels:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._path = variables.get("PATH")
         self._known: dict[str, Kernel] = {}
+        self.folders: set[str] = set()
+        """Folders that were searched, and those of the kernels found: a change there may change what a name means."""
 
     def get(self, name: str) -> Kernel:
         """Look a kernel up; raises `UsageError` for a name that is not installed, with those that are."""
@@ -57,6 +59,7 @@ class Kernels:
                 (("installed", ", ".join(installed) or "none"),),
                 did_you_mean(name, installed) or "install its package, or name another with `kernel = ...`",
             ) from None
+        self.folders |= {*manager.kernel_dirs, spec.resource_dir}
         language = str(spec.language).lower()
         return Kernel(
             name=name,

@@ -59,6 +59,12 @@ class Survey:
     def sources(self) -> Sources:
         return self._look.sources
 
+    @property
+    def folders(self) -> set[str]:
+        """Absolute paths of every folder in which something was looked for."""
+        look = self._look
+        return {*look.inputs.folders, *look.modules.folders, *look.kernels.folders, *look.interpreters.folders()}
+
     def files(self, item: Input) -> Files:
         """Return path and digest of every file on disk that an input names."""
         return self._look.inputs.files(item)

@@ -1,0 +1,97 @@
+"""What a project keeps: the last runs, what they show, and of the other records those used last.
+
+Everything here is called under the build lock.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nbmake_dag.build.kept import remember_kept, remembered
+from nbmake_dag.build.shown import kept_in, run_folders, shown_by
+from nbmake_dag.core.model import Pipeline
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.last_used import LastUsed
+from nbmake_dag_cache.retention import Collected, collect, keep_only
+from nbmake_dag_cache.verify import info
+
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What was removed and left."""
+
+    cache: Collected
+    removed_runs: int
+
+
+def sweep(project: Project, pipeline: Pipeline) -> Swept:
+    """Keep what ``[cache]`` and ``[runs]`` of the pipeline say, and remove the rest."""
+    removed = _remove_old_runs(project, pipeline.keep_runs)
+    shown = shown_by(run_folders(project.runs))
+    collected = collect(
+        project.cache,
+        now=time.time(),
+        max_size=pipeline.cache.max_size,
+        max_age=pipeline.cache.max_age,
+        keys=shown.keys,
+        blobs=shown.blobs | _users(project),
+    )
+    return Swept(cache=collected, removed_runs=removed)
+
+
+def sweep_unused(project: Project, pipeline: Pipeline) -> Swept:
+    """Keep only what the last run used or made, and the user's own bytes."""
+    removed = _remove_old_runs(project, pipeline.keep_runs)
+    runs = run_folders(project.runs)
+    for folder in runs[1:]:
+        remember_kept(project, kept_in(folder))
+    shown = shown_by(runs[:1])
+    collected = keep_only(project.cache, now=time.time(), keys=shown.keys, blobs=shown.blobs | _users(project))
+    return Swept(cache=collected, removed_runs=removed)
+
+
+def after_build(project: Project, pipeline: Pipeline, used: Iterable[Key]) -> Swept | None:
+    """Note which records a build used; once a day look whether too much is kept, and sweep if so."""
+    now = time.time()
+    LastUsed(project.cache).note(used, now)
+    stamp = os.path.join(project.state, "swept")
+    if not _is_older(stamp, now - _DAY_S):
+        return None
+    with open(stamp, "wb"):
+        os.utime(stamp)
+    return sweep(project, pipeline) if _exceeds(project, pipeline) else None
+
+
+def _exceeds(project: Project, pipeline: Pipeline) -> bool:
+    if pipeline.cache.max_age is not None or len(run_folders(project.runs)) > pipeline.keep_runs:
+        return True
+    held = info(project.cache)
+    return held.records_size + held.blobs_size > pipeline.cache.max_size
+
+
+def _is_older(path: str, moment: float) -> bool:
+    try:
+        return os.stat(path).st_mtime < moment
+    except FileNotFoundError:
+        return True
+
+
+def _remove_old_runs(project: Project, keep: int) -> int:
+    """Remove runs, and what their failed tasks left; bytes of the user that they kept stay."""
+    old = run_folders(project.runs)[keep:]
+    for folder in old:
+        remember_kept(project, kept_in(folder))
+        shutil.rmtree(os.path.join(project.failed, os.path.basename(folder)), ignore_errors=True)
+        shutil.rmtree(folder)
+    return len(old)
+
+
+def _users(project: Project) -> frozenset[str]:
+    return frozenset(kept.sha256 for kept in remembered(project))

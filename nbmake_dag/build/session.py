@@ -1,0 +1,118 @@
+"""A build that looks at everything: plan, loop, record."""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections.abc import Sequence
+
+from nbmake_dag.build.listener import Listener, RunStart
+from nbmake_dag.build.loop import Loop
+from nbmake_dag.build.outcome import RunOutcome
+from nbmake_dag.build.pool import Pool
+from nbmake_dag.build.prepare import Prepared, Stores, prepare
+from nbmake_dag.build.recorder import Recorder
+from nbmake_dag.build.request import Request
+from nbmake_dag.build.resources import refuse_what_never_fits, usable_cpus
+from nbmake_dag.build.rests import remember_if_up_to_date
+from nbmake_dag.build.run import open_writer, run_header
+from nbmake_dag.core.decide import Restorable, UpToDate
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.plan import Verdict, plan
+from nbmake_dag.core.schedule import Schedule
+from nbmake_dag.observe.project import Project
+from nbmake_dag.record.dirty import is_dirty
+from nbmake_dag_cache.last_used import LastUsed
+
+
+def run_session(project: Project, request: Request, listeners: Sequence[Listener], started: int) -> RunOutcome:
+    """Plan and carry out a build; the caller holds the lock. ``started`` in nanoseconds since the epoch."""
+    stores = Stores.open(project)
+    try:
+        prepared = prepare(project, request, stores)
+        outcome = _carry_out(prepared, request, stores, listeners, started)
+        keys = [end.record.key for end in outcome.tasks.values() if end.record is not None]
+        LastUsed(project.cache).note(keys, started / 1e9)
+        remember_if_up_to_date(prepared, request, stores, outcome)
+        return outcome
+    finally:
+        stores.close()
+
+
+def plan_of(project: Project, request: Request) -> dict[TaskName, Verdict]:
+    """Say of each task what is known before anything runs; nothing is locked, and nothing but memos written."""
+    stores = Stores.open(project)
+    try:
+        prepared = prepare(project, request, stores)
+    finally:
+        stores.close()
+    return plan(prepared.graph, prepared.facts, prepared.rules)
+
+
+def _carry_out(
+    prepared: Prepared, request: Request, stores: Stores, listeners: Sequence[Listener], started: int
+) -> RunOutcome:
+    project = prepared.project
+    jobs = request.jobs or usable_cpus()
+    address = request.ray_address or prepared.pipeline.ray.address or prepared.variables.get("RAY_ADDRESS")
+    if address is None:
+        refuse_what_never_fits(prepared.graph, os.path.basename(project.config))
+    events: queue.SimpleQueue[object] = queue.SimpleQueue()
+    pool = Pool(
+        mode=request.executor,
+        jobs=jobs,
+        address=address,
+        runtime_env=prepared.pipeline.ray.runtime_env,
+        env=prepared.variables,
+        sink=events.put,
+    )
+    try:
+        executes = _something_runs(prepared)
+        if executes:
+            pool.start_first()
+        warnings: list[str] = []
+        dirty = is_dirty(project.repository) if executes else None
+        header = run_header(project, request, prepared.pipeline.name, started, dirty=dirty)
+        writer = open_writer(project, header, warnings.append)
+        everyone = (Recorder(writer), *listeners)
+        start = RunStart(
+            run_id=header.run_id,
+            started=started,
+            project=project,
+            pipeline=prepared.pipeline,
+            graph=prepared.graph,
+            durations=stores.last.durations(),
+            jobs=jobs,
+        )
+        for listener in everyone:
+            listener.begun(start)
+        for path in prepared.ignored:
+            for listener in everyone:
+                listener.said(f"warning: {path} was left by a task that no longer exists; no glob matches it")
+        schedule = Schedule(prepared.graph, prepared.facts, prepared.rules, keep_going=request.keep_going)
+        loop = Loop(
+            prepared,
+            stores,
+            schedule,
+            pool=pool,
+            events=events,
+            writer=writer,
+            listeners=everyone,
+            writes_cache=request.writes_cache,
+        )
+        outcome = loop.run()
+        outcome.folder = writer.directory
+        outcome.duration_s = (time.time_ns() - started) / 1e9
+        for listener in everyone:
+            for warning in warnings:
+                listener.said(f"warning: {warning}")
+            listener.finished(outcome)
+        return outcome
+    finally:
+        pool.close()
+
+
+def _something_runs(prepared: Prepared) -> bool:
+    verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
+    return not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts.values())
