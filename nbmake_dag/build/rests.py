@@ -7,7 +7,7 @@ import os
 from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.request import Request
-from nbmake_dag.build.unchanged import remember, signature
+from nbmake_dag.build.unchanged import Unchanged, folder_stamp, remember, signature
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.record.hits import hit_template
 from nbmake_dag.record.task_spans import Outcome, TaskInfo
@@ -22,11 +22,14 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
     if len(records) < len(prepared.graph.order) or not request.reads_cache or prepared.ignored:
         return
     project, graph = prepared.project, prepared.graph
-    remember(
-        project,
-        signature(project, request, prepared.variables),
-        files=_files(prepared, stores, records),
-        folders={*prepared.survey.folders, *_output_folders(prepared, records)},
+    files = _files(prepared, stores, records)
+    folders = sorted({*prepared.survey.folders, *_output_folders(prepared, records)})
+    unchanged = Unchanged(
+        paths=list(files),
+        stamps=[stamp for stamp, _ in files.values()],
+        digests=[digest for _, digest in files.values()],
+        folders=folders,
+        folder_stamps=[folder_stamp(folder) for folder in folders],
         variables={
             name: digest_text(prepared.variables[name]) if name in prepared.variables else None
             for name in prepared.pipeline.environment.variables
@@ -47,6 +50,7 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
             for name in graph.order
         ),
     )
+    remember(project, signature(project, request, prepared.variables), unchanged)
 
 
 def _is_hit_next(end: TaskOutcome) -> bool:

@@ -4,8 +4,8 @@ At the end of a build that left everything up to date, this file says which file
 on. The next build with the same request looks whether they are what they were; if so it only writes the record of
 its run, whose lines are ready in the file but for ids and times.
 
-Only what was looked at by content is believed: a file that was not at rest is hashed when it is next checked, and a
-folder that was not keeps the file from being written at all. Losing or damaging the file costs time.
+Only what was looked at by content is believed: a file that was not at rest is hashed when it is next checked, and
+a folder that was not keeps the file from being written at all. Losing or damaging the file costs time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from xxhash import xxh3_128_digest
@@ -75,7 +75,7 @@ def recall(project: Project, name: str, environ: Mapping[str, str], now: int) ->
     for variable, digest in found.variables.items():
         if (digest_text(environ[variable]) if variable in environ else None) != digest:
             return None
-    if [_stamp(folder) for folder in found.folders] != found.folder_stamps:
+    if [folder_stamp(folder) for folder in found.folders] != found.folder_stamps:
         return None
     doubtful = _doubtful(found)
     if doubtful is None:
@@ -85,38 +85,20 @@ def recall(project: Project, name: str, environ: Mapping[str, str], now: int) ->
     return found
 
 
-def remember(
-    project: Project,
-    name: str,
-    *,
-    files: Mapping[str, tuple[Stamp | None, str]],
-    folders: Iterable[str],
-    variables: Mapping[str, str | None],
-    expires: int | None,
-    keys: Iterable[Key],
-    pipeline: str,
-    template: HitTemplate,
-) -> None:
-    """Write down what an up-to-date pipeline rests on; ``files`` have stamps where they were at rest when hashed."""
+def remember(project: Project, name: str, unchanged: Unchanged) -> None:
+    """Write down what an up-to-date pipeline rests on, unless a folder was written to just now."""
     now = FileClock(os.path.join(project.state, "clock")).now()
-    places = sorted(set(folders))
-    stamps = [_stamp(folder) for folder in places]
-    if not all(stamp is None or is_at_rest(stamp, now) for stamp in stamps):
-        return
-    unchanged = Unchanged(
-        paths=list(files),
-        stamps=[stamp for stamp, _ in files.values()],
-        digests=[digest for _, digest in files.values()],
-        folders=places,
-        folder_stamps=stamps,
-        variables=dict(variables),
-        expires=expires,
-        keys=list(keys),
-        pipeline=pipeline,
-        template=template,
-    )
-    _write(os.path.join(_folder(project), name), unchanged)
-    _forget_oldest(project)
+    if all(stamp is None or is_at_rest(stamp, now) for stamp in unchanged.folder_stamps):
+        _write(os.path.join(_folder(project), name), unchanged)
+        _forget_oldest(project)
+
+
+def folder_stamp(folder: str) -> Stamp | None:
+    """Return what tells whether something joined or left a folder."""
+    try:
+        return stamp_of(os.stat(folder))
+    except OSError:
+        return None
 
 
 def _doubtful(found: Unchanged) -> list[int] | None:
@@ -149,13 +131,6 @@ def _reassure(project: Project, path: str, found: Unchanged, doubtful: list[int]
     if known.stamps != found.stamps:
         _write(path, known)
     return known
-
-
-def _stamp(folder: str) -> Stamp | None:
-    try:
-        return stamp_of(os.stat(folder))
-    except OSError:
-        return None
 
 
 def _read(path: str) -> Unchanged | None:

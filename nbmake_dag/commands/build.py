@@ -59,7 +59,10 @@ def command(
             click.echo(line)
         return 0
     display = make_display(output, sys.stderr)
-    outcome = build(project, request, (display,), waiting=display.said)
+    try:
+        outcome = build(project, request, (display,), waiting=display.said)
+    finally:
+        display.close()
     if summarize:
         from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - only where it is asked for
 

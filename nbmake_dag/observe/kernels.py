@@ -38,7 +38,7 @@ class Kernels:
         self._path = variables.get("PATH")
         self._known: dict[str, Kernel] = {}
         self.folders: set[str] = set()
-        """Folders that were searched, and those of the kernels found: a change there may change what a name means."""
+        """Folders that were searched, and those of the kernels found: a change there may change what is meant."""
 
     def get(self, name: str) -> Kernel:
         """Look a kernel up; raises `UsageError` for a name that is not installed, with those that are."""
