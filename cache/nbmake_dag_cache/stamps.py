@@ -30,6 +30,14 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
+def folder_stamp(folder: str) -> Stamp | None:
+    """Return what changes when something joins or leaves a folder, ``None`` where there is none."""
+    try:
+        return stamp_of(os.stat(folder))
+    except OSError:
+        return None
+
+
 def is_at_rest(stamp: Stamp, now: int) -> bool:
     """Say whether a file's times were old enough at `now`, by the clock of its file system."""
     return max(stamp[1], stamp[2]) < now - _REST_NS

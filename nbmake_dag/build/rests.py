@@ -7,13 +7,13 @@ import os
 from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.request import Request
-from nbmake_dag.build.unchanged import Unchanged, folder_stamp, remember, signature
+from nbmake_dag.build.unchanged import Unchanged, remember, signature
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.record.hits import hit_template
 from nbmake_dag.record.task_spans import Outcome, TaskInfo
 from nbmake_dag_cache.digest import digest_text
-from nbmake_dag_cache.record import Record
-from nbmake_dag_cache.stamps import Stamp
+from nbmake_dag_cache.record import Output, Record
+from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 
 def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores, outcome: RunOutcome) -> None:
@@ -23,13 +23,15 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
         return
     project, graph = prepared.project, prepared.graph
     files = _files(prepared, stores, records)
-    folders = sorted({*prepared.survey.folders, *_output_folders(prepared, records)})
+    folders = {**prepared.survey.folders, **_output_folders(prepared, records)}
+    if not _folders_hold_what_was_made(prepared, stores, records):
+        return
     unchanged = Unchanged(
         paths=list(files),
         stamps=[stamp for stamp, _ in files.values()],
         digests=[digest for _, digest in files.values()],
-        folders=folders,
-        folder_stamps=[folder_stamp(folder) for folder in folders],
+        folders=list(folders),
+        folder_stamps=list(folders.values()),
         variables={
             name: digest_text(prepared.variables[name]) if name in prepared.variables else None
             for name in prepared.pipeline.environment.variables
@@ -76,15 +78,25 @@ def _files(
     return seen
 
 
-def _output_folders(prepared: Prepared, records: dict[TaskName, Record]) -> set[str]:
-    """Return the folders of directory outputs: a file that joins one makes it another output."""
+def _output_folders(prepared: Prepared, records: dict[TaskName, Record]) -> dict[str, Stamp | None]:
+    """Return the folders of directory outputs as they are: a file that joins one makes it another output."""
     folders: set[str] = set()
-    for record in records.values():
-        for output in record.outputs:
-            if output.path.endswith("/"):
-                folders.add(prepared.project.absolute(output.path))
-                folders |= {os.path.dirname(prepared.project.absolute(file.path)) for file in output.files}
-    return folders
+    for output in _directories(records):
+        folders.add(prepared.project.absolute(output.path))
+        folders |= {os.path.dirname(prepared.project.absolute(file.path)) for file in output.files}
+    return {folder: folder_stamp(folder) for folder in folders}
+
+
+def _folders_hold_what_was_made(prepared: Prepared, stores: Stores, records: dict[TaskName, Record]) -> bool:
+    """Look once more at directory outputs, after their stamps were taken."""
+    return all(
+        stores.files.digest_directory(prepared.project.absolute(output.path)) == output.digest
+        for output in _directories(records)
+    )
+
+
+def _directories(records: dict[TaskName, Record]) -> list[Output]:
+    return [output for record in records.values() for output in record.outputs if output.path.endswith("/")]
 
 
 def _expires(prepared: Prepared, records: dict[TaskName, Record]) -> int | None:

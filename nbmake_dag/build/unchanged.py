@@ -24,7 +24,7 @@ from nbmake_dag.observe.project import Project
 from nbmake_dag.record.hits import HitTemplate
 from nbmake_dag_cache.digest import digest_text
 from nbmake_dag_cache.key import Key
-from nbmake_dag_cache.stamps import FileClock, Stamp, hash_file, is_at_rest, stamp_of
+from nbmake_dag_cache.stamps import FileClock, Stamp, folder_stamp, hash_file, is_at_rest
 
 _CHECKSUM = 16
 _KEPT = 8
@@ -91,14 +91,6 @@ def remember(project: Project, name: str, unchanged: Unchanged) -> None:
     if all(stamp is None or is_at_rest(stamp, now) for stamp in unchanged.folder_stamps):
         _write(os.path.join(_folder(project), name), unchanged)
         _forget_oldest(project)
-
-
-def folder_stamp(folder: str) -> Stamp | None:
-    """Return what tells whether something joined or left a folder."""
-    try:
-        return stamp_of(os.stat(folder))
-    except OSError:
-        return None
 
 
 def _doubtful(found: Unchanged) -> list[int] | None:

@@ -11,6 +11,7 @@ from nbmake_dag.core.model import Input, ProjectPath
 from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.memo import StatMemo
+from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 _NEVER = frozenset({".git", ".nbdag"})
 
@@ -30,8 +31,8 @@ class Inputs:
         self._files = files
         self._leftovers = leftovers
         self._found: dict[str, tuple[tuple[ProjectPath, Digest], ...]] = {}
-        self.folders: set[str] = set()
-        """Folders that were searched: a file that joins one may match a glob."""
+        self.folders: dict[str, Stamp | None] = {}
+        """Folders as they were just before they were searched: a file that joins one may match a glob."""
         self.ignored: set[ProjectPath] = set()
 
     def fresh(self) -> Inputs:
@@ -69,7 +70,7 @@ class Inputs:
         while waiting:
             folder = waiting.pop()
             absolute = self._project.absolute(folder)
-            self.folders.add(absolute)
+            self.folders.setdefault(absolute, folder_stamp(absolute))
             try:
                 entries = list(os.scandir(absolute))
             except OSError:

@@ -10,6 +10,7 @@ import msgspec
 from nbmake_dag.errors import UsageError
 from nbmake_dag_cache.digest import digest_text
 from nbmake_dag_cache.memo import IdentityMemo
+from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 _SCHEMA = "interpreter-1"
 _DEADLINE_S = 60
@@ -58,16 +59,19 @@ class Interpreters:
     def __init__(self, memo: IdentityMemo) -> None:
         self._memo = memo
         self._known: dict[str, Interpreter] = {}
+        self.folders: dict[str, Stamp | None] = {}
+        """Folders on import paths: a package that joins or leaves one makes an answer void."""
 
     def ask(self, executable: str) -> Interpreter:
         """Ask an interpreter what it is; raises `UsageError` where ``executable`` is no Python that runs."""
         if executable not in self._known:
-            self._known[executable] = self._recall(executable) or self._run(executable)
+            self._known[executable] = self._note(self._recall(executable) or self._run(executable))
         return self._known[executable]
 
-    def folders(self) -> list[str]:
-        """Return the folders whose change makes an answer void."""
-        return sorted({folder for known in self._known.values() for folder in known.path if os.path.isdir(folder)})
+    def _note(self, found: Interpreter) -> Interpreter:
+        for folder in found.path:
+            self.folders.setdefault(folder, folder_stamp(folder))
+        return found
 
     def _recall(self, executable: str) -> Interpreter | None:
         path = self._memo.get(digest_text(_stamps([executable])), _SCHEMA)

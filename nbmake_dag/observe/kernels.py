@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.interpreters import Interpreters
+from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 DEFAULT = "python3"
 
@@ -37,8 +38,8 @@ class Kernels:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._path = variables.get("PATH")
         self._known: dict[str, Kernel] = {}
-        self.folders: set[str] = set()
-        """Folders that were searched, and those of the kernels found: a change there may change what is meant."""
+        self.folders: dict[str, Stamp | None] = {}
+        """Folders that were searched, and those of kernels found: a change there may change what a name means."""
 
     def get(self, name: str) -> Kernel:
         """Look a kernel up; raises `UsageError` for a name that is not installed, with those that are."""
@@ -59,7 +60,8 @@ class Kernels:
                 (("installed", ", ".join(installed) or "none"),),
                 did_you_mean(name, installed) or "install its package, or name another with `kernel = ...`",
             ) from None
-        self.folders |= {*manager.kernel_dirs, spec.resource_dir}
+        for folder in (*manager.kernel_dirs, spec.resource_dir):
+            self.folders.setdefault(folder, folder_stamp(folder))
         language = str(spec.language).lower()
         return Kernel(
             name=name,

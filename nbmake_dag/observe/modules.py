@@ -13,6 +13,7 @@ from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.identity import identity_schema
 from nbmake_dag_cache.imports import Imports, PathAddition, imports_of
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
+from nbmake_dag_cache.stamps import Stamp, folder_stamp
 from nbmake_dag_cache.syntax import python_identity
 
 
@@ -42,8 +43,8 @@ class Modules:
         self._installed = tuple(path for path in installed if self._is_local(path))
         self._kinds: dict[str, str] = {}
         self._read: dict[str, ModuleIdentity | None] = {}
-        self.folders: set[str] = set()
-        """Folders that were searched: a module that joins one may change what an import means."""
+        self.folders: dict[str, Stamp | None] = {}
+        """Folders as they were before they were searched: a module that joins one may be meant by an import."""
 
     def fresh(self) -> Modules:
         """Return one that has read nothing yet."""
@@ -141,7 +142,7 @@ class Modules:
             for spot in spots:
                 if not self._is_local(spot):
                     continue
-                self.folders.add(os.path.dirname(spot))
+                self._search(os.path.dirname(spot))
                 if self._kind(init := os.path.join(spot, "__init__.py")) == "file":
                     files.append(init)
                     folders = (spot,)
@@ -156,6 +157,10 @@ class Modules:
                     return (), files
                 folders = tuple(namespace)
         return folders, files
+
+    def _search(self, folder: str) -> None:
+        if folder not in self.folders:
+            self.folders[folder] = folder_stamp(folder)
 
     def _kind(self, path: str) -> str:
         """Say whether a path is a ``file``, a ``folder`` or nothing."""

@@ -25,6 +25,7 @@ from nbmake_dag_cache.key import Ingredient, key_of
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
+from nbmake_dag_cache.stamps import Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +61,15 @@ class Survey:
         return self._look.sources
 
     @property
-    def folders(self) -> set[str]:
-        """Absolute paths of every folder in which something was looked for."""
+    def folders(self) -> dict[str, Stamp | None]:
+        """Every folder, by absolute path, in which something was looked for, as it was then."""
         look = self._look
-        return {*look.inputs.folders, *look.modules.folders, *look.kernels.folders, *look.interpreters.folders()}
+        return {
+            **look.interpreters.folders,
+            **look.kernels.folders,
+            **look.modules.folders,
+            **look.inputs.folders,
+        }
 
     def files(self, item: Input) -> Files:
         """Return path and digest of every file on disk that an input names."""
