@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.project import Project
+from tests.needs import pytest_collection_modifyitems, pytest_terminal_summary
+from tests.project import Project, await_true
+
+__all__ = ["project", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """An empty repository with real files, in which `nbdag` is run as a command."""
-    return Project(tmp_path / "project")
+def project(tmp_path: Path) -> Iterator[Project]:
+    """An empty repository with real files, in which `nbdag` is run as a command; no process of it outlives its test."""
+    project = Project(tmp_path / "project")
+    yield project
+    await_true(lambda: not project.processes(), 15, f"still there: {project.processes()}")

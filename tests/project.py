@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -16,6 +17,8 @@ from typing import Any
 
 NBDAG = [sys.executable, "-m", "nbmake_dag"]
 DEADLINE_S = 240
+MARK = "NBDAG_STORY"
+"""An environment variable that every process of a project's builds inherits."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,24 @@ class Build:
         return self
 
     def restored(self, *names: str) -> Build:
+        """Claim that exactly these tasks had outputs put back."""
         __tracebackhide__ = True
         assert self.having("restored") == sorted(names), self.err
+        return self
+
+    def ended(self, code: int, **statuses: list[str]) -> Build:
+        """Claim an exit code, and which tasks ended how; a status that is not named has no task."""
+        __tracebackhide__ = True
+        found: dict[str, list[str]] = {}
+        for task in self.summary["tasks"]:
+            found.setdefault(task["status"], []).append(task["name"])
+        assert {status: sorted(names) for status, names in found.items()} == statuses, self.err
+        assert self.code == code, self.err
+        return self
+
+    def said(self, text: str) -> Build:
+        __tracebackhide__ = True
+        assert text in self.err
         return self
 
     def reasons(self, name: str) -> list[str]:
@@ -51,6 +70,11 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def copied(cls, source: Path, root: Path) -> Project:
+        shutil.copytree(source, root, symlinks=True)
+        return cls(root)
 
     def __truediv__(self, path: str) -> Path:
         return self.root / path
@@ -88,12 +112,51 @@ class Project:
     def read(self, path: str) -> str:
         return (self.root / path).read_text()
 
+    def remove(self, *paths: str) -> Project:
+        """Remove files and whole folders."""
+        for path in paths:
+            place = self.root / path
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+        return self
+
+    def git(self, *arguments: str) -> str:
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
+        command = ["git", *who, *arguments]
+        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True).stdout
+
+    def commit(self) -> Project:
+        """Put all but outputs and ``.nbdag`` under version control."""
+        if not (self.root / ".git").exists():
+            self.git("init", "-q")
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "all")
+        return self
+
+    def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
+        return {**os.environ, MARK: str(self.root), **(extra or {})}
+
+    def processes(self) -> dict[int, str]:
+        """Return what runs for this project: the command line by process id."""
+        mark = f"{MARK}={self.root}".encode()
+        found: dict[int, str] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                except OSError:
+                    continue  # ended meanwhile
+        return found
+
     def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [*NBDAG, *arguments],
             cwd=self.root,
-            env={**os.environ, **(env or {})},
+            env=self.environment(env),
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
@@ -109,11 +172,11 @@ class Project:
         return Build(done.returncode, done.stdout, done.stderr, content)
 
     def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Begin a command in a process group of its own."""
+        """Begin a command in a session of its own."""
         return subprocess.Popen(
             [*NBDAG, *arguments],
             cwd=self.root,
-            env={**os.environ, **(env or {})},
+            env=self.environment(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -135,7 +198,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def await_true(condition: Any, within_s: float, what: str) -> None:
+def await_true(condition: Callable[[], Any], within_s: float, what: str) -> None:
     """Wait for a condition, looking often; fail with what did not happen."""
     __tracebackhide__ = True
     deadline = time.monotonic() + within_s

@@ -1,0 +1,95 @@
+"""Pipelines that several stories begin with."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.project import Project
+
+SMALL = """
+    [pipeline]
+    name = "small"
+
+    [tasks.ingest]
+    command = "seq 1 20 > data/numbers.txt"
+    outputs = ["data/numbers.txt"]
+
+    [tasks.eda]
+    notebook = "notebooks/eda.py"
+    inputs = ["data/numbers.txt"]
+    outputs = ["results/count.txt"]
+
+    [tasks.train]
+    function = "learning.models:train"
+    matrix = { size = [5, 10] }
+    inputs = ["data/numbers.txt"]
+    outputs = ["models/{size}.txt"]
+
+    [tasks.benchmark]
+    notebook = "notebooks/benchmark.py"
+    matrix = { size = [5, 10] }
+    inputs = { model = "models/{size}.txt" }
+    outputs = { score = "results/{size}.txt" }
+
+    [tasks.summary]
+    notebook = "notebooks/summary.py"
+    after = ["benchmark"]
+    outputs = ["results/summary.txt"]
+"""
+OUTPUTS = ["data", "models", "results"]
+
+
+@pytest.fixture
+def small(project: Project) -> Project:
+    """The shape of the MNIST example, from tasks of all kinds that take no time."""
+    project.write(".gitignore", "/.nbdag/\n/data/\n/models/\n/results/\n__pycache__/\n").pipeline(SMALL)
+    project.write("learning/__init__.py", "")
+    project.write(
+        "learning/models.py",
+        """
+        def train(size, inputs, outputs):
+            with open(inputs[0]) as file:
+                numbers = [int(line) for line in file][:size]
+            with open(outputs[0], "w") as file:
+                print(sum(numbers), file=file)
+        """,
+    )
+    project.notebook(
+        "notebooks/eda.py",
+        """
+        # markdown
+        # A look
+        """,
+        """
+        # how many there are
+        count = len(open("data/numbers.txt").readlines())
+        print(count)
+        """,
+        "open('results/count.txt', 'w').write(str(count))",
+    )
+    project.notebook(
+        "notebooks/benchmark.py",
+        """
+        # parameters
+        size = 1
+        inputs = {}
+        outputs = {}
+        """,
+        "import nbmake_dag as nbdag",
+        "score = int(open(inputs['model']).read()) / size",
+        "nbdag.log_metric('score', score)",
+        "open(outputs['score'], 'w').write(str(score))",
+    )
+    project.notebook(
+        "notebooks/summary.py",
+        "import nbmake_dag as nbdag",
+        """
+        scores = {
+            logged.params["size"]: logged.metrics["score"]
+            for task, logged in nbdag.upstream().items()
+            if task.startswith("benchmark")
+        }
+        """,
+        "open('results/summary.txt', 'w').write(repr(sorted(scores.items())))",
+    )
+    return project
