@@ -1,4 +1,4 @@
-"""What the record of a run names in the cache, found in its text: also in a run that was cut off, or is damaged."""
+"""What the record of a run names in the cache, found in its text: also where the run was cut off or damaged."""
 
 from __future__ import annotations
 

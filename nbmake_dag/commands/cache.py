@@ -50,8 +50,8 @@ def info(directory: str | None, file: str | None) -> None:
 def verify(directory: str | None, file: str | None) -> int:
     """Read everything in the cache, and list what is wrong with it; nothing is changed.
 
-    Exits with 0 if all is sound, with 1 if something is not. What is damaged costs a rebuild, never a wrong result:
-    the next build notices it too.
+    Exits with 0 if all is sound, with 1 if something is not. What is damaged costs a rebuild, never a wrong
+    result: the next build notices it too.
     """
     from nbmake_dag_cache.verify import verify as find_faults  # noqa: PLC0415 - not for --help
 

@@ -19,8 +19,6 @@ COMMANDS = {
     "clean": "Remove outputs, or the cache.",
     "cache": "Look at the cache, check it, trim it.",
     "schema": "Print the JSON Schema of pipeline.toml.",
-    "doctor": "Check a pipeline for what a build cannot know.",
-    "completions": "Print completions for a shell.",
 }
 """Each command is `command` in a module of its name, imported when it is called."""
 

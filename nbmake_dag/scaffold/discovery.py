@@ -1,0 +1,58 @@
+"""The notebooks of a folder, found without importing or running anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nbmake_dag_cache.notebook import NotebookSource, UnreadableNotebookError, read_notebook
+
+_ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+_PERCENT = re.compile(rb"^# %%", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundNotebook:
+    """A notebook; ``path`` is relative to the folder, POSIX."""
+
+    path: str
+    source: NotebookSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """What was found, by path, and a sentence about each file that looks like a notebook and cannot be read."""
+
+    notebooks: tuple[FoundNotebook, ...]
+    unreadable: tuple[str, ...]
+
+
+def discover(root: str) -> Discovery:
+    """Look for ``.ipynb`` and ``py:percent`` files below a folder; of a pair of both, the text counts."""
+    notebooks: dict[str, FoundNotebook] = {}
+    unreadable: list[str] = []
+    for path in sorted(_candidates(root), key=lambda path: (os.path.splitext(path)[0], path)):
+        with open(os.path.join(root, path), "rb") as file:
+            data = file.read()
+        if path.endswith(".py") and not _PERCENT.search(data):
+            continue
+        try:
+            notebooks[os.path.splitext(path)[0]] = FoundNotebook(path=path, source=read_notebook(data, path))
+        except UnreadableNotebookError as error:
+            unreadable.append(str(error))
+    return Discovery(notebooks=tuple(notebooks.values()), unreadable=tuple(unreadable))
+
+
+def _candidates(root: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        if not _ENVIRONMENT_MARKS.isdisjoint((*folders, *names)):
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
+        for name in names:
+            is_test = name.startswith("test_") or name == "conftest.py"
+            if name.endswith((".ipynb", ".py")) and not name.startswith(".") and not is_test:
+                yield os.path.relpath(os.path.join(folder, name), root)
