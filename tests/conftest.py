@@ -15,7 +15,7 @@ __all__ = ["project", "pytest_collection_modifyitems", "pytest_terminal_summary"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    """An empty repository with real files, in which `nbdag` is run as a command; no process of it outlives its test."""
+    """Make an empty folder in which `nbdag` is run as a command; no process of it outlives the test."""
     project = Project(tmp_path / "project")
     yield project
     await_true(lambda: not project.processes(), 15, f"still there: {project.processes()}")

@@ -41,7 +41,7 @@ OUTPUTS = ["data", "models", "results"]
 
 @pytest.fixture
 def small(project: Project) -> Project:
-    """The shape of the MNIST example, from tasks of all kinds that take no time."""
+    """Make a pipeline with the shape of the MNIST example, of tasks that take no time."""
     project.write(".gitignore", "/.nbdag/\n/data/\n/models/\n/results/\n__pycache__/\n").pipeline(SMALL)
     project.write("learning/__init__.py", "")
     project.write(

@@ -1,0 +1,150 @@
+"""Ctrl-C at a terminal, once and twice, and SIGTERM: nothing half written, nobody left, a run that can be read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from nbmake_dag_reporting.runs import find_run, read_run
+from nbmake_dag_reporting.summary import summarize
+from tests.project import NBDAG, Project, await_true
+
+STOPS_WITHIN_S = 15
+
+
+class Terminal:
+    """A terminal with a build as its foreground job."""
+
+    def __init__(self, project: Project, *arguments: str) -> None:
+        self._master, self._slave = os.openpty()
+        self._before = termios.tcgetattr(self._slave)
+        self.shown = bytearray()
+        self.process = subprocess.Popen(
+            [*NBDAG, *arguments],
+            cwd=project.root,
+            env=project.environment({"TERM": "xterm"}),
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # no thread has begun
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def press_ctrl_c(self) -> None:
+        os.write(self._master, b"\x03")
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    @property
+    def is_as_before(self) -> bool:
+        return termios.tcgetattr(self._slave) == self._before
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._slave)
+        self._reader.join()
+        os.close(self._master)
+
+    def _read(self) -> None:
+        try:
+            while piece := os.read(self._master, 1 << 16):
+                self.shown += piece
+        except OSError:
+            pass  # the last process of the terminal has gone
+
+
+@contextmanager
+def terminal(project: Project, *arguments: str) -> Iterator[Terminal]:
+    opened = Terminal(project, *arguments)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def endless(project: Project, *, stubborn: bool) -> Project:
+    """Make a notebook that writes half an output, starts a process of its own, and hangs until told to go on."""
+    project.pipeline(
+        """
+        [tasks.endless]
+        notebook = "endless.py"
+        outputs = ["result.txt"]
+
+        [tasks.below]
+        command = "cp result.txt copy.txt"
+        inputs = ["result.txt"]
+        outputs = ["copy.txt"]
+        """
+    )
+    project.write("result.txt", "of yesterday")
+    return project.notebook(
+        "endless.py",
+        "import os, pathlib, signal, subprocess, time",
+        "open('result.txt', 'w').write('half')",
+        f"""
+        if not os.path.exists('../go'):
+            if {stubborn}:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            subprocess.Popen(['sleep', '3600'], start_new_session=True)
+            pathlib.Path('../begun').touch()
+            while True:
+                time.sleep(1)
+        """,
+        "open('result.txt', 'w').write('whole')",
+    )
+
+
+def ctrl_c(terminal: Terminal) -> None:
+    terminal.press_ctrl_c()
+
+
+def ctrl_c_twice(terminal: Terminal) -> None:
+    terminal.press_ctrl_c()
+    terminal.press_ctrl_c()
+
+
+def terminate(terminal: Terminal) -> None:
+    terminal.send(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("stop", "stubborn", "code"),
+    [(ctrl_c, False, 130), (ctrl_c, True, 130), (ctrl_c_twice, True, 130), (terminate, False, 143)],
+)
+def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
+    project: Project, stop: Callable[[Terminal], None], *, stubborn: bool, code: int
+):
+    """Also when a cell will not listen; the old output is back, the half one kept aside; the next build ends."""
+    endless(project, stubborn=stubborn)
+    begun = project.root.parent / "begun"
+    with terminal(project, "build") as window:
+        await_true(begun.exists, 60, "the notebook did not begin")
+        stop(window)
+        assert window.process.wait(STOPS_WITHIN_S) == code, window.shown.decode()
+        assert window.is_as_before
+    assert b"Traceback" not in window.shown
+    assert project.read("result.txt") == "of yesterday"
+    assert not (project / "copy.txt").exists()
+    await_true(lambda: not project.processes(), 5, f"still there: {project.processes()}")
+
+    summary = summarize(read_run(find_run(str(project / ".nbdag/runs"), "latest")))
+    assert summary["result"] == "cancellation"
+    statuses = {task["name"]: task["status"] for task in summary["tasks"]}
+    assert statuses == {"endless": "cancelled", "below": "cancelled"}
+    assert project.read(f".nbdag/failed/{summary['run_id']}/endless/result.txt") == "half"
+
+    (project.root.parent / "go").touch()
+    project.build().ran("endless", "below")
+    assert project.read("copy.txt") == "whole"

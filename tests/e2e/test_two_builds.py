@@ -1,0 +1,39 @@
+"""Two builds at once in one repository."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.project import NBDAG, await_true, kill
+
+
+def test_a_second_build_waits_or_says_so_and_finds_all_done(project):
+    """The first does it all; with --no-wait the second exits with 4; a dead holder holds nothing."""
+    begun, go = project.root.parent / "begun", project.root.parent / "go"
+    project.pipeline(
+        f"""
+        [tasks.slow]
+        command = "touch {begun}; while ! test -e {go}; do sleep 0.05; done; echo done > slow.txt"
+        outputs = ["slow.txt"]
+        """
+    )
+    killed = project.start("build")
+    await_true(begun.exists, 60, "the first build did not begin")
+    kill(killed)
+    begun.unlink()
+
+    first = project.start("build")
+    await_true(begun.exists, 60, "the build after the killed one did not begin")
+    refused = project.build("--no-wait")
+    assert refused.code == 4
+    refused.said(f"process {first.pid}").said("hint: leave out --no-wait")
+
+    second = subprocess.Popen(
+        [*NBDAG, "build"], cwd=project.root, env=project.environment(), stderr=subprocess.PIPE, text=True
+    )
+    assert second.stderr is not None
+    assert f"process {first.pid}" in second.stderr.readline()
+    go.touch()
+    assert first.wait(60) == 0
+    assert "0 ran, 0 restored, 1 up to date" in second.communicate(timeout=60)[1]
+    assert second.returncode == 0
