@@ -34,15 +34,20 @@ def nothing(_own_key: str, _key: str) -> Mapping[str, Any] | None:
 
 def read_run(directory: str, resolve: Resolve = nothing) -> Run:
     """Read one run, ended or cut off; raises `RunNotFoundError` where the directory holds none."""
+    return decode_run(directory, read_trace(directory), read_content(directory, EVENTS), resolve)
+
+
+def decode_run(directory: str, trace: bytes, written: bytes, resolve: Resolve = nothing) -> Run:
+    """Read a run from the content of its two files; ``directory`` is where it says that they lie."""
     resource = Resource()
     spans: list[Span] = []
-    for line in _trace(directory).splitlines():
+    for line in trace.splitlines():
         try:
             resource, more = decode_line(line)
         except DamagedLineError:
             continue
         spans += more
-    events = read_events(directory)
+    events = list(decode_events(written))
     if not spans and events and isinstance(events[0], RunStarted):
         resource = Resource(attributes=events[0].resource)
     run = assemble(directory, resource, spans, events, resolve)
@@ -53,7 +58,13 @@ def read_run(directory: str, resolve: Resolve = nothing) -> Run:
 
 def read_events(directory: str) -> list[Event]:
     """Read the events of a run, as far as they are whole."""
-    return list(decode_events(_content(os.path.join(directory, EVENTS))))
+    return list(decode_events(read_content(directory, EVENTS)))
+
+
+def read_trace(directory: str) -> bytes:
+    """Return the lines of a run's spans, unpacked."""
+    path = os.path.join(directory, TRACE)
+    return _content(path) or _gunzip(_content(f"{path}.gz"))
 
 
 def list_runs(runs_dir: str) -> list[RunHead]:
@@ -87,6 +98,12 @@ def find_run(runs_dir: str, ref: str) -> str:
     return os.path.join(runs_dir, found[0])
 
 
+def find_run_of_commit(runs_dir: str, revision: str) -> str | None:
+    """Give the directory of the newest run that saw a commit, named by its full hash."""
+    heads = (head for name in _names(runs_dir) if (head := read_head(os.path.join(runs_dir, name))))
+    return next((head.directory for head in heads if head.vcs.head_revision == revision), None)
+
+
 def _names(runs_dir: str) -> list[str]:
     try:
         with os.scandir(runs_dir) as entries:
@@ -95,9 +112,9 @@ def _names(runs_dir: str) -> list[str]:
         return []
 
 
-def _trace(directory: str) -> bytes:
-    path = os.path.join(directory, TRACE)
-    return _content(path) or _gunzip(_content(f"{path}.gz"))
+def read_content(directory: str, name: str) -> bytes:
+    """Return the bytes of one file of a run, none where there is no such file."""
+    return _content(os.path.join(directory, name))
 
 
 def _content(path: str) -> bytes:

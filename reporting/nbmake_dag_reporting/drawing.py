@@ -1,0 +1,64 @@
+"""A graph of tasks to be drawn, with what happened to each in words, glyphs and colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nbmake_dag_reporting.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a status is drawn: never by its colour alone."""
+
+    glyph: str
+    words: str
+    fill: str
+    stroke: str
+
+
+LOOKS = {
+    "ran": Look(glyph="✓", words="ran", fill="#d1f0d9", stroke="#1a7f37"),
+    "restored": Look(glyph="↺", words="restored", fill="#d6ebf5", stroke="#1b7c83"),
+    "up_to_date": Look(glyph="=", words="up to date", fill="#eceef0", stroke="#6e7781"),
+    "failed": Look(glyph="✗", words="failed", fill="#ffd9d6", stroke="#c22a2a"),
+    "skipped": Look(glyph="↷", words="skipped", fill="#fff1c9", stroke="#9a6700"),
+    "cancelled": Look(glyph="-", words="cancelled", fill="#f3e6ff", stroke="#8250df"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A task; ``type`` is ``notebook``, ``function`` or ``command``, ``status`` what became of it, if known."""
+
+    name: str
+    type: str = ""
+    status: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The lines of its box."""
+        if self.status is None:
+            return self.name
+        look = LOOKS[self.status]
+        return f"{self.name}\n{look.glyph} {look.words}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Nodes in a fixed order; an edge leads from a task to one that needs it."""
+
+    title: str
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[str, str], ...]
+
+
+def drawing_of(run: Run) -> Drawing:
+    """Draw what happened in a run, of which an interrupted one may name tasks that it does not have."""
+    return Drawing(
+        title=run.pipeline,
+        nodes=tuple(Node(name=task.name, type=task.type, status=task.status) for task in run.tasks.values()),
+        edges=tuple(
+            (above, task.name) for task in run.tasks.values() for above in task.upstreams if above in run.tasks
+        ),
+    )

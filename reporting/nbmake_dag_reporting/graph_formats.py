@@ -1,0 +1,67 @@
+"""A drawing as text for other tools: Mermaid, Graphviz and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from nbmake_dag_reporting.drawing import LOOKS, Drawing
+
+_SHAPES = {"notebook": ("[", "]"), "function": ("([", "])"), "command": ("[[", "]]")}
+_DOT_SHAPES = {"notebook": "box", "function": "ellipse", "command": "cds"}
+_MERMAID_UNSAFE = re.compile(r"[^\w .,=/()\[\]+-]|[\x00-\x1f\x7f]", re.ASCII)
+
+
+def mermaid_text(text: str) -> str:
+    """Escape text for any diagram of Mermaid: signs that may mean something there are numbered."""
+    return _MERMAID_UNSAFE.sub(lambda match: f"#{ord(match[0])};" if match[0] < "\x80" else match[0], text)
+
+
+def mermaid(drawing: Drawing) -> str:
+    """Write a flowchart that GitHub renders."""
+    names = {node.name: f"t{number}" for number, node in enumerate(drawing.nodes)}
+    lines = ["flowchart LR"]
+    for node in drawing.nodes:
+        opening, closing = _SHAPES.get(node.type, ("[", "]"))
+        label = "<br>".join(map(mermaid_text, node.label.split("\n"))) if node.status else mermaid_text(node.name)
+        lines.append(f'    {names[node.name]}{opening}"{label}"{closing}')
+    lines += [f"    {names[start]} --> {names[end]}" for start, end in drawing.edges]
+    for status, look in LOOKS.items():
+        having = [names[node.name] for node in drawing.nodes if node.status == status]
+        if having:
+            lines.append(f"    classDef {status} fill:{look.fill},stroke:{look.stroke},color:#1f2328")
+            lines.append(f"    class {','.join(having)} {status}")
+    return "\n".join(lines) + "\n"
+
+
+def dot(drawing: Drawing) -> str:
+    """Write a digraph for Graphviz."""
+    lines = [
+        f"digraph {_quoted(drawing.title)} {{",
+        "    rankdir=LR;",
+        "    node [style=filled, fillcolor=white];",
+    ]
+    for node in drawing.nodes:
+        shape = _DOT_SHAPES.get(node.type, "box")
+        colours = ""
+        if node.status:
+            look = LOOKS[node.status]
+            colours = f', fillcolor="{look.fill}", color="{look.stroke}"'
+        lines.append(f"    {_quoted(node.name)} [label={_quoted(node.label)}, shape={shape}{colours}];")
+    lines += [f"    {_quoted(start)} -> {_quoted(end)};" for start, end in drawing.edges]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def as_json(drawing: Drawing) -> str:
+    """Write nodes and edges; a status that is not known is left out."""
+    nodes = [
+        {"name": node.name, "type": node.type, **({"status": node.status} if node.status else {})}
+        for node in drawing.nodes
+    ]
+    edges = [{"from": start, "to": end} for start, end in drawing.edges]
+    return json.dumps({"pipeline": drawing.title, "nodes": nodes, "edges": edges}, indent=2) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
