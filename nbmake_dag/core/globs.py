@@ -51,7 +51,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _name(part: str) -> str:
     """Translate one name of a glob; a leading dot is matched only by a dot that is written."""
-    out = "" if part.startswith((".", "[")) else r"(?!\.)"
+    out = "" if part.startswith((".", "[.")) else r"(?!\.)"
     position = 0
     while position < len(part):
         character = part[position]
@@ -61,9 +61,22 @@ def _name(part: str) -> str:
         elif character == "?":
             out += "[^/]"
         elif character == "[" and (end := part.find("]", position + 1)) > 0:
-            choice = part[position:end].replace("\\", "\\\\")
-            out += f"[^/{choice[1:]}]" if choice.startswith("!") else f"[{choice}]"
+            out += f"(?!/){_choice(part[position:end])}"
             position = end + 1
         else:
             out += re.escape(character)
     return out
+
+
+def _choice(text: str) -> str:
+    """Translate what stands between brackets; a range that runs backwards holds nothing."""
+    members = text.removeprefix("!")
+    ranges = re.findall(r"(.)-(.)|(.)", members, re.DOTALL)
+    held = "".join(
+        re.escape(single) if single else f"{re.escape(first)}-{re.escape(last)}"
+        for first, last, single in ranges
+        if single or first <= last
+    )
+    if members == text:
+        return f"[{held}]" if held else "(?!)"
+    return f"[^{held}]" if held else "."
