@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -16,18 +15,6 @@ from nbmake_dag.execute.fold import Folded, fold_accesses, fold_log
 from nbmake_dag.execute.protocol import AttemptSpec, Work
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.record import Access
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs another environment where there is none; the summary counts it as deselected."""
-    there = {
-        "mlflow": importlib.util.find_spec("mlflow") is not None,
-        "otel_oracle": "NBDAG_OTEL_ORACLE" in os.environ,
-    }
-    absent = {marker for marker, present in there.items() if not present}
-    left_out = [item for item in items if absent & {mark.name for mark in item.iter_markers()}]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
 
 
 @dataclass

@@ -1,0 +1,49 @@
+"""Tests that need something which is not everywhere: left out where it is absent, and said so."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+NEEDS = {
+    "chromium": lambda: (
+        shutil.which("chromium") is not None and importlib.util.find_spec("playwright") is not None
+    ),
+    "mlflow": lambda: importlib.util.find_spec("mlflow") is not None,
+    "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
+}
+"""Markers, each with whether what it stands for is here."""
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests whose needs are absent; with NBDAG_TESTS_NEED naming a marker, its absence is an error."""
+    absent = {marker for marker, is_there in NEEDS.items() if not is_there()}
+    demanded = absent & set(os.environ.get("NBDAG_TESTS_NEED", "").split(","))
+    if demanded:
+        raise pytest.UsageError(f"NBDAG_TESTS_NEED names what is not here: {', '.join(sorted(demanded))}")
+    left_out: list[pytest.Item] = []
+    counts: dict[str, int] = {}
+    for item in items:
+        for marker in absent & {mark.name for mark in item.iter_markers()}:
+            counts[marker] = counts.get(marker, 0) + 1
+            left_out.append(item)
+            break
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[_LEFT_OUT] = counts
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, and for want of what."""
+    for marker, count in sorted(config.stash.get(_LEFT_OUT, {}).items()):
+        terminalreporter.write_line(f"{count} tests left out: {marker} is not here")
