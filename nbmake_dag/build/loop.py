@@ -6,7 +6,7 @@ import dataclasses
 import json
 import queue
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from nbmake_dag.core.schedule import (
     Instruction,
     Interrupted,
     Keep,
+    Outdated,
     Restore,
     Restored,
     Run,
@@ -76,20 +77,21 @@ class Loop:
         schedule: Schedule,
         *,
         pool: Pool,
-        events: queue.SimpleQueue[object],
         writer: RunWriter,
         listeners: Sequence[Listener],
         writes_cache: bool,
+        outdated: Callable[[], frozenset[TaskName]],
     ) -> None:
         self._prepared = prepared
         self._stores = stores
         self._schedule = schedule
         self._pool = pool
         self._executions = Executions(prepared, stores, pool, writer)
-        self._events = events
+        self._events = pool.events
         self._writer = writer
         self._listeners = listeners
         self._writes_cache = writes_cache
+        self._outdated = outdated
         self._outcome = RunOutcome(run_id=writer.header.run_id)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="restore")
 
@@ -99,6 +101,7 @@ class Loop:
             with self._signals():
                 self._follow(self._schedule.start())
                 while not self._schedule.done:
+                    self._stop_outdated()
                     for name in self._executions.begin_what_fits():
                         self._schedule.handle(Began(task=name))
                     self._receive()
@@ -290,11 +293,23 @@ class Loop:
         if self._outcome.signal is None:
             self._outcome.signal = number
             self._follow(self._schedule.handle(Interrupted()))
-            for name in self._executions.between_attempts():
+        self._stop(self._prepared.graph.tasks, grace)
+
+    def _stop_outdated(self) -> None:
+        outdated = self._outdated()
+        if outdated:
+            self._follow(self._schedule.handle(Outdated(tasks=outdated)))
+            self._stop(outdated, GRACE_S)
+
+    def _stop(self, tasks: Collection[TaskName], grace: float) -> None:
+        """End those tasks that have begun."""
+        for name in self._executions.between_attempts():
+            if name in tasks:
                 self._finish(self._executions.get(name), "cancelled")
                 self._follow(self._schedule.handle(Stopped(task=name)))
         for name in self._pool.running:
-            self._pool.cancel(name, grace)
+            if name in tasks:
+                self._pool.cancel(name, grace)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -1,10 +1,11 @@
-"""The executors of one build: which exist, and which takes a task."""
+"""The executors of one build, or of one after another: which exist, and which takes a task."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+import queue
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -40,14 +41,16 @@ class Pool:
         address: str | None,
         runtime_env: Mapping[str, object],
         env: Mapping[str, str],
-        sink: Callable[[Event], None],
     ) -> None:
+        self.events: queue.SimpleQueue[object] = queue.SimpleQueue()
+        """What the executors say, and whatever else whoever reads it wants to hear."""
+        self.jobs = jobs
+        self.lost = False
+        """Whether an executor was lost that cannot be had again."""
         self._mode = RAY if address else mode
-        self._jobs = jobs
         self._address = address
         self._runtime_env = runtime_env
         self._env = env
-        self._sink = sink
         self._supervisor: Supervisor | None = None
         self._executors: dict[str, Executor] = {}
         self._ready: set[str] = set()
@@ -68,7 +71,7 @@ class Pool:
     @property
     def may_want_ray(self) -> bool:
         """Whether Ray could still be started to run more at once."""
-        return self._mode == "auto" and self._jobs > 1 and RAY not in self._executors
+        return self._mode == "auto" and self.jobs > 1 and RAY not in self._executors
 
     def start(self, name: str) -> None:
         """Start an executor that is not there yet, and return at once."""
@@ -77,10 +80,10 @@ class Pool:
         if name == INLINE:
             argv = python_argv("nbmake_dag.execute.worker")
         else:
-            where = ("--address", self._address) if self._address else ("--cpus", str(self._jobs))
+            where = ("--address", self._address) if self._address else ("--cpus", str(self.jobs))
             extra = ("--runtime-env", msgspec.json.encode(self._runtime_env).decode())
             argv = python_argv("nbmake_dag.execute.ray_host", "--runtime", self.runtime, *where, *extra)
-        self._executors[name] = ChildExecutor(name, self._supervise(), argv, self._env, self._sink)
+        self._executors[name] = ChildExecutor(name, self._supervise(), argv, self._env, self.events.put)
 
     def start_first(self) -> None:
         """Start the executor that the first task will need."""
@@ -91,7 +94,7 @@ class Pool:
         cpus = self._cpus(task.policy.resources)
         if self._address:
             return RAY if RAY in self._ready else None
-        if sum(place.cpus for place in self._running.values()) + cpus > self._jobs:
+        if sum(place.cpus for place in self._running.values()) + cpus > self.jobs:
             return None
         inline_is_free = all(place.executor != INLINE for place in self._running.values())
         if self._mode != RAY and inline_is_free and not task.policy.resources.gpus:
@@ -115,6 +118,8 @@ class Pool:
                 if name == INLINE:
                     # the next task starts another
                     del self._executors[name]
+                else:
+                    self.lost = True
             case _:
                 pass
 
@@ -140,4 +145,4 @@ class Pool:
         return self._supervisor
 
     def _cpus(self, wanted: Resources) -> float:
-        return min(wanted.cpus, self._jobs)
+        return min(wanted.cpus, self.jobs)

@@ -52,11 +52,14 @@ class Stores:
             last=LastResults(project.state),
         )
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Keep what was learned."""
         self.last.save()
         self.files.flush()
         self.identities.flush()
+
+    def close(self) -> None:
+        self.flush()
         self.files.close()
         self.identities.close()
 
@@ -105,7 +108,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             files=stores.files,
             sources=sources,
             modules=Modules(project, stores.files, stores.identities, sys.path),
-            kernels=Kernels(variables),
+            kernels=Kernels(variables, stores.identities),
             interpreters=interpreters,
             inputs=inputs,
             records=stores.records,

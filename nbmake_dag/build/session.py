@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nbmake_dag.build.listener import Listener, RunStart
 from nbmake_dag.build.loop import Loop
@@ -31,11 +30,11 @@ def run_session(project: Project, request: Request, listeners: Sequence[Listener
     stores = Stores.open(project)
     try:
         prepared = prepare(project, request, stores)
-        outcome = _carry_out(prepared, request, stores, listeners, started)
-        keys = [end.record.key for end in outcome.tasks.values() if end.record is not None]
-        LastUsed(project.cache).note(keys, started / 1e9)
-        remember_if_up_to_date(prepared, request, stores, outcome)
-        return outcome
+        pool = make_pool(prepared, request)
+        try:
+            return carry_out(prepared, request, stores, pool, listeners, started)
+        finally:
+            pool.close()
     finally:
         stores.close()
 
@@ -50,67 +49,80 @@ def plan_of(project: Project, request: Request) -> dict[TaskName, Verdict]:
     return plan(prepared.graph, prepared.facts, prepared.rules)
 
 
-def _carry_out(
-    prepared: Prepared, request: Request, stores: Stores, listeners: Sequence[Listener], started: int
-) -> RunOutcome:
-    project = prepared.project
-    jobs = request.jobs or usable_cpus()
+def make_pool(prepared: Prepared, request: Request) -> Pool:
+    """Make the executors of a build, none of them started; raises `NbdagError` for a task that never fits."""
     address = request.ray_address or prepared.pipeline.ray.address or prepared.variables.get("RAY_ADDRESS")
     if address is None:
-        refuse_what_never_fits(prepared.graph, os.path.basename(project.config))
-    events: queue.SimpleQueue[object] = queue.SimpleQueue()
-    pool = Pool(
+        refuse_what_never_fits(prepared.graph, os.path.basename(prepared.project.config))
+    return Pool(
         mode=request.executor,
-        jobs=jobs,
+        jobs=request.jobs or usable_cpus(),
         address=address,
         runtime_env=prepared.pipeline.ray.runtime_env,
         env=prepared.variables,
-        sink=events.put,
     )
-    try:
-        executes = _something_runs(prepared)
-        if executes:
-            pool.start_first()
-        warnings: list[str] = []
-        dirty = is_dirty(project.repository) if executes else None
-        header = run_header(project, request, prepared.pipeline.name, started, dirty=dirty)
-        writer = open_writer(project, header, warnings.append)
-        everyone = (Recorder(writer), *listeners)
-        start = RunStart(
-            run_id=header.run_id,
-            started=started,
-            project=project,
-            pipeline=prepared.pipeline,
-            graph=prepared.graph,
-            durations=stores.last.durations(),
-            jobs=jobs,
-        )
+
+
+def carry_out(
+    prepared: Prepared,
+    request: Request,
+    stores: Stores,
+    pool: Pool,
+    listeners: Sequence[Listener],
+    started: int,
+    *,
+    outdated: Callable[[], frozenset[TaskName]] = frozenset,
+) -> RunOutcome:
+    """Build what was prepared, with executors that are left running; the caller holds the lock.
+
+    ``outdated`` is asked again and again for tasks that have become pointless meanwhile: they are stopped, or do
+    not begin.
+    """
+    project = prepared.project
+    executes = _something_runs(prepared)
+    if executes:
+        pool.start_first()
+    warnings: list[str] = []
+    dirty = is_dirty(project.repository) if executes else None
+    header = run_header(project, request, prepared.pipeline.name, started, dirty=dirty)
+    writer = open_writer(project, header, warnings.append)
+    everyone = (Recorder(writer), *listeners)
+    start = RunStart(
+        run_id=header.run_id,
+        started=started,
+        project=project,
+        pipeline=prepared.pipeline,
+        graph=prepared.graph,
+        durations=stores.last.durations(),
+        jobs=pool.jobs,
+    )
+    for listener in everyone:
+        listener.begun(start)
+    for path in prepared.ignored:
         for listener in everyone:
-            listener.begun(start)
-        for path in prepared.ignored:
-            for listener in everyone:
-                listener.said(f"warning: {path} was left by a task that no longer exists; no glob matches it")
-        schedule = Schedule(prepared.graph, prepared.facts, prepared.rules, keep_going=request.keep_going)
-        loop = Loop(
-            prepared,
-            stores,
-            schedule,
-            pool=pool,
-            events=events,
-            writer=writer,
-            listeners=everyone,
-            writes_cache=request.writes_cache,
-        )
-        outcome = loop.run()
-        outcome.folder = writer.directory
-        outcome.duration_s = (time.time_ns() - started) / 1e9
-        for listener in everyone:
-            for warning in warnings:
-                listener.said(f"warning: {warning}")
-            listener.finished(outcome)
-        return outcome
-    finally:
-        pool.close()
+            listener.said(f"warning: {path} was left by a task that no longer exists; no glob matches it")
+    schedule = Schedule(prepared.graph, prepared.facts, prepared.rules, keep_going=request.keep_going)
+    loop = Loop(
+        prepared,
+        stores,
+        schedule,
+        pool=pool,
+        writer=writer,
+        listeners=everyone,
+        writes_cache=request.writes_cache,
+        outdated=outdated,
+    )
+    outcome = loop.run()
+    outcome.folder = writer.directory
+    outcome.duration_s = (time.time_ns() - started) / 1e9
+    for listener in everyone:
+        for warning in warnings:
+            listener.said(f"warning: {warning}")
+        listener.finished(outcome)
+    keys = [end.record.key for end in outcome.tasks.values() if end.record is not None]
+    LastUsed(project.cache).note(keys, started / 1e9)
+    remember_if_up_to_date(prepared, request, stores, outcome)
+    return outcome
 
 
 def _something_runs(prepared: Prepared) -> bool:

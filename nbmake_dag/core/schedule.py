@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -138,7 +138,14 @@ class Interrupted:
     """The user wants the run to end."""
 
 
-Event: TypeAlias = Began | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outdated:
+    """What tasks rest on has changed; with a task all below it are named. None of them begins any more."""
+
+    tasks: frozenset[TaskName]
+
+
+Event: TypeAlias = Began | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated
 
 
 class Schedule:
@@ -193,6 +200,8 @@ class Schedule:
             case Interrupted():
                 self._keep_going = False
                 return [*self._close(), *self._abandon(State.WAITING)]
+            case Outdated(tasks=tasks):
+                return [*self._abandon(State.READY, tasks), *self._abandon(State.WAITING, tasks)]
 
     def _move(self, task: TaskName, before: State, after: State) -> None:
         if self.states[task] is not before:
@@ -272,8 +281,10 @@ class Schedule:
             instructions += [instruction, *self._abandon_below(instruction.task)]
         return instructions
 
-    def _abandon(self, state: State) -> list[Abandon]:
-        names = [name for name in self._graph.order if self.states[name] is state]
+    def _abandon(self, state: State, among: Container[TaskName] | None = None) -> list[Abandon]:
+        names = [
+            name for name in self._graph.order if self.states[name] is state and (among is None or name in among)
+        ]
         for name in names:
             self._enter(name, State.CANCELLED)
         return [Abandon(task=name) for name in names]
