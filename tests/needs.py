@@ -8,25 +8,23 @@ import shutil
 
 import pytest
 
-NEEDS = {
-    "chromium": lambda: (
-        shutil.which("chromium") is not None and importlib.util.find_spec("playwright") is not None
-    ),
-    "mlflow": lambda: importlib.util.find_spec("mlflow") is not None,
-    "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
-}
-"""Markers, each with whether what it stands for is here."""
-
 
 def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+NEEDS = {
+    "chromium": lambda: shutil.which("chromium") is not None and _is_installed("playwright"),
+    "mlflow": lambda: _is_installed("mlflow"),
+    "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
+}
+"""Markers, each with whether what it stands for is here."""
+
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests whose needs are absent; with NBDAG_TESTS_NEED naming a marker, its absence is an error."""
+    """Deselect tests whose needs are absent; where NBDAG_TESTS_NEED names a marker, its absence is an error."""
     absent = {marker for marker, is_there in NEEDS.items() if not is_there()}
     demanded = absent & set(os.environ.get("NBDAG_TESTS_NEED", "").split(","))
     if demanded:

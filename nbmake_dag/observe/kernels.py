@@ -8,12 +8,25 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.interpreters import Interpreters
+from nbmake_dag_cache.digest import Digest, digest_text
+from nbmake_dag_cache.memo import IdentityMemo
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 DEFAULT = "python3"
+_SCHEMA = "kernelspec-1"
+_DECISIVE = ("HOME", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_PREFER_ENV_PATH", "JUPYTER_NO_CONFIG")
+    "HOME",
+    "JUPYTER_PATH",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_PREFER_ENV_PATH",
+    "JUPYTER_NO_CONFIG",
+    "VIRTUAL_ENV",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +45,20 @@ class Kernel:
         return f"{self.name} {self.language} {found.implementation} {found.version}"
 
 
-class Kernels:
-    """The kernelspecs of this machine, looked up once each."""
+class _Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernelspec as it was found, and the folders that decided it, as they were."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._path = variables.get("PATH")
+    language: str
+    argv: list[str]
+    folders: dict[str, Stamp | None]
+
+
+class Kernels:
+    """The kernelspecs of this machine; one that was found is remembered while its folders are unchanged."""
+
+    def __init__(self, variables: Mapping[str, str], memo: IdentityMemo) -> None:
+        self._variables = variables
+        self._memo = memo
         self._known: dict[str, Kernel] = {}
         self.folders: dict[str, Stamp | None] = {}
         """Folders that were searched, and those of kernels found: a change there may change what a name means."""
@@ -44,15 +66,27 @@ class Kernels:
     def get(self, name: str) -> Kernel:
         """Look a kernel up; raises `UsageError` for a name that is not installed, with those that are."""
         if name not in self._known:
-            self._known[name] = self._look_up(name)
+            spec = self._recall(name) or self._find(name)
+            self.folders.update(spec.folders)
+            interpreter = self._interpreter(spec.argv) if spec.language == "python" else None
+            self._known[name] = Kernel(name=name, language=spec.language, interpreter=interpreter)
         return self._known[name]
 
-    def _look_up(self, name: str) -> Kernel:
-        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415 - takes 0.1 s
+    def _recall(self, name: str) -> _Spec | None:
+        text = self._memo.get(self._question(name), _SCHEMA)
+        if text is None:
+            return None
+        spec = msgspec.json.decode(text, type=_Spec)
+        unchanged = all(folder_stamp(folder) == stamp for folder, stamp in spec.folders.items())
+        return spec if unchanged else None
+
+    def _find(self, name: str) -> _Spec:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415 - takes 0.2 s
 
         manager = KernelSpecManager()
+        folders = {folder: folder_stamp(folder) for folder in manager.kernel_dirs}
         try:
-            spec = manager.get_kernel_spec(name)
+            found = manager.get_kernel_spec(name)
         except NoSuchKernel:
             installed = tuple(sorted(manager.find_kernel_specs()))
             raise UsageError(
@@ -60,18 +94,19 @@ class Kernels:
                 (("installed", ", ".join(installed) or "none"),),
                 did_you_mean(name, installed) or "install its package, or name another with `kernel = ...`",
             ) from None
-        for folder in (*manager.kernel_dirs, spec.resource_dir):
-            self.folders.setdefault(folder, folder_stamp(folder))
-        language = str(spec.language).lower()
-        return Kernel(
-            name=name,
-            language=language,
-            interpreter=self._interpreter(spec.argv) if language == "python" else None,
-        )
+        folders[found.resource_dir] = folder_stamp(found.resource_dir)
+        spec = _Spec(language=str(found.language).lower(), argv=found.argv, folders=folders)
+        self._memo.put(self._question(name), _SCHEMA, msgspec.json.encode(spec).decode())
+        return spec
+
+    def _question(self, name: str) -> Digest:
+        """Name all that decides which kernelspec a name means, besides the folders."""
+        decisive = (self._variables.get(variable, "") for variable in _DECISIVE)
+        return digest_text("\0".join((name, sys.executable, *decisive)))
 
     def _interpreter(self, argv: list[str]) -> str:
         """Resolve the first word of a kernelspec; the native one says ``python`` and means this one."""
         word = argv[0]
         if os.path.basename(word) in {"python", "python3"} and not os.path.dirname(word):
             return sys.executable
-        return shutil.which(word, path=self._path) or word
+        return shutil.which(word, path=self._variables.get("PATH")) or word
