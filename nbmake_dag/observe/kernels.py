@@ -20,13 +20,6 @@ from nbmake_dag_cache.stamps import Stamp, folder_stamp
 DEFAULT = "python3"
 _SCHEMA = "kernelspec-1"
 _DECISIVE = ("HOME", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_PREFER_ENV_PATH", "JUPYTER_NO_CONFIG")
-    "HOME",
-    "JUPYTER_PATH",
-    "JUPYTER_DATA_DIR",
-    "JUPYTER_PREFER_ENV_PATH",
-    "JUPYTER_NO_CONFIG",
-    "VIRTUAL_ENV",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
