@@ -89,12 +89,16 @@ def drop(aside: Aside) -> None:
 
 
 def put_back(aside: Aside) -> tuple[str, ...]:
-    """Return the old outputs to their places; return where partial ones were kept instead."""
+    """Return the old outputs to their places; return where partial ones were kept, over those of earlier attempts."""
     kept: list[str] = []
+    names: set[str] = set()
     for position, entry in enumerate(aside.entries):
+        name = os.path.basename(entry.path)
+        target = os.path.join(aside.partial_to, f"{name}.{position}" if name in names else name)
+        names.add(name)
         held = next((place for place in (entry.aside, entry.sibling) if os.path.lexists(place)), None)
         if (held is not None or not entry.existed) and os.path.lexists(entry.path):
-            kept += _keep_partial(entry.path, aside.partial_to, position)
+            kept += _keep_partial(entry.path, target)
         if held is not None:
             os.makedirs(os.path.dirname(entry.path), exist_ok=True)
             os.rename(held, entry.path)
@@ -157,13 +161,10 @@ def _finish_drop(aside: Aside, journal: str) -> None:
     os.unlink(journal)
 
 
-def _keep_partial(path: str, folder: str, position: int) -> list[str]:
+def _keep_partial(path: str, target: str) -> list[str]:
     """Move a partial output to the folder of failures; where that is impossible, remove it."""
-    target = os.path.join(folder, os.path.basename(path))
-    if os.path.lexists(target):
-        target = f"{target}.{position}"
     try:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
         _remove(target)
         shutil.move(path, target)
     except OSError:
