@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from nbmake_dag.core.model import Task
 from nbmake_dag.observe.project import Project
 
 _OURS = ("NBDAG_", "TRACEPARENT", "TRACESTATE")
+_MLFLOW = "MLFLOW_TRACKING_URI"
 
 
 def work_environment(
-    task: Task, variables: Mapping[str, str], project: Project, *, run_id: str, attempt: int, traceparent: str
+    task: Task,
+    variables: Mapping[str, str],
+    project: Project,
+    *,
+    packages: Collection[str],
+    run_id: str,
+    attempt: int,
+    traceparent: str,
 ) -> dict[str, str]:
-    """Return every variable that the work of a task sees."""
+    """Return every variable that the work of a task sees.
+
+    ``packages`` are those installed where it runs: calls of MLflow are ours where both are, and nobody else's.
+    """
     inherited = {name: value for name, value in variables.items() if not name.startswith(_OURS)}
+    if {"mlflow", "nbmake-dag"} <= set(packages):
+        inherited.setdefault(_MLFLOW, "nbdag:")
     return {
         **inherited,
         **task.env,

@@ -157,6 +157,7 @@ class Executions:
             task,
             self._prepared.variables,
             project,
+            packages=self._prepared.survey.packages(task),
             run_id=run_id,
             attempt=number,
             traceparent=self._writer.traceparent_for(name, number),

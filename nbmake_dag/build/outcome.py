@@ -56,6 +56,8 @@ class RunOutcome:
     duration_s: float = 0.0
     signal: int | None = None
     error: str | None = None
+    warnings: list[str] = field(default_factory=list[str])
+    """What went wrong around the run, without an effect on it."""
     folder: str = ""
     """Where the run is recorded."""
 

@@ -72,6 +72,8 @@ class Prepared:
     pipeline: Pipeline
     whole: Graph
     graph: Graph
+    targets: frozenset[TaskName]
+    """The tasks that were asked for, without what they need."""
     facts: Mapping[TaskName, Facts]
     rules: Rules
     survey: Survey
@@ -124,6 +126,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         pipeline=pipeline,
         whole=whole,
         graph=graph,
+        targets=targets,
         facts=survey.facts(previous),
         rules=Rules(forced=_forced(request, graph, targets), use_records=request.reads_cache),
         survey=survey,

@@ -20,6 +20,7 @@ class Request:
     downstream: bool = False
     force: bool = False
     force_all: bool = False
+    accept: bool = False
     keep_going: bool = False
     jobs: int | None = None
     executor: str = "auto"
@@ -33,7 +34,7 @@ class Request:
     @property
     def takes_hits(self) -> bool:
         """Whether an up-to-date pipeline is left alone."""
-        return self.reads_cache and not (self.force or self.force_all)
+        return self.reads_cache and not (self.force or self.force_all or self.accept)
 
     @property
     def reads_cache(self) -> bool:

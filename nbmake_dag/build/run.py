@@ -32,6 +32,10 @@ def build(
             unchanged = recall(project, signature(project, request, os.environ), os.environ, started)
             if unchanged is not None:
                 return _record_hits(project, request, unchanged, listeners, started)
+        if request.accept:
+            from nbmake_dag.build.accept import accept  # noqa: PLC0415 - seldom wanted
+
+            return accept(project, request, listeners, started)
         from nbmake_dag.build.session import run_session  # noqa: PLC0415 - most builds have nothing to do
 
         return run_session(project, request, listeners, started)

@@ -22,6 +22,7 @@ from nbmake_dag.core.plan import Verdict, plan
 from nbmake_dag.core.schedule import Schedule
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.dirty import is_dirty
+from nbmake_dag.record.writer import RunHeader
 from nbmake_dag_cache.last_used import LastUsed
 
 
@@ -87,17 +88,8 @@ def carry_out(
     header = run_header(project, request, prepared.pipeline.name, started, dirty=dirty)
     writer = open_writer(project, header, warnings.append)
     everyone = (Recorder(writer), *listeners)
-    start = RunStart(
-        run_id=header.run_id,
-        started=started,
-        project=project,
-        pipeline=prepared.pipeline,
-        graph=prepared.graph,
-        durations=stores.last.durations(),
-        jobs=pool.jobs,
-    )
     for listener in everyone:
-        listener.begun(start)
+        listener.begun(run_start(prepared, stores, header, jobs=pool.jobs))
     for path in prepared.ignored:
         for listener in everyone:
             listener.said(f"warning: {path} was left by a task that no longer exists; no glob matches it")
@@ -123,6 +115,19 @@ def carry_out(
     LastUsed(project.cache).note(keys, started / 1e9)
     remember_if_up_to_date(prepared, request, stores, outcome)
     return outcome
+
+
+def run_start(prepared: Prepared, stores: Stores, header: RunHeader, *, jobs: int) -> RunStart:
+    """Say what is known of a run that begins."""
+    return RunStart(
+        run_id=header.run_id,
+        started=header.started,
+        project=prepared.project,
+        pipeline=prepared.pipeline,
+        graph=prepared.graph,
+        durations=stores.last.durations(),
+        jobs=jobs,
+    )
 
 
 def _something_runs(prepared: Prepared) -> bool:

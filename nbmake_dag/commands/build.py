@@ -19,6 +19,7 @@ from nbmake_dag.commands.options import located, overrides, project_of
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
 @click.option("-B", "--force", is_flag=True, help="Run the targets, all if none is named.")
 @click.option("--force-all", is_flag=True, help="Run them, and all that they need.")
+@click.option("--accept", is_flag=True, help="Run nothing: take the targets' present outputs as up to date.")
 @click.option("--only", is_flag=True, help="Take what the targets need as it is on disk.")
 @click.option("--downstream", is_flag=True, help="Build also what needs the targets.")
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")

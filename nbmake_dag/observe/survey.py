@@ -131,6 +131,12 @@ class Survey:
         declared = self._look.sources.notebook(task.work.path).identity.kernel
         return self._look.kernels.get(task.work.kernel or declared or DEFAULT)
 
+    def packages(self, task: Task) -> Mapping[str, str]:
+        """Return the versions of what is installed where a task's work runs, by normalised name."""
+        kernel = self.kernel(task)
+        interpreter = kernel.interpreter if kernel else self._look.python
+        return self._look.interpreters.ask(interpreter).packages if interpreter else {}
+
     def _refuse_missing_inputs(self) -> None:
         complaints = [
             Complaint(
