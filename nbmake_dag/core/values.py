@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, cast
 
-
 from nbmake_dag.core.config_lines import scan
 from nbmake_dag.core.model import Value
 from nbmake_dag.errors import UsageError

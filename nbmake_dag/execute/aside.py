@@ -89,7 +89,7 @@ def drop(aside: Aside) -> None:
 
 
 def put_back(aside: Aside) -> tuple[str, ...]:
-    """Return the old outputs to their places; return where partial ones were kept, over those of earlier attempts."""
+    """Return the old outputs to their places; return where partial ones replaced those of earlier attempts."""
     kept: list[str] = []
     names: set[str] = set()
     for position, entry in enumerate(aside.entries):
