@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 from nbmake_dag.core.model import Value
-from nbmake_dag.core.values import parse_override
 from nbmake_dag.observe.project import Project, find_project
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -28,4 +27,8 @@ def project_of(directory: str | None, file: str | None) -> Project:
 
 def overrides(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Value]:  # noqa: ARG001
     """Read ``-p NAME=VALUE``."""
+    if not values:
+        return {}
+    from nbmake_dag.core.values import parse_override  # noqa: PLC0415 - a build with nothing to do reads no TOML
+
     return dict(parse_override(value) for value in values)

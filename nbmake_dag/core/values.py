@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, cast
 
+import tomli
+
 from nbmake_dag.core.config_lines import scan
 from nbmake_dag.core.model import Value
 from nbmake_dag.errors import UsageError
@@ -83,8 +85,6 @@ def _toml(text: str) -> object:
 
     As an item with a neighbour: then neither a comment, a comma nor a bracket in ``text`` can end it early.
     """
-    import tomli  # noqa: PLC0415  # a build with nothing to do reads no TOML
-
     toml = f"v = [{text}, 0]".replace("\r\n", "\n")
     try:
         scan(toml)
