@@ -14,11 +14,14 @@ from nbmake_dag.errors import NbdagError
 
 COMMANDS = {
     "build": "Bring targets up to date.",
+    "watch": "Build again what a saved file concerns.",
     "status": "Say what is stale, and why.",
     "init": "Write a pipeline.toml for the notebooks found.",
     "clean": "Remove outputs, or the cache.",
     "cache": "Look at the cache, check it, trim it.",
     "schema": "Print the JSON Schema of pipeline.toml.",
+    "doctor": "Check a pipeline for what a build cannot know.",
+    "completions": "Print completions for a shell.",
 }
 """Each command is `command` in a module of its name, imported when it is called."""
 

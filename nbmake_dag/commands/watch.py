@@ -1,0 +1,53 @@
+"""`nbdag watch`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import Any, Literal
+
+import click
+
+from nbmake_dag.build.request import Request
+from nbmake_dag.commands.options import located, overrides, project_of
+from nbmake_dag.progress.display import make_display
+from nbmake_dag.watch.keys import terminal_keys
+from nbmake_dag.watch.rebuilds import Rebuilds
+from nbmake_dag.watch.watching import Watch
+
+
+@click.command
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@located
+@click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
+@click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
+@click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these targets.")
+@click.option("--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True)
+@click.option("--ray-address", metavar="A", help="Run on the Ray cluster at this address.")
+@click.option(
+    "--output", type=click.Choice(["auto", "stream", "group", "errors", "none"]), default="auto", show_default=True
+)
+@click.option("--poll", is_flag=True, help="Look once a second, for file systems that tell of no changes.")
+def command(
+    directory: str | None,
+    file: str | None,
+    output: Literal["auto", "stream", "group", "errors", "none"],
+    *,
+    poll: bool,
+    **given: Any,
+) -> int:
+    """Build, then build again what a saved file concerns.
+
+    A task that fails keeps nothing else from being built. Ctrl-C ends it.
+    """
+    project = project_of(directory, file)
+    with closing(Rebuilds(project, Request(keep_going=True, **given))) as rebuilds, terminal_keys() as keys:
+        watch = Watch(
+            rebuilds,
+            keys,
+            poll=poll,
+            show=lambda: make_display(output, sys.stderr),
+            say=lambda message: click.echo(message, err=True),
+        )
+        return watch.run()

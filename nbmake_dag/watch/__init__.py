@@ -1,0 +1,1 @@
+"""Building again whenever a saved file concerns a task."""

@@ -1,0 +1,104 @@
+"""Events of the file system, by watchdog: each is no more than a reason to look.
+
+Only folders that matter are watched, each by itself: what is written below ``.nbdag``, ``.git`` or a folder of
+outputs wakes nobody. Reading wakes nobody either, because looking at files must not be a reason to look at them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
+
+_KINDS: list[type[FileSystemEvent]] = [
+    FileModifiedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileClosedEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+]
+MOST_FOLDERS = 500
+"""watchdog takes a thread for each."""
+
+
+class TooManyFoldersError(OSError):
+    """More folders than are watched one by one."""
+
+
+class Watcher(FileSystemEventHandler):
+    """Calls ``ring``, in a thread of its own, when something happens in one of the watched folders.
+
+    ``is_ours`` says of a path whether what happens to it is our own doing.
+    """
+
+    def __init__(self, ring: Callable[[], None], is_ours: Callable[[str], bool]) -> None:
+        self._ring = ring
+        self._is_ours = is_ours
+        self._watched: dict[str, tuple[int, ObservedWatch]] = {}
+        self._gone: set[str] = set()
+        self._lost = _LostEvents(ring)
+        self._observer = Observer()
+        self._observer.start()
+
+    def watch(self, folders: Iterable[str]) -> None:
+        """Watch these folders and no others; raises `OSError` where the system does not allow so many."""
+        wanted = {folder: os.stat(folder).st_ino for folder in folders}
+        if len(wanted) > MOST_FOLDERS:
+            raise TooManyFoldersError(0, f"{len(wanted)} folders are too many to watch")
+        for folder, (inode, watch) in list(self._watched.items()):
+            if wanted.get(folder) != inode or folder in self._gone:
+                del self._watched[folder]
+                self._gone.discard(folder)
+                self._observer.unschedule(watch)
+        for folder, inode in wanted.items():
+            if folder not in self._watched:
+                watch = self._observer.schedule(self, folder, event_filter=_KINDS)
+                self._watched[folder] = inode, watch
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if isinstance(event, (DirDeletedEvent, DirMovedEvent)) and paths[0] in self._watched:
+            self._gone.add(paths[0])
+        if not all(self._is_ours(path) for path in paths):
+            self._ring()
+
+    def close(self) -> None:
+        self._lost.close()
+        self._observer.stop()
+        self._observer.join()
+
+
+class _LostEvents(logging.Handler):
+    """Hears that events were lost: watchdog tells that to its log alone."""
+
+    _LOG = logging.getLogger("watchdog")
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._ring = ring
+        self._LOG.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - whatever it says
+        self._ring()
+
+    def close(self) -> None:
+        self._LOG.removeHandler(self)
+        super().close()

@@ -1,0 +1,174 @@
+"""`nbdag watch`: build, wait for a change or a key, look, build what that concerns."""
+
+from __future__ import annotations
+
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from types import FrameType
+
+from nbmake_dag.build.listener import Listener
+from nbmake_dag.build.outcome import RunOutcome
+from nbmake_dag.errors import NbdagError
+from nbmake_dag.watch.bell import Bell
+from nbmake_dag.watch.keys import HELP, Key, Keys
+from nbmake_dag.watch.poll import Poller
+from nbmake_dag.watch.rebuilds import Rebuilds
+from nbmake_dag.watch.watcher import Watcher
+
+RESCAN_S = 10.0
+"""Between looks that nothing asks for: they find what events missed."""
+RESCAN_INVALID_S = 2.0
+"""The same while it is not known which files matter."""
+_PATIENCE = 3
+"""Builds that may follow each other at once, because of changes during the one before."""
+_LONGEST_PAUSE_S = 60.0
+
+
+class _Stop(BaseException):
+    """A signal to end."""
+
+
+class Watch:
+    """Waits and builds until it is told to stop. ``show`` makes the listener of each build."""
+
+    def __init__(
+        self,
+        rebuilds: Rebuilds,
+        keys: Keys,
+        *,
+        poll: bool,
+        show: Callable[[], Listener],
+        say: Callable[[str], None],
+    ) -> None:
+        self._rebuilds = rebuilds
+        self._keys = keys
+        self._show = show
+        self._say = say
+        self._bell = Bell()
+        self._watcher: Watcher | Poller = (
+            Poller(self._bell.ring) if poll else Watcher(self._bell.ring, rebuilds.is_ours)
+        )
+        self._complaint = ""
+        self._last: RunOutcome | None = None
+        self._in_a_row = 0
+
+    def run(self) -> int:
+        """Return the exit code."""
+        with closing(self._bell), _signals():
+            try:
+                self._build()
+                self._rebuilds.warm_up()
+                self._say(f"waiting for changes; {HELP}" if self._keys.descriptors else "waiting for changes")
+                while True:
+                    match self._wait():
+                        case Key.QUIT:
+                            return 0
+                        case Key.EXPLAIN:
+                            self._explain()
+                        case Key.REBUILD:
+                            self._rebuilds.forget()
+                            self._build()
+                        case Key.REBUILD_ALL:
+                            self._build(everything=True)
+                        case None:
+                            self._build()
+            except _Stop as stop:
+                return 128 + int(stop.args[0])
+            finally:
+                self._watcher.close()
+
+    def _build(self, *, everything: bool = False) -> None:
+        """Look, and build what there is to build."""
+        try:
+            outcome = self._rebuilds.build(
+                everything=everything,
+                listeners=(self._show(),),
+                waiting=self._say,
+                changed=self._bell.is_over,
+            )
+        except NbdagError as error:
+            if str(error) != self._complaint:
+                self._say(f"error: {error}")
+            self._complaint = str(error)
+            outcome = None
+        else:
+            self._complaint = ""
+        if outcome is not None:
+            self._last = outcome
+            if outcome.signal is not None:
+                raise _Stop(outcome.signal)
+        self._watch()
+        self._rest(built=outcome is not None)
+
+    def _rest(self, *, built: bool) -> None:
+        """Let a task that changes its own inputs not run without end."""
+        again = built and self._bell.due() is not None
+        self._in_a_row = self._in_a_row + 1 if again else 0
+        if self._in_a_row > _PATIENCE:
+            pause = min(_LONGEST_PAUSE_S, 2.0 ** (self._in_a_row - _PATIENCE))
+            self._say(f"inputs change whenever tasks run; the next look is in {pause:.0f} s")
+            time.sleep(pause)
+
+    def _watch(self) -> None:
+        """Watch what the latest look found to matter."""
+        folders = self._rebuilds.folders()
+        if isinstance(self._watcher, Watcher):
+            try:
+                self._watcher.watch(folders)
+                return
+            except FileNotFoundError:
+                # one went just now
+                self._bell.ring()
+                return
+            except OSError as error:
+                self._say(
+                    f"warning: {error.strerror}: files are looked at once a second instead\n\n"
+                    "hint: sysctl fs.inotify.max_user_watches and fs.inotify.max_user_instances set the limits"
+                )
+                self._watcher.close()
+                self._watcher = Poller(self._bell.ring)
+        self._watcher.watch((*folders, *self._rebuilds.files()))
+
+    def _wait(self) -> Key | None:
+        """Wait for a key, or for a reason to look."""
+        rescan = time.monotonic() + (RESCAN_INVALID_S if self._complaint else RESCAN_S)
+        while True:
+            if self._bell.is_over():
+                return None
+            due = min(rescan, self._bell.due() or rescan)
+            left = due - time.monotonic()
+            if left <= 0 and due == rescan:
+                return None
+            ready, _, _ = select.select((self._bell.fileno(), *self._keys.descriptors), (), (), max(0.0, left))
+            if set(ready).intersection(self._keys.descriptors):
+                pressed = self._keys.pressed()
+                if pressed:
+                    return pressed[-1]
+
+    def _explain(self) -> None:
+        """Say why each task of the last build ran."""
+        if self._last is None:
+            self._say("nothing was built yet")
+            return
+        for name, task in self._last.tasks.items():
+            if task.reasons:
+                self._say("\n  ".join((name, *task.reasons)))
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """End in order when the terminal or the system says so, also while nothing is built."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise _Stop(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
