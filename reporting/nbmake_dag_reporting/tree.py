@@ -20,12 +20,12 @@ from nbmake_dag_reporting.safe_names import safe_folders, safe_paths
 def write_tree(
     out: str,
     recorded: Recorded,
-    executed: Callable[[TaskRun], Mapping[int | None, Mapping[str, Any]]],
+    executed: Callable[[TaskRun], Mapping[int, Mapping[str, Any]]],
     markdown: Callable[[str], str],
 ) -> tuple[str, ...]:
     """Write a run below a folder that is new or empty; returns what it names and is gone.
 
-    ``executed`` gives the notebooks of a task by attempt; ``None`` stands for its result.
+    ``executed`` gives the notebooks of a task by attempt; the last one is the task's.
     """
     run = recorded.run
     _write(os.path.join(out, "run.json"), encode_document(run_document(run)))
@@ -35,8 +35,9 @@ def write_tree(
     for name, folder in safe_folders(run.tasks).items():
         task, place = run.tasks[name], os.path.join(out, "tasks", folder)
         _write(os.path.join(place, "task.json"), encode_document(task_document(run, name)))
-        for number, document in executed(task).items():
-            stem = "notebook" if number is None else f"attempt-{number}"
+        notebooks = executed(task)
+        for number, document in notebooks.items():
+            stem = "notebook" if number == max(notebooks) else f"attempt-{number}"
             _write(os.path.join(place, f"{stem}.ipynb"), encode_notebook(document))
             page = notebook_page(document, name, markdown)
             _write(os.path.join(place, f"{stem}.html"), page.encode("utf-8", "replace"))

@@ -1,0 +1,113 @@
+"""The executed notebooks of a task: what its attempts left, or a hit's kept outputs in the present source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from nbmake_dag.execute.notebook_source import prepare
+from nbmake_dag_cache.identity import NotebookIdentity, identify
+from nbmake_dag_cache.key import Ingredient
+from nbmake_dag_cache.notebook import NotebookSource, read_notebook
+from nbmake_dag_cache.record import Record
+from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.notebook import SourceCell, SourceNotebook, merge
+from nbmake_dag_reporting.run import TaskRun
+
+
+def executed_notebooks(recorded: Recorded, task: TaskRun) -> dict[int, dict[str, Any]]:
+    """Return the notebooks of a task by the attempts that left them, and that of a hit as attempt 0.
+
+    Raises `CellMismatchError` where the outputs of a hit do not fit its source.
+    """
+    if task.attempts:
+        found = {attempt.number: _read(recorded, attempt.notebook) for attempt in task.attempts}
+        return {number: msgspec.json.decode(data) for number, data in found.items() if data is not None}
+    source, kept = _read(recorded, task.notebook_source), _read(recorded, task.cells)
+    document = recorded.record(task.record.own_key, task.record.key) if task.record else None
+    if source is None or kept is None or document is None or task.path is None:
+        return {}
+    record = msgspec.convert(document, Record)
+    return {0: executed_notebook(source, task.path, msgspec.json.decode(kept), record, task.params)}
+
+
+def executed_notebook(
+    source: bytes, path: str, kept: list[dict[str, Any]], record: Record, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Merge the outputs of a record into a source; raises `CellMismatchError`, `UnreadableNotebookError`.
+
+    ``parameters`` has the values of those that the record names.
+    """
+    notebook = read_notebook(source, path)
+    identity = identify(notebook)
+    values = _injected(record.ingredients, identity, parameters)
+    kernel = next((item.value for item in record.ingredients if item.kind == "kernel"), "").split(" ")
+    code = _assignments(kernel[0], kernel[1], values) if values else None
+    return merge(_source(notebook, identity), kept, code)
+
+
+def _source(notebook: NotebookSource, identity: NotebookIdentity) -> SourceNotebook:
+    counted = {cell.index: number for number, cell in enumerate(identity.cells)}
+    return SourceNotebook(
+        cells=tuple(
+            SourceCell(
+                kind=cell.kind,
+                source=cell.source,
+                counted=counted.get(index),
+                metadata=cell.metadata,
+                attachments=cell.attachments,
+                identifier=cell.identifier,
+            )
+            for index, cell in enumerate(notebook.cells)
+        ),
+        metadata=notebook.metadata,
+        parameters_index=notebook.parameters_index,
+    )
+
+
+def _injected(
+    ingredients: Iterable[Ingredient], identity: NotebookIdentity, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the injected cell assigned, as the ingredients tell it."""
+    names: dict[str, list[str]] = {}
+    for item in ingredients:
+        names.setdefault(item.kind, []).append(item.name)
+    values = {name: parameters[name] for name in names.get("parameter", ()) if name in parameters}
+    workdir = next((item.value for item in ingredients if item.kind == "workdir"), "./")
+    if identity.takes_inputs:
+        values["inputs"] = _paths(names.get("input", ()), names.get("glob", ()), workdir)
+    if identity.takes_outputs:
+        values["outputs"] = _paths(names.get("output", ()), (), workdir)
+    return values
+
+
+def _paths(labelled: Iterable[str], globs: Iterable[str], workdir: str) -> Any:
+    """Return declared paths by name, or as a list where their labels are places in one; a glob is a list."""
+    found: dict[str, list[str]] = {label: [] for label in globs}
+    for text in labelled:
+        label, _, path = text.partition(": ")
+        relative = os.path.relpath(path, workdir)
+        found.setdefault(label, []).append(f"{relative}/" if path.endswith("/") else relative)
+    values = {label: sorted(paths) if label in globs else _one(paths) for label, paths in found.items()}
+    if all(label.isdecimal() for label in values):
+        return [values[label] for label in sorted(values, key=int)]
+    return values
+
+
+def _one(paths: list[str]) -> str:
+    """Return a path; of a folder outside any task, which is known by its files, the folder."""
+    return paths[0] if len(paths) == 1 else f"{os.path.commonpath(paths)}/"
+
+
+def _assignments(kernel: str, language: str, values: dict[str, Any]) -> str:
+    """Write the injected cell as an execution does."""
+    empty = NotebookSource(language=language, kernel=kernel, cells=())
+    code: str = prepare(empty, kernel, language, values).notebook.cells[0].source
+    return code
+
+
+def _read(recorded: Recorded, blob: str | None) -> bytes | None:
+    return None if blob is None else recorded.blob(blob)

@@ -1,0 +1,61 @@
+"""`nbdag graph`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.observe.project import Project
+from nbmake_dag_reporting.drawing import Drawing
+
+
+@click.command
+@located
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["mermaid", "dot", "json", "svg"]),
+    default="mermaid",
+    show_default=True,
+)
+@click.option("--run", metavar="RUN", help="Draw what happened in RUN.")
+def command(directory: str | None, file: str | None, form: str, run: str | None) -> None:
+    """Draw which task needs which."""
+    from nbmake_dag_reporting import graph_formats, graph_svg  # noqa: PLC0415 - not for --help
+    from nbmake_dag_reporting.drawing import drawing_of  # noqa: PLC0415 - likewise
+
+    if run is None:
+        drawing = _pipeline(project_of(directory, file))
+    else:
+        from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - only where it is asked for
+
+        drawing = drawing_of(recorded_of(directory, file, run).run)
+    writers = {
+        "mermaid": graph_formats.mermaid,
+        "dot": graph_formats.dot,
+        "json": graph_formats.as_json,
+        "svg": graph_svg.svg,
+    }
+    click.echo(writers[form](drawing), nl=False)
+
+
+def _pipeline(project: Project) -> Drawing:
+    """Draw the pipeline as it is declared."""
+    from nbmake_dag.build.prepare import Stores, load  # noqa: PLC0415 - not for --help
+    from nbmake_dag.build.request import Request  # noqa: PLC0415 - likewise
+    from nbmake_dag.core.graph import build_graph  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.drawing import Node  # noqa: PLC0415 - likewise
+
+    stores = Stores.open(project)
+    try:
+        pipeline, _, _ = load(project, Request(), stores)
+    finally:
+        stores.close()
+    graph = build_graph(pipeline, file=os.path.basename(project.config))
+    return Drawing(
+        title=pipeline.name,
+        nodes=tuple(Node(name=name, type=type(graph.tasks[name].work).__name__.lower()) for name in graph.order),
+        edges=tuple((above, name) for name in graph.order for above in graph.upstream[name]),
+    )

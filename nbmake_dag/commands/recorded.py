@@ -1,0 +1,88 @@
+"""A RUN of the command line: an id, a prefix of one, ``latest``, ``latest~N``, a git ref, or a bundle's path."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import click
+import msgspec
+
+from nbmake_dag.commands.options import project_of
+from nbmake_dag.errors import UsageError
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.blobs import BlobError, BlobStore
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.records import RecordStore
+from nbmake_dag_reporting.assemble import Resolve
+from nbmake_dag_reporting.bundle import BundleError, Recorded, read_bundle
+from nbmake_dag_reporting.run import TaskRun
+from nbmake_dag_reporting.runs import RunNotFoundError, find_run, find_run_of_commit, read_run
+
+_LARGEST_BLOB = 256 << 20
+
+
+def recorded_of(directory: str | None, file: str | None, ref: str) -> Recorded:
+    """Read the run that is meant, with the cache that it names; a bundle needs no project."""
+    before = click.get_current_context().obj[0]
+    path = os.path.join(directory or before or "", ref)
+    if os.path.isfile(path):
+        try:
+            return read_bundle(path)
+        except BundleError as error:
+            raise UsageError(str(error)) from error
+    return recorded_in(project_of(directory, file), ref)
+
+
+def recorded_in(project: Project, ref: str) -> Recorded:
+    """Read a run of a project; raises `UsageError` where there is none."""
+    record, blob = reach(project)
+    return Recorded(run=read_run(_folder_of(project, ref), record), blob=blob, record=record)
+
+
+def reach(project: Project) -> tuple[Resolve, Callable[[str], bytes | None]]:
+    """Return what reads the records and the blobs of a project's cache."""
+    records, blobs = RecordStore(project.cache), BlobStore(project.cache)
+
+    def record(own_key: str, key: str) -> Mapping[str, Any] | None:
+        found = records.get(Key(own_key), Key(key))
+        return None if found is None else msgspec.to_builtins(found)
+
+    def blob(sha256: str) -> bytes | None:
+        with suppress(BlobError):
+            return blobs.read(sha256, _LARGEST_BLOB)
+        return None
+
+    return record, blob
+
+
+def task_of(recorded: Recorded, name: str) -> TaskRun:
+    """Return a task of a run; raises `UsageError` for a name that it does not have."""
+    if name not in recorded.run.tasks:
+        names = ", ".join(list(recorded.run.tasks)[:20])
+        raise UsageError(f"run {recorded.run.id} has no task {name}", (), f"it has {names}")
+    return recorded.run.tasks[name]
+
+
+def _folder_of(project: Project, ref: str) -> str:
+    try:
+        return find_run(project.runs, ref)
+    except RunNotFoundError as error:
+        folder = find_run_of_commit(project.runs, revision) if (revision := _revision(project, ref)) else None
+        if folder is None:
+            what = f"no run has seen commit {revision}" if revision else str(error)
+            raise UsageError(what, (), "`nbdag runs` lists them") from error
+        return folder
+
+
+def _revision(project: Project, ref: str) -> str | None:
+    """Return the full hash of a git ref's commit."""
+    words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
+    try:
+        done = subprocess.run(words, cwd=project.repository, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None

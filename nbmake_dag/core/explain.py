@@ -1,0 +1,63 @@
+"""All that decides a task's result, and what of it is not what it was for an earlier result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nbmake_dag.core.decide import Restorable, UpToDate
+from nbmake_dag.core.facts import Facts, result_of
+from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.lookup import identify, present_trace
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.plan import Verdict
+from nbmake_dag.core.reasons import Change, changes
+from nbmake_dag_cache.key import Ingredient
+from nbmake_dag_cache.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The ingredients of now, and their differences to those of ``before``, the most telling first."""
+
+    verdict: Verdict
+    ingredients: tuple[Ingredient, ...]
+    before: Record | None
+    changes: tuple[Change, ...]
+    waits_for: tuple[TaskName, ...] = ()
+    """Tasks above that must run first: until then only own ingredients are known and compared."""
+
+
+def explain(
+    name: TaskName,
+    graph: Graph,
+    facts: Facts,
+    verdicts: Mapping[TaskName, Verdict],
+    *,
+    before: Record | None,
+    modules: Mapping[str, str],
+) -> Explanation:
+    """Explain a task of a plan; ``modules`` has the digests of those that the trace of ``before`` names."""
+    verdict = verdicts[name]
+    records = {
+        other: found.record for other, found in verdicts.items() if isinstance(found, (UpToDate, Restorable))
+    }
+    waits_for = tuple(other for other in graph.upstream[name] if other not in records)
+    then = before.ingredients if before else ()
+    if name in records:
+        now = records[name].ingredients
+    elif waits_for:
+        now = facts.own
+        then = tuple(item for item in then if item.stage == "own")
+    else:
+        results = {other: result_of(record, graph.tasks[other].parameters) for other, record in records.items()}
+        used = tuple((item.kind, item.name) for item in then if item.stage == "trace")
+        known = identify(name, graph, facts, results).ingredients
+        now = (*known, *present_trace(name, used, graph, modules, results))
+    return Explanation(
+        verdict=verdict,
+        ingredients=now,
+        before=before,
+        changes=changes(then, now) if before else (),
+        waits_for=waits_for,
+    )
