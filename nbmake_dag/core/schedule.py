@@ -158,8 +158,10 @@ class Schedule:
         self._rules = rules
         self._keep_going = keep_going
         self._closed = False
+        self._outdated: frozenset[TaskName] = frozenset()
         self._results: dict[TaskName, Result] = {}
         self._records: dict[TaskName, Record] = {}
+        self._position = {name: position for position, name in enumerate(graph.order)}
         self._missing = {name: len(graph.upstream[name]) for name in graph.order}
         self._open = len(graph.order)
 
@@ -201,6 +203,7 @@ class Schedule:
                 self._keep_going = False
                 return [*self._close(), *self._abandon(State.WAITING)]
             case Outdated(tasks=tasks):
+                self._outdated |= tasks
                 return [*self._abandon(State.READY, tasks), *self._abandon(State.WAITING, tasks)]
 
     def _move(self, task: TaskName, before: State, after: State) -> None:
@@ -249,7 +252,7 @@ class Schedule:
         return instructions
 
     def _run(self, task: TaskName, identity: Identity, reasons: tuple[str, ...]) -> list[Instruction]:
-        if self._closed:
+        if self._closed or task in self._outdated:
             self._enter(task, State.CANCELLED)
             return [Abandon(task=task), *self._abandon_below(task)]
         self._enter(task, State.READY)
@@ -270,8 +273,8 @@ class Schedule:
         return instructions
 
     def _waiting_below(self, task: TaskName) -> list[TaskName]:
-        below = self._graph.below((task,))
-        return [name for name in self._graph.order if name in below and self.states[name] is State.WAITING]
+        below = (name for name in self._graph.below((task,)) if self.states[name] is State.WAITING)
+        return sorted(below, key=self._position.__getitem__)
 
     def _close(self) -> list[Instruction]:
         """Let nothing begin any more."""
