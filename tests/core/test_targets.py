@@ -1,0 +1,72 @@
+"""What a command line means."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbmake_dag.core.targets import select
+from nbmake_dag.errors import UsageError
+from tests.core.builders import graph, task
+
+GRAPH = graph(
+    task("ingest", makes="data/raw.npy data/parts/", tags="daily"),
+    task("train[n=1]", makes="m/1.onnx", tags="slow"),
+    task("train[n=2]", makes="m/2.onnx", tags="slow"),
+    task("trainer"),
+    task("daily"),
+    task("star*"),
+)
+TRAIN = {"train[n=1]", "train[n=2]"}
+
+
+@pytest.mark.parametrize(
+    ("target", "tasks"),
+    [
+        ("ingest", {"ingest"}),
+        ("train", TRAIN),
+        ("train[n=2]", {"train[n=2]"}),
+        ("train*", {*TRAIN, "trainer"}),
+        ("train[n=?]", TRAIN),
+        ("star*", {"star*"}),
+        ("daily", {"daily"}),
+        ("slow", TRAIN),
+        ("data/raw.npy", {"ingest"}),
+        ("./data/raw.npy", {"ingest"}),
+        ("data/parts/", {"ingest"}),
+        ("data/parts", {"ingest"}),
+        ("data/parts/7.npy", {"ingest"}),
+        ("m/2.onnx", {"train[n=2]"}),
+    ],
+)
+def test_a_target_is_a_task_a_glob_a_tag_or_a_path(target: str, tasks: set[str]) -> None:
+    """An exact name comes before a glob, a name before a tag, a tag before a path."""
+    assert select(GRAPH, [target]) == tasks
+
+
+def test_nothing_named_means_everything() -> None:
+    """Also where something is excluded."""
+    assert select(GRAPH, []) == set(GRAPH.order)
+    assert select(GRAPH, [], exclude=["train*"]) == set(GRAPH.order) - TRAIN - {"trainer"}
+
+
+def test_targets_and_tags_add_up() -> None:
+    """A tag alone does not mean everything."""
+    assert select(GRAPH, ["ingest"], tags=["slow"]) == {"ingest", *TRAIN}
+    assert select(GRAPH, [], tags=["daily"]) == {"ingest"}
+    assert select(GRAPH, ["train"], exclude=["train[n=1]"]) == {"train[n=2]"}
+
+
+@pytest.mark.parametrize(
+    ("targets", "tags", "what", "hint"),
+    [
+        (["ingset"], [], "no task, tag or output is called `ingset`", "did you mean `ingest`?"),
+        (["m/3.onnx"], [], "no task, tag or output is called `m/3.onnx`", "did you mean `m/2.onnx`?"),
+        (["xyz*"], [], "no task, tag or output is called `xyz*`", ""),
+        ([], ["slw"], "no task has the tag `slw`", "did you mean `slow`?"),
+    ],
+)
+def test_a_target_that_means_nothing_is_refused(targets: list[str], tags: list[str], what: str, hint: str) -> None:
+    """With what it was meant to be."""
+    with pytest.raises(UsageError) as caught:
+        select(GRAPH, targets, tags=tags)
+    assert (caught.value.what, caught.value.hint) == (what, hint)
