@@ -159,15 +159,13 @@ def _project_path(path: str, workdir: str, role: str) -> str | None:
 
 def _declarable(role: str, value: Any, workdir: str) -> Paths | None:
     """Turn what a parameters cell assigns into what the file can say, all of it or nothing."""
-    pairs = dict(value) if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
-    found = {
-        label: place
-        for label, path in pairs.items()
-        if isinstance(path, str) and (place := _project_path(path, workdir, role))
-    }
-    if not pairs or found.keys() != pairs.keys():
+    if not isinstance(value, dict | list) or not all(isinstance(path, str) for path in _items(value)):
         return None
-    return found if isinstance(value, dict) else tuple(found.values())
+    places = [_project_path(path, workdir, role) for path in _items(value)]
+    found = tuple(place for place in places if place)
+    if not found or len(found) < len(places):
+        return None
+    return dict(zip(value, found, strict=True)) if isinstance(value, dict) else found
 
 
 def _names(paths: list[str]) -> list[str]:
@@ -198,10 +196,13 @@ def _texts(value: Any) -> list[str]:
         case str():
             return [value]
         case dict() | list():
-            items = value.values() if isinstance(value, dict) else value
-            return [text for item in items for text in _texts(item)]
+            return [text for item in _items(value) for text in _texts(item)]
         case _:
             return []
+
+
+def _items(value: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
 
 
 def _is_known(literals: Literals, name: str) -> bool:

@@ -46,7 +46,7 @@ def file_uses(trees: Iterable[ast.Module], literals: Literals) -> tuple[FileUse,
     return tuple(uses)
 
 
-def _paths_in(  # noqa: C901 - a case for each way to name a file
+def _paths_in(  # noqa: C901, PLR0912 - a case for each way to name a file
     call: ast.Call, literals: Literals
 ) -> Iterator[tuple[Mode, ast.expr]]:
     match call:
@@ -77,7 +77,8 @@ def _paths_in(  # noqa: C901 - a case for each way to name a file
             mode = _mode_of(name)
             if mode is not None:
                 named = [item.value for item in call.keywords if item.arg in _PATH_KEYWORDS]
-                yield from ((mode, path) for path in [*call.args[:1], *named][:1])
+                for path in [*call.args[:1], *named][:1]:
+                    yield mode, path
         case _:
             pass
 
@@ -100,4 +101,5 @@ def _opened(
     except NotLiteralError:
         return
     if "+" not in mode:
-        yield ("write" if any(letter in mode for letter in "wax") else "read"), path
+        used: Mode = "write" if any(letter in mode for letter in "wax") else "read"
+        yield used, path

@@ -1,0 +1,180 @@
+"""`nbdag completions`: a script for a shell, and the answers that it asks for.
+
+An answer imports click, the one command that is being typed, and what reads names out of ``pipeline.toml``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+import click
+from click.shell_completion import CompletionItem, ShellComplete
+
+from nbmake_dag.errors import NbdagError
+from nbmake_dag.observe.project import Project, find_project
+
+_BASH = r"""
+_nbdag() {
+    local words word broken reply
+    read -ra words <<< "${COMP_LINE:0:COMP_POINT}"
+    [[ ${COMP_LINE:COMP_POINT-1:1} == " " ]] && words+=("")
+    word=${words[-1]}
+    broken=${word%"${word##*[=:]}"}
+    mapfile -t COMPREPLY < <("${words[0]}" completions --answer -- "${words[@]:1}" 2>/dev/null)
+    for reply in "${!COMPREPLY[@]}"; do
+        COMPREPLY[reply]=${COMPREPLY[reply]#"$broken"}
+    done
+}
+complete -o default -F _nbdag nbdag
+"""
+_ZSH = r"""#compdef nbdag
+_nbdag() {
+    local -a answers
+    answers=(${(f)"$("${words[1]}" completions --answer -- "${(@)words[2,$CURRENT]}" 2>/dev/null)"})
+    if (( ${#answers} )); then
+        compadd -- "${answers[@]}"
+    else
+        _files
+    fi
+}
+compdef _nbdag nbdag
+"""
+_FISH = r"""
+function __nbdag_answers
+    set -l words (commandline -opc) (commandline -ct)
+    set -l answers ($words[1] completions --answer -- $words[2..-1] 2>/dev/null)
+    if set -q answers[1]
+        printf '%s\n' $answers
+    else
+        __fish_complete_path (commandline -ct)
+    end
+end
+complete -c nbdag -f -a '(__nbdag_answers)'
+"""
+SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+MAX_INSTANCES = 1000
+
+
+@click.command
+@click.argument("words", nargs=-1, metavar=f"[{'|'.join(SCRIPTS)}]")
+@click.option("--answer", is_flag=True, hidden=True)
+def command(words: tuple[str, ...], *, answer: bool) -> None:
+    """Print a script that completes commands, options, tasks, tags and runs.
+
+    \b
+    bash  eval "$(nbdag completions bash)"      in ~/.bashrc
+    zsh   eval "$(nbdag completions zsh)"       in ~/.zshrc, after compinit
+    fish  nbdag completions fish | source       in ~/.config/fish/config.fish
+    """  # noqa: D301 - click reads the escape
+    if answer:
+        for line in answers(words):
+            click.echo(line)
+        return
+    if len(words) != 1 or words[0] not in SCRIPTS:
+        raise click.UsageError(f"Name one shell: {', '.join(SCRIPTS)}.")
+    click.echo(SCRIPTS[words[0]].lstrip("\n"), nl=False)
+
+
+def answers(words: tuple[str, ...]) -> Iterable[str]:
+    """Complete the last of the words after ``nbdag``."""
+    from nbmake_dag.commands.cli import COMMANDS, cli  # noqa: PLC0415 - it imports this module by name
+
+    *before, incomplete = words or ("",)
+    name = next((word for word in before if word in COMMANDS), None)
+    if name is None and not before[-1:] and not incomplete.startswith("-"):
+        return [command for command in COMMANDS if command.startswith(incomplete)]  # without importing them
+    typed = cli.get_command(click.Context(cli), name) if name else None
+    for parameter in typed.params if typed else ():
+        if parameter.name in NAMES:
+            parameter.type = _Names(NAMES[parameter.name])
+    found = ShellComplete(cli, {}, "nbdag", "").get_completions(before, incomplete)
+    return [item.value for item in found if item.type == "plain"]
+
+
+class _Names(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument] - since click 8.5
+    """A parameter whose values are names in the project."""
+
+    name = "name"
+
+    def __init__(self, find: Callable[[Project, str], Iterable[str]]) -> None:
+        self._find = find
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002 - click's signature
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        whole = ctx.find_root().params
+        try:
+            project = find_project(
+                ctx.params.get("directory") or whole.get("directory"), ctx.params.get("file") or whole.get("file")
+            )
+        except NbdagError:
+            return []
+        names = dict.fromkeys(self._find(project, incomplete))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _targets(project: Project, incomplete: str) -> Iterable[str]:
+    """Yield tasks, and the instances of a task whose name is typed in full."""
+    from nbmake_dag.core.matrix import instance_name, points  # noqa: PLC0415 - only where it is asked for
+
+    for family, keys in _tasks(project).items():
+        yield family
+        match keys.get("matrix"):
+            case {**axes} if incomplete.startswith(family) and all(
+                isinstance(item, list) for item in axes.values()
+            ):
+                yield from (instance_name(family, point) for point in islice(points(axes), MAX_INSTANCES))
+            case _:
+                pass
+
+
+def _tags(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - one signature for all names
+    for keys in _tasks(project).values():
+        match keys.get("tags"):
+            case [*tags]:
+                yield from (tag for tag in tags if isinstance(tag, str))
+            case _:
+                pass
+
+
+def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - likewise
+    yield "latest"
+    if os.path.isdir(project.runs):
+        with os.scandir(project.runs) as entries:
+            yield from sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
+
+
+def _tasks(project: Project) -> dict[str, dict[str, object]]:
+    """Return the keys of each task as far as the file, which may be half written, can be read."""
+    import tomli  # noqa: PLC0415 - only where it is asked for
+
+    try:
+        with open(project.config, "rb") as file:
+            document = tomli.load(file)
+    except (OSError, ValueError):
+        return {}
+    match document:
+        case {"tasks": {**tasks}}:
+            defaults = document.get("defaults")
+            common = defaults if isinstance(defaults, dict) else {}
+            return {name: {**common, **keys} for name, keys in tasks.items() if isinstance(keys, dict)}
+        case _:
+            return {}
+
+
+NAMES: dict[str | None, Callable[[Project, str], Iterable[str]]] = {
+    "targets": _targets,
+    "tasks": _targets,
+    "task": _targets,
+    "exclude": _targets,
+    "tags": _tags,
+    "run": _runs,
+    "runs": _runs,
+    "against": _runs,
+}
+"""Parameters of commands, by name, whose values are names in the project."""
