@@ -32,6 +32,7 @@ from nbmake_dag.commands.options import located, overrides, project_of
     "--output", type=click.Choice(["auto", "stream", "group", "errors", "none"]), default="auto", show_default=True
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would run, and why; change nothing.")
+@click.option("--explain", is_flag=True, help="Say every reason why a task runs.")
 @click.option("--summarize", metavar="[=PATH]", help="Write what happened as JSON, to PATH or standard output.")
 def command(
     directory: str | None,
@@ -40,6 +41,7 @@ def command(
     summarize: str | None,
     *,
     dry_run: bool,
+    explain: bool,
     no_wait: bool,
     **given: Any,
 ) -> int:
@@ -59,7 +61,7 @@ def command(
         for line in describe_plan(plan_of(project, request)):
             click.echo(line)
         return 0
-    display = make_display(output, sys.stderr)
+    display = make_display(output, sys.stderr, explains=explain)
     try:
         outcome = build(project, request, (display,), waiting=display.said)
     finally:

@@ -32,19 +32,22 @@ def make_display(
     output: Output,
     stream: TextIO,
     *,
+    explains: bool = False,
     environ: Mapping[str, str] = os.environ,
     clock: Callable[[], float] = time.monotonic,
 ) -> Display:
     """Choose how a build is shown; ``clock`` gives seconds.
 
-    ``auto`` is a live block on a terminal, ``group`` in CI, else a line for each task that ended.
+    ``auto`` is a live block on a terminal, ``group`` in CI, else a line for each task that ended. With ``explains``
+    every reason of every task that will run is said beforehand.
     """
     if output == "auto" and environ.get("CI", "").lower() not in {"", "0", "false"}:
         output = "group"
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     colour = terminal and not environ.get("NO_COLOR")
     screen = Screen(stream, live=terminal and output == "auto", colour=colour)
-    return Display(output, screen, clock, folds=environ.get("GITHUB_ACTIONS") == "true")
+    folds = environ.get("GITHUB_ACTIONS") == "true"
+    return Display(output, screen, clock, explains=explains, folds=folds)
 
 
 class Display:
@@ -52,11 +55,14 @@ class Display:
 
     _run: RunStart
 
-    def __init__(self, output: Output, screen: Screen, clock: Callable[[], float], *, folds: bool) -> None:
+    def __init__(
+        self, output: Output, screen: Screen, clock: Callable[[], float], *, explains: bool, folds: bool
+    ) -> None:
         self._output = output
         self._screen = screen
         self._palette = screen.palette
         self._clock = clock
+        self._explains = explains
         self._folds = folds
         self._tells_tasks = output in {"auto", "stream", "group"}
         self._tracker: Tracker | None = None
@@ -69,7 +75,9 @@ class Display:
     def begun(self, run: RunStart) -> None:
         self._run = run
 
-    def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:  # noqa: ARG002  # told when it ended
+    def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:
+        if self._explains:
+            self._print([f"{task} will run:", *(f"    {reason}" for reason in reasons)])
         if self._screen.live:
             from nbmake_dag.progress.tracker import Tracker  # noqa: PLC0415  # as this module says
 
