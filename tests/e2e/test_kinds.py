@@ -1,0 +1,131 @@
+"""Kinds of task, of inputs and of outputs, each built for real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.project import Project
+
+
+def test_tasks_of_all_kinds_make_a_pipeline(project, monkeypatch):
+    """Commands as lists and lines, functions, notebooks in bash and Python; folders and globs between them."""
+    project.pipeline(
+        """
+        [parameters]
+        greeting = "hello"
+
+        [tasks.listed]
+        command = ["python3", "tools/split.py", "{greeting} wor{ld}", "parts/"]
+        inputs = ["tools/alphabet.txt"]
+        outputs = ["parts/"]
+
+        [tasks.line]
+        command = "cat extra/*.txt > line.txt; echo {greeting} >> line.txt"
+        inputs = ["extra/*.txt"]
+        outputs = ["line.txt"]
+
+        [tasks.function]
+        function = "tools.joining:join"
+        parameters = { times = 2 }
+        inputs = { parts = "parts/*.txt", line = "line.txt" }
+        outputs = { joined = "joined.txt" }
+
+        [tasks.shell]
+        notebook = "shell.ipynb"
+        inputs = { joined = "joined.txt" }
+        outputs = { counted = "counted.txt" }
+
+        [tasks.saved]
+        notebook = "saved.ipynb"
+        inputs = { counted = "counted.txt", part = "parts/b.txt" }
+        outputs = { final = "final.txt" }
+        notebook_output = "executed.ipynb"
+        """
+    )
+    project.write("tools/alphabet.txt", "ab")
+    project.write(
+        "tools/split.py",
+        """
+        import pathlib
+        import sys
+
+        from helper import name
+
+        text, folder = sys.argv[1:]
+        for letter in pathlib.Path("tools/alphabet.txt").read_text():
+            pathlib.Path(folder).mkdir(exist_ok=True)
+            pathlib.Path(folder, name(letter)).write_text(f"{letter}: {text}\\n")
+        """,
+    )
+    project.write("tools/helper.py", "def name(letter):\n    return f'{letter}.txt'\n")
+    project.write(
+        "tools/joining.py",
+        """
+        from pathlib import Path
+
+
+        def join(*, greeting, times, inputs, outputs):
+            text = "".join(Path(path).read_text() for path in [*inputs["parts"], inputs["line"]])
+            Path(outputs["joined"]).write_text(text * times + greeting)
+        """,
+    )
+    project.write("extra/1.txt", "one\n")
+    project.notebook("shell.py", "wc -l < joined.txt | tr -d ' ' > counted.txt", "echo done")
+    project.notebook(
+        "saved.py",
+        """
+        # parameters
+        inputs = {}
+        outputs = {}
+        greeting = ""
+        """,
+        "text = greeting + ' ' + open(inputs['counted']).read() + open(inputs['part']).read()",
+        "open(outputs['final'], 'w').write(text)",
+    )
+    for name, kernel in (("shell", "bash"), ("saved", "python3")):
+        metadata = ["--update-metadata", f'{{"kernelspec": {{"name": "{kernel}", "display_name": "{kernel}"}}}}']
+        convert = [sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb", *metadata, f"{name}.py"]
+        subprocess.run(convert, cwd=project.root, check=True)
+    prefix = project.root.parent / "bash"
+    subprocess.run([sys.executable, "-m", "bash_kernel.install", "--prefix", str(prefix)], check=True)
+    monkeypatch.setenv("JUPYTER_PATH", str(prefix / "share" / "jupyter"))
+    everything = ["function", "line", "listed", "saved", "shell"]
+    project.build().ran(*everything)
+    assert project.read("parts/a.txt") == "a: hello wor{ld}\n"
+    assert project.read("joined.txt") == "a: hello wor{ld}\nb: hello wor{ld}\none\nhello\n" * 2 + "hello"
+    assert project.read("final.txt") == "hello 8\nb: hello wor{ld}\n"
+    assert "hello 8" not in project.read("saved.ipynb")
+    assert '"execution_count": 2' in project.read("executed.ipynb")
+    project.build().ran().restored()
+
+    project.edit("tools/helper.py", "return f", "# a name\n    return f").build().ran()
+    project.write("extra/2.txt", "two\n").build().ran("line", "function", "shell", "saved")
+    assert project.read("final.txt") == "hello 10\nb: hello wor{ld}\n"
+    project.write("parts/c.txt", "by hand\n").remove("final.txt")
+    project.build().ran().restored("listed", "saved").said("parts/c.txt was not made by nbdag")
+    assert not (project / "parts/c.txt").exists()
+
+    project.build("-p", "greeting=moin").ran(*everything)
+    assert project.read("final.txt").startswith("moin 10\n")
+    project.build().ran()
+    assert project.read("final.txt").startswith("hello 10\n")
+
+
+def test_work_is_done_in_the_folder_and_environment_that_it_asks_for(project: Project):
+    """`workdir` for notebooks written for their own folder, `env`, and the modules beside a notebook."""
+    project.pipeline(
+        """
+        [tasks.own-folder]
+        notebook = "notebooks/own.py"
+        workdir = "notebooks"
+        outputs = ["notebooks/out/own.txt"]
+        env = { COLOUR = "green" }
+        """
+    )
+    project.write("notebooks/beside.py", "import os\n\n\ndef colour():\n    return os.environ['COLOUR']\n")
+    project.notebook("notebooks/own.py", "import beside", "open('out/own.txt', 'w').write(beside.colour())")
+    project.build().ran("own-folder")
+    assert project.read("notebooks/out/own.txt") == "green"
+    project.edit("notebooks/beside.py", "'COLOUR']", "'COLOUR'].upper()").build().ran("own-folder")
+    assert project.read("notebooks/out/own.txt") == "GREEN"

@@ -1,0 +1,62 @@
+"""Builds that use Ray: when told to, when it pays, and never when nothing can be parallel."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.project import Project, await_true, kill
+
+pytestmark = pytest.mark.ray
+
+
+def ray_processes(project: Project) -> list[str]:
+    return [command for command in project.processes().values() if "raylet" in command]
+
+
+def test_all_kinds_of_task_run_with_ray(small):
+    """They leave what they leave without; and no process of Ray outlives the build."""
+    everything = small.build("--executor=inline").having("ran")
+    clean = small.contents(["data", "models", "results"])
+    small.build("--executor=ray", "-j2", "--force").ran(*everything)
+    assert small.contents(["data", "models", "results"]) == clean
+    await_true(lambda: not small.processes(), 15, f"still there: {small.processes()}")
+
+
+def patient(project: Project) -> Project:
+    """Make two tasks that wait for each other: both end only if they run at once."""
+    return project.pipeline(
+        """
+        [tasks.left]
+        command = "touch ../left; while ! test -e ../right; do sleep 0.1; done"
+
+        [tasks.right]
+        command = "touch ../right; while ! test -e ../left; do sleep 0.1; done"
+        """
+    )
+
+
+def test_long_tasks_that_could_run_at_once_do(project):
+    """Ray is started while the first one runs."""
+    patient(project).build("-j2").ran("left", "right")
+
+
+def test_with_one_job_ray_is_never_started(project):
+    """Nothing could be parallel."""
+    build = patient(project).start("build", "-j1")
+    await_true((project.root.parent / "left").exists, 60, "the first task did not begin")
+    with pytest.raises(AssertionError, match="no Ray"):
+        await_true(lambda: ray_processes(project), 8, "no Ray")
+    kill(build)
+
+
+def test_a_failing_and_an_interrupted_task_are_the_same_with_ray(project):
+    """The notebook's failure is shown, and a kill of the driver leaves nothing of Ray."""
+    project.pipeline('[tasks.bad]\nnotebook = "bad.py"\n\n[tasks.hang]\nnotebook = "hang.py"\nafter = ["bad"]\n')
+    project.notebook("bad.py", "1 / 0")
+    project.notebook("hang.py", "import pathlib, time\npathlib.Path('../begun').touch()\ntime.sleep(3600)")
+    project.build("--executor=ray").ended(1, failed=["bad"], skipped=["hang"]).said("ZeroDivisionError")
+    project.edit("bad.py", "1 / 0", "1 / 1")
+    build = project.start("build", "--executor=ray")
+    await_true((project.root.parent / "begun").exists, 120, "the notebook did not begin")
+    kill(build)
+    await_true(lambda: not project.processes(), 15, f"still there: {project.processes()}")

@@ -1,0 +1,250 @@
+"""`nbdag watch`: what it builds again, and what it leaves alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.project import Project, await_true
+from tests.watching import Watching
+
+REBUILDS = 30
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
+    """Watch a notebook, and beside it a task by which a test sees that all before it was met."""
+    project = Project(tmp_path_factory.mktemp("saved") / "project")
+    project.pipeline("""
+        [tasks.note]
+        notebook = "notebooks/note.py"
+        outputs = ["out/note.txt"]
+
+        [tasks.mark]
+        command = "cp data/mark.txt out/mark.txt"
+        inputs = ["data/mark.txt"]
+        outputs = ["out/mark.txt"]
+    """)
+    project.write("data/mark.txt", "0")
+    project.write("notebooks/note.py", source("first"))
+    watching = Watching(project)
+    yield watching
+    assert watching.end() == 143
+    await_true(lambda: not project.processes(), 15, f"still there: {project.processes()}")
+
+
+def source(text: str) -> str:
+    return f'# %%\nfile = open("out/note.txt", "w")\nfile.write("{text}")\nfile.close()\n'
+
+
+def mark(watching: Watching) -> int:
+    """Have a task of its own built, and return how many builds there were until then."""
+    number = watching.runs()
+    watching.project.write("data/mark.txt", str(number))
+    watching.awaits("out/mark.txt", str(number))
+    await_true(lambda: ended(watching), 30, "the last build goes on")
+    return watching.runs()
+
+
+def ended(watching: Watching) -> bool:
+    return watching.text().count(" tasks: ") + watching.text().count(" task: ") >= watching.runs()
+
+
+def in_place(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def in_pieces(path: Path, text: str) -> None:
+    with path.open("w") as file:
+        for line in text.splitlines(keepends=True):
+            file.write(line)
+            file.flush()
+
+
+def renamed_over(path: Path, text: str) -> None:
+    """Save as Jupyter and many others do."""
+    temporary = path.with_name(f".~{path.name}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def as_vim_does(path: Path, text: str) -> None:
+    """Probe the folder, keep the old file as a backup, write a new one, drop the backup."""
+    probe, backup = path.with_name("4913"), path.with_name(f"{path.name}~")
+    probe.touch()
+    probe.unlink()
+    path.rename(backup)
+    with path.open("w") as file:
+        file.write(text)
+        os.fsync(file.fileno())
+    backup.unlink()
+
+
+def as_jetbrains_does(path: Path, text: str) -> None:
+    temporary, old = path.with_name(f"{path.name}___jb_tmp___"), path.with_name(f"{path.name}___jb_old___")
+    temporary.write_text(text)
+    path.rename(old)
+    temporary.rename(path)
+    old.unlink()
+
+
+def with_sed(path: Path, text: str) -> None:
+    wanted = text.split('"')[5]
+    subprocess.run(["sed", "-i", f's/write(".*")/write("{wanted}")/', path.name], cwd=path.parent, check=True)
+
+
+@pytest.mark.parametrize("save", [in_place, in_pieces, renamed_over, as_vim_does, as_jetbrains_does, with_sed])
+def test_a_save_is_followed_by_one_build(saved: Watching, save: Callable[[Path, str], None]) -> None:
+    """However an editor saves, the result is that of the new text, after one build, or two."""
+    before = mark(saved)
+    save(saved.project / "notebooks" / "note.py", source(save.__name__))
+    saved.awaits("out/note.txt", save.__name__)
+    assert mark(saved) - before in {2, 3}
+
+
+def test_a_comment_is_not_followed_by_a_build(saved: Watching) -> None:
+    """A save that changes nothing that counts is met with silence."""
+    before = mark(saved)
+    with (saved.project / "notebooks" / "note.py").open("a") as file:
+        file.write("# a thought\n")
+    assert mark(saved) == before + 1
+
+
+def test_a_failure_waits_for_its_cause_to_change(saved: Watching) -> None:
+    """A failed task is not run again because something else changed, and is when its notebook is mended."""
+    saved.project.write("notebooks/note.py", source("broken") + "1 / 0\n")
+    saved.said("ZeroDivisionError: division by zero")
+    failures = saved.text().count("failed after")
+    mark(saved)
+    mark(saved)
+    assert saved.text().count("failed after") == failures
+    saved.project.write("notebooks/note.py", source("mended"))
+    saved.awaits("out/note.txt", "mended")
+
+
+def test_an_invalid_pipeline_is_waited_out(saved: Watching) -> None:
+    """What is wrong with the pipeline is said once; when that is mended, what changed meanwhile is built."""
+    text = saved.project.read("pipeline.toml")
+    before = mark(saved)
+    saved.project.write("pipeline.toml", text + "[tasks.more]\n")
+    saved.said("exactly one of")
+    saved.project.write("data/mark.txt", "meanwhile")
+    saved.project.write("pipeline.toml", text)
+    saved.awaits("out/mark.txt", "meanwhile")
+    await_true(lambda: ended(saved), 30, "the last build goes on")
+    assert saved.runs() == before + 1
+
+
+def test_another_build_is_taken_in(saved: Watching) -> None:
+    """What `nbdag build` did meanwhile is not done again, and does not wait for the watch."""
+    before = mark(saved)
+    assert saved.project.build("--no-wait", "-B", "note").having("ran") == ["note"]
+    assert mark(saved) == before + 2
+
+
+def test_many_files_at_once_are_one_change(project: Project) -> None:
+    """A checkout of 500 files is followed by one build, or two, that leave what a build leaves."""
+    project.pipeline("""
+        [tasks.all]
+        command = "cat data/*.txt > all.out"
+        inputs = ["data/*.txt"]
+        outputs = ["all.out"]
+    """)
+    project.write(".gitignore", "/.nbdag/\n*.out\n.watch.log\n")
+    for number in range(500):
+        project.write(f"data/{number:03}.txt", f"{number}\n")
+    project.commit()
+    project.git("checkout", "-q", "-b", "other")
+    for number in range(500):
+        project.write(f"data/{number:03}.txt", f"{number + 1}\n")
+    project.commit()
+    project.git("checkout", "-q", "main")
+    watching = Watching(project)
+    before = watching.runs()
+    project.git("checkout", "-q", "other")
+    watching.awaits("all.out", "".join(f"{number + 1}\n" for number in range(500)))
+    await_true(lambda: ended(watching), 30, "the last build goes on")
+    assert watching.runs() - before in {1, 2}
+    watching.end()
+    assert project.build().having("up_to_date") == ["all"]
+
+
+def test_what_became_pointless_is_stopped(project: Project) -> None:
+    """A change during a build stops the task that it concerns, and no other."""
+    project.pipeline("""
+        [tasks.slow]
+        command = "cat data/slow.txt && touch began && while test -e wait; do sleep 0.1; done; cp data/slow.txt slow.out"
+        inputs = ["data/slow.txt"]
+        outputs = ["slow.out"]
+
+        [tasks.below]
+        command = "cp slow.out below.out"
+        inputs = ["slow.out"]
+        outputs = ["below.out"]
+    """)
+    project.write("data/slow.txt", "1").write("wait", "")
+    process = project.start("watch")
+    await_true((project / "began").exists, 60, "it did not begin")
+    project.remove("began").write("data/slow.txt", "2")
+    await_true((project / "began").exists, 60, "it was not begun again")
+    project.remove("wait")
+    await_true(lambda: (project / "below.out").exists(), 60, "it did not end")
+    assert project.read("below.out") == "2"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+
+
+def test_a_folder_that_comes_and_goes_is_watched(project: Project) -> None:
+    """Files of a folder that was removed, and made again, are seen as those of before."""
+    project.pipeline("""
+        [tasks.all]
+        command = "cat data/*.txt > all.out"
+        inputs = ["data/*.txt"]
+        outputs = ["all.out"]
+    """)
+    project.write("data/a.txt", "1")
+    watching = Watching(project)
+    shutil.rmtree(project / "data")
+    project.write("data/a.txt", "2")
+    watching.awaits("all.out", "2")
+    project.write("data/b.txt", "3")
+    watching.awaits("all.out", "23")
+    watching.end()
+
+
+def test_polling_sees_what_events_would(project: Project) -> None:
+    """With ``--poll`` a change is seen without events."""
+    project.pipeline("""
+        [tasks.copy]
+        command = "cp data/a.txt a.out"
+        inputs = ["data/a.txt"]
+        outputs = ["a.out"]
+    """)
+    project.write("data/a.txt", "1")
+    watching = Watching(project, "--poll")
+    project.write("data/a.txt", "2")
+    watching.awaits("a.out", "2")
+    watching.end()
+
+
+def test_rebuilding_leaves_nothing_behind(saved: Watching) -> None:
+    """After many builds there are as many descriptors, threads and processes as after a few, and as much memory."""
+    sizes: list[tuple[int, int, int]] = []
+    memory: list[int] = []
+    process = psutil.Process(saved.process.pid)
+    for number in range(REBUILDS):
+        saved.project.write("notebooks/note.py", source(f"again {number}"))
+        saved.awaits("out/note.txt", f"again {number}")
+        if number in {5, REBUILDS - 1}:
+            mark(saved)
+            sizes.append((process.num_fds(), process.num_threads(), len(process.children(recursive=True))))
+            memory.append(process.memory_info().rss)
+    assert sizes[0] == sizes[1]
+    assert memory[1] - memory[0] < 16 << 20
