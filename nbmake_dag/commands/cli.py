@@ -30,7 +30,6 @@ COMMANDS = {
 }
 """Each command is `command` in a module of its name, imported when it is called."""
 
-
 OPTIONAL_VALUES = {"--summarize": "-"}
 """Options whose value may be left out, with what that means; a value is given only as ``--option=value``."""
 
@@ -40,6 +39,11 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         if cmd_name not in COMMANDS:

@@ -38,8 +38,8 @@ def make_display(
 ) -> Display:
     """Choose how a build is shown; ``clock`` gives seconds.
 
-    ``auto`` is a live block on a terminal, ``group`` in CI, else a line for each task that ended. With ``explains``
-    every reason of every task that will run is said beforehand.
+    ``auto`` is a live block on a terminal, ``group`` in CI, else a line for each task that ended. With
+    ``explains`` every reason of every task that will run is said beforehand.
     """
     if output == "auto" and environ.get("CI", "").lower() not in {"", "0", "false"}:
         output = "group"

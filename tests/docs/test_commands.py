@@ -1,0 +1,61 @@
+"""The README knows every command, and every option says what it does."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from nbmake_dag.commands.cli import COMMANDS, cli
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def parameters(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
+    """Yield every parameter of a command and of those below it."""
+    yield from ((f"{command.name} {parameter.name}", parameter) for parameter in command.params)
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            yield from parameters(below)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_names_every_command(name: str) -> None:
+    """A command that exists can be found in the README."""
+    assert f"nbdag {name}" in README
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text(name: str) -> None:
+    """`--help` leaves no option unexplained, except where its choices are the explanation."""
+    command = importlib.import_module(f"nbmake_dag.commands.{name}").command
+
+    unexplained = [
+        where
+        for where, parameter in parameters(command)
+        if isinstance(parameter, click.Option)
+        and not parameter.help
+        and not isinstance(parameter.type, click.Choice)
+    ]
+
+    assert unexplained == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does(name: str) -> None:
+    """A command has a text of its own besides its line in the list."""
+    command = importlib.import_module(f"nbmake_dag.commands.{name}").command
+
+    assert command.help
+
+
+def test_the_list_of_commands_needs_none_of_them() -> None:
+    """`nbdag --help` shows the list as it stands."""
+    context = click.Context(cli, info_name="nbdag")
+
+    shown = cli.get_help(context)
+
+    assert all(text.split(",")[0] in shown for text in COMMANDS.values())
