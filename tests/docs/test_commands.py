@@ -37,7 +37,7 @@ def test_every_option_has_a_help_text(name: str) -> None:
         where
         for where, parameter in parameters(command)
         if isinstance(parameter, click.Option)
-        and not parameter.help
+        and not (parameter.help or parameter.hidden)
         and not isinstance(parameter.type, click.Choice)
     ]
 
