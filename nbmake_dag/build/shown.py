@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nbmake_dag.build.outcome import Kept
 from nbmake_dag_cache.key import Key
 from nbmake_dag_reporting import schema
+from nbmake_dag_reporting.events import EVENTS
 from nbmake_dag_reporting.otlp import DamagedLineError, decode_line
-from nbmake_dag_reporting.runs import EVENTS, TRACE
+from nbmake_dag_reporting.runs import read_content, read_trace
 
 EVENT_KEPT = "nbdag.kept"
 """The event of a task's span that names bytes of the user."""
@@ -63,18 +62,5 @@ def kept_in(folder: str) -> tuple[Kept, ...]:
     return tuple(kept)
 
 
-def _texts(folder: str) -> Iterable[bytes]:
-    for name in (TRACE, f"{TRACE}.gz", EVENTS):
-        try:
-            with open(os.path.join(folder, name), "rb") as file:
-                data = file.read()
-        except FileNotFoundError:
-            continue
-        yield _unpacked(data) if name.endswith(".gz") else data
-
-
-def _unpacked(data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error):
-        return b""
+def _texts(folder: str) -> tuple[bytes, bytes]:
+    return read_trace(folder), read_content(folder, EVENTS)

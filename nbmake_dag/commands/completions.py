@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem, ShellComplete
@@ -55,6 +56,7 @@ complete -c nbdag -f -a '(__nbdag_answers)'
 """
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 MAX_INSTANCES = 1000
+_PATH_OPTIONS = (["-C"], ["--directory"], ["-f"], ["--file"])
 
 
 @click.command
@@ -83,8 +85,10 @@ def answers(words: tuple[str, ...]) -> Iterable[str]:
 
     *before, incomplete = words or ("",)
     name = next((word for word in before if word in COMMANDS), None)
-    if name is None and not before[-1:] and not incomplete.startswith("-"):
-        return [command for command in COMMANDS if command.startswith(incomplete)]  # without importing them
+    if name is None and not incomplete.startswith("-"):
+        # answered without click, which would import every command
+        wants_path = before[-1:] in _PATH_OPTIONS
+        return [] if wants_path else [command for command in COMMANDS if command.startswith(incomplete)]
     typed = cli.get_command(click.Context(cli), name) if name else None
     for parameter in typed.params if typed else ():
         if parameter.name in NAMES:
@@ -124,22 +128,15 @@ def _targets(project: Project, incomplete: str) -> Iterable[str]:
 
     for family, keys in _tasks(project).items():
         yield family
-        match keys.get("matrix"):
-            case {**axes} if incomplete.startswith(family) and all(
-                isinstance(item, list) for item in axes.values()
-            ):
-                yield from (instance_name(family, point) for point in islice(points(axes), MAX_INSTANCES))
-            case _:
-                pass
+        axes = _table(keys.get("matrix"))
+        if axes and incomplete.startswith(family) and all(isinstance(values, list) for values in axes.values()):
+            yield from (instance_name(family, point) for point in islice(points(axes), MAX_INSTANCES))
 
 
 def _tags(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - one signature for all names
     for keys in _tasks(project).values():
-        match keys.get("tags"):
-            case [*tags]:
-                yield from (tag for tag in tags if isinstance(tag, str))
-            case _:
-                pass
+        tags = keys.get("tags")
+        yield from (tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 
 def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - likewise
@@ -149,22 +146,21 @@ def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 -
             yield from sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
 
 
-def _tasks(project: Project) -> dict[str, dict[str, object]]:
+def _tasks(project: Project) -> dict[str, dict[str, Any]]:
     """Return the keys of each task as far as the file, which may be half written, can be read."""
     import tomli  # noqa: PLC0415 - only where it is asked for
 
     try:
         with open(project.config, "rb") as file:
-            document = tomli.load(file)
+            document: dict[str, Any] = tomli.load(file)
     except (OSError, ValueError):
         return {}
-    match document:
-        case {"tasks": {**tasks}}:
-            defaults = document.get("defaults")
-            common = defaults if isinstance(defaults, dict) else {}
-            return {name: {**common, **keys} for name, keys in tasks.items() if isinstance(keys, dict)}
-        case _:
-            return {}
+    tasks, defaults = _table(document.get("tasks")), _table(document.get("defaults"))
+    return {name: {**defaults, **_table(keys)} for name, keys in tasks.items()}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 NAMES: dict[str | None, Callable[[Project, str], Iterable[str]]] = {

@@ -53,8 +53,8 @@ def repeat(project: Project, graph: Graph, stores: Stores, name: TaskName) -> li
     outcome = end.outcome
     if outcome is None or outcome.record is None:
         return [_failure(task, outcome, place)]
-    found = list(_differences(task, known, outcome.record, place)) if known else []
-    return found + list(_unread(task, outcome.attempts[-1].accesses, place))
+    differences = _differences(task, known, outcome.record, place) if known else ()
+    return [*differences, *_unread(task, outcome.attempts[-1].accesses, place)]
 
 
 @dataclass(slots=True)

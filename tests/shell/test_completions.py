@@ -53,7 +53,8 @@ def _answers(project: Project, *words: str) -> list[str]:
         (("build", "--keep"), ["--keep-going"]),
         (("cache", ""), ["gc", "info", "verify"]),
         (("--dir",), ["--directory"]),
-        (("no-such-command", ""), []),
+        (("-C", "sub", "bu"), ["build"]),
+        (("-C", ""), []),
     ],
 )
 def test_words_are_completed(project: Project, words: tuple[str, ...], expected: list[str]) -> None:

@@ -66,7 +66,7 @@ def test_outputs_in_git_and_a_state_that_is_not_ignored_are_found(project: Proje
     assert out == (
         ".gitignore: `.nbdag/` is not ignored by git\n"
         "  hint: add the line `/.nbdag/`\n"
-        "pipeline.toml:2: output `words.txt` of task `words` is tracked by git\n"
+        "pipeline.toml:1: output `words.txt` of task `words` is tracked by git\n"
         "  hint: git rm -r --cached words.txt && echo /words.txt >> .gitignore\n"
     )
 
