@@ -1,0 +1,205 @@
+"""What is observed of tasks before a run, and checked again after it: real files, no kernel."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag.build.prepare import Prepared, Stores, prepare
+from nbmake_dag.build.publish import record_of
+from nbmake_dag.build.request import Request
+from nbmake_dag.core.facts import result_of
+from nbmake_dag.core.lookup import identify
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.execute.collect import collect_outputs
+from nbmake_dag.execute.protocol import AttemptResult, Failure
+from nbmake_dag.observe.project import find_project
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.record import Origin, Record
+from tests.project import Project
+
+PIPELINE = """
+    [pipeline]
+    name = "survey"
+
+    [tasks.make]
+    command = ["cp", "source.txt", "data/made.csv"]
+    inputs = ["source.txt"]
+    outputs = ["data/made.csv"]
+
+    [tasks.gone]
+    command = "true"
+    outputs = ["data/gone.csv"]
+
+    [tasks.merge]
+    command = ["python3", "work.py"]
+    inputs = ["data/*.csv"]
+    outputs = ["merged.txt"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Project:
+    """A pipeline of commands; the last one's script imports a module that imports a second one."""
+    project = Project(tmp_path / "project").pipeline(PIPELINE)
+    project.write("source.txt", "1").write("data/own.csv", "2").write("data/made.csv", "1")
+    project.write("work.py", "import helper").write("helper.py", "import second").write("second.py", "VALUE = 1")
+    project.write("unrelated.py", "VALUE = 1")
+    return project
+
+
+@contextmanager
+def _prepared(folder: Project) -> Iterator[tuple[Prepared, Stores]]:
+    place = find_project(str(folder.root))
+    stores = Stores.open(place)
+    try:
+        yield prepare(place, Request(), stores), stores
+    finally:
+        stores.close()
+
+
+def _own_key(folder: Project, task: str) -> Key:
+    with _prepared(folder) as (prepared, _):
+        return prepared.facts[TaskName(task)].own_key
+
+
+def _record(
+    folder: Project, prepared: Prepared, task: str, *modules: str, started: int = 0
+) -> tuple[Record, tuple[str, ...]]:
+    """Make the record of an execution that left what is on disk; also return why it must not be published."""
+    results = {
+        name: result_of(_record(folder, prepared, name)[0], prepared.graph.tasks[name].parameters)
+        for name in prepared.graph.above([TaskName(task)])
+        if name != task
+    }
+    of = prepared.graph.tasks[TaskName(task)]
+    identity = identify(of.name, prepared.graph, prepared.facts[of.name], results)
+    outputs = collect_outputs(str(folder.root), [output.path for output in of.outputs], None)
+    assert not isinstance(outputs, Failure)
+    attempt = AttemptResult(
+        outcome="succeeded", started=started or time.time_ns(), ended=0, outputs=outputs, modules=modules
+    )
+    origin = Origin(run_id="r", trace_id="0" * 32, span_id="0" * 16, started=1, duration_s=0.0)
+    done = record_of(of, prepared, identity, attempt, results, origin, None)
+    return done.record, done.unstable
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("data/own.csv", "3"),
+        ("data/more.csv", ""),
+        ("work.py", "import helper as h"),
+        ("helper.py", "import second as s"),
+        ("second.py", "VALUE = 2"),
+    ],
+)
+def test_a_changed_file_changes_the_key(folder: Project, path: str, text: str) -> None:
+    """Inputs, who belongs to a glob, and local modules at any distance."""
+    before = _own_key(folder, "merge")
+    folder.write(path, text)
+    assert _own_key(folder, "merge") != before
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("data/made.csv", "edited"),
+        ("data/.hidden.csv", ""),
+        ("data/notes.txt", ""),
+        ("data/deep/more.csv", ""),
+        ("unrelated.py", "VALUE = 2"),
+        ("second.py", "VALUE = 1  # a comment"),
+        ("source.txt", "3"),
+    ],
+)
+def test_another_file_does_not_change_the_key(folder: Project, path: str, text: str) -> None:
+    """What a task makes is not read from the workspace; what is no input, and comments, do not count."""
+    before = _own_key(folder, "merge")
+    folder.write(path, text)
+    assert _own_key(folder, "merge") == before
+
+
+def test_a_file_that_leaves_a_glob_changes_the_key(folder: Project) -> None:
+    """So does renaming one."""
+    before = _own_key(folder, "merge")
+    os.rename(folder / "data/own.csv", folder / "data/renamed.csv")
+    renamed = _own_key(folder, "merge")
+    os.unlink(folder / "data/renamed.csv")
+    assert len({before, renamed, _own_key(folder, "merge")}) == 3
+
+
+def test_new_times_of_files_do_not_change_the_key(folder: Project) -> None:
+    """A fresh clone has other ones."""
+    before = _own_key(folder, "merge")
+    for path in ("data/own.csv", "work.py", "helper.py", "second.py"):
+        os.utime(folder / path, (1, 1))
+    assert _own_key(folder, "merge") == before
+
+
+def test_an_edit_of_the_same_size_and_time_changes_the_key(folder: Project) -> None:
+    """A file that was just written is hashed again, whatever its times say."""
+    before = _own_key(folder, "merge")
+    times = os.stat(folder / "data/own.csv")
+    folder.write("data/own.csv", "3")
+    os.utime(folder / "data/own.csv", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert _own_key(folder, "merge") != before
+
+
+def test_what_a_removed_task_left_matches_no_glob(folder: Project) -> None:
+    """Its file stays on disk, and is named so that the user can be told; once edited, it is the user's."""
+    without = PIPELINE[: PIPELINE.index("[tasks.gone]")] + PIPELINE[PIPELINE.index("[tasks.merge]") :]
+    folder.pipeline(without)
+    clean = _own_key(folder, "merge")
+    folder.pipeline(PIPELINE).write("data/gone.csv", "left")
+    with _prepared(folder) as (prepared, stores):
+        stores.last.note(TaskName("gone"), _record(folder, prepared, "gone")[0])
+    folder.pipeline(without)
+    with _prepared(folder) as (prepared, _):
+        assert (prepared.facts[TaskName("merge")].own_key, prepared.ignored) == (clean, ("data/gone.csv",))
+    folder.write("data/gone.csv", "edited")
+    assert _own_key(folder, "merge") != clean
+
+
+def test_what_did_not_change_while_a_task_ran_is_published(folder: Project) -> None:
+    """All that was used is found as it was."""
+    folder.write("data/gone.csv", "").write("merged.txt", "")
+    with _prepared(folder) as (prepared, _):
+        record, unstable = _record(folder, prepared, "merge", "unrelated.py")
+    assert unstable == ()
+    assert [item.name for item in record.ingredients if item.stage == "trace"] == ["unrelated.py"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("data/own.csv", "input: data/own.csv changed"),
+        ("data/joined.csv", "input: data/joined.csv added"),
+        ("data/made.csv", "input: data/made.csv changed"),
+        ("second.py", "module: second.py changed"),
+    ],
+)
+def test_what_changed_while_a_task_ran_is_not_published(folder: Project, path: str, said: str) -> None:
+    """An edit of an input, of what a task above made, or of a module would be cached under the wrong key."""
+    folder.write("data/gone.csv", "").write("merged.txt", "")
+    with _prepared(folder) as (prepared, _):
+        results = {name: _record(folder, prepared, name)[0] for name in ("make", "gone")}
+        folder.write(path, "VALUE = 3\n")
+        of = prepared.graph.tasks[TaskName("merge")]
+        above = {TaskName(name): result_of(record, {}) for name, record in results.items()}
+        identity = identify(of.name, prepared.graph, prepared.facts[of.name], above)
+        attempt = AttemptResult(outcome="succeeded", started=time.time_ns(), ended=0)
+        origin = Origin(run_id="r", trace_id="0" * 32, span_id="0" * 16, started=1, duration_s=0.0)
+        assert record_of(of, prepared, identity, attempt, above, origin, None).unstable == (said,)
+
+
+def test_a_module_of_a_trace_that_was_written_while_a_task_ran_is_not_published(folder: Project) -> None:
+    """Nobody knows which text of it was loaded."""
+    folder.write("data/gone.csv", "").write("merged.txt", "")
+    with _prepared(folder) as (prepared, _):
+        assert _record(folder, prepared, "merge", "unrelated.py", started=1)[1] == ("unrelated.py",)
