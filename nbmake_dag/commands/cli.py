@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -29,6 +30,17 @@ COMMANDS = {
     "completions": "Print completions for a shell.",
 }
 """Each command is `command` in a module of its name, imported when it is called."""
+_OF_THE_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+"""What a disk, its quota or its rights refuse, and no change to nbdag would mend."""
 
 OPTIONAL_VALUES = {"--summarize": "-"}
 """Options whose value may be left out, with what that means; a value is given only as ``--option=value``."""
@@ -89,6 +101,11 @@ def run(arguments: list[str]) -> int:
 def _internal(error: Exception) -> int:
     if os.environ.get("NBDAG_TRACEBACK"):
         traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        place = f": {error.filename}" if error.filename else ""
+        click.echo(f"error: {error.strerror}{place}", err=True)
+        click.echo("\nhint: what was finished is kept; the next build goes on from there", err=True)
+        return 3
     click.echo(f"error: {type(error).__name__}: {error}", err=True)
     click.echo("\nhint: this is a defect of nbdag; NBDAG_TRACEBACK=1 shows where", err=True)
     return 3
