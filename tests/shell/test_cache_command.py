@@ -17,8 +17,8 @@ from nbmake_dag.core.model import CacheSettings, Pipeline
 from nbmake_dag.observe.project import find_project
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.records import RecordStore
-from nbmake_dag_reporting.otlp import encode_span, wrap
-from nbmake_dag_reporting.spans import Span, SpanEvent
+from nbmake_dag_reporting.otlp import encode_line
+from nbmake_dag_reporting.spans import Resource, Span, SpanEvent
 from tests.project import Project
 
 LONG_AGO = time.time() - 7 * 86_400
@@ -179,7 +179,7 @@ def test_bytes_that_a_forgotten_run_kept_stay(project: Project) -> None:
         span_id="2" * 16,
         parent_id=None,
         name="count",
-        kind=1,
+        kind="internal",
         start=1,
         end=2,
         events=(
@@ -188,7 +188,7 @@ def test_bytes_that_a_forgotten_run_kept_stay(project: Project) -> None:
     )
     old = project / ".nbdag/runs/20000101-000000-000-aaaaaa"
     old.mkdir()
-    (old / "trace.otlp.jsonl").write_bytes(wrap(b"", encode_span(span)))
+    (old / "trace.otlp.jsonl").write_bytes(encode_line(Resource(), (span,)))
     assert kept_in(str(old)) == (Kept(path="x", sha256=blob),)
     project.build()
     _age(project)
