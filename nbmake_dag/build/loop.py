@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from nbmake_dag.build.executions import Execution, Executions
 from nbmake_dag.build.keep import restore
 from nbmake_dag.build.listener import Listener
+from nbmake_dag.build.notebook_output import with_notebook_output
 from nbmake_dag.build.outcome import Kept, RunOutcome, TaskOutcome
 from nbmake_dag.build.pool import Pool
 from nbmake_dag.build.prepare import Prepared, Stores
@@ -162,6 +163,8 @@ class Loop:
     def _end(self, outcome: TaskOutcome) -> None:
         project = self._prepared.project
         outcome = dataclasses.replace(outcome, notebook_source=self._source(outcome.task))
+        task = self._prepared.graph.tasks[outcome.task]
+        outcome = with_notebook_output(outcome, task, project, self._stores.blobs)
         self._outcome.tasks[outcome.task] = outcome
         if outcome.record is not None:
             self._stores.last.note(outcome.task, outcome.record)

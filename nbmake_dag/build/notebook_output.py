@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from nbmake_dag.build.executed import executed_notebook
 from nbmake_dag.build.outcome import Kept, TaskOutcome
 from nbmake_dag.core.model import Notebook, Task
 from nbmake_dag.observe.project import Project
@@ -33,6 +32,8 @@ def with_notebook_output(outcome: TaskOutcome, task: Task, project: Project, blo
         return outcome
     if not isinstance(task.work, Notebook):
         return outcome
+    from nbmake_dag.build.executed import executed_notebook  # noqa: PLC0415 - takes 0.3 s, for few tasks
+
     try:
         kept = msgspec.json.decode(blobs.read(record.cells, _LARGEST))
         text = blobs.read(source, _LARGEST)

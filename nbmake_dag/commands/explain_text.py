@@ -91,7 +91,7 @@ def _changes(found: Explained) -> Iterator[str]:
         return
     since = f"run {found.against}" if found.against else f"its last result, of run {before.origin.run_id}"
     if not found.explanation.changes:
-        yield f"nothing changed since {since}"
+        yield f"nothing {'of its own ' if found.explanation.waits_for else ''}changed since {since}"
         return
     yield f"changed since {since} ({_when(before)}):"
     for change in found.explanation.changes:

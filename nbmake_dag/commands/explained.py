@@ -74,7 +74,7 @@ def _record_in(recorded: Recorded, name: TaskName) -> Record:
     """Return the result that a task had in a run; raises `UsageError` where it had none, or it is gone."""
     task = task_of(recorded, name)
     if task.record is None:
-        raise UsageError(f"in run {recorded.run.id} {name} was {task.status}: there is no result to compare with")
+        raise UsageError(f"{name} has no result in run {recorded.run.id}: it is {task.status} there")
     found = recorded.record(task.record.own_key, task.record.key)
     if found is None:
         raise UsageError(f"the result of {name} in run {recorded.run.id} is no longer in the cache")
