@@ -72,7 +72,11 @@ MANY = (1.0, 0.5, 0.5, 0.2, 0.2, *[0.0] * 15)
 
 @pytest.mark.parametrize("damage", [cut, flip, delete])
 @pytest.mark.parametrize("outputs", ["in place", "gone"])
-@pytest.mark.parametrize("shares", [ALL_OR_ONE, pytest.param(MANY, marks=pytest.mark.slow)], ids=["once", "often"])
+@pytest.mark.parametrize(
+    "shares",
+    [ALL_OR_ONE, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    ids=["once", "often"],
+)
 def test_damaged_files_cost_a_rebuild_at_most(
     built: Project,
     tmp_path: Path,

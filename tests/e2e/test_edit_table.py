@@ -65,6 +65,7 @@ def test_edits_of_a_small_pipeline_run_exactly_what_they_concern(small, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_edits_of_the_mnist_example_run_exactly_what_they_concern(tmp_path):
     """The same table on the example, whose `ingest` fails once and hangs once."""
     outputs = ["data", "models", "results"]

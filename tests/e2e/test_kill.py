@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -46,31 +47,48 @@ def kill_and_build_again(project: Project, clean: dict[str, bytes], after_s: flo
     project.build().ran().restored()
 
 
-def test_a_killed_build_is_finished_by_the_next(tmp_path):
-    """Three random moments of the quickstart."""
-    project = Project.copied(EXAMPLES / "quickstart", tmp_path / "quickstart")
-    begun = time.monotonic()
-    project.build("--cache=off")
-    length = time.monotonic() - begun
-    clean = project.contents(["data", "charts", "report.html"])
-    chance = random.Random()
-    for third in range(3):
-        kill_and_build_again(project, clean, (third + chance.random()) * length / 3)
+@dataclass(frozen=True)
+class Victim:
+    """An example, what a clean build of it leaves, and how long that takes."""
+
+    project: Project
+    clean: dict[str, bytes]
+    length_s: float
+
+    @classmethod
+    def of(cls, example: str, root: Path, outputs: list[str]) -> Victim:
+        project = Project.copied(EXAMPLES / example, root / example)
+        begun = time.monotonic()
+        assert project.build("--cache=off").code == 0
+        return cls(project, project.contents(outputs), time.monotonic() - begun)
+
+    def survives(self, share: float, *arguments: str) -> None:
+        kill_and_build_again(self.project, self.clean, share * self.length_s, *arguments)
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Victim:
+    return Victim.of("quickstart", tmp_path_factory.mktemp("kill"), ["data", "charts", "report.html"])
+
+
+@pytest.fixture(scope="module")
+def mnist(tmp_path_factory: pytest.TempPathFactory) -> Victim:
+    return Victim.of("mnist-digits", tmp_path_factory.mktemp("kill"), ["data", "models", "results"])
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_a_killed_build_is_finished_by_the_next(quickstart, part):
+    """At a random moment of each third."""
+    quickstart.survives((part + random.random()) / 3)
 
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_killed_build_of_the_mnist_example_is_finished_by_the_next(tmp_path):
-    """Twenty random moments, every other time with Ray."""
-    project = Project.copied(EXAMPLES / "mnist-digits", tmp_path / "mnist")
-    begun = time.monotonic()
-    assert project.build().code == 0
-    length = time.monotonic() - begun
-    clean = project.contents(["data", "models", "results"])
-    chance = random.Random()
-    for twentieth in range(20):
-        executor = "ray" if twentieth % 2 else "auto"
-        kill_and_build_again(project, clean, (twentieth + chance.random()) * length / 20, f"--executor={executor}")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("part", range(20))
+def test_a_killed_build_of_the_mnist_example_is_finished_by_the_next(mnist, part):
+    """At a random moment of each twentieth, every other time with Ray."""
+    mnist.survives((part + random.random()) / 20, f"--executor={'ray' if part % 2 else 'auto'}")
 
 
 def test_processes_that_cells_started_end_with_a_killed_build(project):
