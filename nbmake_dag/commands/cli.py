@@ -16,9 +16,11 @@ from nbmake_dag.errors import NbdagError
 COMMANDS = {
     "build": "Bring targets up to date.",
     "watch": "Build again what a saved file concerns.",
+    "open": "Open a notebook as its task sees it.",
     "status": "Say what is stale, and why.",
     "explain": "Say what decides a task's result, and what changed.",
     "graph": "Draw which task needs which.",
+    "report": "Write a static site on which runs are compared.",
     "runs": "List the recorded runs.",
     "show": "Show what a run did, or one of its tasks.",
     "export": "Write a run as one file, or as a tree of files.",

@@ -53,7 +53,10 @@ class Watch:
         )
         self._complaint = ""
         self._last: RunOutcome | None = None
+        self._changed_within = False
         self._in_a_row = 0
+        """Builds since a look that found nothing to do, or a moment without a change."""
+        self._not_before = 0.0
 
     def run(self) -> int:
         """Return the exit code."""
@@ -87,7 +90,7 @@ class Watch:
                 everything=everything,
                 listeners=(self._show(),),
                 waiting=self._say,
-                changed=self._bell.is_over,
+                changed=self._changed,
             )
         except NbdagError as error:
             if str(error) != self._complaint:
@@ -100,17 +103,26 @@ class Watch:
             self._last = outcome
             if outcome.signal is not None:
                 raise _Stop(outcome.signal)
+        if self._changed_within:
+            self._changed_within = False
+            self._bell.ring()
         self._watch()
-        self._rest(built=outcome is not None)
+        self._pause(built=outcome is not None)
 
-    def _rest(self, *, built: bool) -> None:
+    def _changed(self) -> bool:
+        """Say in a build whether there was a change; another look at it follows the build."""
+        over = self._bell.is_over()
+        self._changed_within |= over
+        return over
+
+    def _pause(self, *, built: bool) -> None:
         """Let a task that changes its own inputs not run without end."""
-        again = built and self._bell.due() is not None
-        self._in_a_row = self._in_a_row + 1 if again else 0
+        self._in_a_row = self._in_a_row + 1 if built and self._bell.due() is not None else 0
+        self._not_before = time.monotonic()
         if self._in_a_row > _PATIENCE:
             pause = min(_LONGEST_PAUSE_S, 2.0 ** (self._in_a_row - _PATIENCE))
+            self._not_before += pause
             self._say(f"inputs change whenever tasks run; the next look is in {pause:.0f} s")
-            time.sleep(pause)
 
     def _watch(self) -> None:
         """Watch what the latest look found to matter."""
@@ -136,11 +148,10 @@ class Watch:
         """Wait for a key, or for a reason to look."""
         rescan = time.monotonic() + (RESCAN_INVALID_S if self._complaint else RESCAN_S)
         while True:
-            if self._bell.is_over():
-                return None
-            due = min(rescan, self._bell.due() or rescan)
+            due = max(self._not_before, min(rescan, self._bell.due() or rescan))
             left = due - time.monotonic()
-            if left <= 0 and due == rescan:
+            if left <= 0:
+                self._bell.is_over()
                 return None
             ready, _, _ = select.select((self._bell.fileno(), *self._keys.descriptors), (), (), max(0.0, left))
             if set(ready).intersection(self._keys.descriptors):

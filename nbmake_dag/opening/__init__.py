@@ -1,0 +1,1 @@
+"""Notebooks as their tasks see them, opened in an editor."""

@@ -1,0 +1,141 @@
+"""`nbdag open`: the copy that is edited, and what of it reaches the source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.project import Project
+
+SOURCE = """\
+# %% tags=["parameters"]
+size = 1
+inputs = []
+outputs = []
+
+# %% [markdown]
+# A look
+
+# %%
+# as many as wanted
+total = size * 2
+open(outputs[0], "w").write(str(total))
+"""
+
+
+@pytest.fixture
+def opened(project: Project) -> Project:
+    project.pipeline("""
+        [tasks.note]
+        notebook = "notebooks/note.py"
+        matrix = { size = [5, 6] }
+        inputs = ["data/*.txt"]
+        outputs = ["out/{size}.txt"]
+
+        [tasks.copy]
+        command = "cp data/a.txt copy.txt"
+        inputs = ["data/a.txt"]
+        outputs = ["copy.txt"]
+    """)
+    return project.write("data/a.txt", "1").write("notebooks/note.py", SOURCE)
+
+
+def copy_of(project: Project, task: str = "note[size=5]") -> Path:
+    done = project.nbdag("open", task, "--print-path")
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+def edit(copy: Path, old: str, new: str) -> None:
+    """Save as Jupyter does: the whole document, with outputs, by renaming."""
+    notebook: Any = nbformat.read(copy, 4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(old, new)
+        if cell.cell_type == "code":
+            cell.execution_count = 3
+            cell.outputs = [nbformat.v4.new_output("stream", text="said")]
+    temporary = copy.with_name(f".~{copy.name}")
+    nbformat.write(notebook, temporary)
+    temporary.replace(copy)
+
+
+def test_the_copy_is_what_the_task_sees(opened: Project) -> None:
+    """Run where the editor runs it, the copy has the parameters, inputs and outputs of its task."""
+    copy = copy_of(opened)
+    sources = [cell.source for cell in nbformat.read(copy, 4).cells]
+    assert f"os.chdir('{opened.root}')" in sources[0]
+    assert sources[1:] == [
+        "size = 1\ninputs = []\noutputs = []",
+        '# Parameters\nsize = 5\ninputs = [["data/a.txt"]]\noutputs = ["out/5.txt"]\n',
+        "A look",
+        '# as many as wanted\ntotal = size * 2\nopen(outputs[0], "w").write(str(total))',
+    ]
+
+
+def test_edits_flow_back_without_what_was_injected(opened: Project) -> None:
+    """The source gets the edit and nothing else: no injected cell, no output, no header."""
+    edit(copy_of(opened), "size * 2", "size * 3")
+    assert "saved notebooks/note.py" in opened.nbdag("open", "note[size=5]", "--save-back").stderr
+    assert opened.read("notebooks/note.py") == SOURCE.replace("size * 2", "size * 3")
+
+
+def test_running_the_copy_leaves_the_source_alone(opened: Project) -> None:
+    """A save that only holds outputs writes nothing."""
+    edit(copy_of(opened), "nothing of this", "")
+    assert opened.nbdag("open", "note[size=5]", "--save-back").stderr == ""
+    assert opened.read("notebooks/note.py") == SOURCE
+
+
+def test_edits_on_both_sides_are_kept(opened: Project) -> None:
+    """Where source and copy were both edited, neither is overwritten, and that is said."""
+    copy = copy_of(opened)
+    edit(copy, "size * 2", "size * 3")
+    opened.edit("notebooks/note.py", "A look", "Another look")
+    for arguments in (["--save-back"], ["--print-path"]):
+        done = opened.nbdag("open", "note[size=5]", *arguments)
+        assert (done.returncode, "was changed since" in done.stderr) == (2, True)
+    assert "Another look" in opened.read("notebooks/note.py")
+    assert "size * 3" in copy.read_text()
+
+
+def test_opening_again_saves_first(opened: Project) -> None:
+    """Edits of which nobody took notice are in the source, and so in the new copy."""
+    edit(copy_of(opened), "size * 2", "size * 3")
+    assert "size * 3" in copy_of(opened).read_text()
+    assert "size * 3" in opened.read("notebooks/note.py")
+
+
+def test_a_notebook_file_keeps_what_was_run(opened: Project) -> None:
+    """Of an ``.ipynb`` source the outputs flow back too, as if it had been opened itself."""
+    note: Any = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1")])
+    nbformat.write(note, opened / "note.ipynb")
+    opened.pipeline('[tasks.note]\nnotebook = "note.ipynb"\noutputs = ["x"]\n')
+    edit(copy_of(opened, "note"), "x = 1", "x = 2")
+    opened.nbdag("open", "note", "--save-back")
+    cells = nbformat.read(opened / "note.ipynb", 4).cells
+    assert [(cell.source, cell.outputs[0].text) for cell in cells] == [("x = 2", "said")]
+
+
+def test_a_failure_is_opened_as_far_as_it_came(opened: Project) -> None:
+    """``--failed`` names the executed notebook with its traceback."""
+    opened.edit("notebooks/note.py", "total = size * 2", "total = size / 0")
+    assert opened.build("note[size=5]").code == 1
+    done = opened.nbdag("open", "note[size=5]", "--failed", "--print-path")
+    assert "ZeroDivisionError" in Path(done.stdout.strip()).read_text()
+
+
+@pytest.mark.parametrize(
+    ("task", "complaint"),
+    [
+        ("copy", "has no notebook to open"),
+        ("note", "is not one task"),
+        ("nothing", "no task, tag or output is called"),
+    ],
+)
+def test_what_cannot_be_opened_is_refused(opened: Project, task: str, complaint: str) -> None:
+    """Only one task with a notebook can be opened."""
+    done = opened.nbdag("open", task, "--print-path")
+    assert (done.returncode, complaint in done.stderr) == (2, True)
