@@ -1,0 +1,112 @@
+"""An executed notebook as the site shows it: its cells, with pictures as files and long outputs on their own.
+
+Output is hostile, so each kind is put where a browser will not run it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from nbmake_dag_reporting.notebook import INJECTED
+from nbmake_dag_reporting.scrub import Scrub, scrub_value
+from nbmake_dag_reporting.site_chunks import SiteFiles
+
+_INLINE = 8 << 10
+_LONGEST = 1 << 20
+_PICTURES = {
+    "image/png": ("png", b"\x89PNG\r\n\x1a\n"),
+    "image/jpeg": ("jpg", b"\xff\xd8\xff"),
+    "image/gif": ("gif", b"GIF8"),
+    "image/webp": ("webp", b"RIFF"),
+}
+
+
+def notebook_view(document: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: str) -> list[dict[str, Any]]:
+    """View an executed notebook. ``i`` is a cell's index in the source, which an injected cell has not."""
+    cells: list[dict[str, Any]] = []
+    index = 0
+    for cell in document.get("cells", []):
+        injected = INJECTED in cell.get("metadata", {}).get("tags", [])
+        shown = {"t": cell.get("cell_type", "raw"), "s": _text(cell.get("source", ""))}
+        if injected:
+            shown["injected"] = True
+        else:
+            shown["i"] = index
+            index += 1
+        cells.append({**shown, **_results(cell, files, scrub, f"{place}, cell {index}")})
+    return cells
+
+
+def picture(data: bytes, media_type: str, sha256: str, files: SiteFiles, place: str) -> str | None:
+    """Publish a raster image as a file, if that is what it is."""
+    extension, magic = _PICTURES.get(media_type, ("", b""))
+    if not extension or not data.startswith(magic):
+        return None
+    return files.put_bytes(data, sha256, extension, place)
+
+
+def long_text(text: str, files: SiteFiles, place: str) -> str | dict[str, Any]:
+    """Give a short text itself, a long one's reference; the middle of a very long one is left out."""
+    if len(text) <= _INLINE:
+        return text
+    if len(text) > _LONGEST:
+        left_out = len(text) - _LONGEST
+        text = f"{text[: _LONGEST // 2]}\n[… {left_out:,} characters left out …]\n{text[-_LONGEST // 2 :]}"
+    return {"ref": files.put(text, place), "size": len(text)}
+
+
+def _results(cell: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: str) -> dict[str, Any]:
+    outputs = [
+        shown for output in cell.get("outputs", []) if (shown := _output(output, files, scrub, place)) is not None
+    ]
+    results: dict[str, Any] = {"o": outputs} if outputs else {}
+    if cell.get("execution_count") is not None:
+        results["n"] = cell["execution_count"]
+    return results
+
+
+def _output(output: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: str) -> dict[str, Any] | None:
+    match output.get("output_type"):
+        case "stream":
+            text = long_text(scrub(_text(output.get("text", ""))), files, place)
+            return {"t": "stream", "name": output.get("name", "stdout"), "text": text}
+        case "error":
+            trace = scrub("\n".join(map(str, output.get("traceback", []))))
+            return {
+                "t": "error",
+                "name": str(output.get("ename", "")),
+                "value": scrub(str(output.get("evalue", ""))),
+                "trace": long_text(trace, files, place),
+            }
+        case "display_data" | "execute_result":
+            data = {
+                media_type: shown
+                for media_type, value in output.get("data", {}).items()
+                if (shown := _data(media_type, value, files, scrub, place)) is not None
+            }
+            return {"t": "data", "d": data} if data else None
+        case _:
+            return None
+
+
+def _data(media_type: str, value: Any, files: SiteFiles, scrub: Scrub, place: str) -> Any:
+    if media_type in _PICTURES:
+        try:
+            raw = base64.b64decode(_text(value))
+        except binascii.Error:
+            return None
+        path = picture(raw, media_type, hashlib.sha256(raw).hexdigest(), files, place)
+        return None if path is None else {"file": path}
+    if media_type.endswith("json"):
+        value = scrub_value(value, scrub)
+        return {"ref": files.put(value, place), "json": True}
+    return long_text(scrub(_text(value)), files, place)
+
+
+def _text(value: Any) -> str:
+    """Join what nbformat allows to be a list of lines."""
+    return "".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,219 @@
+"""Writes the static site: what is new in the records of runs goes into the site that is already there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files as package_files
+from typing import Any
+
+import msgspec
+
+from nbmake_dag_reporting import schema
+from nbmake_dag_reporting.assemble import Resolve
+from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.events import EVENTS
+from nbmake_dag_reporting.layout import layout
+from nbmake_dag_reporting.otlp import TRACE
+from nbmake_dag_reporting.run import Run
+from nbmake_dag_reporting.runs import RunNotFoundError, read_run
+from nbmake_dag_reporting.scrub import keep, public, scrub_value, scrubber
+from nbmake_dag_reporting.secrets_scan import Secrets
+from nbmake_dag_reporting.site_budget import shrink
+from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_index import SiteIndex
+from nbmake_dag_reporting.site_page import frame, page
+from nbmake_dag_reporting.site_task import Executed, TaskPublisher
+
+FORMAT = 1
+_APP = ("app.js", "app.css", "NOTICES.txt")
+_STATE = "site.json"
+_COUNTS = ("total", "ran", "restored", "up_to_date", "failed", "skipped", "cancelled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A run that could be shown; its ``stamp`` changes when there is more of it, and is empty for none."""
+
+    name: str
+    stamp: str
+    read: Callable[[], Recorded]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A metric's direction (``higher`` or ``lower``) and tolerance."""
+
+    direction: str | None = None
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteOptions:
+    """What is published, and how much; ``secrets`` are values by name."""
+
+    executed: Executed
+    publish_host: bool = False
+    max_size: int = 900_000_000
+    metrics: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteResult:
+    """What was done: runs that were added or renewed, all that the site has, and those without details."""
+
+    added: tuple[str, ...]
+    runs: int
+    dropped: tuple[str, ...]
+    size: int
+    page: str
+
+
+def found_in(runs: str, record: Resolve, blob: Callable[[str], bytes | None]) -> list[Found]:
+    """List the runs of a folder, oldest first, whose records and blobs are reached as given."""
+
+    def found(name: str) -> Found:
+        directory = os.path.join(runs, name)
+        return Found(
+            name=name,
+            stamp=_stamp(directory),
+            read=lambda: Recorded(run=read_run(directory, record), blob=blob, record=record),
+        )
+
+    return [found(name) for name in sorted(os.listdir(runs))] if os.path.isdir(runs) else []
+
+
+def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
+    """Bring a site up to date with its runs; raises `SecretFoundError` before a secret would be published."""
+    files = SiteFiles(out, Secrets(options.secrets))
+    seen = _state(out, options)
+    index = SiteIndex(files)
+    added: list[str] = []
+    for item in found:
+        if item.stamp and seen.get(item.name) != item.stamp:
+            with suppress(RunNotFoundError):
+                recorded = item.read()
+                _add(recorded, index, files, options)
+                seen[item.name] = item.stamp
+                added.append(recorded.run.id)
+    ids = index.rows.get("id", [])
+    newest_first = [ids[number] for number in sorted(range(len(ids)), key=lambda n: -index.rows["started"][n])]
+    dropped, size = shrink(files, newest_first, options.max_size)
+    for run_id in dropped:
+        index.drop_details(run_id)
+    version = index.write({"metrics": {name: asdict(metric) for name, metric in options.metrics.items()}})
+    _write_app(files, index, version)
+    state = {"format": FORMAT, "publish_host": options.publish_host, "runs": seen}
+    files.write(_STATE, msgspec.json.encode(state))
+    return SiteResult(
+        added=tuple(added),
+        runs=len(index),
+        dropped=tuple(dropped),
+        size=size,
+        page=os.path.join(out, "index.html"),
+    )
+
+
+def _state(out: str, options: SiteOptions) -> dict[str, str]:
+    """Say which runs the site shows, as they then were. A site of another kind is begun anew."""
+    try:
+        with open(os.path.join(out, _STATE), "rb") as file:
+            state = msgspec.json.decode(file.read())
+        if (state["format"], state["publish_host"]) == (FORMAT, options.publish_host):
+            return dict(state["runs"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        pass
+    for folder in ("data", "blobs"):
+        shutil.rmtree(os.path.join(out, folder), ignore_errors=True)
+    return {}
+
+
+def _stamp(directory: str) -> str:
+    """Give what changes when a run goes on: the sizes of its files."""
+    sizes: list[str] = []
+    for name in (TRACE, f"{TRACE}.gz", EVENTS):
+        try:
+            sizes.append(str(os.stat(os.path.join(directory, name)).st_size))
+        except OSError:
+            sizes.append("")
+    return ",".join(sizes) if any(sizes) else ""
+
+
+def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOptions) -> None:
+    run = recorded.run
+    root = run.resource.attributes.get(schema.PROCESS_DIRECTORY)
+    scrub = keep if options.publish_host else scrubber(str(root) if root else None)
+    files.refs.clear()
+    publisher = TaskPublisher(
+        files=files,
+        recorded=recorded,
+        executed=options.executed,
+        scrub=scrub,
+        publish_host=options.publish_host,
+    )
+    numbers = {name: number for number, name in enumerate(run.tasks)}
+    tasks = [publisher.publish(task, numbers, run.id) for task in run.tasks.values()]
+    resource = run.resource.attributes if options.publish_host else public(run.resource)
+    graph = files.put(_graph(run), f"run {run.id}")
+    chunk = {
+        "id": run.id,
+        "tasks": tasks,
+        "graph": graph,
+        "targets": list(run.targets),
+        "parameters": scrub_value(dict(run.parameters), scrub),
+        "resource": dict(resource),
+        "refs": sorted(files.refs),
+    }
+    files.write_chunk(f"run/{run.id}", chunk, f"run {run.id}")
+    index.add(run, _row(run))
+
+
+def _row(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "pipeline": run.pipeline,
+        "started": run.started // 1_000_000,
+        "seconds": None if run.ended is None else round((run.ended - run.started) / 1e9, 3),
+        "result": run.result,
+        "branch": run.vcs.head_name,
+        "commit": run.vcs.head_revision,
+        "dirty": run.vcs.dirty,
+        "repository": run.vcs.repository_url,
+        "change": run.vcs.change_id,
+        "trigger": run.ci.event if run.ci else None,
+        "url": run.ci.url if run.ci else None,
+        **{name: run.counts.get(name, 0) for name in _COUNTS},
+        "saved": round(run.saved_s, 3),
+        "detail": 1,
+    }
+
+
+def _graph(run: Run) -> dict[str, Any]:
+    names = list(run.tasks)
+    numbers = {name: number for number, name in enumerate(names)}
+    edges = [(above, task.name) for task in run.tasks.values() for above in task.upstreams if above in numbers]
+    placed = layout(names, edges)
+    return {
+        "nodes": [[placed.nodes[name].x, placed.nodes[name].y] for name in names],
+        "edges": [
+            [numbers[start], numbers[end], [[point.x, point.y] for point in points]]
+            for (start, end), points in placed.edges.items()
+        ],
+        "width": placed.width,
+        "height": placed.height,
+    }
+
+
+def _write_app(files: SiteFiles, index: SiteIndex, version: str) -> None:
+    digest = hashlib.sha256()
+    for name in _APP:
+        data = package_files("nbmake_dag_reporting").joinpath("app", name).read_bytes()
+        digest.update(data)
+        files.write(name, data)
+    files.write("frame.html", frame().encode())
+    files.write("index.html", page(index.rows, version, digest.hexdigest()[:8]).encode())

@@ -1,0 +1,108 @@
+"""The files of a site: script chunks, which a page may load from ``file://``, and content named by its digest.
+
+Everything that is published goes through `SiteFiles`, which looks for secrets in it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from nbmake_dag_reporting.secrets_scan import Secrets
+
+_OPENING = "nbdag.load('"
+_REF = 20
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class SiteFiles:
+    """Writes below one folder, by rename, and not at all what is already there."""
+
+    def __init__(self, root: str, secrets: Secrets) -> None:
+        self.root = root
+        self.secrets = secrets
+        self.refs: set[str] = set()
+        """Paths of content that was put or found since this was last emptied."""
+
+    def write(self, path: str, data: bytes) -> None:
+        target = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=os.path.dirname(target), delete=False) as file:
+            try:
+                file.write(data)
+                os.fchmod(file.fileno(), 0o644)
+                os.replace(file.name, target)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+
+    def write_chunk(self, key: str, value: Any, place: str) -> str:
+        """Write a value under a key that may be written again; return the digest of its bytes."""
+        data = self._checked(value, place)
+        self.write(chunk_path(key), _script(key, data))
+        return hashlib.sha256(data).hexdigest()[:8]
+
+    def read_chunk(self, key: str) -> Any:
+        """Read a value back, ``None`` where there is none."""
+        with suppress(FileNotFoundError), open(os.path.join(self.root, chunk_path(key)), encoding="utf-8") as file:
+            return msgspec.json.decode(_content(file.read(), key))
+        return None
+
+    def put(self, value: Any, place: str) -> str:
+        """Store a value under its digest, once, and return that."""
+        data = self._checked(value, place)
+        ref = hashlib.sha256(data).hexdigest()[:_REF]
+        key = f"content/{ref}"
+        self._once(chunk_path(key), lambda: _script(key, data))
+        return ref
+
+    def put_bytes(self, data: bytes, sha256: str, extension: str, place: str) -> str:
+        """Store a file under its digest, once, and return its path. The extension decides how it is served."""
+        self.secrets.refuse(data, place)
+        path = f"blobs/{sha256[:2]}/{sha256}.{extension}"
+        self._once(path, lambda: data)
+        return path
+
+    def remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.root, path))
+
+    def size(self, path: str) -> int:
+        try:
+            return os.stat(os.path.join(self.root, path)).st_size
+        except FileNotFoundError:
+            return 0
+
+    def _checked(self, value: Any, place: str) -> bytes:
+        data = _encode(value)
+        self.secrets.refuse(data, place)
+        return data
+
+    def _once(self, path: str, content: Any) -> None:
+        if path not in self.refs:
+            self.refs.add(path)
+            if not os.path.exists(os.path.join(self.root, path)):
+                self.write(path, content())
+
+
+def chunk_path(key: str) -> str:
+    """Name the file of a chunk; content is spread over folders."""
+    if key.startswith("content/"):
+        return f"data/content/{key[8:10]}/{key[8:]}.js"
+    return f"data/{key}.js"
+
+
+def _script(key: str, data: bytes) -> bytes:
+    # A string for JSON.parse, not an object literal, in which the name `__proto__` would mean something.
+    text = data.replace(b"\\", b"\\\\").replace(b"'", b"\\'")
+    return f"{_OPENING}{key}','".encode() + text + b"')\n"
+
+
+def _content(script: str, key: str) -> str:
+    text = script[len(_OPENING) + len(key) + 3 : -3]
+    return text.replace("\\'", "'").replace("\\\\", "\\")

@@ -1,0 +1,107 @@
+"""The index of a site: a row for each run, in the order of their arrival, and columns that load when looked at.
+
+A column is as long as its last value, so that a run which has nothing in it does not touch it. The matrix has one
+text for each task, with one letter for each run; its tasks stand in the order of their pipelines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nbmake_dag_reporting.run import Run, TaskRun
+from nbmake_dag_reporting.site_chunks import SiteFiles
+
+LETTERS = {"ran": "R", "restored": "r", "up_to_date": "u", "failed": "f", "skipped": "s", "cancelled": "c"}
+_ABSENT = " "
+
+
+class SiteIndex:
+    """What all pages share. Read from a site, extended in memory, written back."""
+
+    def __init__(self, files: SiteFiles) -> None:
+        self._files = files
+        stored = files.read_chunk("index") or {}
+        self.rows: dict[str, list[Any]] = stored.get("rows", {})
+        self.columns: list[dict[str, Any]] = stored.get("columns", [])
+        self.matrix: dict[str, str] = dict(files.read_chunk("matrix") or ())
+        self._number = {run_id: number for number, run_id in enumerate(self.rows.get("id", []))}
+        self._place = {(column["kind"], column["task"], column["name"]): column for column in self.columns}
+        self._values: dict[str, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._number)
+
+    def number(self, run_id: str) -> int | None:
+        return self._number.get(run_id)
+
+    def add(self, run: Run, row: Mapping[str, Any]) -> None:
+        """Take in a run, or replace what is known of it."""
+        number = self._number.setdefault(run.id, len(self._number))
+        for name, value in row.items():
+            _set(self.rows.setdefault(name, []), number, value)
+        self._order(run)
+        for task in run.tasks.values():
+            letters = self.matrix[task.name].ljust(number + 1, _ABSENT)
+            self.matrix[task.name] = letters[:number] + LETTERS[task.status] + letters[number + 1 :]
+            for kind, name, value in _values(task):
+                self._set(kind, task, name, number, value)
+
+    def drop_details(self, run_id: str) -> None:
+        self.rows["detail"][self._number[run_id]] = 0
+
+    def write(self, settings: Mapping[str, Any]) -> str:
+        """Write what changed; return a digest of the whole."""
+        for column in self.columns:
+            if column["file"] in self._values:
+                values = self._values[column["file"]]
+                column["version"] = self._files.write_chunk(column["file"], values, f"column {column['name']}")
+                column["count"] = sum(value is not None for value in values)
+        index = {"rows": self.rows, "columns": self.columns, "settings": settings}
+        first = self._files.write_chunk("index", index, "the index")
+        return first + self._files.write_chunk("matrix", list(self.matrix.items()), "the matrix")
+
+    def _order(self, run: Run) -> None:
+        """Give a new task its place after the one before it in the pipeline."""
+        if all(name in self.matrix for name in run.tasks):
+            return
+        names = list(self.matrix)
+        place = 0
+        for name in run.tasks:
+            if name in self.matrix:
+                place = names.index(name) + 1
+            else:
+                names.insert(place, name)
+                place += 1
+        self.matrix = {name: self.matrix.get(name, "") for name in names}
+
+    def _set(self, kind: str, task: TaskRun, name: str, number: int, value: Any) -> None:
+        column = self._place.get((kind, task.name, name))
+        if column is None:
+            digest = hashlib.sha256(f"{kind}\0{task.name}\0{name}".encode(errors="surrogatepass")).hexdigest()
+            column = {"kind": kind, "task": task.name, "name": name, "file": f"column/{digest[:16]}"}
+            if task.family != task.name:
+                column["family"] = task.family
+            self._place[kind, task.name, name] = column
+            self.columns.append(column)
+        file = column["file"]
+        if file not in self._values:
+            self._values[file] = self._files.read_chunk(file) or []
+        _set(self._values[file], number, value)
+
+
+def _values(task: TaskRun) -> Iterable[tuple[str, str, Any]]:
+    for name, parameter in task.params.items():
+        yield "params", name, parameter
+    for name, metric in task.metrics.items():
+        yield "metrics", name, metric
+    for name, tag in task.tags.items():
+        yield "tags", name, tag
+    if task.attempts and task.started is not None and task.ended is not None:
+        yield "duration", "", round((task.ended - task.started) / 1e9, 3)
+
+
+def _set(values: list[Any], number: int, value: Any) -> None:
+    values.extend([None] * (number + 1 - len(values)))
+    values[number] = value

@@ -1,0 +1,165 @@
+"""What the site tells of one task in one run.
+
+What a record decides (outputs, artefacts, notebook, ingredients) is content that all its hits share; times,
+reasons and attempts are of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.notebook_view import long_text, notebook_view, picture
+from nbmake_dag_reporting.run import Artifact, AttemptRun, Failure, TaskRun
+from nbmake_dag_reporting.scrub import Scrub, scrub_value
+from nbmake_dag_reporting.site_chunks import SiteFiles
+
+Executed: TypeAlias = Callable[[Recorded, TaskRun], Mapping[int, Mapping[str, Any]]]
+"""Gives a task's executed notebooks by attempt, that of a hit as 0; raises `ValueError` for what does not fit."""
+
+_TEXTS = ("text/", "application/json", "application/xml", "image/svg+xml", "application/javascript")
+_LARGEST_TEXT = 2 << 20
+_LARGEST_FILE = 50 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPublisher:
+    """Publishes the tasks of one run."""
+
+    files: SiteFiles
+    recorded: Recorded
+    executed: Executed
+    scrub: Scrub
+    publish_host: bool
+
+    def publish(self, task: TaskRun, numbers: Mapping[str, int], run_id: str) -> dict[str, Any]:
+        """Give the row of a task for the chunk of its run; ``numbers`` are the tasks' places in it."""
+        place = f"run {run_id}, {task.name}"
+        notebooks = self._notebooks(task)
+        row = {
+            "name": task.name,
+            "family": task.family,
+            "status": task.status,
+            "type": task.type,
+            "reasons": [self.scrub(reason) for reason in task.reasons],
+            "key": task.key,
+            "start": _milliseconds(task.started),
+            "end": _milliseconds(task.ended),
+            "up": [numbers[name] for name in task.upstreams if name in numbers],
+            "span": task.span_id,
+            "source": task.source.run_id if task.source else None,
+            "saved": task.saved_s,
+            "draft": task.draft,
+            "accepted": task.accepted,
+            "params": scrub_value(dict(task.params), self.scrub),
+            "metrics": dict(task.metrics),
+            "tags": scrub_value(dict(task.tags), self.scrub),
+            "detail": self.files.put(self._detail(task, notebooks, place), place),
+            "attempts": [self._attempt(attempt, notebooks, place) for attempt in task.attempts],
+        }
+        return {name: value for name, value in row.items() if value not in (None, False, [], {}, 0.0, "")}
+
+    def _notebooks(self, task: TaskRun) -> Mapping[int, Mapping[str, Any]]:
+        try:
+            return self.executed(self.recorded, task)
+        except ValueError:  # the outputs that were kept are not of this source
+            return {}
+
+    def _detail(self, task: TaskRun, notebooks: Mapping[int, Mapping[str, Any]], place: str) -> dict[str, Any]:
+        record = self.recorded.record(task.record.own_key, task.record.key) if task.record else None
+        detail = {
+            "path": task.path,
+            "outputs": [{"path": path, "digest": digest} for path, digest in task.outputs.items()],
+            "artifacts": [
+                self._artifact(name, artifact, f"{place}, artefact {name}")
+                for name, artifact in task.artifacts.items()
+            ],
+            "reads": list(task.undeclared_reads),
+            "writes": list(task.undeclared_writes),
+            "series": self._series(task, place),
+            "notebook": self._notebook(notebooks.get(max(notebooks, default=0)), place),
+            "ingredients": self.files.put(self._ingredients(record), place) if record else None,
+        }
+        return {name: value for name, value in detail.items() if value not in (None, [])}
+
+    def _ingredients(self, record: Mapping[str, Any]) -> list[list[str]]:
+        return [
+            [str(kind), self.scrub(str(name)), self.scrub(str(value))]
+            for kind, name, value, *_ in record["ingredients"]
+        ]
+
+    def _notebook(self, document: Mapping[str, Any] | None, place: str) -> str | None:
+        if document is None:
+            return None
+        return self.files.put(notebook_view(document, self.files, self.scrub, place), place)
+
+    def _series(self, task: TaskRun, place: str) -> str | None:
+        data = self.recorded.blob(task.series) if task.series else None
+        if data is None:
+            return None
+        points = {
+            name: [[step, value] for step, value, _ in points]
+            for name, points in msgspec.json.decode(data).items()
+        }
+        return self.files.put(points, place)
+
+    def _artifact(self, name: str, artifact: Artifact, place: str) -> dict[str, Any]:
+        shown: dict[str, Any] = {"name": name, "size": artifact.size, "type": artifact.media_type}
+        data = self.recorded.blob(artifact.sha256) if artifact.size <= _LARGEST_FILE else None
+        if data is None:
+            return {**shown, "digest": artifact.sha256}
+        if path := picture(data, artifact.media_type, artifact.sha256, self.files, place):
+            return {**shown, "file": path}
+        if artifact.size <= _LARGEST_TEXT and _is_text(artifact.media_type):
+            try:
+                return {**shown, "text": self.files.put(data.decode(), place)}
+            except UnicodeDecodeError:
+                pass
+        return {**shown, "file": self.files.put_bytes(data, artifact.sha256, "bin", place)}
+
+    def _error(self, failure: Failure) -> dict[str, Any]:
+        return {"type": failure.type, "message": self.scrub(failure.message), "cell": failure.cell}
+
+    def _attempt(
+        self, attempt: AttemptRun, notebooks: Mapping[int, Mapping[str, Any]], place: str
+    ) -> dict[str, Any]:
+        place = f"{place}, attempt {attempt.number}"
+        failure = attempt.failure
+        log = self.recorded.blob(attempt.log) if attempt.log else None
+        more = {
+            "cells": [
+                [cell.index, _milliseconds(cell.started), _milliseconds(cell.ended), cell.error or ""]
+                for cell in attempt.cells
+            ],
+            "log": long_text(self.scrub(log.decode(errors="replace")), self.files, place) if log else None,
+            "trace": self.scrub(failure.traceback) if failure else None,
+            "code": failure.cell_source if failure else None,
+            "notebook": self._notebook(notebooks.get(attempt.number), place) if failure else None,
+        }
+        row = {
+            "n": attempt.number,
+            "outcome": attempt.outcome,
+            "start": _milliseconds(attempt.started),
+            "end": _milliseconds(attempt.ended),
+            "cpu": attempt.cpu_s,
+            "rss": attempt.peak_rss,
+            "wait": attempt.wait_s,
+            "exit": attempt.exit_code,
+            "error": self._error(failure) if failure else None,
+            "more": self.files.put({name: value for name, value in more.items() if value}, place),
+        }
+        if self.publish_host:
+            row |= {"host": attempt.host, "node": attempt.node}
+        return {name: value for name, value in row.items() if value is not None}
+
+
+def _is_text(media_type: str) -> bool:
+    return media_type.startswith(_TEXTS) or media_type.endswith(("+json", "+xml"))
+
+
+def _milliseconds(nanoseconds: int | None) -> int | None:
+    return None if nanoseconds is None else nanoseconds // 1_000_000

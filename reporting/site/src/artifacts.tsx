@@ -1,0 +1,63 @@
+// What a task logged as files: pictures, texts, tables and pages shown, the rest to be downloaded.
+import { type JSX } from "preact";
+import { useContent } from "./chunks.ts";
+import { bytes } from "./format.ts";
+import { Framed } from "./frame.tsx";
+import { JsonView, parseCsv, Rows } from "./json_view.tsx";
+import { type Artifact } from "./model.ts";
+import { Svg } from "./output.tsx";
+import { markdown } from "./safe.ts";
+import { Ansi, download, Fragment, Waiting } from "./ui.tsx";
+
+const isPicture = (artifact: Artifact): boolean => artifact.file !== undefined && !artifact.file.endsWith(".bin");
+
+export function Artifacts({ of }: { of: Artifact[] }): JSX.Element {
+  return (
+    <div class="artifacts">
+      {of.map((artifact) => (
+        <figure class={isPicture(artifact) ? "artifact picture" : "artifact"}>
+          {isPicture(artifact) && <img src={artifact.file!} alt={artifact.name} loading="lazy" />}
+          {artifact.text !== undefined && <Text artifact={artifact} />}
+          <figcaption>
+            <b>{artifact.name}</b> <small>{bytes(artifact.size)}</small>
+            {artifact.file ? (
+              <a href={artifact.file} download={artifact.name.split("/").at(-1)}>
+                Download
+              </a>
+            ) : (
+              artifact.digest && <small class="mono" title="its content is not in the site">{artifact.digest.slice(0, 12)}</small>
+            )}
+          </figcaption>
+        </figure>
+      ))}
+    </div>
+  );
+}
+
+function Text({ artifact }: { artifact: Artifact }): JSX.Element {
+  const text = useContent<string>(artifact.text);
+  if (typeof text !== "string") return <Waiting error={text} what={artifact.name} />;
+  return (
+    <>
+      <Shown artifact={artifact} text={text} />
+      <button type="button" class="link" onClick={() => download(artifact.name.split("/").at(-1)!, text, "application/octet-stream")}>
+        Download {artifact.name.split("/").at(-1)}
+      </button>
+    </>
+  );
+}
+
+function Shown({ artifact: { name, type }, text }: { artifact: Artifact; text: string }): JSX.Element {
+  if (type.startsWith("image/svg")) return <Svg svg={text} name={name} />;
+  if (type === "text/html") return <Framed html={text} title={name} />;
+  if (type === "text/markdown") return <Fragment class="prose" make={markdown} of={text} />;
+  if (type === "text/csv" || type === "text/tab-separated-values") return <Rows {...parseCsv(text, type === "text/csv" ? "," : "\t")} />;
+  if (type.endsWith("json")) {
+    try {
+      return <JsonView value={JSON.parse(text)} />;
+    } catch {
+      return <Ansi text={text} />;
+    }
+  }
+  return <Ansi text={text.length > 200_000 ? `${text.slice(0, 200_000)}\n…` : text} />;
+}

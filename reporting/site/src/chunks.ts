@@ -1,0 +1,65 @@
+// Loads the data of the site: classic scripts that call `nbdag.load(key, json)`, the one way that works from file://.
+import { useEffect, useState } from "preact/hooks";
+
+type Listener = { resolve: (value: unknown) => void; reject: (error: Error) => void };
+
+const values = new Map<string, unknown>();
+const pending = new Map<string, { promise: Promise<unknown>; listener: Listener }>();
+const version = document.documentElement.dataset["version"] ?? "";
+
+export function receive(key: string, json: string): void {
+  const value: unknown = JSON.parse(json);
+  values.set(key, value);
+  pending.get(key)?.listener.resolve(value);
+}
+
+function path(key: string): string {
+  const content = /^content\/(.*)$/.exec(key)?.[1];
+  return content ? `data/content/${content.slice(0, 2)}/${content}.js` : `data/${encodeURI(key)}.js?${version}`;
+}
+
+export function load<T>(key: string): Promise<T> {
+  if (values.has(key)) return Promise.resolve(values.get(key) as T);
+  const known = pending.get(key);
+  if (known) return known.promise as Promise<T>;
+  let listener!: Listener;
+  const promise = new Promise<unknown>((resolve, reject) => (listener = { resolve, reject }));
+  pending.set(key, { promise, listener });
+  if (key !== "index") {
+    const script = document.createElement("script");
+    script.src = path(key);
+    script.onerror = () => {
+      pending.delete(key);
+      listener.reject(new Error(`${path(key)} could not be loaded`));
+    };
+    script.onload = () => script.remove();
+    document.head.append(script);
+  }
+  return promise as Promise<T>;
+}
+
+export const content = <T>(ref: string): Promise<T> => load<T>(`content/${ref}`);
+
+/** The values of some chunks once all are there; `undefined` before, an error where one is missing. */
+export function useChunks<T>(keys: readonly string[]): T[] | Error | undefined {
+  const joined = keys.join("\n");
+  const ready = () => (keys.every((key) => values.has(key)) ? keys.map((key) => values.get(key) as T) : undefined);
+  const [state, set] = useState<{ of: string; value: T[] | Error | undefined }>({ of: joined, value: ready() });
+  useEffect(() => {
+    let current = true;
+    const done = (value: T[] | Error) => current && set({ of: joined, value });
+    Promise.all(keys.map((key) => load<T>(key))).then(done, done);
+    return () => {
+      current = false;
+    };
+  }, [joined]);
+  return state.of === joined ? state.value : ready();
+}
+
+export function useChunk<T>(key: string | undefined): T | Error | undefined {
+  const all = useChunks<T>(key === undefined ? [] : [key]);
+  return all instanceof Error ? all : all?.[0];
+}
+
+export const useContent = <T>(ref: string | undefined): T | Error | undefined =>
+  useChunk<T>(ref === undefined ? undefined : `content/${ref}`);

@@ -1,0 +1,83 @@
+// The tasks of a run and what they need, where the build of the site laid them out.
+import { type JSX } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { type Critical } from "./critical.ts";
+import { type Graph, type Task } from "./model.ts";
+import { taskHref } from "./route.ts";
+import { glyph, label } from "./ui.tsx";
+
+const NODE = { width: 206, height: 30 };
+const STEP = { x: 256, y: 42 };
+const PAD = 10;
+
+interface Props {
+  graph: Graph;
+  tasks: Task[];
+  run: string;
+  critical: Critical;
+}
+
+export function GraphView({ graph, tasks, run, critical }: Props): JSX.Element {
+  const width = Math.max(0, graph.width - 1) * STEP.x + NODE.width + 2 * PAD;
+  const height = Math.max(0, graph.height - 1) * STEP.y + NODE.height + 2 * PAD;
+  const [whole, setWhole] = useState(false);
+  const [over, setOver] = useState(false);
+  const place = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => setOver(place.current!.scrollWidth > place.current!.clientWidth + 1 || whole), [width, whole]);
+  return (
+    <figure class="graph">
+      {over && (
+        <button type="button" aria-pressed={whole} onClick={() => setWhole(!whole)}>
+          {whole ? "Full size" : "Fit the width"}
+        </button>
+      )}
+      <div class="scroll" ref={place} tabIndex={0} role="group" aria-label="Graph of the tasks">
+        <svg viewBox={`0 0 ${width} ${height}`} width={whole ? "100%" : width} height={whole ? undefined : height} role="list">
+          {graph.edges.map(([from, to, points]) => (
+            <path class={critical.edges.has(`${from}-${to}`) ? "edge critical" : "edge"} d={route(points)} />
+          ))}
+          {tasks.map((task, i) => {
+            const [x, y] = graph.nodes[i]!;
+            return (
+              <g role="listitem" transform={`translate(${PAD + x * STEP.x} ${PAD + y * STEP.y})`}>
+                <a href={taskHref(run, task.name)} aria-label={`${task.name}, ${label(task.status)}`} class={`node is-${task.status} ${critical.tasks.has(i) ? "critical" : ""}`}>
+                  <title>{`${task.name}: ${label(task.status)}${task.reasons?.[0] ? ` (${task.reasons[0]})` : ""}`}</title>
+                  <rect width={NODE.width} height={NODE.height} rx="7" />
+                  <text class="glyph" x="15" y="19.5" text-anchor="middle">
+                    {glyph(task.status)}
+                  </text>
+                  <text x="28" y="19.5">
+                    {short(task.name)}
+                  </text>
+                </a>
+              </g>
+            );
+          })}
+        </svg>
+      </div>
+    </figure>
+  );
+}
+
+/** The middle of a long name goes: the end of an instance's name tells it from the others. */
+function short(name: string): string {
+  return name.length <= 25 ? name : `${name.slice(0, 10)}…${name.slice(-13)}`;
+}
+
+function route(points: [number, number][]): string {
+  const middle = (y: number) => PAD + y * STEP.y + NODE.height / 2;
+  const left = (x: number) => PAD + x * STEP.x;
+  let [x0, y0] = [left(points[0]![0]) + NODE.width, middle(points[0]![1])];
+  let path = `M${x0} ${y0}`;
+  points.slice(1).forEach(([x, y], i) => {
+    const [x1, y1] = [left(x), middle(y)];
+    const bend = (x1 - x0) / 2;
+    path += `C${x0 + bend} ${y0} ${x1 - bend} ${y1} ${x1} ${y1}`;
+    [x0, y0] = [x1, y1];
+    if (i < points.length - 2) {
+      x0 += NODE.width;
+      path += `H${x0}`;
+    }
+  });
+  return path;
+}

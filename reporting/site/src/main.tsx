@@ -1,0 +1,105 @@
+// The site's one application: its frame, its pages, and which of them the address asks for.
+import { render, type JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { load, receive } from "./chunks.ts";
+import { ComparePage } from "./compare_page.tsx";
+import { HistoryPage } from "./history_page.tsx";
+import { MatrixPage } from "./matrix_page.tsx";
+import { Index, type StoredIndex } from "./model.ts";
+import { href, useRoute, type Route } from "./route.ts";
+import { RunPage } from "./run_page.tsx";
+import { RunsPage } from "./runs_page.tsx";
+import { TaskPage } from "./task_page.tsx";
+import { ThemeButton } from "./theme.tsx";
+
+const PAGES: [path: string, label: string][] = [
+  ["runs", "Runs"],
+  ["matrix", "Tasks × runs"],
+  ["compare", "Compare"],
+  ["history", "History"],
+];
+
+function App({ index }: { index: Index }): JSX.Element {
+  const route = useRoute();
+  const [page = "runs"] = route.path;
+  const main = useRef<HTMLElement>(null);
+  const address = route.path.join("/");
+  const first = useRef(true);
+  useEffect(() => {
+    if (!first.current) {
+      main.current!.focus({ preventScroll: true });
+      scrollTo(0, 0);
+    }
+    first.current = false;
+    document.title = `${main.current!.querySelector("h1")?.textContent ?? "Runs"} · ${name}`;
+  }, [address]);
+  const name = index.newest[0]?.pipeline || "nbdag";
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), main.current!.focus())}>
+        Skip to content
+      </a>
+      <header class="top">
+        <a class="brand" href={href(["runs"])}>
+          <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
+            <path d="M5 6h5a3 3 0 0 1 3 3v6a3 3 0 0 0 3 3h3M13 12h6" fill="none" stroke="currentColor" stroke-width="1.6" />
+            <circle cx="5" cy="6" r="2.4" />
+            <circle cx="19" cy="12" r="2.4" />
+            <circle cx="19" cy="18" r="2.4" />
+          </svg>
+          {name}
+        </a>
+        <nav aria-label="Pages">
+          {PAGES.map(([path, label]) => (
+            <a href={href([path])} aria-current={path === page || (path === "runs" && page === "run") ? "page" : undefined}>
+              {label}
+            </a>
+          ))}
+        </nav>
+        <ThemeButton />
+      </header>
+      <main id="main" tabIndex={-1} ref={main} key={page === "run" ? address : page}>
+        <Page index={index} route={route} />
+      </main>
+      <footer class="foot">
+        {index.runs.length} runs · written by nbdag · <a href="NOTICES.txt">licences</a>
+      </footer>
+    </>
+  );
+}
+
+function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
+  const [page = "runs", id = "", part, task] = route.path;
+  switch (page) {
+    case "runs":
+      return <RunsPage index={index} route={route} />;
+    case "matrix":
+      return <MatrixPage index={index} route={route} />;
+    case "run":
+      return part === "task" && task !== undefined ? (
+        <TaskPage index={index} id={id} name={task} route={route} />
+      ) : (
+        <RunPage index={index} id={id} route={route} />
+      );
+    case "compare":
+      return <ComparePage index={index} route={route} />;
+    case "history":
+      return <HistoryPage index={index} route={route} />;
+    default:
+      return (
+        <>
+          <h1>There is no such page</h1>
+          <p>
+            <a href={href(["runs"])}>All runs</a>
+          </p>
+        </>
+      );
+  }
+}
+
+(window as unknown as { nbdag: unknown }).nbdag = { load: receive };
+void load<StoredIndex>("index").then((stored) => {
+  const place = document.getElementById("app")!;
+  place.replaceChildren();
+  render(<App index={new Index(stored)} />, place);
+});

@@ -1,0 +1,198 @@
+// What the chunks hold, and the index through which every page looks at it.
+export type Status = "ran" | "restored" | "up_to_date" | "failed" | "skipped" | "cancelled";
+export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
+export type Kind = "params" | "metrics" | "tags" | "duration";
+
+export interface StoredColumn {
+  kind: Kind;
+  task: string;
+  name: string;
+  file: string;
+  family?: string;
+  count: number;
+  version: string;
+}
+
+export interface Declared {
+  direction: "higher" | "lower" | null;
+  tolerance: number;
+}
+
+export interface StoredIndex {
+  rows: Record<string, (string | number | boolean | null)[]>;
+  columns: StoredColumn[];
+  settings: { metrics: Record<string, Declared> };
+}
+
+export interface RunRow {
+  number: number;
+  id: string;
+  pipeline: string;
+  started: number;
+  seconds: number | null;
+  result: string;
+  branch: string | null;
+  commit: string | null;
+  dirty: boolean | null;
+  repository: string | null;
+  change: string | null;
+  trigger: string | null;
+  url: string | null;
+  total: number;
+  ran: number;
+  restored: number;
+  up_to_date: number;
+  failed: number;
+  skipped: number;
+  cancelled: number;
+  saved: number;
+  detail: number;
+}
+
+export interface Attempt {
+  n: number;
+  outcome: string;
+  start: number;
+  end?: number;
+  cpu?: number;
+  rss?: number;
+  wait?: number;
+  exit?: number;
+  error?: { type: string; message: string; cell: number | null };
+  more: string;
+  host?: string;
+  node?: string;
+}
+
+export interface AttemptMore {
+  cells?: [index: number, start: number, end: number | null, error: string][];
+  log?: LongText;
+  trace?: string;
+  code?: string;
+  notebook?: string;
+}
+
+export interface Task {
+  name: string;
+  family: string;
+  status: Status;
+  type?: string;
+  reasons?: string[];
+  key?: string;
+  start?: number;
+  end?: number;
+  up?: number[];
+  source?: string;
+  saved?: number;
+  draft?: boolean;
+  accepted?: boolean;
+  params?: Record<string, Value>;
+  metrics?: Record<string, number>;
+  tags?: Record<string, string>;
+  detail: string;
+  attempts?: Attempt[];
+}
+
+export interface Graph {
+  nodes: [x: number, y: number][];
+  edges: [from: number, to: number, points: [number, number][]][];
+  width: number;
+  height: number;
+}
+
+export interface RunDetail {
+  id: string;
+  tasks: Task[];
+  graph: string;
+  targets: string[];
+  parameters: Record<string, Value>;
+  resource: Record<string, Value>;
+}
+
+export interface Artifact {
+  name: string;
+  size: number;
+  type: string;
+  file?: string;
+  text?: string;
+  digest?: string;
+}
+
+export interface Detail {
+  path?: string;
+  outputs?: { path: string; digest: string }[];
+  artifacts?: Artifact[];
+  reads?: string[];
+  writes?: string[];
+  series?: string;
+  notebook?: string;
+  ingredients?: string;
+}
+
+export type LongText = string | { ref: string; size: number };
+export type Series = Record<string, [step: number | null, value: number | string][]>;
+export type Ingredient = [kind: string, name: string, value: string];
+
+export type Output =
+  | { t: "stream"; name: string; text: LongText }
+  | { t: "error"; name: string; value: string; trace: LongText }
+  | { t: "data"; d: Record<string, LongText | { file: string } | { ref: string; json: true }> };
+
+export interface Cell {
+  t: string;
+  s: string;
+  i?: number;
+  n?: number;
+  o?: Output[];
+  injected?: boolean;
+}
+
+const LETTERS: Record<string, Status> = {
+  R: "ran",
+  r: "restored",
+  u: "up_to_date",
+  f: "failed",
+  s: "skipped",
+  c: "cancelled",
+};
+
+/** For each task, one letter for each run. */
+export type Matrix = [task: string, letters: string][];
+
+export const statusOf = (letter: string | undefined): Status | undefined => (letter ? LETTERS[letter] : undefined);
+
+/** Columns are named as in a filter: `metrics.auc`, and `@task` where more than one task has it. */
+export function columnId(column: StoredColumn): string {
+  return column.kind === "duration" ? `duration@${column.task}` : `${column.kind}.${column.name}@${column.task}`;
+}
+
+export class Index {
+  readonly runs: RunRow[];
+  readonly newest: RunRow[];
+  readonly columns: StoredColumn[];
+  readonly declared: Map<string, Declared>;
+  readonly byId = new Map<string, RunRow>();
+  readonly byColumn = new Map<string, StoredColumn>();
+
+  constructor(stored: StoredIndex) {
+    const names = Object.keys(stored.rows);
+    const lists = Object.values(stored.rows);
+    const length = stored.rows["id"]?.length ?? 0;
+    this.runs = Array.from({ length }, (_, number) => {
+      const row: Record<string, unknown> = { number };
+      for (let i = 0; i < names.length; i++) row[names[i]!] = lists[i]![number];
+      return row as unknown as RunRow;
+    });
+    for (const run of this.runs) this.byId.set(run.id, run);
+    this.newest = [...this.runs].sort((a, b) => b.started - a.started || (a.id < b.id ? 1 : -1));
+    this.columns = stored.columns;
+    for (const column of this.columns) this.byColumn.set(columnId(column), column);
+    this.declared = new Map(Object.entries(stored.settings.metrics));
+  }
+
+  /** The run before another, of the same pipeline and branch if there is one. */
+  before(run: RunRow): RunRow | undefined {
+    const older = this.newest.slice(this.newest.indexOf(run) + 1).filter((other) => other.pipeline === run.pipeline);
+    return older.find((other) => other.branch === run.branch) ?? older[0];
+  }
+}

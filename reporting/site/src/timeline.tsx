@@ -1,0 +1,103 @@
+// When each task was executed: its attempts as bars, the critical path underlined.
+import { type JSX } from "preact";
+import { seconds } from "./format.ts";
+import { type RunRow, type Task } from "./model.ts";
+import { taskHref } from "./route.ts";
+import { DataTable, glyph, label } from "./ui.tsx";
+import { took } from "./critical.ts";
+
+const NAMES = 200;
+const ROW = 24;
+const WIDTH = 960;
+
+export function Timeline({ tasks, run, critical }: { tasks: Task[]; run: RunRow; critical: Set<number> }): JSX.Element {
+  const rows = tasks
+    .map((task, i) => ({ task, i }))
+    .filter(({ task }) => task.attempts?.length)
+    .sort((a, b) => (a.task.start ?? 0) - (b.task.start ?? 0));
+  if (rows.length === 0) return <p class="note">Nothing was executed: every result was there already.</p>;
+  const ends = rows.flatMap(({ task }) => task.attempts!.map((attempt) => attempt.end ?? attempt.start));
+  const total = Math.max(run.seconds ?? 0, (Math.max(...ends) - run.started) / 1000, 0.001);
+  const x = (milliseconds: number) => NAMES + ((milliseconds - run.started) / 1000 / total) * (WIDTH - NAMES - 74);
+  const step = nice(total / 8);
+  const height = rows.length * ROW + 28;
+  return (
+    <figure class="chart">
+      <div class="scroll" tabIndex={0} role="group" aria-label="Timeline">
+        <svg viewBox={`0 0 ${WIDTH} ${height}`} width="100%" class="timeline" role="list">
+          {Array.from({ length: Math.floor(total / step) + 1 }, (_, i) => (
+            <g class="tick">
+              <line x1={x(run.started + i * step * 1000)} x2={x(run.started + i * step * 1000)} y1="20" y2={height} />
+              <text x={x(run.started + i * step * 1000)} y="13" text-anchor="middle">
+                {tick(i * step, step)}
+              </text>
+            </g>
+          ))}
+          {rows.map(({ task, i }, row) => {
+            const y = 24 + row * ROW;
+            const end = Math.max(...task.attempts!.map((attempt) => attempt.end ?? attempt.start));
+            return (
+              <g role="listitem">
+                <a href={taskHref(run.id, task.name)} aria-label={`${task.name}: ${seconds(took(task) / 1000)}, ${label(task.status)}${critical.has(i) ? ", on the critical path" : ""}`}>
+                  <text class="name" x={NAMES - 10} y={y + 15} text-anchor="end">
+                    {task.name.length > 26 ? `${task.name.slice(0, 10)}…${task.name.slice(-14)}` : task.name}
+                  </text>
+                  {task.attempts!.map((attempt) => {
+                    const from = x(attempt.start);
+                    const width = Math.max(2, x(attempt.end ?? run.started + total * 1000) - from);
+                    const failed = attempt.outcome !== "succeeded";
+                    return (
+                      <g>
+                        <title>{`${task.name}, attempt ${attempt.n}: ${label(attempt.outcome)}${attempt.end ? `, ${seconds((attempt.end - attempt.start) / 1000)}` : ""}`}</title>
+                        <rect class={`bar is-${failed ? "failed" : "ran"}`} x={from} y={y + 3} width={width} height={ROW - 8} rx="3" />
+                        {attempt.wait !== undefined && attempt.wait > 0.01 && (
+                          <rect class="wait" x={from} y={y + 3} width={Math.min(width, x(attempt.start + attempt.wait * 1000) - from)} height={ROW - 8} rx="3" />
+                        )}
+                        {failed && width > 14 && (
+                          <text class="glyph on" x={from + width / 2} y={y + 15.5} text-anchor="middle">
+                            {glyph(attempt.outcome)}
+                          </text>
+                        )}
+                      </g>
+                    );
+                  })}
+                  {critical.has(i) && <rect class="path" x={x(task.start!)} y={y + ROW - 4} width={Math.max(2, x(end) - x(task.start!))} height="2.5" rx="1" />}
+                  <text class="took" x={x(end) + 6} y={y + 15}>
+                    {seconds(took(task) / 1000)}
+                  </text>
+                </a>
+              </g>
+            );
+          })}
+        </svg>
+      </div>
+      <figcaption>
+        <span class="key is-ran">executed</span>
+        <span class="key is-wait">starting</span>
+        <span class="key is-failed">an attempt that failed</span>
+        <span class="key is-path">critical path</span>
+      </figcaption>
+      <DataTable
+        head={["task", "attempt", "outcome", "begins after", "takes"]}
+        rows={rows.flatMap(({ task }) =>
+          task.attempts!.map((attempt) => [
+            task.name,
+            attempt.n,
+            label(attempt.outcome),
+            seconds((attempt.start - run.started) / 1000),
+            attempt.end ? seconds((attempt.end - attempt.start) / 1000) : "",
+          ]),
+        )}
+      />
+    </figure>
+  );
+}
+
+/** A step between ticks that people read easily. */
+export function nice(rough: number): number {
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const unit = [1, 2, 5, 10].find((factor) => factor * size >= rough)!;
+  return unit * size;
+}
+
+const tick = (at: number, step: number): string => (at === 0 ? "0" : at < 120 ? `${Number(at.toFixed(step < 1 ? 2 : 0))} s` : `${Number((at / 60).toFixed(1))} min`);

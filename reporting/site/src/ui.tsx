@@ -1,0 +1,198 @@
+// Small parts that many pages share.
+import { type ComponentChildren, type JSX } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { pieces } from "./ansi.ts";
+import { content } from "./chunks.ts";
+import { bytes, value } from "./format.ts";
+import { type LongText, type Status } from "./model.ts";
+
+const GLYPHS: Record<string, [glyph: string, label: string]> = {
+  ran: ["●", "ran"],
+  restored: ["↺", "restored"],
+  up_to_date: ["○", "up to date"],
+  failed: ["✕", "failed"],
+  skipped: ["–", "skipped"],
+  cancelled: ["∅", "cancelled"],
+  success: ["✓", "success"],
+  failure: ["✕", "failure"],
+  error: ["!", "error"],
+  cancellation: ["∅", "cancelled"],
+  interrupted: ["…", "interrupted"],
+  succeeded: ["✓", "succeeded"],
+  timeout: ["◷", "timed out"],
+  lost: ["!", "lost"],
+};
+
+export const glyph = (status: string): string => GLYPHS[status]?.[0] ?? "?";
+export const label = (status: string): string => GLYPHS[status]?.[1] ?? status;
+export const STATUSES: readonly Status[] = ["ran", "restored", "up_to_date", "failed", "skipped", "cancelled"];
+
+export function Badge({ of, text }: { of: string; text?: string }): JSX.Element {
+  return (
+    <span class={`badge is-${of}`}>
+      <span class="glyph" aria-hidden="true">
+        {glyph(of)}
+      </span>
+      {text ?? label(of)}
+    </span>
+  );
+}
+
+/** What is shown while a chunk loads, and when it cannot be. */
+export function Waiting({ error, what }: { error?: Error | undefined; what: string }): JSX.Element {
+  return error ? (
+    <p class="note" role="alert">
+      {what} could not be loaded. The site keeps the details of its newest runs only, within its size.
+    </p>
+  ) : (
+    <p class="note loading">Loading {what} …</p>
+  );
+}
+
+export function Ansi({ text }: { text: string }): JSX.Element {
+  return (
+    <pre class="text" tabIndex={0}>
+      {pieces(text).map((piece) => (piece.classes ? <span class={piece.classes}>{piece.text}</span> : piece.text))}
+    </pre>
+  );
+}
+
+/** A text, or a button that loads it. */
+export function Long({ text }: { text: LongText }): JSX.Element {
+  const [loaded, set] = useState<string | Error | undefined>(typeof text === "string" ? text : undefined);
+  if (typeof loaded === "string") return <Ansi text={loaded} />;
+  if (loaded) return <Waiting error={loaded} what="The text" />;
+  const { ref, size } = text as Exclude<LongText, string>;
+  return (
+    <button type="button" onClick={() => content<string>(ref).then(set, set)}>
+      Show {bytes(size)} of text
+    </button>
+  );
+}
+
+export function Fragment({ make, of, class: name }: { make: (text: string) => DocumentFragment; of: string; class: string }): JSX.Element {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => place.current!.replaceChildren(make(of)), [of]);
+  return <div class={name} ref={place} />;
+}
+
+export function Facts({ rows }: { rows: [name: string, value: ComponentChildren][] }): JSX.Element {
+  const shown = rows.filter(([, item]) => item !== undefined && item !== null && item !== "" && item !== false);
+  return (
+    <dl class="facts">
+      {shown.map(([name, item]) => (
+        <div>
+          <dt>{name}</dt>
+          <dd>{item}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function Values({ of, caption }: { of: Record<string, unknown> | undefined; caption: string }): JSX.Element | null {
+  const names = Object.keys(of ?? {}).sort();
+  if (names.length === 0) return null;
+  return (
+    <div class="scroll" tabIndex={0} role="group" aria-label={caption}>
+      <table class="plain">
+        <caption>{caption}</caption>
+        <tbody>
+          {names.map((name) => (
+            <tr>
+              <th scope="row">{name}</th>
+              <td class={typeof of![name] === "number" ? "num" : ""}>{value(of![name])}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+export interface Tab {
+  id: string;
+  label: string;
+  count?: number | undefined;
+}
+
+/** Tabs whose choice is in the address, so they are links. */
+export function Tabs({ tabs, at, to, label: name }: { tabs: Tab[]; at: string; to: (id: string) => string; label: string }): JSX.Element {
+  return (
+    <nav class="tabs" aria-label={name}>
+      {tabs.map((tab) => (
+        <a href={to(tab.id)} aria-current={tab.id === at ? "page" : undefined}>
+          {tab.label}
+          {tab.count !== undefined && <small>{tab.count}</small>}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+/** A button with a panel that closes by Escape, and by a click elsewhere. */
+export function Menu({ label: name, children }: { label: string; children: ComponentChildren }): JSX.Element {
+  const [open, set] = useState(false);
+  const id = useId();
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!open) return;
+    const close = (event: Event) => {
+      if (event instanceof KeyboardEvent ? event.key === "Escape" : !place.current!.contains(event.target as Node)) set(false);
+    };
+    addEventListener("keydown", close);
+    addEventListener("pointerdown", close);
+    return () => {
+      removeEventListener("keydown", close);
+      removeEventListener("pointerdown", close);
+    };
+  }, [open]);
+  return (
+    <div class="menu" ref={place}>
+      <button type="button" aria-expanded={open} aria-controls={id} onClick={() => set(!open)}>
+        {name} <span aria-hidden="true">▾</span>
+      </button>
+      <div id={id} class="panel" hidden={!open}>
+        {open && children}
+      </div>
+    </div>
+  );
+}
+
+/** A chart's numbers, for whoever does not see it. */
+export function DataTable({ head, rows }: { head: string[]; rows: ComponentChildren[][] }): JSX.Element {
+  return (
+    <details class="data">
+      <summary>Show as a table</summary>
+      <div class="scroll" tabIndex={0} role="group" aria-label="The data of the chart">
+        <table class="plain">
+          <thead>
+            <tr>
+              {head.map((name) => (
+                <th scope="col">{name}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, 500).map((row) => (
+              <tr>
+                {row.map((cell) => (
+                  <td>{cell}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {rows.length > 500 && <p class="note">The first 500 of {rows.length}.</p>}
+    </details>
+  );
+}
+
+export function download(name: string, parts: string, type: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([parts], { type }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
