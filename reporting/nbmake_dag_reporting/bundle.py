@@ -7,7 +7,6 @@ It is read as if it came from anybody: every blob is verified against its name.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def blobs_of(run: Run) -> Iterator[str]:
 def _verified(path: str, name: str, text: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise BundleError(f"{path} has no bytes for {name}") from error
     if hashlib.sha256(data).hexdigest() != name:
         raise BundleError(f"{path} was changed: blob {name} is not what its name says")

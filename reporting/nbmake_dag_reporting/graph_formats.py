@@ -9,12 +9,12 @@ from nbmake_dag_reporting.drawing import LOOKS, Drawing
 
 _SHAPES = {"notebook": ("[", "]"), "function": ("([", "])"), "command": ("[[", "]]")}
 _DOT_SHAPES = {"notebook": "box", "function": "ellipse", "command": "cds"}
-_MERMAID_UNSAFE = re.compile(r"[^\w .,=/()\[\]+-]|[\x00-\x1f\x7f]", re.ASCII)
+_MERMAID_UNSAFE = re.compile(r"[^\w .,=/()\[\]+-]", re.ASCII)
 
 
 def mermaid_text(text: str) -> str:
     """Escape text for any diagram of Mermaid: signs that may mean something there are numbered."""
-    return _MERMAID_UNSAFE.sub(lambda match: f"#{ord(match[0])};" if match[0] < "\x80" else match[0], text)
+    return _MERMAID_UNSAFE.sub(_numbered, text)
 
 
 def mermaid(drawing: Drawing) -> str:
@@ -60,6 +60,11 @@ def as_json(drawing: Drawing) -> str:
     ]
     edges = [{"from": start, "to": end} for start, end in drawing.edges]
     return json.dumps({"pipeline": drawing.title, "nodes": nodes, "edges": edges}, indent=2) + "\n"
+
+
+def _numbered(match: re.Match[str]) -> str:
+    character = match[0]
+    return character if not character.isascii() and character.isprintable() else f"#{ord(character)};"
 
 
 def _quoted(text: str) -> str:
