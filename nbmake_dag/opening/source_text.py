@@ -27,7 +27,7 @@ def edited_source(source: str, path: str, copy: str) -> str:
     extension = os.path.splitext(path)[1]
     notebook = jupytext.reads(source, fmt=extension)
     notebook.cells = cells
-    form = notebook.metadata.jupytext.text_representation.format_name
+    form = notebook.metadata["jupytext"]["text_representation"]["format_name"]
     return str(jupytext.writes(notebook, fmt=f"{extension}:{form}"))
 
 

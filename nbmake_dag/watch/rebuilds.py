@@ -72,28 +72,26 @@ class Rebuilds:
 
     def build(
         self,
+        wanted: Wanted,
         *,
-        everything: bool,
         listeners: Sequence[Listener],
         waiting: Callable[[str], None],
         changed: Callable[[], bool],
     ) -> RunOutcome | None:
-        """Build what is to be built under the lock, ``None`` if that is nothing.
+        """Build what is wanted under the lock; ``None`` if another build did that meanwhile.
 
         ``changed`` says whether files may have changed since it was last asked: then what has become pointless is
         stopped.
         """
-        wanted = self.look(everything=everything)
-        if wanted is None:
-            return None
         started = time.time_ns()
         with build_lock(self._project, wait=True, waiting=waiting):
             for path in recover(self._project.state):
                 waiting(f"an interrupted build left {self._project.relative(path)}")
             if self._stamp_of_last() != self._last_stamp:
-                wanted = self.look(everything=everything)
-                if wanted is None:
+                again = self.look(everything=wanted.request.force_all)
+                if again is None:
                     return None
+                wanted = again
             prepared = wanted.prepared
             try:
                 outcome = carry_out(

@@ -58,8 +58,11 @@ class Watcher(FileSystemEventHandler):
         self._observer = Observer()
         self._observer.start()
 
-    def watch(self, folders: Iterable[str]) -> None:
-        """Watch these folders and no others; raises `OSError` where the system does not allow so many."""
+    def watch(self, folders: Iterable[str]) -> bool:
+        """Watch these folders and no others; return whether there is one among them that was not watched before.
+
+        Raises `OSError` where the system does not allow so many.
+        """
         wanted = {folder: os.stat(folder).st_ino for folder in folders}
         if len(wanted) > MOST_FOLDERS:
             raise TooManyFoldersError(0, f"{len(wanted)} folders are too many to watch")
@@ -68,10 +71,11 @@ class Watcher(FileSystemEventHandler):
                 del self._watched[folder]
                 self._gone.discard(folder)
                 self._observer.unschedule(watch)
-        for folder, inode in wanted.items():
-            if folder not in self._watched:
-                watch = self._observer.schedule(self, folder, event_filter=_KINDS)
-                self._watched[folder] = inode, watch
+        new = wanted.keys() - self._watched.keys()
+        for folder in new:
+            watch = self._observer.schedule(self, folder, event_filter=_KINDS)
+            self._watched[folder] = wanted[folder], watch
+        return bool(new)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]

@@ -15,7 +15,7 @@ from nbmake_dag.errors import NbdagError
 from nbmake_dag.watch.bell import Bell
 from nbmake_dag.watch.keys import HELP, Key, Keys
 from nbmake_dag.watch.poll import Poller
-from nbmake_dag.watch.rebuilds import Rebuilds
+from nbmake_dag.watch.rebuilds import Rebuilds, Wanted
 from nbmake_dag.watch.watcher import Watcher
 
 RESCAN_S = 10.0
@@ -86,16 +86,14 @@ class Watch:
     def _build(self, *, everything: bool = False) -> None:
         """Look, and build what there is to build."""
         try:
-            outcome = self._rebuilds.build(
-                everything=everything,
-                listeners=(self._show(),),
-                waiting=self._say,
-                changed=self._changed,
-            )
+            wanted = self._rebuilds.look(everything=everything)
+            self._watch()
+            outcome = self._build_wanted(wanted) if wanted else None
         except NbdagError as error:
             if str(error) != self._complaint:
                 self._say(f"error: {error}")
             self._complaint = str(error)
+            self._watch()
             outcome = None
         else:
             self._complaint = ""
@@ -106,8 +104,10 @@ class Watch:
         if self._changed_within:
             self._changed_within = False
             self._bell.ring()
-        self._watch()
         self._pause(built=outcome is not None)
+
+    def _build_wanted(self, wanted: Wanted) -> RunOutcome | None:
+        return self._rebuilds.build(wanted, listeners=(self._show(),), waiting=self._say, changed=self._changed)
 
     def _changed(self) -> bool:
         """Say in a build whether there was a change; another look at it follows the build."""
@@ -129,7 +129,9 @@ class Watch:
         folders = self._rebuilds.folders()
         if isinstance(self._watcher, Watcher):
             try:
-                self._watcher.watch(folders)
+                if self._watcher.watch(folders):
+                    # what happened before it was watched was seen by nobody
+                    self._bell.ring()
                 return
             except FileNotFoundError:
                 # one went just now
