@@ -12,7 +12,6 @@ from nbmake_dag.build.kept import remember_kept, remembered
 from nbmake_dag.build.outcome import Kept
 from nbmake_dag.build.prepare import Stores, load
 from nbmake_dag.build.request import Request
-from nbmake_dag.build.shown import kept_in, run_folders
 from nbmake_dag.core.graph import build_graph
 from nbmake_dag.core.model import ProjectPath
 from nbmake_dag.core.targets import select
@@ -60,8 +59,6 @@ def clean_outputs(project: Project, targets: Iterable[str]) -> Cleaned:
 
 def clean_cache(project: Project) -> None:
     """Remove all that was learned and stored, except the user's bytes and the lock; under the build lock."""
-    for folder in run_folders(project.runs):
-        remember_kept(project, kept_in(folder))
     place = Place(project.cache)
     users = {place.blob(kept.sha256) for kept in remembered(project)}
     for entry in files_below(project.cache):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from nbmake_dag.build.environment import work_environment
 from nbmake_dag.build.keep import keep_bytes
+from nbmake_dag.build.kept import remember_kept
 from nbmake_dag.build.outcome import Kept
 from nbmake_dag.build.pace import urgency, wants_ray
 from nbmake_dag.build.pool import RAY, Pool
@@ -120,7 +121,9 @@ class Executions:
         facts = self._prepared.facts[task]
         known = (*facts.records, *([facts.previous] if facts.previous else ()))
         ours = self._stores.last.files(task)
-        return keep_bytes(self._prepared.project, self._stores.blobs, paths, known, ours)
+        kept = keep_bytes(self._prepared.project, self._stores.blobs, paths, known, ours)
+        remember_kept(self._prepared.project, kept)
+        return kept
 
     def accept_outputs(self, execution: Execution) -> None:
         """Let the outputs of a successful attempt stand."""

@@ -5,22 +5,27 @@ Everything here is called under the build lock.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nbmake_dag.build.kept import remember_kept, remembered
-from nbmake_dag.build.shown import kept_in, run_folders, shown_by
+from nbmake_dag.build.kept import remembered
+from nbmake_dag.build.shown import run_folders, shown_by
 from nbmake_dag.core.model import Pipeline
 from nbmake_dag.observe.project import Project
+from nbmake_dag.record.compress import compress_trace
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
 from nbmake_dag_cache.retention import Collected, collect, keep_only
 from nbmake_dag_cache.verify import info
+from nbmake_dag_reporting.otlp import TRACE
 
 _DAY_S = 86_400.0
+_LARGE = 1 << 20
+"""Bytes of a trace that is worth its compression."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +54,7 @@ def sweep(project: Project, pipeline: Pipeline) -> Swept:
 def sweep_unused(project: Project, pipeline: Pipeline) -> Swept:
     """Keep only what the last run used or made, and the user's own bytes."""
     removed = _remove_old_runs(project, pipeline.keep_runs)
-    runs = run_folders(project.runs)
-    for folder in runs[1:]:
-        remember_kept(project, kept_in(folder))
-    shown = shown_by(runs[:1])
+    shown = shown_by(run_folders(project.runs)[:1])
     collected = keep_only(project.cache, now=time.time(), keys=shown.keys, blobs=shown.blobs | _users(project))
     return Swept(cache=collected, removed_runs=removed)
 
@@ -66,7 +68,10 @@ def after_build(project: Project, pipeline: Pipeline, used: Iterable[Key]) -> Sw
         return None
     with open(stamp, "wb"):
         os.utime(stamp)
-    return sweep(project, pipeline) if _exceeds(project, pipeline) else None
+    swept = sweep(project, pipeline) if _exceeds(project, pipeline) else None
+    for folder in run_folders(project.runs)[1:]:
+        _pack(folder)
+    return swept
 
 
 def _exceeds(project: Project, pipeline: Pipeline) -> bool:
@@ -74,6 +79,13 @@ def _exceeds(project: Project, pipeline: Pipeline) -> bool:
         return True
     held = info(project.cache)
     return held.records_size + held.blobs_size > pipeline.cache.max_size
+
+
+def _pack(folder: str) -> None:
+    """Compress the trace of a large run that is over."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(os.path.join(folder, TRACE)).st_size > _LARGE:
+            compress_trace(folder)
 
 
 def _is_older(path: str, moment: float) -> bool:
@@ -84,10 +96,9 @@ def _is_older(path: str, moment: float) -> bool:
 
 
 def _remove_old_runs(project: Project, keep: int) -> int:
-    """Remove runs, and what their failed tasks left; bytes of the user that they kept stay."""
+    """Remove runs, and what their failed tasks left."""
     old = run_folders(project.runs)[keep:]
     for folder in old:
-        remember_kept(project, kept_in(folder))
         shutil.rmtree(os.path.join(project.failed, os.path.basename(folder)), ignore_errors=True)
         shutil.rmtree(folder)
     return len(old)

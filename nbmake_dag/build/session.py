@@ -15,6 +15,7 @@ from nbmake_dag.build.recorder import Recorder
 from nbmake_dag.build.request import Request
 from nbmake_dag.build.resources import refuse_what_never_fits, usable_cpus
 from nbmake_dag.build.rests import remember_if_up_to_date
+from nbmake_dag.build.retention import after_build
 from nbmake_dag.build.run import open_writer, run_header
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.model import TaskName
@@ -23,7 +24,6 @@ from nbmake_dag.core.schedule import Schedule
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.dirty import is_dirty
 from nbmake_dag.record.writer import RunHeader
-from nbmake_dag_cache.last_used import LastUsed
 
 
 def run_session(project: Project, request: Request, listeners: Sequence[Listener], started: int) -> RunOutcome:
@@ -112,7 +112,7 @@ def carry_out(
             listener.said(f"warning: {warning}")
         listener.finished(outcome)
     keys = [end.record.key for end in outcome.tasks.values() if end.record is not None]
-    LastUsed(project.cache).note(keys, started / 1e9)
+    after_build(project, prepared.pipeline, keys)
     remember_if_up_to_date(prepared, request, stores, outcome)
     return outcome
 

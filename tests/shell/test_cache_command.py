@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -12,13 +13,11 @@ import pytest
 from nbmake_dag.build.kept import remember_kept, remembered
 from nbmake_dag.build.outcome import Kept
 from nbmake_dag.build.retention import after_build
-from nbmake_dag.build.shown import kept_in, shown_by
+from nbmake_dag.build.shown import shown_by
 from nbmake_dag.core.model import CacheSettings, Pipeline
 from nbmake_dag.observe.project import find_project
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.records import RecordStore
-from nbmake_dag_reporting.otlp import encode_line
-from nbmake_dag_reporting.spans import Resource, Span, SpanEvent
 from tests.project import Project
 
 LONG_AGO = time.time() - 7 * 86_400
@@ -171,31 +170,18 @@ def test_bytes_that_were_the_users_outlive_every_collection(project: Project) ->
 
 
 def test_bytes_that_a_forgotten_run_kept_stay(project: Project) -> None:
-    """What the span of an old run names as the user's is remembered when the run goes."""
+    """An output edited by hand, which a build replaced, outlives the record of that build."""
     project.build().ran("copy", "count")
-    blob = BlobStore(str(project / ".nbdag/cache")).put_bytes(b"mine").sha256
-    span = Span(
-        trace_id="1" * 32,
-        span_id="2" * 16,
-        parent_id=None,
-        name="count",
-        kind="internal",
-        start=1,
-        end=2,
-        events=(
-            SpanEvent(name="nbdag.kept", time=1, attributes={"nbdag.output.path": "x", "f": f"sha256:{blob}"}),
-        ),
-    )
-    old = project / ".nbdag/runs/20000101-000000-000-aaaaaa"
-    old.mkdir()
-    (old / "trace.otlp.jsonl").write_bytes(encode_line(Resource(), (span,)))
-    assert kept_in(str(old)) == (Kept(path="x", sha256=blob),)
+    project.write("count.txt", "mine")
+    project.build().restored("count")
+    (kept,) = remembered(find_project(str(project.root)))
+    for run in _runs(project):
+        shutil.rmtree(run)
     project.build()
     _age(project)
     project.nbdag("cache", "gc")
-    assert not old.exists()
-    assert remembered(find_project(str(project.root))) == (Kept(path="x", sha256=blob),)
-    assert blob in _blobs(project)
+
+    assert BlobStore(str(project / ".nbdag/cache")).read(kept.sha256, 100) == b"mine"
 
 
 def test_the_list_of_kept_bytes_survives_a_torn_line_and_says_nothing_twice(project: Project) -> None:
