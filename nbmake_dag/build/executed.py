@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,7 +26,8 @@ def executed_notebooks(recorded: Recorded, task: TaskRun) -> dict[int, dict[str,
     """
     if task.attempts:
         found = {attempt.number: _read(recorded, attempt.notebook) for attempt in task.attempts}
-        return {number: msgspec.json.decode(data) for number, data in found.items() if data is not None}
+        # outputs may hold NaN, which only this reader accepts
+        return {number: json.loads(data) for number, data in found.items() if data is not None}
     source, kept = _read(recorded, task.notebook_source), _read(recorded, task.cells)
     document = recorded.record(task.record.own_key, task.record.key) if task.record else None
     if source is None or kept is None or document is None or task.path is None:
