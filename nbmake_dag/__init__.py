@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from nbmake_dag.inside.artifacts import log_artifact, log_dict, log_figure, log_table, log_text
     from nbmake_dag.inside.upstream import upstream
     from nbmake_dag.inside.values import log_metric, log_metrics, log_param, log_params, set_tag, set_tags
+    from nbmake_dag.notebook_api import load, load_ipython_extension
 
 __version__ = "0.1.0"
 
 __all__ = [
     "__version__",
+    "load",
+    "load_ipython_extension",
     "log_artifact",
     "log_dict",
     "log_figure",
@@ -29,6 +32,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "load": "nbmake_dag.notebook_api",
+    "load_ipython_extension": "nbmake_dag.notebook_api",
     "log_artifact": "nbmake_dag.inside.artifacts",
     "log_dict": "nbmake_dag.inside.artifacts",
     "log_figure": "nbmake_dag.inside.artifacts",

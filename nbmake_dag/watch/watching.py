@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from types import FrameType
 
-from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.outcome import RunOutcome
 from nbmake_dag.errors import NbdagError
+from nbmake_dag.progress.display import Display
 from nbmake_dag.watch.bell import Bell
 from nbmake_dag.watch.keys import HELP, Key, Keys
 from nbmake_dag.watch.poll import Poller
@@ -32,7 +32,7 @@ class _Stop(BaseException):
 
 
 class Watch:
-    """Waits and builds until it is told to stop. ``show`` makes the listener of each build."""
+    """Waits and builds until it is told to stop. ``show`` makes the display of each build."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Watch:
         keys: Keys,
         *,
         poll: bool,
-        show: Callable[[], Listener],
+        show: Callable[[], Display],
         say: Callable[[str], None],
     ) -> None:
         self._rebuilds = rebuilds
@@ -107,7 +107,11 @@ class Watch:
         self._pause(built=outcome is not None)
 
     def _build_wanted(self, wanted: Wanted) -> RunOutcome | None:
-        return self._rebuilds.build(wanted, listeners=(self._show(),), waiting=self._say, changed=self._changed)
+        display = self._show()
+        try:
+            return self._rebuilds.build(wanted, listeners=(display,), waiting=self._say, changed=self._changed)
+        finally:
+            display.close()
 
     def _changed(self) -> bool:
         """Say in a build whether there was a change; another look at it follows the build."""
