@@ -59,7 +59,7 @@ def test_a_failing_notebook_is_shown_with_its_cell_and_the_other_branch_finishes
 
 
 def test_without_k_nothing_new_starts_after_a_failure(project):
-    """What was not begun is cancelled."""
+    """What had not begun is cancelled; the task with the longest way below it began first."""
     project.pipeline(
         """
         [tasks.bad]
@@ -71,14 +71,9 @@ def test_without_k_nothing_new_starts_after_a_failure(project):
 
         [tasks.other]
         command = "true"
-        resources = { cpus = 4096 }
         """
     )
-    build = project.build("-j1")
-    assert build.code == 1
-    assert build.having("failed") == ["bad"]
-    assert build.having("skipped") == ["a"]
-    assert build.having("ran") + build.having("cancelled") == ["other"]
+    build = project.build("-j1").ended(1, failed=["bad"], skipped=["a"], cancelled=["other"])
     build.said("exit status 3")
 
 
