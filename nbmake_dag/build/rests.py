@@ -11,7 +11,7 @@ from nbmake_dag.build.unchanged import Unchanged, remember, signature
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.record.hits import hit_template
 from nbmake_dag.record.task_spans import Outcome, TaskInfo
-from nbmake_dag_cache.digest import digest_text
+from nbmake_dag_cache.digest import digest_file, digest_text
 from nbmake_dag_cache.record import Output, Record
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
@@ -63,7 +63,7 @@ def _is_hit_next(end: TaskOutcome) -> bool:
 def _files(
     prepared: Prepared, stores: Stores, records: dict[TaskName, Record]
 ) -> dict[str, tuple[Stamp | None, str]]:
-    """Return every file that was looked at, and every output as its record has it."""
+    """Return every file that was looked at, every output as its record has it, and the copies of notebooks."""
     project = prepared.project
     inside = len(project.root) + 1
     seen: dict[str, tuple[Stamp | None, str]] = {
@@ -75,6 +75,11 @@ def _files(
                 path = project.absolute(file.path)
                 row = stores.files.seen.get(path)
                 seen[path] = row if row is not None and row[1] == file.xxh3 else (None, file.xxh3)
+    for name in records:
+        copy = prepared.graph.tasks[name].policy.notebook_output
+        if copy is not None:
+            path = project.absolute(copy)
+            seen[path] = None, digest_file(path)
     return seen
 
 

@@ -1,0 +1,79 @@
+"""`nbdag build --accept`: a change known to change nothing is taken as done."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.project import Project
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """Two commands in a row."""
+    return project.write("text.txt", "one").pipeline(
+        """
+        [tasks.copy]
+        command = "cat text.txt > copy.txt"
+        inputs = ["text.txt"]
+        outputs = ["copy.txt"]
+
+        [tasks.count]
+        command = "wc -c < copy.txt > count.txt"
+        inputs = ["copy.txt"]
+        outputs = ["count.txt"]
+        """
+    )
+
+
+def test_an_accepted_change_runs_nothing(project: Project) -> None:
+    """After a refactoring the present outputs count as those of the new code, and what is below is left alone."""
+    project.build().ran("copy", "count")
+    project.edit("pipeline.toml", "cat text.txt > copy.txt", "cp text.txt copy.txt")
+
+    accepted = project.build("--accept", "copy")
+
+    assert (accepted.code, accepted.having("up_to_date")) == (0, ["copy"])
+    assert project.build().having("up_to_date") == ["copy", "count"]
+
+
+def test_an_accepted_result_says_so_in_every_later_hit(project: Project) -> None:
+    """`explain` tells that nobody ran this."""
+    project.build()
+    project.edit("pipeline.toml", "cat text.txt > copy.txt", "cp text.txt copy.txt")
+    project.build("--accept")
+
+    assert "accepted without running" in project.nbdag("explain", "copy").stdout
+
+
+def test_a_change_back_is_still_a_hit(project: Project) -> None:
+    """Accepting adds a record; it takes none away."""
+    project.build()
+    project.edit("pipeline.toml", "cat text.txt > copy.txt", "cp text.txt copy.txt")
+    project.build("--accept")
+    project.edit("pipeline.toml", "cp text.txt copy.txt", "cat text.txt > copy.txt")
+
+    project.build().ran()
+
+
+def test_a_stale_task_above_that_is_no_target_is_refused(project: Project) -> None:
+    """What rests on something stale cannot be declared fresh; nothing is recorded."""
+    project.build()
+    project.write("text.txt", "another")
+
+    done = project.nbdag("build", "--accept", "count")
+
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "error: `copy` is stale, and what is below it cannot be accepted",
+    )
+    project.build().ran("copy", "count")
+
+
+def test_an_output_that_is_not_there_is_refused(project: Project) -> None:
+    """Only what exists can be accepted."""
+    done = project.nbdag("build", "--accept")
+
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "error: `copy` cannot be accepted: declared but not written: copy.txt",
+    )
