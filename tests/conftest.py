@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.needs import pytest_collection_modifyitems, pytest_terminal_summary
-from tests.project import Project, await_true
+from tests.project import Project
 
 __all__ = ["project", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
@@ -18,4 +18,4 @@ def project(tmp_path: Path) -> Iterator[Project]:
     """Make an empty folder in which `nbdag` is run as a command; no process of it outlives the test."""
     project = Project(tmp_path / "project")
     yield project
-    await_true(lambda: not project.processes(), 15, f"still there: {project.processes()}")
+    project.leaves_nobody()

@@ -146,10 +146,20 @@ class Project:
             if entry.name.isdigit():
                 try:
                     if mark in (entry / "environ").read_bytes().split(b"\0"):
-                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                        found[int(entry.name)] = (
+                            (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                        )
                 except OSError:
                     continue  # ended meanwhile
         return found
+
+    def leaves_nobody(self, within_s: float = 15) -> None:
+        """Claim that all that ran for this project ends by itself."""
+        __tracebackhide__ = True
+        deadline = time.monotonic() + within_s
+        while left := self.processes():
+            assert time.monotonic() < deadline, f"still there after {within_s} s: {left}"
+            time.sleep(0.02)
 
     def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

@@ -19,7 +19,7 @@ def test_all_kinds_of_task_run_with_ray(small):
     clean = small.contents(["data", "models", "results"])
     small.build("--executor=ray", "-j2", "--force").ran(*everything)
     assert small.contents(["data", "models", "results"]) == clean
-    await_true(lambda: not small.processes(), 15, f"still there: {small.processes()}")
+    small.leaves_nobody()
 
 
 def patient(project: Project) -> Project:
@@ -59,4 +59,4 @@ def test_a_failing_and_an_interrupted_task_are_the_same_with_ray(project):
     build = project.start("build", "--executor=ray")
     await_true((project.root.parent / "begun").exists, 120, "the notebook did not begin")
     kill(build)
-    await_true(lambda: not project.processes(), 15, f"still there: {project.processes()}")
+    project.leaves_nobody()
