@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.ingredients import Observed, Software, own_ingredients
 from nbmake_dag.core.lookup import read_digest, read_name
-from nbmake_dag.core.model import Command, Input, Output, Pipeline, Policy, ProjectPath, Task, TaskName, Work
+from nbmake_dag.core.model import (
+    Command,
+    Input,
+    Output,
+    Pipeline,
+    Policy,
+    ProjectPath,
+    Task,
+    TaskName,
+    Value,
+    Work,
+)
 from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.key import Ingredient, Key, key_of
 from nbmake_dag_cache.record import Logged, Origin, OutputFile, Record
@@ -28,7 +38,7 @@ def task(
     tags: str = "",
     family: str = "",
     cache: bool = True,
-    **parameters: Any,
+    parameters: Mapping[str, Value] | None = None,
 ) -> Task:
     """Make a task; inputs, outputs, ``after`` and tags are words of one text."""
     return Task(
@@ -39,7 +49,7 @@ def task(
         outputs=tuple(Output(path=ProjectPath(path)) for path in makes.split()),
         after=tuple(TaskName(other) for other in after.split()),
         tags=frozenset(tags.split()),
-        parameters=parameters,
+        parameters=parameters or {},
         policy=Policy(cache=cache),
         line=len(name),
     )
@@ -72,11 +82,11 @@ def _file(path: str, text: str) -> OutputFile:
     return OutputFile(path=path, xxh3=digest_text(text), sha256=digest_text(text) * 2, size=len(text))
 
 
-def result(*outputs: Made, parameters: Mapping[str, Any] | None = None, **metrics: float) -> Result:
+def result(*outputs: Made, **metrics: float) -> Result:
     return Result(
         outputs={ProjectPath(output.path): output for output in outputs},
         logged=Logged(metrics=metrics),
-        parameters=parameters or {},
+        parameters={},
     )
 
 
@@ -112,6 +122,7 @@ class Past:
         return self.left(
             name,
             *(output.path for output in self.graph.tasks[TaskName(name)].outputs),
+            text="",
             used=used,
             saw=saw,
             **logged,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
-from msgspec.structs import replace as other
 
 from nbmake_dag.core.decide import MAX_REASONS, Decision, Restorable, Rules, Stale, UpToDate, decide
 from nbmake_dag.core.facts import Facts
-from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.model import ProjectPath, TaskName
 from tests.core.builders import Past, graph, task
 
 A = TaskName("a")
@@ -42,20 +42,20 @@ def test_a_deleted_output_is_put_back(path: str) -> None:
     """Only what is gone is named."""
     past = _past()
     del past.present[path]
-    assert _decide(past) == Restorable(record=past.previous[A], missing=(path,))
+    assert _decide(past) == Restorable(record=past.previous[A], missing=(ProjectPath(path),))
 
 
 def test_an_edited_output_is_put_back() -> None:
     """An output that is there with other bytes counts as missing."""
     past = _past()
     past.present["a.csv"] = past.present["d/"]
-    assert _decide(past) == Restorable(record=past.previous[A], missing=("a.csv",))
+    assert _decide(past) == Restorable(record=past.previous[A], missing=(ProjectPath("a.csv"),))
 
 
 def test_a_deleted_output_that_was_not_stored_runs_again() -> None:
     """With ``store = false`` there is nothing to put back."""
     past = _past()
-    record = other(past.previous[A], stored=False)
+    record = msgspec.structs.replace(past.previous[A], stored=False)
     assert _decide(past, records=(record,)) == UpToDate(record=record)
     del past.present["a.csv"]
     decision = _decide(past, records=(record,))
@@ -108,7 +108,7 @@ def test_a_record_that_is_gone_is_said_to_be_gone() -> None:
 
 def test_long_lists_of_reasons_are_cut() -> None:
     """A task with hundreds of changed inputs does not fill the terminal."""
-    past = Past(graph(task("a", **{f"p{n}": n for n in range(100)}))).ran("a")
-    decision = _decide(past.now(graph(task("a", **{f"p{n}": n + 1 for n in range(100)}))))
+    past = Past(graph(task("a", parameters={f"p{n}": n for n in range(100)}))).ran("a")
+    decision = _decide(past.now(graph(task("a", parameters={f"p{n}": n + 1 for n in range(100)}))))
     assert isinstance(decision, Stale)
     assert len(decision.reasons) == MAX_REASONS

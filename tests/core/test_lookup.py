@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,14 +156,14 @@ def _reader(past: Past) -> Decision:
 
 
 def _upstream() -> Past:
-    return Past(graph(task("a", depth=3), task("b"), task("late", after="a b", work="late")))
+    return Past(graph(task("a", parameters={"depth": 3}), task("b"), task("late", after="a b", work="late")))
 
 
 @pytest.mark.parametrize("saw", [("a", "metrics", "auc"), ("a", "params", "depth"), ("a", "metrics", None)])
 def test_a_value_that_was_read_and_is_the_same_does_not_invalidate(saw: tuple[str, str, str | None]) -> None:
     """A new execution above that logged the same again changes nothing."""
     past = _upstream().ran("a", auc=0.9).ran("b").ran("late", saw=saw)
-    past.results[TaskName("a")] = result(parameters={"depth": 3}, auc=0.9)
+    past.results[TaskName("a")] = replace(result(auc=0.9), parameters={"depth": 3})
     assert isinstance(_reader(past), UpToDate)
 
 
@@ -213,20 +215,16 @@ def test_what_a_gone_task_logged_is_absent() -> None:
 
 def test_logged_params_come_before_the_tasks_own_and_artifacts_count_by_content() -> None:
     """What `upstream()` shows is what is digested."""
-    own = result(parameters={"depth": 3})
-    logged = {TaskName("a"): own, TaskName("b"): result(parameters={"depth": 3})}
-    spelled = read_name("a", "params", "depth")
-    before = read_digest(spelled, logged)
-    object.__setattr__(own, "logged", Logged(params={"depth": 4}))
-    assert read_digest(spelled, logged) != before
+    own = replace(result(), parameters={"depth": 3})
+    depth = read_name("a", "params", "depth")
+    logged = replace(own, logged=Logged(params={"depth": 4}))
+    assert read_digest(depth, {TaskName("a"): own}) != read_digest(depth, {TaskName("a"): logged})
     pictures = [
         Logged(artifacts={"roc.png": Artifact(sha256=name, size=1, media_type=media)})
         for name, media in (("1" * 64, "image/png"), ("1" * 64, "image/x"), ("2" * 64, "image/png"))
     ]
-    digests: list[str] = []
-    for picture in pictures:
-        object.__setattr__(own, "logged", picture)
-        digests.append(read_digest(read_name("a", "artifacts", "roc.png"), logged))
+    curve = read_name("a", "artifacts", "roc.png")
+    digests = [read_digest(curve, {TaskName("a"): replace(own, logged=picture)}) for picture in pictures]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -302,7 +300,8 @@ def test_two_values_are_written_alike_only_if_they_are_the_same(one: Value, othe
 
 def test_the_four_ones_differ() -> None:
     """An integer, a float, a boolean and a text are four parameters."""
-    assert [literal(value) for value in (1, 1.0, True, "1", [1], {"b": 1, "a": None})] == [
+    ones: tuple[Value, ...] = (1, 1.0, True, "1", [1], {"b": 1, "a": None})
+    assert [literal(value) for value in ones] == [
         "1",
         "1.0",
         "true",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ PIPELINE = """
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Project:
-    """A pipeline of commands; the last one's script imports a module that imports a second one."""
+    """Make a pipeline of commands; the last one's script imports a module that imports a second one."""
     project = Project(tmp_path / "project").pipeline(PIPELINE)
     project.write("source.txt", "1").write("data/own.csv", "2").write("data/made.csv", "1")
     project.write("work.py", "import helper").write("helper.py", "import second").write("second.py", "VALUE = 1")
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Project:
 
 
 @contextmanager
-def _prepared(folder: Project) -> Iterator[tuple[Prepared, Stores]]:
+def _prepared(folder: Project) -> Generator[tuple[Prepared, Stores]]:
     place = find_project(str(folder.root))
     stores = Stores.open(place)
     try:
