@@ -1,0 +1,137 @@
+"""What is compared: the lines of the table, and how each tool is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.benchmarks.copies import Copies
+from tests.benchmarks.notebooks import Notebooks
+
+Workload = Copies | Notebooks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """A tool, and the command that brings a workload up to date with it."""
+
+    label: str
+    tool: str
+    argv: tuple[str, ...]
+
+
+NBDAG = Contestant(label="nbdag", tool="nbdag", argv=("nbdag", "build"))
+DOIT = Contestant(label="doit", tool="doit", argv=("doit", "-v", "0"))
+NINJA = Contestant(label="ninja", tool="ninja", argv=("ninja", "--quiet"))
+PYTASK = Contestant(label="pytask", tool="pytask", argv=("pytask", "--verbose", "0"))
+SNAKEMAKE = Contestant(label="Snakemake, 2 jobs", tool="snakemake", argv=("snakemake", "--quiet", "--cores", "2"))
+PLOOMBER = Contestant(label="Ploomber, parallel", tool="ploomber", argv=("ploomber", "build"))
+PAPERMILL_LOOP = Contestant(label="papermill in a loop", tool="papermill", argv=("sh", "run.sh"))
+PAPERMILL = Contestant(
+    label="papermill",
+    tool="papermill",
+    argv=("papermill", "--no-progress-bar", "notebooks/0.ipynb", "out/0.ipynb"),
+)
+DVC = Contestant(label="DVC", tool="dvc", argv=("dvc", "repro", "--quiet"))
+NBMAKE = Contestant(
+    label="nbmake, 2 workers", tool="nbmake", argv=("pytest", "--quiet", "--nbmake", "-n", "2", "notebooks")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """How many times as long as a peer nbdag may take, and what it should aim at."""
+
+    peer: Contestant
+    bar: float
+    aim: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A comparison. ``small`` is the workload of a quick look.
+
+    ``state`` is what is timed: the first build, a build when all is up to date, or one after an edit.
+    """
+
+    name: str
+    workload: Workload
+    small: Workload
+    state: Literal["cold", "built", "edited"]
+    peers: tuple[Contestant, ...]
+    bars: tuple[Bar, ...] = ()
+
+
+LINES = (
+    Line(
+        name="noop-100",
+        workload=Copies(count=100),
+        small=Copies(count=100),
+        state="built",
+        peers=(DOIT, NINJA, SNAKEMAKE, PYTASK),
+    ),
+    Line(
+        name="noop-1000",
+        workload=Copies(count=1000),
+        small=Copies(count=200),
+        state="built",
+        peers=(DOIT, NINJA, SNAKEMAKE, PYTASK),
+        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+    ),
+    Line(
+        name="noop-1000-deep",
+        workload=Copies(count=1000, deep=True),
+        small=Copies(count=200, deep=True),
+        state="built",
+        peers=(DOIT, NINJA, PYTASK),
+        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+    ),
+    Line(
+        name="noop-10000",
+        workload=Copies(count=10_000),
+        small=Copies(count=1000),
+        state="built",
+        peers=(DOIT, NINJA),
+        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+    ),
+    Line(
+        name="noop-10000-deep",
+        workload=Copies(count=10_000, deep=True),
+        small=Copies(count=1000, deep=True),
+        state="built",
+        peers=(DOIT, NINJA),
+        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+    ),
+    Line(
+        name="notebooks-24",
+        workload=Notebooks(count=24),
+        small=Notebooks(count=4),
+        state="cold",
+        peers=(PLOOMBER, PAPERMILL_LOOP, SNAKEMAKE, DVC, NBMAKE),
+        bars=(Bar(peer=PLOOMBER, bar=0.5, aim=0.25),),
+    ),
+    Line(
+        name="notebooks-100",
+        workload=Notebooks(count=100),
+        small=Notebooks(count=8),
+        state="cold",
+        peers=(PAPERMILL_LOOP,),
+        bars=(Bar(peer=PAPERMILL_LOOP, bar=0.3, aim=0.15),),
+    ),
+    Line(
+        name="noop-notebooks-24",
+        workload=Notebooks(count=24),
+        small=Notebooks(count=4),
+        state="built",
+        peers=(SNAKEMAKE, PLOOMBER),
+        bars=(Bar(peer=SNAKEMAKE, bar=0.4, aim=0.2), Bar(peer=PLOOMBER, bar=0.12)),
+    ),
+    Line(
+        name="one-stale",
+        workload=Notebooks(count=24),
+        small=Notebooks(count=4),
+        state="edited",
+        peers=(PAPERMILL,),
+        bars=(Bar(peer=PAPERMILL, bar=1.0, aim=0.5),),
+    ),
+)

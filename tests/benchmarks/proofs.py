@@ -1,0 +1,64 @@
+"""That nothing is faked: what the records of nbdag's own runs must hold, read as any reader of OTLP/JSON would."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_TASK = "cicd.pipeline.task.run.id"
+_STATUS = "nbdag.task.status"
+_CELL = "nbdag.cell.index"
+
+
+class NotProvenError(Exception):
+    """A run of nbdag did not do, or did not record, what was timed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpans:
+    """The spans of one run: the status of each task by name, and how long its cells took."""
+
+    statuses: dict[str, str]
+    added_s: tuple[float, ...]
+    """Of each task that ran, the seconds that its span is longer than those of its cells."""
+
+
+def newest_run(project: Path) -> RunSpans:
+    """Read the record of the last run."""
+    folder = max((project / ".nbdag" / "runs").iterdir(), key=lambda entry: entry.name)
+    statuses: dict[str, str] = {}
+    lasted: dict[str, float] = {}
+    in_cells: Counter[str] = Counter()
+    for seconds, attributes in _spans(folder / "trace.otlp.jsonl"):
+        if _TASK in attributes:
+            statuses[attributes[_TASK]] = attributes[_STATUS]
+            lasted[attributes[_TASK]] = seconds
+        elif _CELL in attributes:
+            in_cells[attributes["cicd.pipeline.task.name"]] += seconds
+    added = tuple(lasted[name] - in_cells[name] for name, status in statuses.items() if status == "ran")
+    return RunSpans(statuses=statuses, added_s=added)
+
+
+def prove(project: Path, **expected: int) -> None:
+    """Claim how many tasks of the last run have which status, by their spans."""
+    found = Counter(newest_run(project).statuses.values())
+    if found != expected:
+        raise NotProvenError(f"{project}: the record holds {dict(found)}, not {expected}")
+
+
+def _spans(trace: Path) -> Iterator[tuple[float, dict[str, str]]]:
+    with trace.open() as lines:
+        for line in lines:
+            for resource in json.loads(line)["resourceSpans"]:
+                for scope in resource["scopeSpans"]:
+                    for span in scope["spans"]:
+                        seconds = (int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) / 1e9
+                        attributes = {
+                            item["key"]: next(iter(item["value"].values()))
+                            for item in span["attributes"]
+                            if item["value"]
+                        }
+                        yield seconds, attributes
