@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import queue
 import signal
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -106,10 +108,28 @@ class Loop:
                     for name in self._executions.begin_what_fits():
                         self._schedule.handle(Began(task=name))
                     self._receive()
+        except OSError as error:
+            self._give_up(error)
         finally:
             self._threads.shutdown()
             self._executions.return_all_outputs()
         return self._outcome
+
+    def _give_up(self, error: OSError) -> None:
+        """End a run whose driver the machine refuses something, such as room on a full disk."""
+        where = f": {error.filename}" if error.filename else ""
+        self._outcome.error = f"{error.strerror or error}{where}"
+        deadline = time.monotonic() + GRACE_S
+        for name in self._pool.running:
+            self._pool.cancel(name, 0.0)
+        while self._pool.running and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                item = self._events.get(timeout=TICK_S)
+                if isinstance(item, Ended):
+                    self._tell(item)
+        for name in self._prepared.graph.order:
+            if name not in self._outcome.tasks:
+                self._end(TaskOutcome(task=name, status="cancelled"))
 
     def _receive(self) -> None:
         """Handle what happened, or let the listeners draw when nothing does."""
