@@ -22,6 +22,7 @@ COMMANDS = {
     "graph": "Draw which task needs which.",
     "report": "Write a static site on which runs are compared.",
     "runs": "List the recorded runs.",
+    "diff": "Say what differs between two runs.",
     "show": "Show what a run did, or one of its tasks.",
     "export": "Write a run as one file, or as a tree of files.",
     "init": "Write a pipeline.toml for the notebooks found.",

@@ -16,8 +16,9 @@ from nbmake_dag.core.model import Pipeline
 from nbmake_dag.errors import NbdagError, UsageError
 from nbmake_dag.observe.project import Project
 from nbmake_dag_reporting.bundle import BundleError, read_bundle
+from nbmake_dag_reporting.compare import Declared
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, suspects
-from nbmake_dag_reporting.site import Declared, Found, SiteOptions, SiteResult, found_in, write_site
+from nbmake_dag_reporting.site import Found, SiteOptions, SiteResult, found_in, write_site
 
 
 @click.command
@@ -45,24 +46,42 @@ def command(
         webbrowser.open(f"file://{result.page}")
 
 
+def declared_metrics(directory: str | None, file: str | None) -> dict[str, Declared]:
+    """Read `[report.metrics]`; without a project, as for two bundles, nothing is declared."""
+    try:
+        project = project_of(directory, file)
+    except UsageError:
+        return {}
+    return _metrics(_pipeline(project))
+
+
 def site_options(project: Project) -> SiteOptions:
     """Read `[report]`, and the secrets that must not get out."""
-    stores = Stores.open(project)
-    try:
-        pipeline, _, _ = load(project, Request(), stores)
-    finally:
-        stores.close()
+    pipeline = _pipeline(project)
     settings = pipeline.report
     return SiteOptions(
         executed=executed_notebooks,
         publish_host=settings.publish_host,
         max_size=settings.max_size,
-        metrics={
-            name: Declared(direction=metric.direction, tolerance=metric.tolerance)
-            for name, metric in settings.metrics.items()
-        },
+        metrics=_metrics(pipeline),
         secrets={**suspects(os.environ), **_declared_secrets(pipeline)},
     )
+
+
+def _pipeline(project: Project) -> Pipeline:
+    stores = Stores.open(project)
+    try:
+        pipeline, _, _ = load(project, Request(), stores)
+    finally:
+        stores.close()
+    return pipeline
+
+
+def _metrics(pipeline: Pipeline) -> dict[str, Declared]:
+    return {
+        name: Declared(direction=metric.direction, tolerance=metric.tolerance)
+        for name, metric in pipeline.report.metrics.items()
+    }
 
 
 def _declared_secrets(pipeline: Pipeline) -> dict[str, str]:

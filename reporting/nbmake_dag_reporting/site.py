@@ -16,6 +16,7 @@ import msgspec
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.compare import Declared
 from nbmake_dag_reporting.events import EVENTS
 from nbmake_dag_reporting.layout import layout
 from nbmake_dag_reporting.otlp import TRACE
@@ -42,14 +43,6 @@ class Found:
     name: str
     stamp: str
     read: Callable[[], Recorded]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """A metric's direction (``higher`` or ``lower``) and tolerance."""
-
-    direction: str | None = None
-    tolerance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +94,11 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
                 _add(recorded, index, files, options)
                 seen[item.name] = item.stamp
                 added.append(recorded.run.id)
-    ids = index.rows.get("id", [])
-    newest_first = [ids[number] for number in sorted(range(len(ids)), key=lambda n: -index.rows["started"][n])]
-    dropped, size = shrink(files, newest_first, options.max_size)
-    for run_id in dropped:
-        index.drop_details(run_id)
-    version = index.write({"metrics": {name: asdict(metric) for name, metric in options.metrics.items()}})
-    _write_app(files, index, version)
+    _write_pages(files, index, options)
+    dropped, size = shrink(files, index.newest_first(), options.max_size)
+    if dropped:
+        index.drop_details(dropped)
+        _write_pages(files, index, options)
     state = {"format": FORMAT, "publish_host": options.publish_host, "runs": seen}
     files.write(_STATE, msgspec.json.encode(state))
     return SiteResult(
@@ -209,7 +200,8 @@ def _graph(run: Run) -> dict[str, Any]:
     }
 
 
-def _write_app(files: SiteFiles, index: SiteIndex, version: str) -> None:
+def _write_pages(files: SiteFiles, index: SiteIndex, options: SiteOptions) -> None:
+    version = index.write({"metrics": {name: asdict(metric) for name, metric in options.metrics.items()}})
     digest = hashlib.sha256()
     for name in _APP:
         data = package_files("nbmake_dag_reporting").joinpath("app", name).read_bytes()

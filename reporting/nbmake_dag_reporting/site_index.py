@@ -33,9 +33,6 @@ class SiteIndex:
     def __len__(self) -> int:
         return len(self._number)
 
-    def number(self, run_id: str) -> int | None:
-        return self._number.get(run_id)
-
     def add(self, run: Run, row: Mapping[str, Any]) -> None:
         """Take in a run, or replace what is known of it."""
         number = self._number.setdefault(run.id, len(self._number))
@@ -48,8 +45,13 @@ class SiteIndex:
             for kind, name, value in _values(task):
                 self._set(kind, task, name, number, value)
 
-    def drop_details(self, run_id: str) -> None:
-        self.rows["detail"][self._number[run_id]] = 0
+    def newest_first(self) -> list[str]:
+        numbers = sorted(self._number.values(), key=lambda number: self.rows["started"][number], reverse=True)
+        return [self.rows["id"][number] for number in numbers]
+
+    def drop_details(self, run_ids: Iterable[str]) -> None:
+        for run_id in run_ids:
+            self.rows["detail"][self._number[run_id]] = 0
 
     def write(self, settings: Mapping[str, Any]) -> str:
         """Write what changed; return a digest of the whole."""

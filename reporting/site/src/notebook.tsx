@@ -33,7 +33,7 @@ export function Notebook({ cells, timings }: { cells: Cell[]; timings?: AttemptM
 
 function CodeCell({ cell, time, longest }: { cell: Cell; time: number | undefined; longest: number }): JSX.Element {
   return (
-    <section class="cell" aria-label={cell.injected ? "Injected parameters" : `Cell ${cell.n ?? ""}`}>
+    <div class="cell" role="group" aria-label={cell.injected ? "Injected parameters" : `Cell ${cell.n ?? ""}`}>
       <div class="margin" aria-hidden="true">
         {cell.injected ? <span title="written by nbdag">params</span> : cell.n !== undefined && <span>[{cell.n}]</span>}
         {time !== undefined && time >= 0.05 && (
@@ -46,6 +46,6 @@ function CodeCell({ cell, time, longest }: { cell: Cell; time: number | undefine
           <OutputView output={output} />
         ))}
       </div>
-    </section>
+    </div>
   );
 }

@@ -43,11 +43,11 @@ export function NotebookDiff({ before, after, labels }: { before: string; after:
         pair.change === "same" && !all ? (
           <Fold pairs={pairs} at={i} />
         ) : (
-          <section class={`pair is-${pair.change}`} aria-label={`Cell: ${LABELS[pair.change]}`}>
+          <div class={`pair is-${pair.change}`} role="group" aria-label={`Cell: ${LABELS[pair.change]}`}>
             {pair.change !== "same" && <p class="what">{LABELS[pair.change]}</p>}
             <Source pair={pair} />
             <Outputs before={pair.before?.o ?? []} after={pair.after?.o ?? []} labels={labels} />
-          </section>
+          </div>
         ),
       )}
     </div>
@@ -110,9 +110,9 @@ export function TextDiff({ before, after }: { before: string; after: string }): 
   }
   flush([]);
   return (
-    <div class="sides lines" tabIndex={0} role="group" aria-label="Differences by line">
+    <div class="sides lines" role="group" aria-label="Differences by line">
       {[0, 1].map((side) => (
-        <pre>
+        <pre tabIndex={0}>
           {rows.map((row) => (
             <Line side={row[side]} />
           ))}

@@ -27,11 +27,11 @@ export function sanitized(html: string): DocumentFragment {
   });
 }
 
-/** Markdown of a notebook. Its headings start two levels further down, below those of the page. */
+/** Markdown of a notebook. Its headings start one level further down, below that of the page. */
 export function markdown(source: string): DocumentFragment {
   const fragment = sanitized(marked.parse(source, { async: false, gfm: true }));
   for (const heading of fragment.querySelectorAll("h1,h2,h3,h4,h5,h6")) {
-    const level = document.createElement(`h${Math.min(6, Number(heading.tagName[1]) + 2)}`);
+    const level = document.createElement(`h${Math.min(6, Number(heading.tagName[1]) + 1)}`);
     level.append(...heading.childNodes);
     heading.replaceWith(level);
   }

@@ -1,0 +1,41 @@
+"""`nbdag diff`."""
+
+from __future__ import annotations
+
+import click
+
+from nbmake_dag.commands.options import located
+
+
+@click.command
+@click.argument("before", metavar="RUN")
+@click.argument("after", metavar="RUN", default="latest")
+@located
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    help="Markdown is for a pull request.",
+)
+def command(directory: str | None, file: str | None, before: str, after: str, form: str) -> None:
+    """Say what differs between two runs, the first being the baseline.
+
+    RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle.
+    """
+    from nbmake_dag.commands.diff_text import markdown_lines, text_lines  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.compare import compare  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
+
+    found = compare(
+        recorded_of(directory, file, before),
+        recorded_of(directory, file, after),
+        declared_metrics(directory, file),
+    )
+    if form == "json":
+        click.echo(encode_document(found.document()))
+        return
+    for line in markdown_lines(found) if form == "markdown" else text_lines(found):
+        click.echo(line)

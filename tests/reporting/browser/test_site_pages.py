@@ -1,0 +1,219 @@
+"""What a person sees and does on each page of the site."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.reporting.browser.conftest import Opened
+from tests.reporting.browser.test_site_access import PAGES
+
+pytestmark = pytest.mark.chromium
+
+
+def test_a_filter_and_a_sort_choose_the_rows(opened: Opened) -> None:
+    """The rows that fit are left, in the order asked for, and the address keeps both."""
+    page = opened.go("#/runs?columns=started,metrics.auc%2540train")
+    page.get_by_label("Filter", exact=True).fill("metrics.auc > 0.9 and branch = main")
+    expect(page.get_by_role("status")).to_have_text("3 of 8")
+    page.get_by_role("button", name="auc").click()
+    values = page.locator("tbody tr td:last-child")
+    expect(values).to_have_text(["0.94000", "0.91500", "0.91000"])
+    page.get_by_role("button", name="auc").click()
+    expect(values).to_have_text(["0.91000", "0.91500", "0.94000"])
+    expect(page.locator("th[aria-sort=ascending]")).to_contain_text("auc")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    expect(values).to_have_text(["0.91000", "0.91500", "0.94000"])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("metrics.acu > 1", "no run has metrics.acu; did you mean metrics.auc?"),
+        ("branch =", "a value is missing here"),
+        ("(branch = main", "this bracket is not closed"),
+        ("branch main", "after branch one of = != < <= > >= ~ in is expected"),
+    ],
+)
+def test_a_wrong_filter_is_said_while_typing(opened: Opened, text: str, error: str) -> None:
+    """The message names what is wrong; the rows stay."""
+    page = opened.go("")
+    page.get_by_label("Filter", exact=True).press_sequentially(text)
+    expect(page.locator("#filter-error")).to_contain_text(error)
+    expect(page.get_by_label("Filter", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_columns_are_chosen_and_those_that_are_all_the_same_hidden(opened: Opened) -> None:
+    """A column found by name joins the table; only-differences leaves the ones that tell runs apart."""
+    page = opened.go("")
+    page.get_by_role("button", name=re.compile("^Columns")).click()
+    page.get_by_role("searchbox", name="Find a column").fill("kind")
+    page.get_by_role("checkbox", name="kind train").check()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("columnheader", name="kind")).to_be_visible()
+    page.get_by_role("checkbox", name="Only differences").check()
+    expect(page.get_by_role("columnheader", name="lr")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="kind")).to_have_count(0)
+
+
+def test_the_table_is_written_as_csv(opened: Opened) -> None:
+    """The file has the columns and rows that are seen."""
+    page = opened.go("#/runs?columns=branch,metrics.auc%2540train&filter=auc")
+    page.get_by_label("Filter", exact=True).fill("metrics.auc@train >= 0.93")
+    expect(page.get_by_role("status")).to_have_text("2 of 8")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    text = Path(download.value.path()).read_text()
+    assert text == "id,branch,auc\nrun-00007,main,0.94\nrun-00006,faster,0.93\n"
+
+
+def test_rows_are_walked_chosen_and_compared_by_keyboard(opened: Opened) -> None:
+    """Arrow keys move, the space bar chooses, Enter opens."""
+    page = opened.go("")
+    page.locator("tr[data-row='0']").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Compare 2").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare 2 runs")
+    page.go_back()
+    page.locator("tr[data-row='1']").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("run-00006")
+
+
+def test_the_matrix_is_walked_by_keyboard(opened: Opened) -> None:
+    """What the keys point at is said below, and Enter opens it."""
+    page = opened.go("#/matrix")
+    page.get_by_role("application").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".pointed")).to_contain_text("failed")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("summary")
+
+
+def test_a_run_shows_what_ran_and_why(opened: Opened) -> None:
+    """Statuses, reasons and sources stand in one table; graph and timeline show the same tasks."""
+    page = opened.go("#/run/run-00004")
+    row = page.get_by_role("row", name=re.compile("^summary"))
+    expect(row).to_contain_text("ValueError: nothing to compare")
+    expect(page.get_by_role("row", name=re.compile("^ingest")).get_by_role("link").last).to_have_attribute(
+        "href", "#/run/run-00000"
+    )
+    page.get_by_role("link", name="Graph").click()
+    expect(page.locator("a.node")).to_have_count(3)
+    page.get_by_role("link", name="Timeline").click()
+    expect(page.locator("svg.timeline [role=listitem]")).to_have_count(2)
+
+
+def test_a_task_shows_its_notebook_and_results(opened: Opened) -> None:
+    """Prose, code, tables, pictures, series and files of a task are on its page."""
+    page = opened.go("#/run/run-00003/task/train")
+    expect(page.locator(".prose em")).to_have_text("care")
+    expect(page.locator(".notebook table td")).to_have_text("41")
+    expect(page.locator(".hljs-keyword").first).to_have_text("import")
+    expect(page.get_by_role("img", name="curve.png")).to_be_visible()
+    page.get_by_role("link", name="Results").click()
+    expect(page.get_by_role("group", name="loss", exact=True)).to_be_visible()
+    expect(page.get_by_role("cell", name="0.91", exact=True).first).to_be_visible()
+
+
+def test_a_failed_task_opens_with_its_traceback(opened: Opened) -> None:
+    """The first thing seen of a failure is the failure."""
+    page = opened.go("#/run/run-00004/task/summary")
+    expect(page.locator(".raised")).to_have_text("ValueError: nothing to compare")
+
+
+def test_a_hit_names_the_run_that_produced_it(opened: Opened) -> None:
+    """The link leads to the same task of the producing run."""
+    page = opened.go("#/run/run-00001/task/train")
+    page.locator("p.why a").click()
+    expect(page).to_have_url(re.compile("#/run/run-00000/task/train$"))
+
+
+def test_a_comparison_judges_metrics_by_their_direction(opened: Opened) -> None:
+    """The declared metric is worse, the undeclared one only differs; the baseline can be changed."""
+    page = opened.go("#/compare?runs=run-00003,run-00005")
+    row = page.get_by_role("row", name=re.compile("train auc"))
+    expect(row.locator(".is-worse")).to_contain_text("\N{MINUS SIGN}0.36")
+    expect(page.get_by_role("row", name=re.compile("train loss")).locator(".is-changed")).to_contain_text("+0.36")
+    page.get_by_role("link", name="make baseline").click()
+    expect(row.locator(".is-better")).to_contain_text("+0.36")
+    page.get_by_role("link", name="Tasks and keys").click()
+    expect(page.get_by_role("row", name=re.compile("parameter lr"))).to_contain_text("0.3")
+
+
+def test_notebooks_are_compared_by_cell(opened: Opened) -> None:
+    """The changed cell is shown line by line with its words marked; addresses are no difference."""
+    page = opened.go("#/compare?runs=run-00003,run-00005&view=notebooks&task=train")
+    expect(page.get_by_text("1 cell of 4 differs.")).to_be_visible()
+    expect(page.locator(".line.removed mark").first).to_have_text("3")
+    expect(page.locator(".line.added mark").first).to_have_text("4")
+    page.get_by_role("checkbox", name="Show all cells").check()
+    expect(page.locator(".pair")).to_have_count(4)
+
+
+def test_pictures_are_compared_in_four_ways(opened: Opened) -> None:
+    """The slider cuts the second picture, the onion skin fades it, the difference blends it."""
+    page = opened.go("#/compare?runs=run-00003,run-00005&view=pictures&task=train")
+    over = page.locator("img.over")
+    expect(page.locator(".images img")).to_have_count(2)
+    page.get_by_role("radio", name="slider").check()
+    page.get_by_role("slider").fill("30")
+    expect(over).to_have_css("clip-path", "inset(0px 0px 0px 30%)")
+    page.get_by_role("radio", name="onion skin").check()
+    expect(over).to_have_css("opacity", "0.3")
+    page.get_by_role("radio", name="difference").check()
+    expect(over).to_have_css("mix-blend-mode", "difference")
+
+
+def test_history_marks_reuse_and_regressions(opened: Opened) -> None:
+    """A hit is a hollow point; the value that fell is marked."""
+    page = opened.go("#/history?task=train&branch=main")
+    chart = page.get_by_role("group", name="auc (higher is better)")
+    expect(chart.locator(".point")).to_have_count(6)
+    expect(chart.locator(".point.hollow")).to_have_count(1)
+    expect(chart.locator(".is-worse")).to_have_count(1)
+
+
+def test_the_theme_is_chosen_and_kept(opened: Opened) -> None:
+    """The button goes from the system's theme to light and dark; a reload keeps it."""
+    page = opened.go("")
+    for _ in range(2):
+        page.get_by_role("button", name=re.compile("^Theme")).click()
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_pages_fit_a_narrow_screen(opened: Opened, address: str) -> None:
+    """At 320 pixels nothing makes the page itself scroll sideways."""
+    opened.page.set_viewport_size({"width": 320, "height": 640})
+    page = opened.go(address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_pages_work_from_a_static_host(browser: Browser, server: str, address: str) -> None:
+    """Below a path of a plain web server, each page says nothing to the console."""
+    context = browser.new_context()
+    opened = Opened(context.new_page(), server)
+    opened.go(address)
+    context.close()
+    assert opened.said == []
+
+
+def test_without_a_script_the_last_runs_are_listed(browser: Browser, site: Path) -> None:
+    """The page itself holds a table."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"file://{site}/index.html")
+    expect(page.locator("tbody tr")).to_have_count(8)
+    context.close()

@@ -1,0 +1,194 @@
+"""The writer of the site: what is published, what is not, and what a second run adds."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
+from nbmake_dag_reporting.site import SiteOptions, SiteResult, found_in, write_site
+from nbmake_dag_reporting.site_chunks import SiteFiles
+from tests.reporting.fabricate import Fabric, Made, code, executed, notebook, shown
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
+
+
+@pytest.fixture
+def fabric(tmp_path: Path) -> Fabric:
+    return Fabric(tmp_path)
+
+
+def report(fabric: Fabric, **options) -> SiteResult:
+    found = found_in(str(fabric.runs), fabric.record, fabric.blob)
+    return write_site(str(fabric.runs.parent / "site"), found, SiteOptions(executed=executed, **options))
+
+
+def chunk(fabric: Fabric, key: str):
+    return SiteFiles(str(fabric.runs.parent / "site"), Secrets({})).read_chunk(key)
+
+
+def published(fabric: Fabric) -> dict[str, bytes]:
+    """Give what depends on the runs, by path."""
+    root = fabric.runs.parent / "site"
+    app = {"app.js", "app.css", "NOTICES.txt"}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name not in app
+    }
+
+
+def test_a_second_report_adds_only_what_is_new(fabric: Fabric) -> None:
+    """A run that is there already is not read again, and a new one leaves its chunk as it was."""
+    first = fabric.run(1, Made(name="a", metrics={"auc": 0.5}))
+    assert report(fabric).added == (first,)
+    before = published(fabric)
+    second = fabric.run(2, Made(name="a", metrics={"auc": 0.75}))
+    assert report(fabric).added == (second,)
+    after = published(fabric)
+    assert before[f"data/run/{first}.js"] == after[f"data/run/{first}.js"]
+    assert chunk(fabric, "index")["rows"]["id"] == [first, second]
+    [column] = [column for column in chunk(fabric, "index")["columns"] if column["name"] == "auc"]
+    assert chunk(fabric, column["file"]) == [0.5, 0.75]
+
+
+def test_adding_one_by_one_gives_the_same_site(tmp_path: Path) -> None:
+    """The order of reports does not show: only the runs do."""
+    one, all_ = Fabric(tmp_path / "one"), Fabric(tmp_path / "all")
+    for number in range(4):
+        tasks = [Made(name=f"t{place}", metrics={f"m{number % 2}": number}) for place in range(number % 3 + 1)]
+        one.run(number, *tasks)
+        report(one)
+        all_.run(number, *tasks)
+    report(all_)
+    assert published(one) == published(all_)
+
+
+def test_a_run_that_went_on_is_shown_as_it_is_now(fabric: Fabric) -> None:
+    """A run is renewed when its record has grown."""
+    fabric.run(1, Made(name="a"))
+    report(fabric)
+    run_id = fabric.run(
+        1, Made(name="a"), Made(name="b", status="failed", error=("E", "m", "t")), result="failure"
+    )
+    assert report(fabric).added == (run_id,)
+    assert chunk(fabric, "index")["rows"]["result"] == ["failure"]
+    assert chunk(fabric, "matrix") == [["a", "R"], ["b", "f"]]
+
+
+def test_new_tasks_take_their_place_in_the_matrix(fabric: Fabric) -> None:
+    """A task stands after the one that precedes it in its pipeline; runs without it have a blank."""
+    fabric.run(1, Made(name="a"), Made(name="c"))
+    fabric.run(2, Made(name="a"), Made(name="b", status="cancelled", seconds=None), Made(name="c"))
+    report(fabric)
+    assert chunk(fabric, "matrix") == [["a", "RR"], ["b", " c"], ["c", "RR"]]
+
+
+def test_hits_share_what_their_record_decides(fabric: Fabric) -> None:
+    """The detail of a hit is one file however many runs reuse it."""
+    first = fabric.run(1, Made(name="a", metrics={"auc": 1}))
+    for number in (2, 3):
+        fabric.run(number, Made(name="a", status="up_to_date", seconds=None, source=first, metrics={"auc": 1}))
+    report(fabric)
+    details = [chunk(fabric, f"run/run-{number:05d}")["tasks"][0]["detail"] for number in (2, 3)]
+    assert len(set(details)) == 1
+
+
+def test_names_are_data_and_never_code(fabric: Fabric) -> None:
+    """Quotes, backslashes and `__proto__` come back from a chunk as they were."""
+    nasty = "it's \\ \" </script> \u2028 __proto__"
+    fabric.run(1, Made(name=nasty, params={"__proto__": nasty}))
+    report(fabric)
+    [task] = chunk(fabric, "run/run-00001")["tasks"]
+    assert (task["name"], task["params"]) == (nasty, {"__proto__": nasty})
+
+
+def test_pages_and_drawings_are_no_files(fabric: Fabric) -> None:
+    """HTML and SVG are data in a chunk: nothing that a browser could open in the site's origin."""
+    svg, page = b"<svg onload='alert(1)'/>", b"<script>alert(1)</script>"
+    fake = b"<html>not a picture"
+    artifacts = {
+        "x.svg": (svg, "image/svg+xml"),
+        "x.html": (page, "text/html"),
+        "x.png": (fake, "image/png"),
+        "y.png": (PNG, "image/png"),
+    }
+    fabric.run(1, Made(name="a", artifacts=artifacts))
+    report(fabric)
+    blobs = [path for path in published(fabric) if path.startswith("blobs/")]
+    names = {hashlib.sha256(data).hexdigest() for data in (fake, PNG)}
+    assert {os.path.basename(path).split(".")[0] for path in blobs} == names
+    assert {os.path.splitext(path)[1] for path in blobs} == {".png", ".bin"}
+
+
+def test_a_secret_is_refused_before_anything_holds_it(fabric: Fabric) -> None:
+    """The place and the name are said, the value never reaches the folder."""
+    secret = "hunter2-hunter2"
+    fabric.run(1, Made(name="a", notebook=notebook(code("x", {"output_type": "stream", "text": f"pw={secret}"}))))
+    with pytest.raises(SecretFoundError) as caught:
+        report(fabric, secrets={"PASSWORD": secret})
+    assert (caught.value.name, caught.value.place) == ("PASSWORD", "run run-00001, a")
+    assert not any(secret.encode() in data for data in published(fabric).values())
+
+
+def test_what_tells_of_the_machine_is_left_out(fabric: Fabric) -> None:
+    """Host, user, working directory and absolute paths are nowhere in the site, unless asked for."""
+    trace = 'File "/home/ada/digits/lib/x.py"\nFile "/usr/lib/python3.12/site-packages/numpy/core.py"'
+    output = shown(text_plain="saved to /home/ada/digits/out/m.bin and /tmp/ada/x.bin")
+    fabric.run(
+        1,
+        Made(name="a", notebook=notebook(code("1", output))),
+        Made(name="b", status="failed", error=("E", "no /home/ada/digits/data", trace)),
+        result="failure",
+    )
+    report(fabric)
+    everything = b"\n".join(published(fabric).values()).decode()
+    assert not [
+        word for word in ("ada/digits/", "adas-machine", "/usr/lib", "/tmp/", "/home") if word in everything
+    ]
+    more = chunk(fabric, "content/" + chunk(fabric, "run/run-00001")["tasks"][1]["attempts"][0]["more"])
+    assert more["trace"] == 'File "lib/x.py"\nFile "numpy/core.py"'
+
+
+def test_the_host_is_published_when_that_is_asked_for(fabric: Fabric) -> None:
+    """`publish_host` begins a site anew, with everything in it."""
+    fabric.run(1, Made(name="a"))
+    report(fabric)
+    assert report(fabric, publish_host=True).added == ("run-00001",)
+    assert chunk(fabric, "run/run-00001")["resource"]["host.name"] == "adas-machine"
+    assert report(fabric).added == ("run-00001",)
+    assert b"adas-machine" not in b"".join(published(fabric).values())
+
+
+def test_the_oldest_details_go_first(fabric: Fabric) -> None:
+    """Over its size, a site keeps every row, and the details of its newest runs."""
+    for number in range(5):
+        output = shown(text_plain=f"{number}" * 30_000)
+        fabric.run(number, Made(name="a", notebook=notebook(code("x", output))))
+    whole = report(fabric).size
+    result = report(fabric, max_size=whole - 40_000)
+    assert result.dropped == ("run-00001", "run-00000")
+    assert (chunk(fabric, "index")["rows"]["detail"], result.runs) == ([0, 0, 1, 1, 1], 5)
+    assert chunk(fabric, "run/run-00000") is None
+    assert result.size <= whole - 40_000
+    detail = chunk(fabric, "content/" + chunk(fabric, "run/run-00004")["tasks"][0]["detail"])
+    assert chunk(fabric, "content/" + detail["notebook"]) is not None
+
+
+def test_the_page_has_a_table_without_a_script(fabric: Fabric) -> None:
+    """The last runs stand in the page itself, escaped, newest first."""
+    fabric.run(1, Made(name="a"), branch="<script>alert(1)</script>")
+    fabric.run(2, Made(name="a"))
+    page = Path(report(fabric).page).read_text()
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert page.index("run-00002") < page.index("run-00001")
+
+
+def test_a_damaged_state_makes_a_site_anew(fabric: Fabric) -> None:
+    """A site whose state cannot be read is written again."""
+    fabric.run(1, Made(name="a"))
+    report(fabric)
+    (fabric.runs.parent / "site" / "site.json").write_text(json.dumps({"format": 99}))
+    assert report(fabric).added == ("run-00001",)
