@@ -75,6 +75,8 @@ def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
         name = label(task, item)
         if item.is_glob:
             yield Ingredient("glob", name, "")
+        elif item.path.endswith("/"):
+            yield Ingredient("folder", f"{name}: {item.path}", "")
         for path, digest in observed.inputs.get(item, ()):
             yield Ingredient("input", f"{name}: {path}", digest)
     for position, output in enumerate(task.outputs):

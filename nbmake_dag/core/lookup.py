@@ -66,7 +66,10 @@ def upstream_ingredients(
             yield Ingredient("input", f"{name}: {edge.output}", output.digest, "upstream")
         else:
             digests = {file.path: file.xxh3 for file in output.files}
-            for path in input_files(edge.input, digests):
+            paths = input_files(edge.input, digests)
+            if not paths and not edge.input.is_glob and not edge.input.path.endswith("/"):
+                yield Ingredient("input", f"{name}: {edge.input.path}", ABSENT, "upstream")
+            for path in paths:
                 yield Ingredient("input", f"{name}: {path}", digests[path], "upstream")
 
 

@@ -65,7 +65,7 @@ def describe(change: Change, task: Task, cells: Sequence[int]) -> str:
         return f"{change.kind}: {change.now}"
     if change.kind == "output":
         return f"declared outputs: {change.name.partition(': ')[2]}{_appeared(change)}"
-    name = change.name.partition(": ")[2] if change.kind == "input" else change.name
+    name = change.name.partition(": ")[2] if change.kind in {"input", "folder"} else change.name
     head = f"{change.kind}: {name}" if name else change.kind
     if change.before is None or change.now is None:
         return f"{head}{_appeared(change)}"

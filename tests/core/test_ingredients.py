@@ -143,6 +143,15 @@ def test_declared_software_invalidates(change: dict[str, Any]) -> None:
     assert _key(software=replace(SOFTWARE, **change)) != _key()
 
 
+def test_a_folder_counts_by_its_path_also_when_it_is_empty() -> None:
+    """The work is given the path, so that another folder, or none, is another input."""
+    keys = {
+        _key(replace(TASK, inputs=tuple(Input(path=ProjectPath(path)) for path in paths)))
+        for paths in ((), ("raw/",), ("other/",))
+    }
+    assert len(keys) == 3
+
+
 def test_the_order_of_tables_does_not_invalidate() -> None:
     """TOML tables have no order."""
     two = replace(TASK, parameters={"a": 1, "b": {"x": 1, "y": 2}}, env={"A": "1", "B": "2"})

@@ -258,6 +258,17 @@ def test_a_file_below_a_made_folder_counts_alone() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "seen"), [("d/9.csv", [("0: d/9.csv", ABSENT)]), ("d/*.txt", []), ("d/t/", [])]
+)
+def test_a_file_that_a_made_folder_lacks_is_absent(path: str, seen: list[tuple[str, str]]) -> None:
+    """A declared path is in the key also where nothing is there; globs and folders are by themselves."""
+    below = graph(task("a", makes="d/"), task("b", reads=path))
+    results = {TaskName("a"): result(made("d/", {"1.csv": "1"}))}
+    identity = identify(TaskName("b"), below, Past(below).facts()[TaskName("b")], results)
+    assert [(item.name, item.value) for item in identity.ingredients if item.stage == "upstream"] == seen
+
+
 def test_an_output_that_the_result_lacks_is_absent() -> None:
     """A task whose record predates one of its outputs gives nothing for it."""
     made_by = _pair()

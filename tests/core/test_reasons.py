@@ -31,6 +31,7 @@ def _said(before: list[Ingredient], now: list[Ingredient], of: Task = NOTEBOOK) 
         ("input", "digits: data/d.npy", "1", "2", "input: data/d.npy changed"),
         ("input", "0: t/2.csv", None, "2", "input: t/2.csv added"),
         ("input", "0: t/2.csv", "2", None, "input: t/2.csv removed"),
+        ("folder", "0: raw/", None, "", "folder: raw/ added"),
         ("module", "helper.py", "1", "2", "module: helper.py changed"),
         ("lockfile", "requirements.lock", "1", "2", "lockfile: requirements.lock changed"),
         ("variable", "OMP_NUM_THREADS", "unset", "2", "variable: OMP_NUM_THREADS changed"),
