@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
-from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.model import Pipeline, TaskName
 from nbmake_dag.execute.protocol import Event
 from nbmake_dag.observe.project import Project
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.graph import Graph
+    from nbmake_dag.core.model import Pipeline, TaskName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

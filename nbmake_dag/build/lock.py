@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from nbmake_dag.errors import LockedError
@@ -15,7 +15,7 @@ _POLL_S = 0.1
 
 
 @contextmanager
-def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) -> Iterator[None]:
+def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) -> Generator[None]:
     """Hold the project's lock; ``waiting`` is told once who holds it. Raises `LockedError` without ``wait``.
 
     The file's text says who holds the lock; it is only read by people.

@@ -8,7 +8,7 @@ import json
 import queue
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -335,7 +335,7 @@ class Loop:
                 self._pool.cancel(name, grace)
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signals(self) -> Generator[None]:
         """Turn signals into events while the loop runs."""
 
         def note(number: int, _: FrameType | None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.protocol import AttemptResult
 from nbmake_dag_cache.record import Record
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.model import TaskName
 
 EXIT_CODES = {"success": 0, "failure": 1, "error": 3}
 
@@ -50,7 +53,7 @@ class RunOutcome:
     """The end of a run, filled as its tasks end. ``signal`` is the number of the signal that ended it."""
 
     run_id: str
-    tasks: dict[TaskName, TaskOutcome] = field(default_factory=dict[TaskName, TaskOutcome])
+    tasks: dict[TaskName, TaskOutcome] = field(default_factory=lambda: {})
     unchanged: int = 0
     """How many tasks were seen to be up to date without looking at each; they are not in ``tasks``."""
     duration_s: float = 0.0

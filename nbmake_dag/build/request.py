@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nbmake_dag.core.model import Value
+if TYPE_CHECKING:
+    from nbmake_dag.core.model import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,7 @@ class Request:
     targets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    overrides: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    overrides: Mapping[str, Value] = field(default_factory=lambda: {})
     only: bool = False
     downstream: bool = False
     force: bool = False

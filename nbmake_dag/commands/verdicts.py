@@ -32,11 +32,9 @@ def describe_plan(verdicts: Mapping[TaskName, Verdict]) -> Iterator[str]:
     words = {"stale": "will run", "undecided": "may run", "restored": "restore"}
     width = max((len(name) for name in verdicts), default=0)
     for name, verdict in verdicts.items():
-        status = status_of(verdict)
-        if status in words:
-            reasons = reasons_of(verdict)
-            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-            yield f"{words[status]:<8}  {name:<{width}}  {reasons[0]}{more}"
+        for reason in reasons_of(verdict)[:1]:
+            more = len(reasons_of(verdict)) - 1
+            yield f"{words[status_of(verdict)]:<8}  {name:<{width}}  {reason}{f' (and {more} more)' if more else ''}"
     counts = count(verdicts)
     yield (
         f"{len(verdicts)} tasks: {counts['stale']} will run, {counts['undecided']} may run,"

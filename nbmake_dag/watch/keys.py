@@ -7,7 +7,7 @@ import os
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Generator
 from enum import Enum
 from typing import TextIO
 
@@ -48,7 +48,7 @@ class Keys:
 
 
 @contextlib.contextmanager
-def terminal_keys(stream: TextIO = sys.stdin) -> Iterator[Keys]:
+def terminal_keys(stream: TextIO = sys.stdin) -> Generator[Keys]:
     """Read keys as they are pressed, unseen, if ``stream`` is a terminal and this is its foreground process."""
     if not stream.isatty() or os.tcgetpgrp(stream.fileno()) != os.getpgrp():
         yield Keys(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from types import FrameType
 
@@ -176,7 +176,7 @@ class Watch:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def _signals() -> Generator[None]:
     """End in order when the terminal or the system says so, also while nothing is built."""
 
     def stop(number: int, _: FrameType | None) -> None:
