@@ -33,8 +33,9 @@ def describe_plan(verdicts: Mapping[TaskName, Verdict]) -> Iterator[str]:
     width = max((len(name) for name in verdicts), default=0)
     for name, verdict in verdicts.items():
         for reason in reasons_of(verdict)[:1]:
-            more = len(reasons_of(verdict)) - 1
-            yield f"{words[status_of(verdict)]:<8}  {name:<{width}}  {reason}{f' (and {more} more)' if more else ''}"
+            others = len(reasons_of(verdict)) - 1
+            more = f" (and {others} more)" if others else ""
+            yield f"{words[status_of(verdict)]:<8}  {name:<{width}}  {reason}{more}"
     counts = count(verdicts)
     yield (
         f"{len(verdicts)} tasks: {counts['stale']} will run, {counts['undecided']} may run,"
