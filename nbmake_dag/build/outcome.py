@@ -53,7 +53,7 @@ class RunOutcome:
     """The end of a run, filled as its tasks end. ``signal`` is the number of the signal that ended it."""
 
     run_id: str
-    tasks: dict[TaskName, TaskOutcome] = field(default_factory=lambda: {})
+    tasks: dict[TaskName, TaskOutcome] = field(default_factory=dict["TaskName", TaskOutcome])
     unchanged: int = 0
     """How many tasks were seen to be up to date without looking at each; they are not in ``tasks``."""
     duration_s: float = 0.0

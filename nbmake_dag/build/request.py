@@ -17,7 +17,7 @@ class Request:
     targets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    overrides: Mapping[str, Value] = field(default_factory=lambda: {})
+    overrides: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
     only: bool = False
     downstream: bool = False
     force: bool = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nbmake_dag.core.model import Value
 from nbmake_dag.observe.project import Project, find_project
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.model import Value
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

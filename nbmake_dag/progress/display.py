@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from nbmake_dag.build.listener import RunStart
 from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
-from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, Printed
 from nbmake_dag.progress.lines import cancelled_line, failed_line, ran_line, restored_line, retry_line
 from nbmake_dag.progress.screen import Screen
@@ -20,6 +19,7 @@ from nbmake_dag.progress.summary import summary_lines
 from nbmake_dag.progress.task_output import Kept, Lines
 
 if TYPE_CHECKING:
+    from nbmake_dag.core.model import TaskName
     from nbmake_dag.progress.tracker import Tracker
 
 Output: TypeAlias = Literal["auto", "stream", "group", "errors", "none"]

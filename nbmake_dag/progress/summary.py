@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nbmake_dag.build.outcome import RunOutcome
-from nbmake_dag.core.model import TaskName
 from nbmake_dag.progress.palette import Palette
 from nbmake_dag.progress.time_spans import coarse, precise
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.model import TaskName
 
 _NAMED = 3
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nbmake_dag.core.model import Command, Function, Notebook, Task
 from nbmake_dag.execute.protocol import AttemptResult, CellRun, Failure
 from nbmake_dag_cache.record import Access, Logged, Output, Record
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.names import escape
 from nbmake_dag_reporting.spans import AttributeValue, Link, Span, SpanEvent, attribute_text, attribute_value
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.model import Task
 
 _RESULTS = {
     "up_to_date": "success",
@@ -48,6 +51,8 @@ class TaskInfo:
     @classmethod
     def of(cls, task: Task, upstreams: Iterable[str], previous_s: float | None = None) -> TaskInfo:
         """Describe a task of a pipeline; ``previous_s`` is how long its last execution took."""
+        from nbmake_dag.core.model import Command, Function, Notebook  # noqa: PLC0415 - a run of hits has no tasks
+
         match task.work:
             case Notebook(path=path):
                 type_, source, function = "notebook", str(path), ""

@@ -49,6 +49,7 @@ HEAVY = (
     "jupyter_client",
     "nbclient",
     "nbformat",
+    "nbmake_dag.core.model",
     "opentelemetry.sdk",
     "papermill",
     "ray",
