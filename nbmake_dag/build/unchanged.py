@@ -11,6 +11,7 @@ a folder that was not keeps the file from being written at all. Losing or damagi
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -127,6 +128,7 @@ def _reassure(project: Project, path: str, found: Unchanged, doubtful: list[int]
 
 def _read(path: str) -> Unchanged | None:
     """Read a file, checksum first: what decodes need not be what was written."""
+    gc.disable()  # it would go through a growing heap again and again, in which nothing is garbage
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -135,6 +137,8 @@ def _read(path: str) -> Unchanged | None:
         return msgspec.msgpack.decode(data[_CHECKSUM:], type=Unchanged)
     except (OSError, msgspec.DecodeError):
         return None
+    finally:
+        gc.enable()
 
 
 def _write(path: str, unchanged: Unchanged) -> None:

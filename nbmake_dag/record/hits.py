@@ -31,7 +31,7 @@ _URL_BYTE, _IDS_BYTE, _TIMES_BYTE = b"\x00", b"\x01", b"\x02"
 class HitTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """The lines of ``count`` hits, and the seconds that they save."""
 
-    lines: bytes
+    lines: list[bytes]
     count: int
     saved_s: float
 
@@ -54,7 +54,7 @@ def hit_template(hits: Iterable[tuple[TaskInfo, Outcome]]) -> HitTemplate:
     spans = [_template_span(info, outcome, ids) for info, outcome in pairs]
     parts = [spans[start : start + SPANS_PER_LINE] for start in range(0, len(spans), SPANS_PER_LINE)]
     return HitTemplate(
-        lines=b"".join(wrap(b"", b",".join(part)) for part in parts),
+        lines=[wrap(b"", b",".join(part)) for part in parts],
         count=len(pairs),
         saved_s=sum(outcome.record.origin.duration_s for _, outcome in pairs if outcome.record),
     )
@@ -69,7 +69,7 @@ def render(template: HitTemplate, run: RunPlace, *, start: int, end: int) -> Ite
         end,
     )
     url = msgspec.json.encode(run.url)[1:-1]
-    for line in template.lines.splitlines(keepends=True):
+    for line in template.lines:
         yield run.resource + line.replace(_IDS_BYTE, ids).replace(_TIMES_BYTE, times).replace(_URL_BYTE, url)
 
 
