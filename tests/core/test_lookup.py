@@ -258,9 +258,7 @@ def test_a_file_below_a_made_folder_counts_alone() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("path", "seen"), [("d/9.csv", [("0: d/9.csv", ABSENT)]), ("d/*.txt", []), ("d/t/", [])]
-)
+@pytest.mark.parametrize(("path", "seen"), [("d/9.csv", [("0: d/9.csv", ABSENT)]), ("d/*.txt", []), ("d/t/", [])])
 def test_a_file_that_a_made_folder_lacks_is_absent(path: str, seen: list[tuple[str, str]]) -> None:
     """A declared path is in the key also where nothing is there; globs and folders are by themselves."""
     below = graph(task("a", makes="d/"), task("b", reads=path))

@@ -59,6 +59,7 @@ KINDS = (
     "damage_record",
     "delete_blob",
     "damage_blob",
+    "lose_output",
     "forget",
     "build",
 )

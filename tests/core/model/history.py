@@ -7,6 +7,7 @@ stub while it works, from what it really read.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from collections.abc import Mapping
@@ -212,6 +213,21 @@ class History:
             path = blobs[step.pick % len(blobs)]
             os.chmod(path, 0o644)
             self._damage(path, step.value)
+
+    def _lose_output(self, step: Step) -> None:
+        """Lose an output together with its blob, or with what the blob holds."""
+        if not (path := self._pick_output(step.pick)):
+            return
+        place = self._checkout.project.absolute(path)
+        with open(place, "rb") as file:
+            blob = self._checkout.place.blob(hashlib.sha256(file.read()).hexdigest())
+        os.unlink(place)
+        if os.path.exists(blob):
+            os.chmod(blob, 0o644)
+            if step.value % 3:
+                self._damage(blob, step.value)
+            else:
+                os.unlink(blob)
 
     def _forget(self, step: Step) -> None:
         """Lose what was noted of last results: files of tasks that are gone now count as the user's."""
