@@ -33,6 +33,9 @@ from nbmake_dag.commands.options import located, overrides, project_of
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would run, and why; change nothing.")
 @click.option("--explain", is_flag=True, help="Say every reason why a task runs.")
+@click.option(
+    "--pdb", is_flag=True, help="Run one task at a time; run a notebook that failed again, in a debugger."
+)
 @click.option("--summarize", metavar="[=PATH]", help="Write what happened as JSON, to PATH or standard output.")
 def command(
     directory: str | None,
@@ -43,6 +46,7 @@ def command(
     dry_run: bool,
     explain: bool,
     no_wait: bool,
+    pdb: bool,
     **given: Any,
 ) -> int:
     """Bring targets up to date.
@@ -53,6 +57,8 @@ def command(
     from nbmake_dag.progress.display import make_display  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
+    if pdb:
+        given["executor"] = "inline"
     request = Request(wait=not no_wait, **given)
     if dry_run:
         from nbmake_dag.build.session import plan_of  # noqa: PLC0415 - not for a build
@@ -70,4 +76,10 @@ def command(
         from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - only where it is asked for
 
         write_summary(outcome.folder, summarize)
+    if pdb:
+        from nbmake_dag.opening.debug import debug, failed_notebook  # noqa: PLC0415 - likewise
+
+        if failed := failed_notebook(outcome):
+            click.echo(f"running {failed} again, in a debugger", err=True)
+            debug(project, request, failed, display.said)
     return outcome.exit_code

@@ -94,13 +94,14 @@ def make_copy(prepared: Prepared, name: TaskName) -> Copy:
         copy.save_back()
     os.makedirs(os.path.dirname(copy.path), exist_ok=True)
     source = _read(copy.source)
-    content = _content(prepared, task, source, copy.source)
+    content = notebook_text(prepared, task, source, copy.source)
     _replace(copy.path, content)
     copy.agree(source, content)
     return copy
 
 
-def _content(prepared: Prepared, task: Task, text: str, path: str) -> str:
+def notebook_text(prepared: Prepared, task: Task, text: str, path: str) -> str:
+    """Return the ``.ipynb`` text of a task's notebook as the task sees it; ``text`` is its source, at ``path``."""
     spec = attempt_spec(
         task, prepared, _results(prepared, task), run_id="", attempt=1, env={}, scratch="", runtime=""
     )

@@ -1,0 +1,57 @@
+"""A failed notebook once more, in IPython on the terminal, which stops at the exception with a debugger."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+
+from nbmake_dag.build.lock import build_lock
+from nbmake_dag.build.outcome import RunOutcome
+from nbmake_dag.build.prepare import Stores, prepare
+from nbmake_dag.build.request import Request
+from nbmake_dag.core.model import Notebook, TaskName
+from nbmake_dag.errors import UsageError
+from nbmake_dag.execute.aside import put_back, set_aside
+from nbmake_dag.observe.project import Project
+from nbmake_dag.opening.copy import notebook_text
+
+
+def failed_notebook(outcome: RunOutcome) -> TaskName | None:
+    """Return the first task that failed with an executed notebook."""
+    failed = (name for name, task in outcome.tasks.items() if task.status == "failed" and task.failed_folder)
+    return next(failed, None)
+
+
+def debug(project: Project, request: Request, name: TaskName, waiting: Callable[[str], None]) -> None:
+    """Run a task's notebook in the terminal's foreground; its outputs are put back as they were afterwards."""
+    stores = Stores.open(project)
+    try:
+        prepared = prepare(project, request, stores)
+    finally:
+        stores.close()
+    task = prepared.graph.tasks[name]
+    kernel = prepared.survey.kernel(task)
+    if not isinstance(task.work, Notebook) or kernel is None or kernel.interpreter is None:
+        raise UsageError(f"task `{name}` is no notebook in Python: the debugger takes no other")
+    source = project.absolute(task.work.path)
+    with open(source, encoding="utf-8") as file:
+        text = notebook_text(prepared, task, file.read(), source)
+    folder = os.path.join(project.root, ".nbdag", "debug")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "notebook.ipynb")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    with build_lock(project, wait=request.wait, waiting=waiting):
+        aside = set_aside(
+            project.state, project.root, [output.path for output in task.outputs], os.path.join(folder, "outputs")
+        )
+        try:
+            subprocess.run(
+                [kernel.interpreter, "-m", "IPython", "--pdb", "--no-banner", "--no-confirm-exit", path],
+                cwd=os.path.join(project.root, task.workdir),
+                env={**prepared.variables, **task.env},
+                check=False,
+            )
+        finally:
+            put_back(aside)
