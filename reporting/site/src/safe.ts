@@ -16,7 +16,8 @@ purify.addHook("afterSanitizeAttributes", (node) => {
 });
 
 export function sanitized(html: string): DocumentFragment {
-  return purify.sanitize(html, {
+  // styles go first, so that the browser has nothing to say about them: tables of pandas bring some
+  return purify.sanitize(html.replace(/<style\b[\s\S]*?<\/style\s*>/gi, "").replace(/\sstyle=(?:"[^"]*"|'[^']*')/gi, ""), {
     RETURN_DOM_FRAGMENT: true,
     ALLOWED_TAGS: TAGS.split(" "),
     ALLOWED_ATTR: ATTRIBUTES.split(" "),

@@ -73,12 +73,14 @@ class Opened:
         self.said: list[str] = []
         page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        page.on("request", lambda request: self._request(request.url))
+        page.on("requestfinished", lambda request: self._request(request.url, None))
+        page.on("requestfailed", lambda request: self._request(request.url, request.failure))
         page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
 
-    def _request(self, url: str) -> None:
-        if not url.startswith((self.base, "data:", "blob:", "about:")):
-            self.said.append(f"request: {url}")
+    def _request(self, url: str, failure: str | None) -> None:
+        """Note what was sent out of the site; what the policy stopped was not sent."""
+        if failure not in ("csp", "origin") and not url.startswith((self.base, "data:", "blob:", "about:")):
+            self.said.append(f"request: {url} {failure}")
 
     def go(self, address: str) -> Page:
         self.page.goto("about:blank")

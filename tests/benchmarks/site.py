@@ -1,0 +1,147 @@
+"""Makes a site of 3,000 runs of 200 tasks with 300 columns, and measures it.
+
+`python -m tests.benchmarks.site [DIR]` keeps the site in DIR, where a second call only reads it.
+
+Prints the sizes of the index and the script, the time that one more run takes, and, in headless Chromium, the time
+until the first page can be used, and that of a sort and of a filter.
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.run import AttemptRun, Run, RunHead, TaskRun, Vcs
+from nbmake_dag_reporting.site import Found, SiteOptions, write_site
+
+RUNS, TASKS, COLUMNS = 3_000, 200, 300
+STATUSES = ("up_to_date",) * 8 + ("ran", "restored")
+BRANCHES = ("main", "main", "main", "faster", "more-data")
+SECOND = 1_000_000_000
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def make(number: int) -> Run:
+    """Make a run in which a tenth of the tasks ran; their values wander."""
+    dice = random.Random(number)
+    started = 1_700_000_000 * SECOND + number * 1800 * SECOND
+    tasks = [_task(place, number, started, dice) for place in range(TASKS)]
+    counts = {"total": TASKS}
+    for task in tasks:
+        counts[task.status] = counts.get(task.status, 0) + 1
+    run_id = f"20260101-{number:06d}-{dice.getrandbits(24):06x}"
+    vcs = Vcs(
+        head_name=dice.choice(BRANCHES),
+        head_revision=f"{dice.getrandbits(160):040x}",
+        repository_url="https://github.com/ada/digits",
+    )
+    head = RunHead(
+        id=run_id,
+        directory="",
+        trace_id=f"{number:032x}",
+        pipeline="digits",
+        started=started,
+        ended=started + dice.randrange(60 * SECOND),
+        result="success",
+        exit_code=0,
+        vcs=vcs,
+        counts=counts,
+        saved_s=dice.random() * 100,
+    )
+    fields = {name: getattr(head, name) for name in head.__dataclass_fields__}
+    return Run(**fields, tasks={task.name: task for task in tasks})
+
+
+def _task(place: int, number: int, started: int, dice: random.Random) -> TaskRun:
+    status = dice.choice(STATUSES)
+    values = {f"m{column}": round(dice.random(), 6) for column in range(place, COLUMNS // 2, TASKS)}
+    ran = status == "ran"
+    at = started + place * SECOND // 10
+    took = dice.randrange(SECOND)
+    attempt = AttemptRun(number=1, outcome="succeeded", started=at, ended=at + took)
+    return TaskRun(
+        name=f"task-{place:03d}",
+        family=f"task-{place:03d}",
+        status=status,
+        started=at,
+        ended=at + took,
+        upstreams=tuple(f"task-{above:03d}" for above in {place // 2, place // 3} if above < place),
+        params={f"p{column}": number // 50 for column in range(place, COLUMNS // 2, TASKS)},
+        metrics=values,
+        attempts=(attempt,) if ran else (),
+    )
+
+
+def found(number: int) -> Found:
+    return Found(
+        name=f"run-{number}",
+        stamp="1",
+        read=lambda: Recorded(run=make(number), blob=lambda _: None, record=lambda _own, _key: None),
+    )
+
+
+def measure_writing(out: Path) -> None:
+    """Write the site, then one run more."""
+    options = SiteOptions(executed=lambda _recorded, _task: {})
+    runs = [found(number) for number in range(RUNS)]
+    begun = time.perf_counter()
+    result = write_site(str(out), runs, options)
+    say(f"{RUNS} runs of {TASKS} tasks: {time.perf_counter() - begun:.1f} s, {result.size / 1e6:.0f} MB")
+    begun = time.perf_counter()
+    write_site(str(out), [*runs, found(RUNS)], options)
+    say(f"one run more: {time.perf_counter() - begun:.2f} s (bar: 2 s)")
+    for path in ("data/index.js", "data/matrix.js", "app.js"):
+        size = len(gzip.compress((out / path).read_bytes()))
+        say(f"{path}: {size / 1e3:.0f} kB compressed")
+
+
+def measure_reading(out: Path, chromium: str) -> None:
+    """Open the site, sort it and filter it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto(f"file://{out}/index.html")
+        page.wait_for_selector("tr[data-row='0']")
+        ready = page.evaluate("performance.now()")
+        say(f"first page: {ready / 1000:.2f} s (bar: 1.5 s)")
+        page.wait_for_function("() => document.querySelector('td:last-child').textContent !== ''")
+        sort = page.evaluate(_CLICKED, "th:last-child button")
+        say(f"sort by a metric: {sort:.0f} ms (bar: 100 ms)")
+        filtered = page.evaluate(_TYPED, "metrics.m0 > 0.5 and branch = main")
+        say(f"filter: {filtered:.0f} ms (bar: 100 ms)")
+        browser.close()
+
+
+_PAINTED = "await new Promise(done => requestAnimationFrame(() => setTimeout(done)));"
+_CLICKED = f"""async place => {{
+  const begun = performance.now();
+  document.querySelector(place).click();
+  {_PAINTED}
+  return performance.now() - begun;
+}}"""
+_TYPED = f"""async text => {{
+  const input = document.querySelector("input.mono");
+  const begun = performance.now();
+  input.value = text;
+  input.dispatchEvent(new Event("input", {{ bubbles: true }}));
+  {_PAINTED}
+  return performance.now() - begun;
+}}"""
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(sys.argv[1] if len(sys.argv) > 1 else temporary).resolve()
+        if not (place / "index.html").exists():
+            measure_writing(place)
+        measure_reading(place, "/usr/bin/chromium")
