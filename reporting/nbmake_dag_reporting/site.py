@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib.resources import files as package_files
 from typing import Any
 
@@ -185,9 +186,13 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _graph(run: Run) -> dict[str, Any]:
-    names = list(run.tasks)
+    edges = ((above, task.name) for task in run.tasks.values() for above in task.upstreams if above in run.tasks)
+    return _laid_out(tuple(run.tasks), tuple(edges))
+
+
+@lru_cache(maxsize=16)
+def _laid_out(names: tuple[str, ...], edges: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     numbers = {name: number for number, name in enumerate(names)}
-    edges = [(above, task.name) for task in run.tasks.values() for above in task.upstreams if above in numbers]
     placed = layout(names, edges)
     return {
         "nodes": [[placed.nodes[name].x, placed.nodes[name].y] for name in names],
