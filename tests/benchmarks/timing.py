@@ -32,7 +32,7 @@ class Result:
     second: Mapping[str, Sample] = field(default_factory=dict[str, Sample])
     """The build right after it."""
     added_s: tuple[float, ...] = ()
-    """What nbdag added to each notebook that it ran."""
+    """What nbdag added to each notebook of its first builds."""
 
 
 class Race:
@@ -92,7 +92,8 @@ class Race:
                 raise NotProvenError(f"nbdag left processes: {', '.join(sample.left)}")
             hits = self._workload.count - ran
             prove(self._place(NBDAG), **({"ran": ran} if ran else {}), **({"up_to_date": hits} if hits else {}))
-            self._added += newest_run(self._place(NBDAG)).added_s
+            if self._line.state == "cold":
+                self._added += newest_run(self._place(NBDAG)).added_s
         return sample
 
     def _prove_that_a_deleted_output_is_noticed(self) -> None:
