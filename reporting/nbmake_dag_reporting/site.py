@@ -85,7 +85,8 @@ def found_in(runs: str, record: Resolve, blob: Callable[[str], bytes | None]) ->
 def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
     """Bring a site up to date with its runs; raises `SecretFoundError` before a secret would be published."""
     files = SiteFiles(out, Secrets(options.secrets))
-    seen = _state(out, options)
+    state = _state(out, options)
+    seen = state.runs
     index = SiteIndex(files)
     added: list[str] = []
     for item in found:
@@ -96,11 +97,14 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
                 seen[item.name] = item.stamp
                 added.append(recorded.run.id)
     _write_pages(files, index, options)
-    dropped, size = shrink(files, index.newest_first(), options.max_size)
+    dropped: list[str] = []
+    size = state.size + files.grown
+    if size > options.max_size:
+        dropped, size = shrink(files, index.newest_first(), options.max_size)
     if dropped:
         index.drop_details(dropped)
         _write_pages(files, index, options)
-    state = {"format": FORMAT, "publish_host": options.publish_host, "runs": seen}
+    state = _State(format=FORMAT, publish_host=options.publish_host, runs=seen, size=size)
     files.write(_STATE, msgspec.json.encode(state))
     return SiteResult(
         added=tuple(added),
@@ -111,18 +115,24 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
     )
 
 
-def _state(out: str, options: SiteOptions) -> dict[str, str]:
-    """Say which runs the site shows, as they then were. A site of another kind is begun anew."""
-    try:
-        with open(os.path.join(out, _STATE), "rb") as file:
-            state = msgspec.json.decode(file.read())
-        if (state["format"], state["publish_host"]) == (FORMAT, options.publish_host):
-            return dict(state["runs"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        pass
+class _State(msgspec.Struct, frozen=True, kw_only=True):
+    """What a site shows: runs as they then were, and how large that is."""
+
+    format: int
+    publish_host: bool
+    runs: dict[str, str]
+    size: int
+
+
+def _state(out: str, options: SiteOptions) -> _State:
+    """Read what a site shows. One of another kind, or that was damaged, is begun anew."""
+    with suppress(FileNotFoundError, msgspec.DecodeError), open(os.path.join(out, _STATE), "rb") as file:
+        state = msgspec.json.decode(file.read(), type=_State)
+        if (state.format, state.publish_host) == (FORMAT, options.publish_host):
+            return state
     for folder in ("data", "blobs"):
         shutil.rmtree(os.path.join(out, folder), ignore_errors=True)
-    return {}
+    return _State(format=FORMAT, publish_host=options.publish_host, runs={}, size=0)
 
 
 def _stamp(directory: str) -> str:

@@ -9,7 +9,10 @@ from nbmake_dag_reporting.site_chunks import SiteFiles, chunk_path
 
 
 def shrink(files: SiteFiles, newest_first: Sequence[str], budget: int) -> tuple[list[str], int]:
-    """Drop details until the site fits; return the runs that lost theirs, and the bytes that are left."""
+    """Drop details until the site fits; return the runs that lost theirs, and the bytes that are left.
+
+    This looks at every file of the site.
+    """
     sizes = dict(_sizes(files.root))
     total = sum(sizes.values())
     if total <= budget:

@@ -26,11 +26,14 @@ class SiteFiles:
     def __init__(self, root: str, secrets: Secrets) -> None:
         self.root = root
         self.secrets = secrets
+        self.grown = 0
+        """Bytes that the site grew by."""
         self.refs: set[str] = set()
         """Paths of content that was put or found since this was last emptied."""
 
     def write(self, path: str, data: bytes) -> None:
         target = os.path.join(self.root, path)
+        self.grown += len(data) - self._size(path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=os.path.dirname(target), delete=False) as file:
             try:
@@ -72,7 +75,7 @@ class SiteFiles:
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self.root, path))
 
-    def size(self, path: str) -> int:
+    def _size(self, path: str) -> int:
         try:
             return os.stat(os.path.join(self.root, path)).st_size
         except FileNotFoundError:

@@ -40,10 +40,10 @@ export function GraphView({ graph, tasks, run, critical }: Props): JSX.Element {
             const [x, y] = graph.nodes[i]!;
             return (
               <g role="listitem" transform={`translate(${PAD + x * STEP.x} ${PAD + y * STEP.y})`}>
-                <a href={taskHref(run, task.name)} aria-label={`${task.name}, ${label(task.status)}`} class={`node is-${task.status} ${critical.tasks.has(i) ? "critical" : ""}`}>
-                  <title>{`${task.name}: ${label(task.status)}${task.reasons?.[0] ? ` (${task.reasons[0]})` : ""}`}</title>
+                <title>{`${task.name}: ${label(task.status)}${task.reasons?.[0] ? ` (${task.reasons[0]})` : ""}`}</title>
+                <a href={taskHref(run, task.name)} class={`node is-${task.status} ${critical.tasks.has(i) ? "critical" : ""}`}>
                   <rect width={NODE.width} height={NODE.height} rx="7" />
-                  <text class="glyph" x="15" y="19.5" text-anchor="middle">
+                  <text class="glyph" aria-hidden="true" x="15" y="19.5" text-anchor="middle">
                     {glyph(task.status)}
                   </text>
                   <text x="28" y="19.5">

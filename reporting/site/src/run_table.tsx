@@ -95,7 +95,7 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
           {first > 0 && <tr class="space" style={{ height: `${first * ROW}px` }} />}
           {rows.slice(first, last).map((run, i) => (
             <tr
-              key={run.id}
+              key={first + i}
               data-row={first + i}
               aria-rowindex={first + i + 2}
               tabIndex={first + i === active ? 0 : -1}

@@ -38,7 +38,8 @@ export function Timeline({ tasks, run, critical }: { tasks: Task[]; run: RunRow;
             const end = Math.max(...task.attempts!.map((attempt) => attempt.end ?? attempt.start));
             return (
               <g role="listitem">
-                <a href={taskHref(run.id, task.name)} aria-label={`${task.name}: ${seconds(took(task) / 1000)}, ${label(task.status)}${critical.has(i) ? ", on the critical path" : ""}`}>
+                <title>{`${task.name}: ${label(task.status)}, ${seconds(took(task) / 1000)}${critical.has(i) ? ", on the critical path" : ""}`}</title>
+                <a href={taskHref(run.id, task.name)}>
                   <text class="name" x={NAMES - 10} y={y + 15} text-anchor="end">
                     {task.name.length > 26 ? `${task.name.slice(0, 10)}…${task.name.slice(-14)}` : task.name}
                   </text>
@@ -47,14 +48,14 @@ export function Timeline({ tasks, run, critical }: { tasks: Task[]; run: RunRow;
                     const width = Math.max(2, x(attempt.end ?? run.started + total * 1000) - from);
                     const failed = attempt.outcome !== "succeeded";
                     return (
-                      <g>
+                      <g aria-hidden="true">
                         <title>{`${task.name}, attempt ${attempt.n}: ${label(attempt.outcome)}${attempt.end ? `, ${seconds((attempt.end - attempt.start) / 1000)}` : ""}`}</title>
                         <rect class={`bar is-${failed ? "failed" : "ran"}`} x={from} y={y + 3} width={width} height={ROW - 8} rx="3" />
                         {attempt.wait !== undefined && attempt.wait > 0.01 && (
                           <rect class="wait" x={from} y={y + 3} width={Math.min(width, x(attempt.start + attempt.wait * 1000) - from)} height={ROW - 8} rx="3" />
                         )}
                         {failed && width > 14 && (
-                          <text class="glyph on" x={from + width / 2} y={y + 15.5} text-anchor="middle">
+                          <text class="glyph on" aria-hidden="true" x={from + width / 2} y={y + 15.5} text-anchor="middle">
                             {glyph(attempt.outcome)}
                           </text>
                         )}
