@@ -184,7 +184,8 @@ FAULTS = (
             "    for record in usable:\n"
             "        recorded = [item for item in record.ingredients if item.stage == 'trace']\n"
             "        names = [(item.kind, item.name) for item in recorded]\n"
-            "        if recorded and recorded == list(present_trace(name, names, graph, facts.modules, results)):\n"
+            "        present = list(present_trace(name, names, graph, facts.modules, results))\n"
+            "        if recorded and recorded == present:\n"
             "            return record\n"
         ),
         tests=("tests/core/test_lookup.py",),

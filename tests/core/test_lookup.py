@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from nbmake_dag.core.decide import Decision, Restorable, Rules, Stale, UpToDate, decide
 from nbmake_dag.core.facts import ABSENT
-from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.lookup import identify, literal, read_digest, read_name
+from nbmake_dag.core.graph import Graph, build_graph
+from nbmake_dag.core.lookup import identify, literal, read_digest, read_name, upstream_ingredients
 from nbmake_dag.core.model import TaskName, Value
 from nbmake_dag_cache.record import Artifact, Logged
-from tests.core.builders import Past, graph, made, result, task
+from tests.core.builders import Past, graph, made, pipeline, result, task
 
 
 def _decision(past: Past, name: str) -> Decision:
@@ -275,6 +275,22 @@ def test_an_output_that_the_result_lacks_is_absent() -> None:
     assert [(item.name, item.value) for item in identity.ingredients if item.stage == "upstream"] == [
         ("0: a.csv", ABSENT)
     ]
+
+
+def test_an_input_is_named_as_the_work_sees_it() -> None:
+    """Another name for the same file is another input; in a list its place is its name."""
+    made_by = _pair(reads="b.csv a.csv")
+    one, two = made_by.tasks[TaskName("b")].inputs
+    named = replace(made_by.tasks[TaskName("b")], inputs=(one, replace(two, name="table")))
+    seen = [
+        item.name
+        for item in upstream_ingredients(
+            named,
+            build_graph(pipeline(made_by.tasks[TaskName("a")], named)).edges[named.name],
+            {TaskName("a"): result(made("a.csv", "a"), made("b.csv", "b"))},
+        )
+    ]
+    assert seen == ["0: b.csv", "table: a.csv"]
 
 
 def test_without_anything_above_the_static_key_is_the_own_key() -> None:

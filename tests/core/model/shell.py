@@ -91,6 +91,7 @@ class Report:
     verdicts: Mapping[TaskName, Verdict]
     statuses: dict[str, str] = field(default_factory=dict[str, str])
     executed: list[str] = field(default_factory=list[str])
+    unrestorable: set[str] = field(default_factory=set[str])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +277,7 @@ class _Build:
         try:
             restore(self._checkout.project, self._checkout.blobs, outputs)
         except BlobError:
+            self._report.unrestorable.add(item.task)
             self._happen(Unrestorable(task=item.task))
             return
         self._report.statuses[item.task] = "restored"
