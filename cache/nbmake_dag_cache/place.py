@@ -73,17 +73,18 @@ def move(source: str, target: str) -> None:
     os.replace(source, target)
 
 
-def publish(place: Place, target: str, data: bytes, *, mode: int = 0o666, durable: bool = False) -> None:
-    """Write a file under its final name in one step; ``durable`` also survives a loss of power."""
+def publish(place: Place, target: str, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file under its final name in one step.
+
+    It is not forced to the disk, which takes as long as a short task: after a loss of power it may be short or
+    empty, and readers check what they read.
+    """
     os.makedirs(place.temporary, exist_ok=True)
     temporary = temporary_in(place.temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(descriptor)
         move(temporary, target)
     except BaseException:
         remove(temporary)

@@ -29,7 +29,7 @@ class RecordStore:
     def publish(self, record: Record) -> None:
         """Make a record visible; every blob that it names must be in the store by now."""
         path = self._place.record(record.own_key, record.key)
-        publish(self._place, path, encode_record(record), durable=True)
+        publish(self._place, path, encode_record(record))
 
     def candidates(self, own_key: Key) -> tuple[Record, ...]:
         """Return the records of executions that looked the same before anything ran, newest first."""

@@ -15,6 +15,7 @@ from nbmake_dag.build.outcome import Kept
 from nbmake_dag.build.pace import urgency, wants_ray
 from nbmake_dag.build.pool import RAY, Pool
 from nbmake_dag.build.prepare import Prepared, Stores
+from nbmake_dag.build.ready import Queue
 from nbmake_dag.build.specs import attempt_spec
 from nbmake_dag.core.facts import Result
 from nbmake_dag.core.model import ProjectPath, TaskName
@@ -25,6 +26,7 @@ from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_cache.digest import digest_text
 
 INFRASTRUCTURE_RETRIES = 2
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass(slots=True)
@@ -36,7 +38,6 @@ class Execution:
     attempts: list[AttemptResult] = field(default_factory=list[AttemptResult])
     aside: Aside | None = None
     kept: tuple[Kept, ...] = ()
-    not_before: float = 0.0
     waiting_since: float = field(default_factory=time.monotonic)
 
     def count(self, *outcomes: str) -> int:
@@ -52,46 +53,41 @@ class Executions:
         self._pool = pool
         self._writer = writer
         self._all: dict[TaskName, Execution] = {}
-        self._queued: dict[TaskName, Execution] = {}
+        self._queue = Queue(urgency(prepared.graph, stores.last.durations()))
         self._durations = stores.last.durations()
-        self._urgency = urgency(prepared.graph, self._durations)
         self._seen: list[float] = []
+        self._next_look = 0.0
 
     def add(self, run: Run, above: Mapping[TaskName, Result]) -> None:
-        self._all[run.task] = self._queued[run.task] = Execution(run=run, above=above)
+        self._all[run.task] = Execution(run=run, above=above)
+        self._queue.add(self._prepared.graph.tasks[run.task])
 
     def get(self, task: TaskName) -> Execution:
         return self._all[task]
 
     def remove(self, task: TaskName) -> Execution | None:
         """Forget a task that has ended, or will not begin."""
-        self._queued.pop(task, None)
+        self._queue.remove(task)
         return self._all.pop(task, None)
 
     def between_attempts(self) -> list[TaskName]:
         """Return the tasks that have begun, and of which nothing runs."""
-        return [name for name, execution in self._queued.items() if execution.attempts]
+        return [name for name in self._queue if self._all[name].attempts]
 
     def begin_what_fits(self) -> list[TaskName]:
         """Begin what is ready and has room, the most urgent first; return those whose first attempt it is.
 
         Where tasks have to wait and it would be sooner with Ray, Ray is started.
         """
-        now = time.monotonic()
-        ready = [name for name, execution in self._queued.items() if execution.not_before <= now]
-        ready.sort(key=lambda name: -self._urgency[name])
         begun: list[TaskName] = []
-        for name in ready:
-            executor = self._pool.place(self._prepared.graph.tasks[name])
-            if executor is not None:
-                if not self._queued[name].attempts:
-                    begun.append(name)
-                self._begin(name, executor)
-        waiting = [name for name in ready if name in self._queued]
-        if waiting and self._pool.may_want_ray:
-            waited = now - min(self._queued[name].waiting_since for name in waiting)
-            if self._needs_ray(waiting) or wants_ray(waiting, self._durations, self._seen, waited):
-                self._pool.start(RAY)
+        now = time.monotonic()
+        for task, executor in self._queue.placed(self._pool.place, now):
+            if not self._all[task.name].attempts:
+                begun.append(task.name)
+            self._begin(task.name, executor)
+        if self._pool.may_want_ray and now >= self._next_look:
+            self._next_look = now + _LOOK_EVERY_S
+            self._start_ray_if_it_pays(now)
         return begun
 
     def note_attempt(self, task: TaskName, result: AttemptResult) -> Execution:
@@ -112,8 +108,7 @@ class Executions:
             return None
         else:
             delay = policy.retry_delay
-        execution.not_before = time.monotonic() + delay
-        self._queued[task] = execution
+        self._queue.add(self._prepared.graph.tasks[task], time.monotonic() + delay)
         return delay
 
     def keep(self, task: TaskName, paths: Iterable[ProjectPath]) -> tuple[Kept, ...]:
@@ -148,7 +143,7 @@ class Executions:
             self.return_outputs(execution)
 
     def _begin(self, name: TaskName, executor: str) -> None:
-        execution = self._queued.pop(name)
+        execution = self._all[name]
         task, project = self._prepared.graph.tasks[name], self._prepared.project
         number, run_id = len(execution.attempts) + 1, self._writer.header.run_id
         outputs = [output.path for output in task.outputs]
@@ -176,6 +171,14 @@ class Executions:
             runtime=self._pool.runtime,
         )
         self._pool.submit(executor, spec, task)
+
+    def _start_ray_if_it_pays(self, now: float) -> None:
+        waiting = list(self._queue)
+        if not waiting:
+            return
+        waited = now - min(self._all[name].waiting_since for name in waiting)
+        if self._needs_ray(waiting) or wants_ray(waiting, self._durations, self._seen, waited):
+            self._pool.start(RAY)
 
     def _needs_ray(self, names: Iterable[TaskName]) -> bool:
         return any(self._prepared.graph.tasks[name].policy.resources.gpus for name in names)

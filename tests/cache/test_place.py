@@ -33,7 +33,7 @@ def test_a_published_file_replaces_the_old_one(tmp_path: Path):
     """Folders are made, the old content is replaced, and nothing else is left."""
     place, target = Place(str(tmp_path)), tmp_path / "a" / "b" / "file"
     publish(place, str(target), b"old")
-    publish(place, str(target), b"new", durable=True)
+    publish(place, str(target), b"new")
     assert target.read_bytes() == b"new"
     assert [entry.path for entry in files_below(str(tmp_path))] == [str(target)]
 
