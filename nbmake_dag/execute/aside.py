@@ -136,12 +136,10 @@ def recover(state: str) -> tuple[str, ...]:
 
 
 def _publish(aside: Aside) -> None:
-    """Write the journal so that it is there whole before anything is moved, also after a loss of power."""
+    """Write the journal so that it is there whole before anything is moved, whenever a process is killed."""
     temporary = aside.folder + _HALF
     with open(temporary, "wb") as file:
         file.write(_encode(aside))
-        file.flush()
-        os.fsync(file.fileno())
     os.rename(temporary, aside.journal)
 
 
