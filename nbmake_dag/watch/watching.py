@@ -22,9 +22,9 @@ RESCAN_S = 10.0
 """Between looks that nothing asks for: they find what events missed."""
 RESCAN_INVALID_S = 2.0
 """The same while it is not known which files matter."""
-_PATIENCE = 3
+_PATIENCE = 5
 """Builds that may follow each other at once, because of changes during the one before."""
-_LONGEST_PAUSE_S = 60.0
+_LONGEST_PAUSE_S = 10.0
 
 
 class _Stop(BaseException):
@@ -126,7 +126,7 @@ class Watch:
         if self._in_a_row > _PATIENCE:
             pause = min(_LONGEST_PAUSE_S, 2.0 ** (self._in_a_row - _PATIENCE))
             self._not_before += pause
-            self._say(f"inputs change whenever tasks run; the next look is in {pause:.0f} s")
+            self._say(f"files change during each build; the next look is in {pause:.0f} s")
 
     def _watch(self) -> None:
         """Watch what the latest look found to matter."""
