@@ -32,6 +32,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.axe
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("address", PAGES)
 def test_axe_finds_nothing_serious(opened: Opened, address: str, theme: str) -> None:
