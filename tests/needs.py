@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def _is_installed(module: str) -> bool:
 NEEDS = {
     "axe": lambda: (Path(__file__).parents[1] / "reporting/site/node_modules/axe-core").is_dir(),
     "chromium": lambda: shutil.which("chromium") is not None and _is_installed("playwright"),
-    "mlflow": lambda: _is_installed("mlflow"),
+    "mlflow": partial(_is_installed, "mlflow"),
     "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
 }
 """Markers, each with whether what it stands for is here."""
