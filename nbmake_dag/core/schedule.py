@@ -200,7 +200,6 @@ class Schedule:
                 identity = identify(task, self._graph, self._facts[task], self._results)
                 return self._run(task, identity, ("its blobs were not in the cache, or damaged",))
             case Interrupted():
-                self._keep_going = False
                 return [*self._close(), *self._abandon(State.WAITING)]
             case Outdated(tasks=tasks):
                 self._outdated |= tasks
