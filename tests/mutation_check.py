@@ -221,7 +221,25 @@ MUTATED = {
     "cache/nbmake_dag_cache/key.py": ("ingredients", "lookup"),
 }
 
-EXPLAINED: dict[tuple[str, str], str] = {}
+LOOKUP = "nbmake_dag/core/lookup.py"
+SCHEDULE = "nbmake_dag/core/schedule.py"
+EXPLAINED = {
+    (
+        LOOKUP,
+        "static_key = key_of(known) if above else facts.own_key  =>  condition True",
+    ): "the same key, hashed once more",
+    (
+        LOOKUP,
+        "key = key_of((*identity.ingredients, *trace)) if trace else identity.static_key  =>  condition True",
+    ): "the same key, hashed once more",
+    (LOOKUP, "if used in tried:  =>  condition False"): "the same trace, looked up once more",
+    (LOOKUP, "tried.add(used)  =>  left out"): "the same trace, looked up once more",
+    (LOOKUP, "if above is None:  =>  condition True"): "the same tasks, looked for once more",
+    (
+        SCHEDULE,
+        "if identity is None:  =>  condition False",
+    ): "narrows a type: only a plan has stale tasks without an identity",
+}
 """Why a mutant that survives is no fault, by module and by what it does."""
 
 
