@@ -16,7 +16,7 @@ def _is_installed(module: str) -> bool:
 
 
 NEEDS = {
-    "axe": lambda: (Path(__file__).parents[1] / "reporting/site/node_modules/axe-core").is_dir(),
+    "axe": (Path(__file__).parents[1] / "reporting/site/node_modules/axe-core").is_dir,
     "chromium": lambda: shutil.which("chromium") is not None and _is_installed("playwright"),
     "mlflow": partial(_is_installed, "mlflow"),
     "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
