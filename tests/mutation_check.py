@@ -366,7 +366,7 @@ def _run_here(tree: Path, tests: tuple[str, ...], *, show: bool) -> int:
         "check", phases=[hypothesis.Phase.generate], derandomize=True, database=None
     )
     hypothesis.settings.load_profile("check")
-    return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", *tests]))
+    return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-n", "0", "--assert=plain", *tests]))
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,7 @@
 """The model test: random pipelines and histories through the real survey, planner, schedule and stores.
 
 Two oracles judge every build: what the outputs are when everything is computed from scratch, and which tasks had
-to run. 500 examples by default; `NBDAG_EXAMPLES=10000 pytest tests/core/test_model.py --timeout=0` runs many more.
+to run. 500 histories by default; `pytest tests/core/test_model.py -m slow` lives 10,000.
 """
 
 from __future__ import annotations
@@ -105,14 +105,27 @@ builds = st.builds(Step, kind=st.just("build"), value=numbers)
 histories = st.lists(st.tuples(steps, steps, builds), max_size=6)
 
 
-@settings(
-    max_examples=int(os.environ.get("NBDAG_EXAMPLES", "500")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-)
+def _examples(number: int) -> settings:
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+    return settings(max_examples=number, deadline=None, suppress_health_check=checks)
+
+
+@pytest.mark.timeout(1800)
+@_examples(int(os.environ.get("NBDAG_EXAMPLES", "500")))
 @given(made_from=pipelines, history=histories)
 def test_a_build_runs_what_it_must_and_leaves_what_a_clean_one_would(
     memos: Memos, place: Path, made_from: list[Seed], history: list[tuple[Step, ...]]
 ) -> None:
     """After any history outputs equal a from-scratch evaluation, and exactly those tasks ran that had to."""
+    _live(memos, place, made_from, history)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+@_examples(10_000)
+@given(made_from=pipelines, history=histories)
+def test_so_it_is_ten_thousand_times(
+    memos: Memos, place: Path, made_from: list[Seed], history: list[tuple[Step, ...]]
+) -> None:
+    """The same, many times."""
     _live(memos, place, made_from, history)
