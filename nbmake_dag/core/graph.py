@@ -80,6 +80,15 @@ def build_graph(
                         )
                     )
                 makers = tuple(maker for maker in makers if maker[0] != name)
+            if below := not makers and globbed.get(f"{item.path}/"):
+                maker = owners[below[0]]
+                complaints.append(
+                    Complaint(
+                        what=f"input `{item.path}` of task `{name}` is a folder that `{maker}` writes to",
+                        place=f"{file}:{task.line}",
+                        hint=f"write it as a folder: `{item.path}/`",
+                    )
+                )
             found += [Edge(input=item, producer=owner, output=output) for owner, output in makers]
             if item.is_glob or item.path.endswith("/") or not makers:
                 outside.append(item)

@@ -115,6 +115,17 @@ def test_a_task_that_reads_its_own_output_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("made_at", ["data/", "data/1.csv", "data/deep/1.csv"])
+def test_a_made_folder_that_is_not_written_as_one_is_refused(made_at: str) -> None:
+    """Without its slash it would be no edge, and be read before it is made."""
+    with pytest.raises(ConfigError) as caught:
+        graph(task("maker", makes=made_at), task("user", reads="data"))
+    assert str(caught.value) == (
+        "pipeline.toml:4: input `data` of task `user` is a folder that `maker` writes to\n"
+        "  hint: write it as a folder: `data/`"
+    )
+
+
 def test_a_glob_does_not_match_its_own_tasks_outputs() -> None:
     """What a task makes is no input of it, also where its glob would match."""
     made = graph(task("merge", reads="*.csv", makes="all.csv"), task("part", makes="part.csv"))
