@@ -172,5 +172,7 @@ NAMES: dict[str | None, Callable[[Project, str], Iterable[str]]] = {
     "run": _runs,
     "runs": _runs,
     "against": _runs,
+    "before": _runs,
+    "after": _runs,
 }
 """Parameters of commands, by name, whose values are names in the project."""

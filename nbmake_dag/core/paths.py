@@ -29,6 +29,8 @@ def read_path(text: str) -> ProjectPath:
     if fault := _fault(text):
         raise PathError(*fault)
     path = posixpath.normpath(unicodedata.normalize("NFC", text))
+    if fault := _fault(path):
+        raise PathError(*fault)
     if not _PRIVATE.isdisjoint(path.casefold().split("/")):
         raise PathError("is inside a folder that belongs to git or nbdag")
     if text.endswith(("/", "/.", "/..")) or text in {".", ".."}:

@@ -52,6 +52,7 @@ supervisor.spawn([sys.executable, "-c", sys.argv[1], sys.argv[2]], env=dict(os.e
 while not os.path.exists(sys.argv[2]):
     time.sleep(0.01)
 print(runtime.path, flush=True)
+sys.stdin.readline()
 exec(sys.argv[3])
 """
 
@@ -92,11 +93,17 @@ def of_build(runtime: str) -> list[psutil.Process]:
 
 def driver(tmp_path: Path, then: str) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, FAMILY, str(tmp_path / "ready"), then], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", DRIVER, FAMILY, str(tmp_path / "ready"), then],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     runtime = process.stdout.readline().strip()
     assert len(of_build(runtime)) == 3
+    process.stdin.write("\n")
+    process.stdin.flush()
     return process, runtime
 
 
