@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate
-from nbmake_dag.core.model import TaskName
-from nbmake_dag.core.plan import Undecided, Verdict
+from nbmake_dag.core.plan import Undecided
 from tests.core.model.shell import Checkout, Order, Report
 from tests.core.model.world import (
     GROUP,
@@ -273,7 +272,7 @@ class History:
         expected, order = self._expect(order, wanted, before)
         report = checkout.build(self._specs, order)
         after = files_below(checkout.project.root)
-        self._check_plan(report.verdicts, report.statuses)
+        self._check_plan(report, over if order.disturb else {})
         assert set(report.statuses) == wanted
         if order.disturb:
             return report
@@ -336,10 +335,17 @@ class History:
         # what is in place may become a blob of the user's bytes just before it is needed
         return {"restored", "ran"} if all(before.get(path) == effect.files[path] for path in lacking) else {"ran"}
 
-    def _check_plan(self, verdicts: Mapping[TaskName, Verdict], statuses: Mapping[str, str]) -> None:
-        """Hold what was said before a build to what then happened."""
+    def _check_plan(self, report: Report, over: Mapping[str, Iterable[str]]) -> None:
+        """Hold what was said before a build to what then happened.
+
+        ``over`` names what is above each task of a build during which a source is edited: a task that could not be
+        restored after all may then produce something new, and what was said of those below it no longer holds.
+        """
         never = {"skipped", "cancelled"}
-        for name, verdict in verdicts.items():
+        statuses = report.statuses
+        for name, verdict in report.verdicts.items():
+            if not report.unrestorable.isdisjoint(over.get(name, ())):
+                continue
             match verdict:
                 case UpToDate():
                     possible = {"up_to_date", *never}
