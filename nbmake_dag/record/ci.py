@@ -1,14 +1,53 @@
-"""What GitHub Actions and GitLab CI say of a run in their environment variables."""
+"""What GitHub Actions and GitLab CI say of a job: for the record, and for deciding whom to trust.
+
+The one place that reads their variables, and the file in which GitHub describes the event.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.spans import AttributeValue
 
 _PULL_REF = re.compile(r"refs/pull/(\d+)/(?:merge|head)")
+_BRANCH = "refs/heads/"
+_LARGEST_EVENT = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CiJob:
+    """What started a job, and on whose behalf."""
+
+    provider: str
+    """``github`` or ``gitlab``."""
+    event: str
+    """``push``, ``schedule``, ``pull_request``, ``merge_request_event``, ... in the provider's words."""
+    branch: str | None = None
+    """The branch of the repository itself that is built; ``None`` for a tag and for a pull request."""
+    default_branch: str | None = None
+    change: str | None = None
+    """The number of the pull or merge request."""
+    base_branch: str | None = None
+    """The branch that the request aims at."""
+    base_revision: str | None = None
+    """The commit of that branch, where it is said."""
+    from_fork: bool = False
+    """The code may be that of someone who cannot write to the repository. True where that cannot be told."""
+
+
+def ci_job(environ: Mapping[str, str]) -> CiJob | None:
+    """Describe the job that this process is part of; ``None`` outside of CI."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        return _github_job(environ)
+    return _gitlab_job(environ) if environ.get("GITLAB_CI") == "true" else None
 
 
 def ci_attributes(environ: Mapping[str, str]) -> dict[str, AttributeValue]:
@@ -22,53 +61,160 @@ def ci_attributes(environ: Mapping[str, str]) -> dict[str, AttributeValue]:
     return {name: value for name, value in found.items() if value}
 
 
+def _github_job(environ: Mapping[str, str]) -> CiJob:
+    ref = environ.get("GITHUB_REF", "")
+    event = _event(environ)
+    pull = _pull(environ, event)
+    return CiJob(
+        provider="github",
+        event=environ.get("GITHUB_EVENT_NAME", ""),
+        branch=ref.removeprefix(_BRANCH) if ref.startswith(_BRANCH) and not pull.number else None,
+        default_branch=_text(event, "repository", "default_branch") or None,
+        change=pull.number or None,
+        base_branch=pull.base or None,
+        base_revision=pull.base_revision or None,
+        from_fork=_github_is_foreign(environ, event),
+    )
+
+
+def _github_is_foreign(environ: Mapping[str, str], event: Mapping[str, Any]) -> bool:
+    """Compare the repositories that GitHub names; an event that should name them and does not is foreign."""
+    name = environ.get("GITHUB_EVENT_NAME", "")
+    ours = environ.get("GITHUB_REPOSITORY", "")
+    if name == "workflow_run":
+        return _text(event, "workflow_run", "head_repository", "full_name") != ours
+    if name.startswith("pull_request") or "pull_request" in event:
+        return _text(event, "pull_request", "head", "repo", "full_name") != ours
+    # a comment tells nothing of the code of the pull request that it stands at
+    return name == "issue_comment" or _PULL_REF.fullmatch(environ.get("GITHUB_REF", "")) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pull:
+    """A pull request of GitHub; empty texts for what is not said."""
+
+    number: str
+    title: str
+    head: str
+    head_revision: str
+    base: str
+    base_revision: str
+
+
+def _pull(environ: Mapping[str, str], event: Mapping[str, Any]) -> _Pull:
+    ref = _PULL_REF.fullmatch(environ.get("GITHUB_REF", ""))
+    return _Pull(
+        number=_text(event, "pull_request", "number") or (ref[1] if ref else ""),
+        title=_text(event, "pull_request", "title"),
+        head=environ.get("GITHUB_HEAD_REF") or _text(event, "pull_request", "head", "ref"),
+        head_revision=_text(event, "pull_request", "head", "sha"),
+        base=environ.get("GITHUB_BASE_REF") or _text(event, "pull_request", "base", "ref"),
+        base_revision=_text(event, "pull_request", "base", "sha"),
+    )
+
+
+def _event(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """Read the event that started a workflow; nothing where it cannot be read."""
+    path = environ.get("GITHUB_EVENT_PATH", "")
+    with suppress(OSError, msgspec.DecodeError, RecursionError):
+        if 0 < os.path.getsize(path) <= _LARGEST_EVENT:
+            with open(path, "rb") as file:
+                found = msgspec.json.decode(file.read())
+            return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _text(value: Any, *names: str) -> str:
+    """Follow names into an event, of which nothing is certain."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return str(value) if isinstance(value, (str, int)) else ""
+
+
 def _github(environ: Mapping[str, str]) -> dict[str, AttributeValue]:
     get = environ.get
     owner, _, name = get("GITHUB_REPOSITORY", "").partition("/")
     repository = f"{get('GITHUB_SERVER_URL', 'https://github.com')}/{owner}/{name}" if name else ""
-    pull = _PULL_REF.fullmatch(get("GITHUB_REF", ""))
+    pull = _pull(environ, _event(environ))
     run = get("GITHUB_RUN_ID", "")
     attempt = get("GITHUB_RUN_ATTEMPT", "")
     return {
         schema.CI_PROVIDER: "github",
         schema.CI_RUN_ID: run,
         schema.CI_RUN_ATTEMPT: attempt,
-        schema.CI_WORKFLOW: get("GITHUB_WORKFLOW"),
-        schema.CI_JOB: get("GITHUB_JOB"),
-        schema.CI_EVENT: get("GITHUB_EVENT_NAME"),
-        schema.CI_ACTOR: get("GITHUB_ACTOR"),
+        schema.CI_WORKFLOW: get("GITHUB_WORKFLOW", ""),
+        schema.CI_JOB: get("GITHUB_JOB", ""),
+        schema.CI_EVENT: get("GITHUB_EVENT_NAME", ""),
+        schema.CI_ACTOR: get("GITHUB_ACTOR", ""),
         schema.RUN_URL: f"{repository}/actions/runs/{run}/attempts/{attempt or 1}" if repository and run else "",
         schema.VCS_PROVIDER: "github",
         schema.VCS_REPOSITORY_URL: repository,
         schema.VCS_REPOSITORY_NAME: name,
         schema.VCS_OWNER: owner,
-        schema.VCS_HEAD_NAME: get("GITHUB_HEAD_REF") or get("GITHUB_REF_NAME"),
-        schema.VCS_HEAD_TYPE: "branch" if pull else get("GITHUB_REF_TYPE"),
-        schema.VCS_HEAD_REVISION: get("GITHUB_SHA"),
-        schema.VCS_BASE_NAME: get("GITHUB_BASE_REF"),
-        schema.VCS_CHANGE_ID: pull[1] if pull else "",
+        schema.VCS_HEAD_NAME: pull.head or get("GITHUB_REF_NAME", ""),
+        schema.VCS_HEAD_TYPE: "branch" if pull.number else get("GITHUB_REF_TYPE", ""),
+        schema.VCS_HEAD_REVISION: pull.head_revision or get("GITHUB_SHA", ""),
+        schema.VCS_MERGE_REVISION: get("GITHUB_SHA", "") if pull.head_revision else "",
+        schema.VCS_BASE_NAME: pull.base,
+        schema.VCS_BASE_REVISION: pull.base_revision,
+        schema.VCS_CHANGE_ID: pull.number,
+        schema.VCS_CHANGE_TITLE: pull.title,
     }
+
+
+def _gitlab_job(environ: Mapping[str, str]) -> CiJob:
+    get = environ.get
+    change = get("CI_MERGE_REQUEST_IID", "")
+    return CiJob(
+        provider="gitlab",
+        event=get("CI_PIPELINE_SOURCE", ""),
+        branch=get("CI_COMMIT_BRANCH") or None,
+        default_branch=get("CI_DEFAULT_BRANCH") or None,
+        change=change or None,
+        base_branch=get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") or None,
+        base_revision=_gitlab_base(environ) or None,
+        from_fork=_gitlab_is_foreign(environ),
+    )
+
+
+def _gitlab_is_foreign(environ: Mapping[str, str]) -> bool:
+    get = environ.get
+    if get("CI_PIPELINE_SOURCE") == "external_pull_request_event":
+        source, target = (get(f"CI_EXTERNAL_PULL_REQUEST_{end}_REPOSITORY") for end in ("SOURCE", "TARGET"))
+    elif get("CI_PIPELINE_SOURCE") == "merge_request_event" or get("CI_MERGE_REQUEST_IID"):
+        source, target = get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID"), get("CI_MERGE_REQUEST_PROJECT_ID")
+    else:
+        return False
+    return not source or source != target
+
+
+def _gitlab_base(environ: Mapping[str, str]) -> str:
+    """Return the target branch's commit, which only pipelines of merged results know, else the merge base."""
+    return environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_SHA") or environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", "")
 
 
 def _gitlab(environ: Mapping[str, str]) -> dict[str, AttributeValue]:
     get = environ.get
+    head = get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "")
+    commit = get("CI_COMMIT_SHA", "")
     return {
         schema.CI_PROVIDER: "gitlab",
-        schema.CI_RUN_ID: get("CI_PIPELINE_ID"),
-        schema.CI_WORKFLOW: get("CI_PIPELINE_NAME"),
-        schema.CI_JOB: get("CI_JOB_NAME"),
-        schema.CI_EVENT: get("CI_PIPELINE_SOURCE"),
-        schema.CI_ACTOR: get("GITLAB_USER_LOGIN"),
-        schema.RUN_URL: get("CI_JOB_URL"),
+        schema.CI_RUN_ID: get("CI_PIPELINE_ID", ""),
+        schema.CI_WORKFLOW: get("CI_PIPELINE_NAME", ""),
+        schema.CI_JOB: get("CI_JOB_NAME", ""),
+        schema.CI_EVENT: get("CI_PIPELINE_SOURCE", ""),
+        schema.CI_ACTOR: get("GITLAB_USER_LOGIN", ""),
+        schema.RUN_URL: get("CI_JOB_URL", ""),
         schema.VCS_PROVIDER: "gitlab",
-        schema.VCS_REPOSITORY_URL: get("CI_PROJECT_URL"),
-        schema.VCS_REPOSITORY_NAME: get("CI_PROJECT_NAME"),
-        schema.VCS_OWNER: get("CI_PROJECT_NAMESPACE"),
-        schema.VCS_HEAD_NAME: get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or get("CI_COMMIT_REF_NAME"),
+        schema.VCS_REPOSITORY_URL: get("CI_PROJECT_URL", ""),
+        schema.VCS_REPOSITORY_NAME: get("CI_PROJECT_NAME", ""),
+        schema.VCS_OWNER: get("CI_PROJECT_NAMESPACE", ""),
+        schema.VCS_HEAD_NAME: get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or get("CI_COMMIT_REF_NAME", ""),
         schema.VCS_HEAD_TYPE: "tag" if get("CI_COMMIT_TAG") else "branch",
-        schema.VCS_HEAD_REVISION: get("CI_COMMIT_SHA"),
-        schema.VCS_BASE_NAME: get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
-        schema.VCS_BASE_REVISION: get("CI_MERGE_REQUEST_DIFF_BASE_SHA"),
-        schema.VCS_CHANGE_ID: get("CI_MERGE_REQUEST_IID"),
-        schema.VCS_CHANGE_TITLE: get("CI_MERGE_REQUEST_TITLE"),
+        schema.VCS_HEAD_REVISION: head or commit,
+        schema.VCS_MERGE_REVISION: commit if head else "",
+        schema.VCS_BASE_NAME: get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", ""),
+        schema.VCS_BASE_REVISION: _gitlab_base(environ),
+        schema.VCS_CHANGE_ID: get("CI_MERGE_REQUEST_IID", ""),
+        schema.VCS_CHANGE_TITLE: get("CI_MERGE_REQUEST_TITLE", ""),
     }

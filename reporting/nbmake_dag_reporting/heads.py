@@ -68,6 +68,7 @@ def _vcs(resource: Attributes) -> Vcs:
         head_revision=at.get(schema.VCS_HEAD_REVISION),
         base_name=at.get(schema.VCS_BASE_NAME),
         base_revision=at.get(schema.VCS_BASE_REVISION),
+        merge_revision=at.get(schema.VCS_MERGE_REVISION),
         change_id=at.get(schema.VCS_CHANGE_ID),
         change_title=at.get(schema.VCS_CHANGE_TITLE),
         dirty=at.get(schema.VCS_DIRTY),

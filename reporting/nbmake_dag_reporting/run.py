@@ -21,6 +21,8 @@ class Vcs:
     head_revision: str | None = None
     base_name: str | None = None
     base_revision: str | None = None
+    merge_revision: str | None = None
+    """The trial merge of a pull request, which CI checked out in place of ``head_revision``."""
     change_id: str | None = None
     change_title: str | None = None
     dirty: bool | None = None

@@ -101,7 +101,8 @@ def find_run(runs_dir: str, ref: str) -> str:
 def find_run_of_commit(runs_dir: str, revision: str) -> str | None:
     """Give the directory of the newest run that saw a commit, named by its full hash."""
     heads = (head for name in _names(runs_dir) if (head := read_head(os.path.join(runs_dir, name))))
-    return next((head.directory for head in heads if head.vcs.head_revision == revision), None)
+    seen = (head for head in heads if revision in {head.vcs.head_revision, head.vcs.merge_revision})
+    return next((head.directory for head in seen), None)
 
 
 def _names(runs_dir: str) -> list[str]:

@@ -68,6 +68,9 @@ VCS_BASE_NAME: Final = _declare(
 VCS_BASE_REVISION: Final = _declare("vcs.ref.base.revision", "string", "resource", "its commit, where CI says it")
 VCS_CHANGE_ID: Final = _declare("vcs.change.id", "string", "resource", "the number of the pull or merge request")
 VCS_CHANGE_TITLE: Final = _declare("vcs.change.title", "string", "resource", "its title, where CI says it")
+VCS_MERGE_REVISION: Final = _declare(
+    "nbdag.vcs.merge.revision", "string", "resource", "the trial merge that CI checked out for a pull request"
+)
 VCS_DIRTY: Final = _declare(
     "nbdag.vcs.dirty",
     "boolean",

@@ -1,12 +1,13 @@
 """What a run says of its surroundings: identifiers, CI, git, the machine."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from nbmake_dag.record.ci import ci_attributes
+from nbmake_dag.record.ci import CiJob, ci_attributes, ci_job
 from nbmake_dag.record.dirty import is_dirty
 from nbmake_dag.record.identity import SpanIds, new_run_id, new_trace_id, parse_traceparent
 from nbmake_dag.record.resource import run_resource
@@ -87,44 +88,160 @@ def test_github_actions_describes_a_scheduled_run() -> None:
     }
 
 
-def test_github_actions_describes_a_pull_request() -> None:
-    """Its number, its own branch, and the branch it aims at."""
-    found = ci_attributes(
-        GITHUB
-        | {
-            "GITHUB_REF": "refs/pull/7/merge",
-            "GITHUB_REF_NAME": "7/merge",
-            "GITHUB_HEAD_REF": "fix",
-            "GITHUB_BASE_REF": "main",
-            "GITHUB_EVENT_NAME": "pull_request",
-        }
+def pull_request(folder: Path, *, source: str | None = "ada/digits") -> dict[str, str]:
+    """Give the variables of a job for pull request 7, and the file with its event, as GitHub writes them."""
+    event = {
+        "action": "synchronize",
+        "number": 7,
+        "pull_request": {
+            "number": 7,
+            "title": "Fix the split",
+            "head": {"ref": "fix", "sha": "a" * 40, "repo": source and {"full_name": source}},
+            "base": {"ref": "main", "sha": "b" * 40, "repo": {"full_name": "ada/digits"}},
+        },
+        "repository": {"full_name": "ada/digits", "default_branch": "main"},
+    }
+    path = folder / "event.json"
+    path.write_text(json.dumps(event))
+    return GITHUB | {
+        "GITHUB_REF": "refs/pull/7/merge",
+        "GITHUB_REF_NAME": "7/merge",
+        "GITHUB_HEAD_REF": "fix",
+        "GITHUB_BASE_REF": "main",
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_EVENT_PATH": str(path),
+    }
+
+
+def test_github_actions_describes_a_pull_request(tmp_path: Path) -> None:
+    """Its number and title, its own branch and commit, the trial merge, and the branch it aims at."""
+    found = ci_attributes(pull_request(tmp_path))
+    assert {name: value for name, value in found.items() if "vcs.ref" in name or "change" in name} == {
+        "vcs.ref.head.name": "fix",
+        "vcs.ref.head.type": "branch",
+        "vcs.ref.head.revision": "a" * 40,
+        "vcs.ref.base.name": "main",
+        "vcs.ref.base.revision": "b" * 40,
+        "vcs.change.id": "7",
+        "vcs.change.title": "Fix the split",
+    }
+    assert found["nbdag.vcs.merge.revision"] == "c" * 40
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "[" * 100_000, '{"pull_request": {"head": 3}}'])
+def test_an_event_that_cannot_be_read_leaves_what_the_variables_say(tmp_path: Path, content: str | None) -> None:
+    """The number is in the ref's name; the commit is the one that was checked out; nobody is trusted."""
+    environ = pull_request(tmp_path)
+    if content is None:
+        del environ["GITHUB_EVENT_PATH"]
+    else:
+        Path(environ["GITHUB_EVENT_PATH"]).write_text(content)
+    found = ci_attributes(environ)
+    names = (schema.VCS_CHANGE_ID, schema.VCS_HEAD_NAME, schema.VCS_HEAD_REVISION, schema.VCS_BASE_NAME)
+    assert [found[name] for name in names] == ["7", "fix", "c" * 40, "main"]
+    assert schema.VCS_CHANGE_TITLE not in found
+    job = ci_job(environ)
+    assert job
+    assert job.from_fork
+
+
+def test_a_pull_request_is_not_its_branch(tmp_path: Path) -> None:
+    """Nor is it the branch that it aims at: a job for it stands for neither."""
+    assert ci_job(pull_request(tmp_path)) == CiJob(
+        provider="github",
+        event="pull_request",
+        default_branch="main",
+        change="7",
+        base_branch="main",
+        base_revision="b" * 40,
     )
-    names = (schema.VCS_CHANGE_ID, schema.VCS_HEAD_NAME, schema.VCS_HEAD_TYPE, schema.VCS_BASE_NAME)
-    assert [found[name] for name in names] == ["7", "fix", "branch", "main"]
+
+
+@pytest.mark.parametrize("source", ["eve/digits", None])
+def test_a_pull_request_from_a_fork_is_known_as_such(tmp_path: Path, source: str | None) -> None:
+    """Also where the fork was deleted meanwhile, and for every event that a pull request causes."""
+    environ = pull_request(tmp_path, source=source)
+    for event in ("pull_request", "pull_request_target", "pull_request_review", "issue_comment"):
+        job = ci_job(environ | {"GITHUB_EVENT_NAME": event})
+        assert job
+        assert job.from_fork, event
+
+
+@pytest.mark.parametrize(
+    ("event", "source", "foreign"),
+    [
+        ("push", None, False),
+        ("schedule", None, False),
+        ("workflow_dispatch", None, False),
+        ("workflow_run", "ada/digits", False),
+        ("workflow_run", "eve/digits", True),
+        ("issue_comment", None, True),
+    ],
+)
+def test_only_those_who_can_write_to_the_repository_start_what_is_not_foreign(
+    tmp_path: Path, event: str, source: str | None, *, foreign: bool
+) -> None:
+    """A workflow that follows another one may be that of a fork's pull request; a comment is anybody's."""
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps({"workflow_run": {"head_repository": {"full_name": source}}}))
+    job = ci_job(GITHUB | {"GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": str(path)})
+    assert job
+    assert (job.branch, job.change, job.from_fork) == ("main", None, foreign)
+
+
+GITLAB_MERGE_REQUEST = {
+    "GITLAB_CI": "true",
+    "CI_PIPELINE_ID": "9",
+    "CI_JOB_NAME": "build",
+    "CI_JOB_URL": "https://gitlab.com/g/p/-/jobs/1",
+    "CI_PIPELINE_SOURCE": "merge_request_event",
+    "GITLAB_USER_LOGIN": "ada",
+    "CI_PROJECT_URL": "https://gitlab.com/g/p",
+    "CI_PROJECT_NAME": "p",
+    "CI_PROJECT_NAMESPACE": "g",
+    "CI_COMMIT_SHA": "c" * 40,
+    "CI_COMMIT_REF_NAME": "refs/merge-requests/3/head",
+    "CI_DEFAULT_BRANCH": "main",
+    "CI_MERGE_REQUEST_IID": "3",
+    "CI_MERGE_REQUEST_TITLE": "Fix",
+    "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "fix",
+    "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+    "CI_MERGE_REQUEST_DIFF_BASE_SHA": "b" * 40,
+    "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1",
+    "CI_MERGE_REQUEST_PROJECT_ID": "1",
+}
+
+
+def test_gitlab_tells_a_merge_request_from_a_fork() -> None:
+    """By the projects of both sides; where one is not named, the request is foreign."""
+    ours = ci_job(GITLAB_MERGE_REQUEST)
+    assert ours == CiJob(
+        provider="gitlab",
+        event="merge_request_event",
+        default_branch="main",
+        change="3",
+        base_branch="main",
+        base_revision="b" * 40,
+    )
+    for source in ("2", ""):
+        job = ci_job(GITLAB_MERGE_REQUEST | {"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": source})
+        assert job
+        assert job.from_fork
+
+
+def test_gitlab_describes_a_pipeline_of_merged_results() -> None:
+    """The commit is that of the branch, as in every other pipeline; the trial merge stands beside it."""
+    found = ci_attributes(
+        GITLAB_MERGE_REQUEST
+        | {"CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": "a" * 40, "CI_MERGE_REQUEST_TARGET_BRANCH_SHA": "d" * 40}
+    )
+    names = (schema.VCS_HEAD_REVISION, schema.VCS_MERGE_REVISION, schema.VCS_BASE_REVISION)
+    assert [found[name] for name in names] == ["a" * 40, "c" * 40, "d" * 40]
 
 
 def test_gitlab_describes_a_merge_request() -> None:
     """The same facts under the same names."""
-    found = ci_attributes(
-        {
-            "GITLAB_CI": "true",
-            "CI_PIPELINE_ID": "9",
-            "CI_JOB_NAME": "build",
-            "CI_JOB_URL": "https://gitlab.com/g/p/-/jobs/1",
-            "CI_PIPELINE_SOURCE": "merge_request_event",
-            "GITLAB_USER_LOGIN": "ada",
-            "CI_PROJECT_URL": "https://gitlab.com/g/p",
-            "CI_PROJECT_NAME": "p",
-            "CI_PROJECT_NAMESPACE": "g",
-            "CI_COMMIT_SHA": "c" * 40,
-            "CI_COMMIT_REF_NAME": "refs/merge-requests/3/head",
-            "CI_MERGE_REQUEST_IID": "3",
-            "CI_MERGE_REQUEST_TITLE": "Fix",
-            "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "fix",
-            "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
-            "CI_MERGE_REQUEST_DIFF_BASE_SHA": "b" * 40,
-        }
-    )
+    found = ci_attributes(GITLAB_MERGE_REQUEST)
     assert found == {
         "nbdag.ci.provider": "gitlab",
         "nbdag.ci.run.id": "9",
@@ -148,7 +265,9 @@ def test_gitlab_describes_a_merge_request() -> None:
 
 def test_outside_of_ci_nothing_is_said_of_it() -> None:
     """Variables that merely look alike do not count."""
-    assert ci_attributes({"GITHUB_REPOSITORY": "ada/digits", "CI_JOB_URL": "x"}) == {}
+    environ = {"GITHUB_REPOSITORY": "ada/digits", "CI_JOB_URL": "x"}
+    assert ci_attributes(environ) == {}
+    assert ci_job(environ) is None
 
 
 @pytest.mark.parametrize(
