@@ -336,9 +336,11 @@ class Loop:
 
     @contextmanager
     def _signals(self) -> Generator[None]:
-        """Turn signals into events while the loop runs."""
+        """Turn signals into events while the loop runs; one that came too late to end anything counts as well."""
+        noted: list[int] = []
 
         def note(number: int, _: FrameType | None) -> None:
+            noted.append(number)
             self._events.put(_Signal(number))
 
         before = {number: signal.signal(number, note) for number in SIGNALS}
@@ -347,6 +349,8 @@ class Loop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            if noted:
+                self._outcome.signal = noted[0]
 
 
 def _strict(task: Task, result: AttemptResult) -> AttemptResult:

@@ -57,10 +57,11 @@ class Watch:
         self._in_a_row = 0
         """Builds since a look that found nothing to do, or a moment without a change."""
         self._not_before = 0.0
+        self._signalled: int | None = None
 
     def run(self) -> int:
         """Return the exit code."""
-        with closing(self._bell), _signals():
+        with closing(self._bell), self._signals():
             try:
                 self._build()
                 self._rebuilds.warm_up()
@@ -154,6 +155,9 @@ class Watch:
         """Wait for a key, or for a reason to look."""
         rescan = time.monotonic() + (RESCAN_INVALID_S if self._complaint else RESCAN_S)
         while True:
+            if self._signalled is not None:
+                # what was raised was lost in a callback of C code
+                raise _Stop(self._signalled)
             due = max(self._not_before, min(rescan, self._bell.due() or rescan))
             left = due - time.monotonic()
             if left <= 0:
@@ -174,18 +178,18 @@ class Watch:
             if task.reasons:
                 self._say("\n  ".join((name, *task.reasons)))
 
+    @contextmanager
+    def _signals(self) -> Generator[None]:
+        """End in order when the terminal or the system says so, also while nothing is built."""
 
-@contextmanager
-def _signals() -> Generator[None]:
-    """End in order when the terminal or the system says so, also while nothing is built."""
+        def stop(number: int, _: FrameType | None) -> None:
+            self._signalled = number
+            raise _Stop(number)
 
-    def stop(number: int, _: FrameType | None) -> None:
-        raise _Stop(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, stop) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

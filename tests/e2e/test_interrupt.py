@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
@@ -148,3 +149,38 @@ def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
     (project.root.parent / "go").touch()
     project.build().ran("endless", "below")
     assert project.read("copy.txt") == "whole"
+
+
+SIGNALS_ITSELF_LATE = """
+import os
+import signal
+from nbmake_dag.build.request import Request
+from nbmake_dag.build.run import build
+from nbmake_dag.observe.project import find_project
+
+class Late:
+    def __getattr__(self, name):
+        return lambda *_: os.kill(os.getpid(), signal.SIGTERM) if name == "ended" else None
+
+raise SystemExit(build(find_project(), Request(), (Late(),), waiting=print).exit_code)
+"""
+
+
+def test_a_signal_at_the_very_end_is_not_forgotten(project: Project) -> None:
+    """A signal that comes when the last task has ended still ends the run, and whatever would have followed it."""
+    project.pipeline("""
+        [tasks.only]
+        command = "echo 1 > only.out"
+        outputs = ["only.out"]
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", SIGNALS_ITSELF_LATE],
+        cwd=project.root,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (143, "")
+    assert read_run(find_run(project / ".nbdag" / "runs", "latest")).result == "cancellation"
+    project.build().ran()
