@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from nbmake_dag.build.environment import work_environment
 from nbmake_dag.build.keep import keep_bytes
 from nbmake_dag.build.kept import remember_kept
@@ -16,12 +18,13 @@ from nbmake_dag.build.pace import urgency, wants_ray
 from nbmake_dag.build.pool import RAY, Pool
 from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.ready import Queue
+from nbmake_dag.build.seen import seen_paths
 from nbmake_dag.build.specs import attempt_spec
 from nbmake_dag.core.facts import Result
 from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag.core.schedule import Run
 from nbmake_dag.execute.aside import Aside, drop, put_back, set_aside
-from nbmake_dag.execute.protocol import AttemptResult
+from nbmake_dag.execute.protocol import AttemptResult, SeenFile
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_cache.digest import digest_text
 
@@ -35,6 +38,8 @@ class Execution:
 
     run: Run
     above: Mapping[TaskName, Result]
+    sees: frozenset[str] = frozenset()
+    """What its last attempt could see, if it may have run in a private copy of the repository."""
     attempts: list[AttemptResult] = field(default_factory=list[AttemptResult])
     aside: Aside | None = None
     kept: tuple[Kept, ...] = ()
@@ -90,11 +95,9 @@ class Executions:
             self._start_ray_if_it_pays(now)
         return begun
 
-    def note_attempt(self, task: TaskName, result: AttemptResult) -> Execution:
-        execution = self._all[task]
+    def note_attempt(self, execution: Execution, result: AttemptResult) -> None:
         execution.attempts.append(result)
         self._seen.append((result.ended - result.started) / 1e9)
-        return execution
 
     def retry(self, task: TaskName) -> float | None:
         """Queue a task again after a failed attempt; return the delay in seconds, ``None`` if it was the last."""
@@ -170,6 +173,13 @@ class Executions:
             scratch=self._pool.scratch(),
             runtime=self._pool.runtime,
         )
+        if task.policy.sandbox or self._pool.travels:
+            execution.sees = seen_paths(task, self._prepared, execution.above)
+            spec = replace(
+                spec,
+                sees=tuple(SeenFile(path=path) for path in sorted(execution.sees)),
+                sandbox=project.sandboxes if task.policy.sandbox else "",
+            )
         self._pool.submit(executor, spec, task)
 
     def _start_ray_if_it_pays(self, now: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import queue
 import signal
 import time
@@ -14,8 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from msgspec.structs import replace
-
 from nbmake_dag.build.executions import Execution, Executions
 from nbmake_dag.build.keep import restore
 from nbmake_dag.build.listener import Listener
@@ -23,7 +20,8 @@ from nbmake_dag.build.notebook_output import with_notebook_output
 from nbmake_dag.build.outcome import Kept, RunOutcome, TaskOutcome
 from nbmake_dag.build.pool import Pool
 from nbmake_dag.build.prepare import Prepared, Stores
-from nbmake_dag.build.publish import record_of, undeclared
+from nbmake_dag.build.publish import record_of
+from nbmake_dag.build.undeclared import declarations, judged
 from nbmake_dag.core.facts import result_of
 from nbmake_dag.core.model import Notebook, Task, TaskName
 from nbmake_dag.core.schedule import (
@@ -43,11 +41,11 @@ from nbmake_dag.core.schedule import (
     Stopped,
     Unrestorable,
 )
-from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, ExecutorLost, Failure
+from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, ExecutorLost
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.place import Place
-from nbmake_dag_cache.record import Access, Origin, Record
+from nbmake_dag_cache.record import Origin, Record
 from nbmake_dag_reporting import schema
 
 TICK_S = 0.1
@@ -236,8 +234,9 @@ class Loop:
 
     def _note_end(self, event: Ended) -> None:
         task = self._prepared.graph.tasks[TaskName(event.task)]
-        result = _strict(task, event.result)
-        execution = self._executions.note_attempt(task.name, result)
+        execution = self._executions.get(task.name)
+        result = judged(task, event.result, self._prepared.project, execution.sees)
+        self._executions.note_attempt(execution, result)
         if result.outcome == "succeeded":
             self._succeed(task, execution, result)
             return
@@ -351,20 +350,3 @@ class Loop:
                 signal.signal(number, handler)
             if noted:
                 self._outcome.signal = noted[0]
-
-
-def _strict(task: Task, result: AttemptResult) -> AttemptResult:
-    """Fail a strict task that used what it did not declare."""
-    found = undeclared(task, result.accesses)
-    if result.outcome != "succeeded" or not found or not (task.policy.strict or task.policy.sandbox):
-        return result
-    failure = Failure(type="UndeclaredAccess", message=declarations(found))
-    return replace(result, outcome="failed", failure=failure)
-
-
-def declarations(found: Iterable[Access]) -> str:
-    """Say undeclared accesses as the lines that declare them."""
-    reads = [access.path for access in found if access.mode == "read"]
-    writes = [access.path for access in found if access.mode == "write"]
-    lines = [f"{key} += {json.dumps(paths)}" for key, paths in (("inputs", reads), ("outputs", writes)) if paths]
-    return f"it used files that it does not declare; add {', '.join(lines)}"

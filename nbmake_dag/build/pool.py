@@ -69,6 +69,11 @@ class Pool:
         return path
 
     @property
+    def travels(self) -> bool:
+        """Whether attempts may run on other machines."""
+        return self._address is not None
+
+    @property
     def may_want_ray(self) -> bool:
         """Whether Ray could still be started to run more at once."""
         return self._mode == "auto" and self.jobs > 1 and RAY not in self._executors

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nbmake_dag.build.prepare import Prepared
+from nbmake_dag.build.undeclared import undeclared
 from nbmake_dag.core.facts import Result
-from nbmake_dag.core.globs import matches
 from nbmake_dag.core.lookup import Identity, present_trace, read_name
-from nbmake_dag.core.model import Notebook, Task, TaskName
+from nbmake_dag.core.model import Task, TaskName
 from nbmake_dag.execute.protocol import AttemptResult
 from nbmake_dag.observe.survey import Survey
 from nbmake_dag_cache.key import key_of
-from nbmake_dag_cache.record import Access, Origin, Record
+from nbmake_dag_cache.record import Origin, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,33 +63,6 @@ def record_of(
     changed |= set(_changed_upstream(task, prepared, results, after))
     changed |= set(after.touched_since(attempt.started, (path for _, path in modules)))
     return Execution(record=record, unstable=tuple(sorted(changed)))
-
-
-def undeclared(task: Task, accesses: Iterable[Access]) -> tuple[Access, ...]:
-    """Return the accesses to files that are neither inputs nor outputs of a task, nor its own notebook."""
-    return tuple(sorted((access for access in accesses if not _declared(task, access)), key=_by_path))
-
-
-def _declared(task: Task, access: Access) -> bool:
-    outputs = any(access.path == output.path or _below(access.path, output.path) for output in task.outputs)
-    if outputs or access.mode == "write":
-        return outputs
-    if isinstance(task.work, Notebook) and access.path == task.work.path:
-        return True
-    return any(
-        matches(item.path, access.path)
-        if item.is_glob
-        else access.path == item.path or _below(access.path, item.path)
-        for item in task.inputs
-    )
-
-
-def _below(path: str, folder: str) -> bool:
-    return folder.endswith("/") and path.startswith(folder)
-
-
-def _by_path(access: Access) -> tuple[str, str]:
-    return access.path, access.mode
 
 
 def _changed_upstream(

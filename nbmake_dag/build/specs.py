@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 
 from nbmake_dag.build.prepare import Prepared
+from nbmake_dag.build.seen import files_of_input
 from nbmake_dag.core.facts import Result
-from nbmake_dag.core.graph import input_files
 from nbmake_dag.core.lookup import label
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Task, TaskName
 from nbmake_dag.execute.protocol import (
@@ -103,16 +103,7 @@ def _input_value(
     """Return an input as the work sees it: a path, or for a glob the sorted list of its files."""
     if not item.is_glob:
         return _relative(item.path, task)
-    made = {
-        file.path
-        for edge in prepared.graph.edges[task.name]
-        if edge.input == item
-        for output in [results[edge.producer].outputs.get(edge.output)]
-        if output is not None
-        for file in output.files
-    }
-    outside = (path for path, _ in prepared.survey.files(item))
-    return [_relative(path, task) for path in sorted({*input_files(item, made), *outside})]
+    return [_relative(path, task) for path in sorted(set(files_of_input(item, task, prepared, results)))]
 
 
 def _outputs(task: Task) -> Paths:

@@ -203,7 +203,9 @@ class TaskTable(_Table, frozen=True):
     strict: Annotated[
         Flag, _doc("`true`: reading or writing undeclared files of the repository fails.", _FLAG)
     ] = UNSET
-    sandbox: Annotated[Flag, _doc("`true`: run in a folder that has only the declared inputs.", _FLAG)] = UNSET
+    sandbox: Annotated[
+        Flag, _doc("`true`: run in a private copy of the repository that has only what is declared.", _FLAG)
+    ] = UNSET
     notebook_output: Annotated[
         Text, _doc("Where to put a copy of the executed notebook. `{name}` is a parameter.", "a path")
     ] = UNSET

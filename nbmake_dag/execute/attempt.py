@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from nbmake_dag.execute.collect import collect_outputs
 from nbmake_dag.execute.command import run_command
-from nbmake_dag.execute.fold import Folded, fold_accesses, fold_log
+from nbmake_dag.execute.fold import Folded, fold_accesses, fold_log, fold_missed
 from nbmake_dag.execute.function import run_function
 from nbmake_dag.execute.process import ProcessRun
 from nbmake_dag.execute.protocol import (
@@ -29,6 +29,7 @@ from nbmake_dag.execute.protocol import (
     Started,
 )
 from nbmake_dag.execute.runtime_dir import MARKER
+from nbmake_dag.execute.sandbox import as_outside, private_copy
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.place import Place
 
@@ -47,7 +48,7 @@ def run_attempt(
     started = time.time_ns()
     emit(Started(task=spec.task, attempt=spec.attempt, time=started, pid=os.getpid(), node=node))
     try:
-        result = _run(spec, emit, cancellation)
+        result = _run_apart(spec, emit, cancellation) if spec.sandbox else _run(spec, emit, cancellation)
     except Exception as error:  # noqa: BLE001  # a full disk or a defect of ours must end the task too
         failure = Failure(
             type=type(error).__name__, message=str(error), traceback="".join(traceback.format_exception(error))
@@ -55,6 +56,11 @@ def run_attempt(
         result = AttemptResult(outcome="lost", started=started, ended=time.time_ns(), failure=failure)
     shutil.rmtree(spec.scratch, ignore_errors=True)
     return replace(result, started=started, host=socket.gethostname(), node=node)
+
+
+def _run_apart(spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancellation) -> AttemptResult:
+    with private_copy(spec) as inside:
+        return as_outside(_run(inside, emit, cancellation), inside, spec)
 
 
 def _run(spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancellation) -> AttemptResult:
@@ -82,6 +88,8 @@ def _run(spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancell
         reads=folded.reads,
         modules=folded.modules,
         accesses=fold_accesses(access, spec.root, folded.modules),
+        sandboxed=bool(spec.sandbox),
+        missed=fold_missed(access, spec.root) if spec.sandbox else (),
     )
     if result.outcome == "succeeded":
         result = _check(spec, result, folded, blobs)

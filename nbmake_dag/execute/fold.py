@@ -14,6 +14,7 @@ folder ``$NBDAG_ARTIFACTS``; ``value`` may be ``"NaN"``, ``"Infinity"`` or ``"-I
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias
@@ -111,11 +112,7 @@ def fold_accesses(path: str, root: str, modules: Iterable[str]) -> tuple[Access,
     """
     known = set(modules)
     modes: dict[str, str] = {}
-    for _, line in _lines(path):
-        try:
-            access = _decode_access(line)
-        except msgspec.DecodeError:
-            continue  # cut by the end of its process
+    for access in _accesses(path):
         name = os.path.relpath(access.path, root)
         if modes.get(name) != "write" and os.path.isfile(access.path):
             modes[name] = access.mode
@@ -124,6 +121,18 @@ def fold_accesses(path: str, root: str, modules: Iterable[str]) -> tuple[Access,
         for name, mode in sorted(modes.items())
         if mode == "write" or name not in known
     )
+
+
+def fold_missed(path: str, root: str) -> tuple[str, ...]:
+    """Return the files that were to be read and are not there, relative to ``root``."""
+    paths = {access.path for access in _accesses(path) if access.mode == "read"}
+    return tuple(sorted(os.path.relpath(path, root) for path in paths if not os.path.lexists(path)))
+
+
+def _accesses(path: str) -> Iterator[Access]:
+    for _, line in _lines(path):
+        with contextlib.suppress(msgspec.DecodeError):  # cut by the end of its process
+            yield _decode_access(line)
 
 
 class _Fold:

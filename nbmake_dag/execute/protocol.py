@@ -43,6 +43,16 @@ Paths: TypeAlias = "dict[str, str | list[str]] | list[str | list[str]]"
 """Declared paths as the work sees them, relative to its working directory: named, or a list; a glob is a list."""
 
 
+class SeenFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a task may see."""
+
+    path: str
+    """Relative to ``root``; a folder that may be empty ends with a slash."""
+    blob: str | None = None
+    """Its content, for a machine without the workspace."""
+    executable: bool = False
+
+
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """What a task above left for `upstream()`."""
 
@@ -81,6 +91,12 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     """Seconds, from the work being ready to run."""
     store: bool = True
+    sees: tuple[SeenFile, ...] = ()
+    """All that the task is known to use; empty where nobody will ask."""
+    sandbox: str = ""
+    """A folder in which a private copy of the repository is made to run in, with what ``sees`` has; else empty."""
+    apart: bool = False
+    """Whether this machine has no workspace: the files of the copy are blobs, and outputs stay blobs."""
     cpus: float = 1.0
     gpus: float = 0.0
     memory: int = 0
@@ -148,6 +164,10 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """Local modules that were loaded, relative to ``root``, POSIX."""
     accesses: tuple[Access, ...] = ()
     """Files below the repository that were opened, relative to ``root``; imports are left out."""
+    sandboxed: bool = False
+    """It ran in a private copy of the repository."""
+    missed: tuple[str, ...] = ()
+    """Files below the repository that were to be read, and were not in the copy; relative to ``root``."""
     cpu_s: float | None = None
     peak_rss: int | None = None
     """Bytes, the largest seen for the whole process group."""

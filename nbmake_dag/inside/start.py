@@ -19,11 +19,11 @@ def start() -> None:
     global _started  # noqa: PLW0603  # one piece of work for each process
     if _started is not None:
         return
-    repository = Repository(os.environ["NBDAG_REPOSITORY"])
+    repository = Repository(os.environ["NBDAG_REPOSITORY"], os.environ.get("NBDAG_WORKSPACE", ""))
     accesses = Accesses(repository, os.environ["NBDAG_ACCESS"])
     _started = repository, accesses
     first = [os.environ["NBDAG_ROOT"], os.environ.get("NBDAG_SOURCE_DIR", os.environ["NBDAG_ROOT"])]
-    sys.path[:] = dict.fromkeys([*first, *sys.path])
+    sys.path[:] = dict.fromkeys([*first, *map(repository.mapped, sys.path)])
     compile_from_source(repository)
     accesses.watch()
     atexit.register(finish)

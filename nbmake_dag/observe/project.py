@@ -37,6 +37,11 @@ class Project:
         """Executed notebooks and partial outputs of failed tasks, by run and task."""
         return os.path.join(self.root, ".nbdag", "failed")
 
+    @property
+    def sandboxes(self) -> str:
+        """Private copies of the repository, for attempts that may see no more than they declare."""
+        return os.path.join(self.state, "sandboxes")
+
     def relative(self, path: str) -> str:
         """Say an absolute path relative to the root, as a person would type it there."""
         return os.path.relpath(path, self.root)
