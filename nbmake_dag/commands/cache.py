@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 
 import click
 
 from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.settings import settings_of
 from nbmake_dag.commands.sizes import in_words
-from nbmake_dag.core.model import Pipeline
 from nbmake_dag.errors import UsageError
-from nbmake_dag.observe.project import Project
 
 
 @click.group
@@ -29,7 +27,7 @@ def info(directory: str | None, file: str | None) -> None:
     from nbmake_dag_cache.verify import info as measure  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    pipeline = _pipeline(project)
+    pipeline = settings_of(project)
     held = measure(project.cache)
     used = LastUsed(project.cache).read().values()
     limit = in_words(pipeline.cache.max_size)
@@ -75,7 +73,7 @@ def gc(directory: str | None, file: str | None, *, keep_used: bool) -> None:
     from nbmake_dag.build.shown import run_folders  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    pipeline = _pipeline(project)
+    pipeline = settings_of(project)
     if keep_used and not run_folders(project.runs):
         raise UsageError("no run is recorded here, so nothing is known to be used", (), "build first")
     with build_lock(project, wait=True, waiting=partial(click.echo, err=True)):
@@ -86,11 +84,3 @@ def gc(directory: str | None, file: str | None, *, keep_used: bool) -> None:
         f" {in_words(cache.freed)}; {cache.kept_records} records and {cache.kept_blobs} blobs stay,"
         f" {in_words(cache.kept_size)}"
     )
-
-
-def _pipeline(project: Project) -> Pipeline:
-    """Read the settings of a project; its notebooks need not be there."""
-    from nbmake_dag.core.config import expand, parse  # noqa: PLC0415 - not for --help
-
-    with open(project.config, "rb") as file:
-        return expand(parse(file.read(), file=os.path.basename(project.config)), {}, {})

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nbmake_dag.commands.options import located
+from nbmake_dag.commands.options import located, project_of
 from nbmake_dag.errors import UsageError
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import TaskRun
@@ -22,17 +22,31 @@ from nbmake_dag_reporting.run import TaskRun
 def command(directory: str | None, file: str | None, run: str, bundle: str | None, out: str | None) -> None:
     """Write a run with its artefacts and notebooks, to be kept or given away."""
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
-    from nbmake_dag_reporting.bundle import write_bundle  # noqa: PLC0415 - likewise
 
     if not bundle and not out:
         raise UsageError("nothing to write", (), "name a file with --bundle, or a folder with -o")
     recorded = recorded_of(directory, file, run)
     if bundle:
-        _warn(write_bundle(bundle, recorded))
+        _write_bundle(bundle, recorded, directory, file)
         click.echo(bundle)
     if out:
         _write_tree(out, recorded)
         click.echo(out)
+
+
+def _write_bundle(path: str, recorded: Recorded, directory: str | None, file: str | None) -> None:
+    from nbmake_dag.commands.secrets import refused, secrets_of  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.bundle import BundleError, write_bundle  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets  # noqa: PLC0415 - likewise
+
+    secrets = Secrets(secrets_of(settings_of(project_of(directory, file))))
+    try:
+        _warn(write_bundle(path, recorded, secrets))
+    except SecretFoundError as error:
+        raise refused("the bundle was not written", error) from error
+    except BundleError as error:
+        raise UsageError(str(error)) from error
 
 
 def _write_tree(out: str, recorded: Recorded) -> None:

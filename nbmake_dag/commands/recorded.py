@@ -40,7 +40,13 @@ def recorded_of(directory: str | None, file: str | None, ref: str) -> Recorded:
 def recorded_in(project: Project, ref: str) -> Recorded:
     """Read a run of a project; raises `UsageError` where there is none."""
     record, blob = reach(project)
-    return Recorded(run=read_run(_folder_of(project, ref), record), blob=blob, record=record)
+    try:
+        folder = _folder_of(project, ref)
+    except UsageError:
+        if (pulled := _pulled(project, ref)) is None:
+            raise
+        return pulled
+    return Recorded(run=read_run(folder, record), blob=blob, record=record)
 
 
 def reach(project: Project) -> tuple[Resolve, Callable[[str], bytes | None]]:
@@ -65,6 +71,17 @@ def task_of(recorded: Recorded, name: str) -> TaskRun:
         names = ", ".join(list(recorded.run.tasks)[:20])
         raise UsageError(f"run {recorded.run.id} has no task {name}", (), f"it has {names}")
     return recorded.run.tasks[name]
+
+
+def _pulled(project: Project, ref: str) -> Recorded | None:
+    """Read a run that another machine made, by its id."""
+    from nbmake_dag.history.places import found_below  # noqa: PLC0415 - only where no run of this checkout is meant
+
+    found = next((run for run in found_below(project.history) if run.name == ref), None)
+    try:
+        return found.read() if found else None
+    except BundleError as error:
+        raise UsageError(str(error)) from error
 
 
 def _folder_of(project: Project, ref: str) -> str:

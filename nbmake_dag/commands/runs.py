@@ -7,22 +7,79 @@ import os
 import click
 
 from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.errors import UsageError
+from nbmake_dag.observe.project import Project
 
 
-@click.command
+@click.group(invoke_without_command=True)
 @located
 @click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="List so many.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(directory: str | None, file: str | None, count: int, *, as_json: bool) -> None:
-    """List the recorded runs, newest first."""
+@click.pass_context
+def command(context: click.Context, directory: str | None, file: str | None, count: int, *, as_json: bool) -> None:
+    """List the recorded runs, newest first; or share them with other machines."""
+    before_directory, before_file = context.obj
+    context.obj = (directory or before_directory, file or before_file)
+    if context.invoked_subcommand is None:
+        _list(project_of(None, None), count, as_json=as_json)
+
+
+@command.command
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@located
+@click.option("--to", "url", metavar="URL", help="A folder, or a URL that fsspec knows; else [cache] remote.")
+def push(directory: str | None, file: str | None, runs: tuple[str, ...], url: str | None) -> None:
+    """Put the records of runs, the latest if none is named, where other machines can pull them.
+
+    Each becomes one file that holds all that it names. What is there already stays as it is.
+    """
+    from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.secrets import refused, secrets_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.history.exchange import push as send  # noqa: PLC0415 - likewise
+    from nbmake_dag.history.places import Place  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.bundle import BundleError  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets  # noqa: PLC0415 - likewise
+
+    project = project_of(directory, file)
+    place = Place(_remote(project, url, "--to"))
+    recorded = [recorded_of(directory, file, ref) for ref in runs or ("latest",)]
+    try:
+        pushed = send(place, recorded, Secrets(secrets_of(settings_of(project))))
+    except SecretFoundError as error:
+        raise refused("the run was not pushed", error) from error
+    except BundleError as error:
+        raise UsageError(str(error)) from error
+    for run_id in pushed:
+        click.echo(run_id)
+    click.echo(f"pushed {len(pushed)}, {len(recorded) - len(pushed)} were there", err=True)
+
+
+@command.command
+@located
+@click.option("--from", "url", metavar="URL", help="A folder, or a URL that fsspec knows; else [cache] remote.")
+def pull(directory: str | None, file: str | None, url: str | None) -> None:
+    """Get the records of runs that other machines pushed; `nbdag report` shows them, and RUN can name them."""
+    from nbmake_dag.history.exchange import pull as get  # noqa: PLC0415 - not for --help
+    from nbmake_dag.history.places import Place  # noqa: PLC0415 - likewise
+
+    project = project_of(directory, file)
+    got = get(Place(_remote(project, url, "--from")), project.pulled)
+    for run_id in got.new:
+        click.echo(run_id)
+    for what in got.refused:
+        click.echo(f"warning: refused {what}", err=True)
+    click.echo(f"pulled {len(got.new)}, {got.known} were here", err=True)
+
+
+def _list(project: Project, count: int, *, as_json: bool) -> None:
     from nbmake_dag.commands.run_text import run_table  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document, head_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.runs import list_runs, read_run  # noqa: PLC0415 - likewise
 
-    runs = project_of(directory, file).runs
     heads = [
-        head if head.ended is not None else read_run(os.path.join(runs, head.id))
-        for head in list_runs(runs)[:count]
+        head if head.ended is not None else read_run(os.path.join(project.runs, head.id))
+        for head in list_runs(project.runs)[:count]
     ]
     if as_json:
         click.echo(encode_document([head_document(head) for head in heads]), nl=False)
@@ -31,3 +88,12 @@ def command(directory: str | None, file: str | None, count: int, *, as_json: boo
         click.echo(line)
     if not heads:
         click.echo("no run is recorded; `nbdag build` makes one", err=True)
+
+
+def _remote(project: Project, url: str | None, option: str) -> str:
+    from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - not for --help
+
+    chosen = url or settings_of(project).cache.remote
+    if chosen is None:
+        raise UsageError("there is no shared place", (), f"name one with {option}, or with [cache] remote")
+    return chosen

@@ -33,6 +33,20 @@ class Project:
         return os.path.join(self.root, ".nbdag", "runs")
 
     @property
+    def history(self) -> str:
+        """Bundles of runs of other machines."""
+        return os.path.join(self.root, ".nbdag", "history")
+
+    @property
+    def pulled(self) -> str:
+        """Those that other machines pushed."""
+        return os.path.join(self.history, "pulled")
+
+    def fetched(self, repository: str) -> str:
+        """Those from the build artefacts of a repository on GitHub."""
+        return os.path.join(self.history, "github", repository)
+
+    @property
     def failed(self) -> str:
         """Executed notebooks and partial outputs of failed tasks, by run and task."""
         return os.path.join(self.root, ".nbdag", "failed")

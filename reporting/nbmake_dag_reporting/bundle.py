@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,14 @@ import msgspec
 
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.events import EVENTS
+from nbmake_dag_reporting.gzipped import MAGIC, DamagedGzipError, gunzip
 from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.runs import RunNotFoundError, decode_run, read_content, read_trace
+from nbmake_dag_reporting.secrets_scan import Secrets
 
 FORMAT = 1
+LARGEST = 512 << 20
+"""Bytes of a bundle that may come from anybody."""
 
 
 class BundleError(ValueError):
@@ -45,46 +50,71 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     """Blobs that were gone, or too large."""
 
 
-def write_bundle(path: str, recorded: Recorded) -> tuple[str, ...]:
-    """Write a run of a checkout into one file, and return the names of blobs that could not be had."""
+def write_bundle(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
+    """Write a run into one file, and return the names of blobs that could not be had.
+
+    Raises `BundleError` and `SecretFoundError` before anything is written.
+    """
+    data, left_out = encode_bundle(recorded, secrets)
+    with open(path, "wb") as file:
+        file.write(data)
+    return left_out
+
+
+def encode_bundle(recorded: Recorded, secrets: Secrets) -> tuple[bytes, tuple[str, ...]]:
+    """Give a run of a checkout as the content of a bundle, and the names of blobs that could not be had.
+
+    Raises `BundleError` for what was read from one, `SecretFoundError` for what holds a secret.
+    """
     run = recorded.run
+    if os.path.isfile(run.directory):
+        raise BundleError(f"{run.directory} is a bundle already")
     records = {
         f"{task.record.own_key}/{task.record.key}": record
         for task in run.tasks.values()
         if task.record and (record := recorded.record(task.record.own_key, task.record.key)) is not None
     }
     found = {name: recorded.blob(name) for name in dict.fromkeys(blobs_of(run))}
+    trace, events = read_trace(run.directory), read_content(run.directory, EVENTS)
+    secrets.refuse(trace + events, f"run {run.id}")
+    secrets.refuse(msgspec.json.encode(records), f"a record of run {run.id}")
+    for name, data in found.items():
+        secrets.refuse(data or b"", f"content {name[:12]} of run {run.id}")
     document = _Document(
         nbdag_bundle=FORMAT,
-        trace=read_trace(run.directory).decode("utf-8", "replace"),
-        events=read_content(run.directory, EVENTS).decode("utf-8", "replace"),
+        trace=trace.decode("utf-8", "replace"),
+        events=events.decode("utf-8", "replace"),
         records=records,
         blobs={name: base64.b64encode(data).decode() for name, data in found.items() if data is not None},
         left_out=tuple(name for name, data in found.items() if data is None),
     )
-    with open(path, "wb") as file:
-        file.write(msgspec.json.encode(document) + b"\n")
-    return document.left_out
+    return msgspec.json.encode(document) + b"\n", document.left_out
 
 
 def read_bundle(path: str) -> Recorded:
     """Read a bundle back, whole; raises `BundleError`, `OSError`."""
     with open(path, "rb") as file:
-        data = file.read()
+        return decode_bundle(file.read(), path)
+
+
+def decode_bundle(data: bytes, path: str) -> Recorded:
+    """Read a bundle from its content, which may be gzipped; raises `BundleError`, which names ``path``."""
     try:
-        document = msgspec.json.decode(data, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        text = gunzip(data, LARGEST) if data.startswith(MAGIC) else data
+        document = msgspec.json.decode(text, type=_Document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DamagedGzipError) as error:
         raise BundleError(f"{path} is no bundle: {error}") from error
     if document.nbdag_bundle != FORMAT:
         raise BundleError(f"{path} has format {document.nbdag_bundle}, this version reads {FORMAT}")
     blobs = {name: _verified(path, name, text) for name, text in document.blobs.items()}
+    records = {name: _checked(path, name, record) for name, record in document.records.items()}
 
     def record(own_key: str, key: str) -> Mapping[str, Any] | None:
-        return document.records.get(f"{own_key}/{key}")
+        return records.get(f"{own_key}/{key}")
 
     try:
         run = decode_run(path, document.trace.encode(), document.events.encode(), record)
-    except (RunNotFoundError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except RunNotFoundError as error:
         raise BundleError(f"{path} holds no run that can be read") from error
     return Recorded(run=run, blob=blobs.get, record=record)
 
@@ -96,6 +126,49 @@ def blobs_of(run: Run) -> Iterator[str]:
         named += [name for attempt in task.attempts for name in (attempt.log, attempt.notebook)]
         named += [artifact.sha256 for artifact in task.artifacts.values()]
         yield from (name for name in named if name)
+
+
+class _RecordedArtifact(msgspec.Struct, frozen=True):
+    sha256: str
+    size: int
+    media_type: str
+
+
+class _Logged(msgspec.Struct, frozen=True):
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    artifacts: dict[str, _RecordedArtifact]
+    series: str | None
+
+
+class _RecordedOutput(msgspec.Struct, frozen=True):
+    path: str
+    digest: str
+
+
+class _RecordedAccess(msgspec.Struct, frozen=True):
+    mode: str
+    path: str
+
+
+class _Record(msgspec.Struct, frozen=True):
+    """What readers of a run take from a record; it has more."""
+
+    logged: _Logged
+    undeclared: list[_RecordedAccess]
+    outputs: list[_RecordedOutput]
+    cells: str | None
+    ingredients: list[list[str]] = []
+
+
+def _checked(path: str, name: str, record: Any) -> Mapping[str, Any]:
+    try:
+        msgspec.convert(record, _Record)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{path} has no record {name}: {error}") from error
+    checked: Mapping[str, Any] = record
+    return checked
 
 
 def _verified(path: str, name: str, text: str) -> bytes:

@@ -6,11 +6,12 @@ They feed a live view, and make a run readable whose driver was killed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 EVENTS = "events.jsonl"
+Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class WantedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,7 +26,7 @@ class WantedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run_started", tag_field="event"):
     """The first line. ``tasks`` is empty where all were hits, and the trace was written at once."""
 
-    time: int
+    time: Time
     run_id: str
     trace_id: str
     span_id: str
@@ -39,7 +40,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run_started", t
 class TaskPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="task_planned", tag_field="event"):
     """The planner's word on a task: a status, ``stale`` or ``undecided``."""
 
-    time: int
+    time: Time
     task: str
     status: str
     reasons: tuple[str, ...] = ()
@@ -48,7 +49,7 @@ class TaskPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="task_planned",
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_started", tag_field="event"):
     """An attempt left the queue."""
 
-    time: int
+    time: Time
     task: str
     attempt: int
     span_id: str
@@ -59,7 +60,7 @@ class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_sta
 class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started", tag_field="event"):
     """A cell began; it is number ``position`` of ``total``."""
 
-    time: int
+    time: Time
     task: str
     attempt: int
     index: int
@@ -71,7 +72,7 @@ class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started",
 class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended", tag_field="event"):
     """A cell ended; ``error`` is the exception's class."""
 
-    time: int
+    time: Time
     task: str
     attempt: int
     index: int
@@ -81,7 +82,7 @@ class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended", tag
 class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_field="event"):
     """Text that the work wrote. ``truncated``: what follows in this attempt is not recorded here."""
 
-    time: int
+    time: Time
     task: str
     attempt: int
     stream: str
@@ -93,7 +94,7 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_fiel
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_ended", tag_field="event"):
     """An attempt is over."""
 
-    time: int
+    time: Time
     task: str
     attempt: int
     outcome: str
@@ -103,7 +104,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_ended
 class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished", tag_field="event"):
     """A task has its status."""
 
-    time: int
+    time: Time
     task: str
     status: str
     reasons: tuple[str, ...] = ()
@@ -112,7 +113,7 @@ class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished
 class RunEnded(msgspec.Struct, frozen=True, kw_only=True, tag="run_ended", tag_field="event"):
     """The last line."""
 
-    time: int
+    time: Time
     result: str
     exit_code: int
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -173,14 +173,17 @@ class _Status(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+_Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
 class _Span(msgspec.Struct, frozen=True, rename="camel"):
     trace_id: str
     span_id: str
     parent_span_id: str = ""
     name: str = ""
     kind: int = 1
-    start_time_unix_nano: int = 0
-    end_time_unix_nano: int = 0
+    start_time_unix_nano: _Time = 0
+    end_time_unix_nano: _Time = 0
     attributes: list[_KeyValue] = []
     events: list[_Event] = []
     links: list[_Link] = []

@@ -5,15 +5,18 @@ Damaged lines are passed over.
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.assemble import Resolve, assemble
 from nbmake_dag_reporting.events import EVENTS, Event, RunStarted, decode_events
+from nbmake_dag_reporting.gzipped import DamagedGzipError, gunzip
 from nbmake_dag_reporting.heads import head_of
 from nbmake_dag_reporting.otlp import TRACE, DamagedLineError, decode_line
 from nbmake_dag_reporting.run import Run, RunHead
@@ -21,6 +24,8 @@ from nbmake_dag_reporting.spans import Resource, Span
 
 _TAIL = 8 << 10
 _GZIP_MAGIC = b"\x1f\x8b\x08"
+_RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+"""Identifiers are parts of paths and of scripts on the site, whoever wrote the run."""
 
 
 class RunNotFoundError(LookupError):
@@ -46,12 +51,13 @@ def decode_run(directory: str, trace: bytes, written: bytes, resolve: Resolve = 
             resource, more = decode_line(line)
         except DamagedLineError:
             continue
-        spans += more
-    events = list(decode_events(written))
+        spans += map(_conforming, more)
+    events = [_started(event) if isinstance(event, RunStarted) else event for event in decode_events(written)]
     if not spans and events and isinstance(events[0], RunStarted):
         resource = Resource(attributes=events[0].resource)
+    resource = replace(resource, attributes=schema.conforming(resource.attributes))
     run = assemble(directory, resource, spans, events, resolve)
-    if run is None:
+    if run is None or not _RUN_ID.fullmatch(run.id):
         raise RunNotFoundError(f"{directory} holds no run")
     return run
 
@@ -105,6 +111,20 @@ def find_run_of_commit(runs_dir: str, revision: str) -> str | None:
     return next((head.directory for head in seen), None)
 
 
+def _conforming(span: Span) -> Span:
+    return replace(
+        span,
+        attributes=schema.conforming(span.attributes),
+        events=tuple(replace(item, attributes=schema.conforming(item.attributes)) for item in span.events),
+    )
+
+
+def _started(event: RunStarted) -> RunStarted:
+    return msgspec.structs.replace(
+        event, resource=schema.conforming(event.resource), attributes=schema.conforming(event.attributes)
+    )
+
+
 def _names(runs_dir: str) -> list[str]:
     try:
         with os.scandir(runs_dir) as entries:
@@ -128,8 +148,8 @@ def _content(path: str) -> bytes:
 
 def _gunzip(data: bytes) -> bytes:
     try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error):
+        return gunzip(data)
+    except DamagedGzipError:
         return b""
 
 

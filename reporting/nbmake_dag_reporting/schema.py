@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 
@@ -202,9 +203,32 @@ EVENT_ARTIFACT: Final = "nbdag.artifact"
 EVENT_OUTPUT: Final = "nbdag.output"
 
 
+_BY_NAME = {row.name: row for row in TABLE}
+_FAMILIES = tuple(row for row in TABLE if row.name.endswith("<name>"))
+
+
 def find(name: str) -> Attribute | None:
     """Give the row that describes an attribute, or ``None`` for one that is not ours."""
-    return next((row for row in TABLE if row.name == name or _covers(row, name)), None)
+    return _BY_NAME.get(name) or next((row for row in _FAMILIES if name.startswith(row.name[:-6])), None)
+
+
+def conforming(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the attributes of ours that do not have the type that the table gives them."""
+    return {name: value for name, value in attributes.items() if not (row := find(name)) or _IS_A[row.type](value)}
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_IS_A: dict[str, Callable[[Any], bool]] = {
+    "any": lambda _value: True,
+    "boolean": lambda value: isinstance(value, bool),
+    "double": lambda value: _is_int(value) or isinstance(value, float),
+    "int": _is_int,
+    "string": lambda value: isinstance(value, str),
+    "string[]": lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+}
 
 
 def markdown() -> str:
@@ -214,8 +238,3 @@ def markdown() -> str:
         for row in sorted(TABLE, key=lambda row: row.name)
     ]
     return "\n".join(["| attribute | type | where | privacy | meaning |", "|---|---|---|---|---|", *rows])
-
-
-def _covers(row: Attribute, name: str) -> bool:
-    prefix = row.name.removesuffix("<name>")
-    return prefix != row.name and name.startswith(prefix)

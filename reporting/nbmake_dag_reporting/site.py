@@ -37,6 +37,18 @@ _STATE = "site.json"
 _COUNTS = ("total", "ran", "restored", "up_to_date", "failed", "skipped", "cancelled")
 
 
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    msgspec.MsgspecError,
+)
+"""What content raises that is not what its name promises: it may come from anybody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A run that could be shown; its ``stamp`` changes when there is more of it, and is empty for none."""
@@ -64,6 +76,8 @@ class SiteResult:
     added: tuple[str, ...]
     runs: int
     dropped: tuple[str, ...]
+    refused: tuple[str, ...]
+    """Runs that are damaged, or that somebody made up, with what is wrong."""
     size: int
     page: str
 
@@ -89,13 +103,20 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
     seen = state.runs
     index = SiteIndex(files)
     added: list[str] = []
+    refused: list[str] = []
     for item in found:
         if item.stamp and seen.get(item.name) != item.stamp:
-            with suppress(RunNotFoundError):
+            try:
                 recorded = item.read()
-                _add(recorded, index, files, options)
-                seen[item.name] = item.stamp
-                added.append(recorded.run.id)
+                if recorded.run.id == item.name or recorded.run.id not in seen:
+                    _add(recorded, index, files, options)
+            except RunNotFoundError:
+                continue
+            except _DAMAGE as error:
+                refused.append(f"{item.name}: {type(error).__name__}: {error}")
+                continue
+            seen[item.name] = item.stamp
+            added.append(recorded.run.id)
     _write_pages(files, index, options)
     dropped: list[str] = []
     size = state.size + files.grown
@@ -110,6 +131,7 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
         added=tuple(added),
         runs=len(index),
         dropped=tuple(dropped),
+        refused=tuple(refused),
         size=size,
         page=os.path.join(out, "index.html"),
     )

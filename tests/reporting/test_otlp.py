@@ -120,7 +120,7 @@ def test_any_value_survives_writing_and_reading(values: dict[str, object], text:
         span_id="cd" * 8,
         name=attribute_text(text),
         start=0,
-        end=2**63,
+        end=2**63 - 1,
         attributes=attributes,
         events=(SpanEvent(name="e", time=1, attributes=attributes),),
         error=attribute_text(text),
