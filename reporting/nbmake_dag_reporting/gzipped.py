@@ -14,7 +14,7 @@ class DamagedGzipError(ValueError):
 
 
 def gunzip(data: bytes, largest: int | None = None) -> bytes:
-    """Unpack all members, which may be at most so many bytes in all, if that is said; raises `DamagedGzipError`."""
+    """Unpack all members, which may be at most so many bytes in all; raises `DamagedGzipError`."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             unpacked = file.read(-1 if largest is None else largest + 1)
