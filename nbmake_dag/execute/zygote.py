@@ -294,6 +294,7 @@ def run_kernel(request: Request) -> None:
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     import ipykernel_launcher  # type: ignore[import-untyped]  # noqa: PLC0415  # not for other programs
+    import zmq  # noqa: PLC0415  # likewise
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415  # likewise
     from traitlets.config import Config  # noqa: PLC0415  # likewise
 
@@ -307,6 +308,10 @@ def run_kernel(request: Request) -> None:
 
         def load_config_file(self, *args: object, **options: object) -> None:
             pass
+
+        def init_iopub(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+            context.setsockopt(zmq.SNDHWM, 0)  # a message that is dropped would be an output that is lost
+            super().init_iopub(context)  # type: ignore[no-untyped-call]
 
     config = Config()
     config.IPKernelApp.connection_file = request["connection_file"]
