@@ -49,12 +49,12 @@ class Executable(msgspec.Struct, frozen=True):
     def identity(self) -> Digest:
         if self.tree is None:
             return text_identity(self.text)
-        semicolon = ";" if self._ends_with_semicolon(self.tree) else ""
+        semicolon = ";" if self._hides_its_value(self.tree) else ""
         return digest_text(f"python{semicolon}:{write_tree(self.tree)}")
 
-    def _ends_with_semicolon(self, tree: ast.Module) -> bool:
-        """Whether a semicolon follows the last statement, by which IPython does not show its value."""
-        if ";" not in self.text or not tree.body:
+    def _hides_its_value(self, tree: ast.Module) -> bool:
+        """Whether a semicolon follows an expression that IPython would else show, the last statement."""
+        if ";" not in self.text or not tree.body or not isinstance(tree.body[-1], ast.Expr):
             return False
         last = tree.body[-1]
         line, column = last.end_lineno or 0, last.end_col_offset or 0
