@@ -66,7 +66,6 @@ def attempt_spec(
 
 
 def _work(task: Task, prepared: Prepared) -> Work:
-    sources = prepared.survey.sources
     match task.work:
         case Notebook() as work:
             kernel = prepared.survey.kernel(task)
@@ -78,7 +77,7 @@ def _work(task: Task, prepared: Prepared) -> Work:
                 preload=settings.preload,
                 inject_inputs=work.inject_inputs,
                 inject_outputs=work.inject_outputs,
-                counted=_counted(sources.notebook(work.path).identity),
+                counted=_counted(prepared.survey.notebook(work)),
             )
         case Function() as work:
             return FunctionWork(

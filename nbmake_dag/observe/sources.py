@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import Command, Function, ProjectPath
 from nbmake_dag.core.signature import Signature
@@ -62,18 +63,18 @@ class Sources:
         self._schema = identity_schema()
         self._installed = path
         self._path = (project.root, *path)
-        self._notebooks: dict[str, NotebookFile] = {}
+        self._notebooks: dict[tuple[str, str | None], NotebookFile] = {}
         self._functions: dict[tuple[str, str], FunctionFile] = {}
 
     def fresh(self) -> Sources:
         """Return one that has read nothing yet."""
         return Sources(self._project, self._files, self._identities, self._installed)
 
-    def notebook(self, path: ProjectPath, place: str = "") -> NotebookFile:
-        """Read a notebook; raises `ConfigError` where there is none."""
-        if path not in self._notebooks:
-            self._notebooks[path] = self._read_notebook(path, place)
-        return self._notebooks[path]
+    def notebook(self, path: ProjectPath, place: str = "", *, language: str | None = None) -> NotebookFile:
+        """Read a notebook, in another ``language`` than its own where given; raises `ConfigError` without one."""
+        if (path, language) not in self._notebooks:
+            self._notebooks[path, language] = self._read_notebook(path, place, language)
+        return self._notebooks[path, language]
 
     def function(self, work: Function, place: str = "") -> FunctionFile:
         """Find a function without importing it; raises `ConfigError` where there is none."""
@@ -100,9 +101,9 @@ class Sources:
             if word.endswith(".py") and os.path.isfile(path):
                 yield path
 
-    def _read_notebook(self, path: str, place: str) -> NotebookFile:
+    def _read_notebook(self, path: str, place: str, language: str | None) -> NotebookFile:
         absolute = self._project.absolute(path)
-        schema = f"{os.path.splitext(path)[1]} {self._schema}"
+        schema = " ".join((os.path.splitext(path)[1], *([language] if language else ()), self._schema))
         try:
             digest = self._files.digest(absolute)
             known = self._identities.get(digest, schema)
@@ -110,7 +111,8 @@ class Sources:
                 return NotebookFile(digest=digest, identity=_decode(known))
             with open(absolute, "rb") as file:
                 data = file.read(MAX_NOTEBOOK_BYTES)
-            identity = identify(read_notebook(data, path))
+            source = read_notebook(data, path)
+            identity = identify(replace(source, language=language) if language else source)
         except UnreadableNotebookError as error:
             raise ConfigError((Complaint(what=str(error), place=place),)) from error
         except OSError as error:

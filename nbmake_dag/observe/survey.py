@@ -21,6 +21,7 @@ from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag_cache.digest import Digest, digest_text
+from nbmake_dag_cache.identity import NotebookIdentity
 from nbmake_dag_cache.key import Ingredient, key_of
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.record import Record
@@ -87,7 +88,7 @@ class Survey:
         """Return the place in the file of each cell that counts, from 0; nothing for other work."""
         if not isinstance(task.work, Notebook):
             return ()
-        return tuple(cell.index for cell in self._look.sources.notebook(task.work.path).identity.cells)
+        return tuple(cell.index for cell in self.notebook(task.work).cells)
 
     def changed_since(self, task: Task, own: tuple[Ingredient, ...]) -> tuple[str, ...]:
         """Say which own ingredients of a task are not what they were."""
@@ -124,12 +125,16 @@ class Survey:
         self._refuse_missing_inputs()
         return {name: self._facts(self._graph.tasks[name], previous.get(name)) for name in self._graph.order}
 
+    def notebook(self, work: Notebook) -> NotebookIdentity:
+        """Identify a notebook in the language of the kernel that runs it."""
+        language = self._look.kernels.get(work.kernel).language if work.kernel else None
+        return self._look.sources.notebook(work.path, language=language).identity
+
     def kernel(self, task: Task) -> Kernel | None:
         """Return the kernel that runs a notebook, ``None`` for other work."""
         if not isinstance(task.work, Notebook):
             return None
-        declared = self._look.sources.notebook(task.work.path).identity.kernel
-        return self._look.kernels.get(task.work.kernel or declared or DEFAULT)
+        return self._look.kernels.get(task.work.kernel or self.notebook(task.work).kernel or DEFAULT)
 
     def packages(self, task: Task) -> Mapping[str, str]:
         """Return the versions of what is installed where a task's work runs, by normalised name."""
@@ -191,7 +196,7 @@ class Survey:
         inputs = {item: look.inputs.files(item) for item in self._graph.external[task.name]}
         match task.work:
             case Notebook() as work:
-                notebook = look.sources.notebook(work.path).identity
+                notebook = self.notebook(work)
                 kernel = look.kernels.get(work.kernel or notebook.kernel or DEFAULT)
                 folder = os.path.dirname(self._project.absolute(work.path))
                 editable = look.interpreters.ask(kernel.interpreter).editable if kernel.interpreter else {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -203,3 +205,25 @@ def test_a_module_of_a_trace_that_was_written_while_a_task_ran_is_not_published(
     folder.write("data/gone.csv", "").write("merged.txt", "")
     with _prepared(folder) as (prepared, _):
         assert _record(folder, prepared, "merge", "unrelated.py", started=1)[1] == ("unrelated.py",)
+
+
+@pytest.mark.parametrize(
+    ("language", "changed", "key_changes"),
+    [("bash", "x = 1", True), ("bash", "x=1  ", False), ("python", "x = 1", False)],
+)
+def test_a_notebook_is_read_in_the_language_of_its_kernel(
+    folder: Project, monkeypatch: pytest.MonkeyPatch, language: str, changed: str, *, key_changes: bool
+) -> None:
+    """With ``kernel`` a text is not compared as Python because it happens to parse as that."""
+    spec = {"argv": [sys.executable], "display_name": "Other", "language": language}
+    folder.write("jupyter/kernels/other/kernel.json", json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
+    folder.pipeline("""
+        [tasks.other]
+        notebook = "other.py"
+        kernel = "other"
+    """)
+    folder.write("other.py", "# %%\nx=1\n")
+    before = _own_key(folder, "other")
+    folder.write("other.py", f"# %%\n{changed}\n")
+    assert (_own_key(folder, "other") != before) == key_changes
