@@ -1,7 +1,7 @@
 """The model test: random pipelines and histories through the real survey, planner, schedule and stores.
 
 Two oracles judge every build: what the outputs are when everything is computed from scratch, and which tasks had
-to run. 500 histories by default; `pytest tests/core/test_model.py -m slow` lives 10,000.
+to run. 500 histories by default; `pytest tests/core/test_model.py -m manual` lives 10,000.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def test_a_build_runs_what_it_must_and_leaves_what_a_clean_one_would(
 
 
 @pytest.mark.slow
+@pytest.mark.manual
 @pytest.mark.timeout(4 * 3600)
 @_examples(10_000)
 @given(made_from=pipelines, history=histories)
