@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nbmake_dag.build.affected import affected_tasks
 from nbmake_dag.build.last import LastResults
 from nbmake_dag.build.request import Request
 from nbmake_dag.core.config import PipelineFile, parse
@@ -80,17 +81,18 @@ class Prepared:
     variables: Mapping[str, str]
     ignored: tuple[str, ...]
     """Leftover outputs of tasks that no longer exist, which a glob would have matched."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the tasks were chosen."""
 
 
 def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, Sources, Interpreters]:
     """Read a project's pipeline; raises `ConfigError` with every complaint."""
     stores.files.digest(project.config)
-    with open(project.config, "rb") as file:
-        parsed = parse(file.read(), file=os.path.basename(project.config))
     interpreters = Interpreters(stores.identities)
     installed = tuple(path for path in sys.path if path)
     sources = Sources(project, stores.files, stores.identities, installed)
-    return expand(parsed, _signatures(parsed, sources), request.overrides), sources, interpreters
+    with open(project.config, "rb") as file:
+        return _read(project, file.read(), sources, request), sources, interpreters
 
 
 def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
@@ -98,15 +100,11 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
     pipeline, sources, interpreters = load(project, request, stores)
     whole = build_graph(pipeline, file=os.path.basename(project.config))
     targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
-    wanted = whole.below(targets) if request.downstream else targets
-    graph = build_graph(pipeline, only=wanted if request.only else whole.above(wanted))
     variables = dict(os.environ)
-    inputs = Inputs(project, graph, stores.files, stores.last.leftovers(whole))
-    survey = Survey(
-        project,
-        pipeline,
-        graph,
-        Instruments(
+    leftovers = stores.last.leftovers(whole)
+
+    def survey_of(graph: Graph, inputs: Inputs) -> Survey:
+        instruments = Instruments(
             files=stores.files,
             sources=sources,
             modules=Modules(project, stores.files, stores.identities, sys.path),
@@ -116,8 +114,26 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             records=stores.records,
             variables=variables,
             python=sys.executable,
-        ),
-    )
+        )
+        return Survey(project, pipeline, graph, instruments)
+
+    notes: tuple[str, ...] = ()
+    if request.affected is not None:
+        found = affected_tasks(
+            project,
+            pipeline,
+            whole,
+            survey_of(whole, Inputs(project, whole, stores.files, leftovers)),
+            base=request.affected,
+            environ=variables,
+            read=lambda data: _read(project, data, sources, request),
+        )
+        targets &= found.tasks
+        notes = (found.said,)
+    wanted = whole.below(targets) if request.downstream else targets
+    graph = build_graph(pipeline, only=wanted if request.only else whole.above(wanted))
+    inputs = Inputs(project, graph, stores.files, leftovers)
+    survey = survey_of(graph, inputs)
     previous = {
         name: record for name in graph.order if (record := stores.last.record(name, stores.records)) is not None
     }
@@ -132,7 +148,14 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         survey=survey,
         variables=variables,
         ignored=tuple(sorted(inputs.ignored)),
+        notes=notes,
     )
+
+
+def _read(project: Project, data: bytes, sources: Sources, request: Request) -> Pipeline:
+    """Read a pipeline; raises `ConfigError` with every complaint."""
+    parsed = parse(data, file=os.path.basename(project.config))
+    return expand(parsed, _signatures(parsed, sources), request.overrides)
 
 
 def _forced(request: Request, graph: Graph, targets: frozenset[TaskName]) -> frozenset[TaskName]:

@@ -18,6 +18,8 @@ class Request:
     tags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     overrides: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
+    affected: str | None = None
+    """The branch or commit since which tasks must have changed to be built; empty for the usual one."""
     only: bool = False
     downstream: bool = False
     force: bool = False
@@ -36,7 +38,7 @@ class Request:
     @property
     def takes_hits(self) -> bool:
         """Whether an up-to-date pipeline is left alone."""
-        return self.reads_cache and not (self.force or self.force_all or self.accept)
+        return self.reads_cache and not (self.force or self.force_all or self.accept or self.affected is not None)
 
     @property
     def reads_cache(self) -> bool:

@@ -90,6 +90,9 @@ def carry_out(
     everyone = (Recorder(writer), *listeners)
     for listener in everyone:
         listener.begun(run_start(prepared, stores, header, jobs=pool.jobs))
+    for note in prepared.notes:
+        for listener in everyone:
+            listener.said(note)
     for path in prepared.ignored:
         for listener in everyone:
             listener.said(f"warning: {path} was left by a task that no longer exists; no glob matches it")

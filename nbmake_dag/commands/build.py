@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Literal
 
 import click
 
+from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.request import Request
 from nbmake_dag.commands.options import located, overrides, project_of
+from nbmake_dag.record.ci import on_github_actions
 
 
 @click.command
@@ -24,6 +27,9 @@ from nbmake_dag.commands.options import located, overrides, project_of
 @click.option("--downstream", is_flag=True, help="Build also what needs the targets.")
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these targets.")
+@click.option(
+    "--affected", metavar="[=BASE]", help="Build only what changed since BASE, by default the pull request's."
+)
 @click.option("--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True)
 @click.option("--ray-address", metavar="A", help="Run on the Ray cluster at this address.")
 @click.option("--cache", type=click.Choice(["off", "read", "write", "read-write"]), default="read-write")
@@ -68,10 +74,21 @@ def command(
             click.echo(line)
         return 0
     display = make_display(output, sys.stderr, explains=explain)
+    listeners: list[Listener] = [display]
+    if on_github_actions(os.environ):
+        from nbmake_dag.progress.annotations import Annotations  # noqa: PLC0415 - only there
+        from nbmake_dag.progress.screen import Screen  # noqa: PLC0415 - likewise
+
+        listeners.insert(0, Annotations(Screen(sys.stderr, live=False, colour=False), os.environ))
     try:
-        outcome = build(project, request, (display,), waiting=display.said)
+        outcome = build(project, request, listeners, waiting=display.said)
     finally:
         display.close()
+    if summary := on_github_actions(os.environ) and os.environ.get("GITHUB_STEP_SUMMARY"):
+        from nbmake_dag.commands.job_summary import write_job_summary  # noqa: PLC0415 - likewise
+        from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
+
+        write_job_summary(project, outcome.folder, declared_metrics(directory, file), summary)
     if summarize:
         from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - only where it is asked for
 

@@ -18,17 +18,20 @@ from nbmake_dag.commands.options import located
     default="text",
     help="Markdown is for a pull request.",
 )
-def command(directory: str | None, file: str | None, before: str, after: str, form: str) -> None:
+@click.option("--site", metavar="URL", help="Link Markdown to the site published at URL.")
+def command(directory: str | None, file: str | None, before: str, after: str, form: str, site: str | None) -> None:
     """Say what differs between two runs, the first being the baseline.
 
     RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle.
     """
-    from nbmake_dag.commands.diff_text import markdown_lines, text_lines  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.diff_text import markdown_text, text_lines  # noqa: PLC0415 - not for --help
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.site_links import SiteLinks  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.compare import compare  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
+    links = SiteLinks(site) if site else None
     found = compare(
         recorded_of(directory, file, before),
         recorded_of(directory, file, after),
@@ -36,6 +39,8 @@ def command(directory: str | None, file: str | None, before: str, after: str, fo
     )
     if form == "json":
         click.echo(encode_document(found.document()))
-        return
-    for line in markdown_lines(found) if form == "markdown" else text_lines(found):
-        click.echo(line)
+    elif form == "markdown":
+        click.echo(markdown_text(found, links), nl=False)
+    else:
+        for line in text_lines(found):
+            click.echo(line)

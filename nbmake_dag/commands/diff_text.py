@@ -2,81 +2,53 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from nbmake_dag.commands.markdown import Section, assemble, escaped, table
+from nbmake_dag.commands.site_links import SiteLinks
 from nbmake_dag.progress.text import pad, plain, width
-from nbmake_dag_reporting.compare import Change, Comparison, Verdict
+from nbmake_dag_reporting.compare import Change, Comparison, ResultChange, Verdict
 
 _SIGNS = {Verdict.BETTER: "▲ better", Verdict.WORSE: "▼ worse", Verdict.SAME: "≈ within tolerance"}
+_DIRECTIONS = {"higher": " (higher is better)", "lower": " (lower is better)"}
 _LONGEST = 60
 _DIGITS = 9
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+_DIGEST = 10
+_COMMENT = 64_000
+"""Bytes: GitHub refuses a comment with more than 65,536 characters."""
+_COLUMNS = {"Graph": ("task", ""), "Why tasks ran": ("task", "why")}
+_FOLDED = frozenset({"Statuses", "Durations", "Ingredients of keys", "Environment"})
 
 
 def text_lines(found: Comparison) -> Iterator[str]:
     """Yield what differs in sections with aligned columns; one sentence where nothing does."""
     yield f"{found.before} → {found.after}"
-    for title, rows in _sections(found):
+    sections = _sections(found)
+    for title, rows in sections:
         yield ""
         yield title
         widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
             yield "  " + "  ".join(pad(cell, size) for cell, size in zip(row, widths, strict=True)).rstrip()
-    if not any(True for _ in _sections(found)):
+    if not sections:
         yield "nothing differs"
 
 
-def markdown_lines(found: Comparison) -> Iterator[str]:
-    """Yield the same as tables of GitHub's Markdown, in which names and values are only text."""
-    yield f"**{_escaped(found.before)} → {_escaped(found.after)}**"
-    for title, rows in _sections(found):
-        yield ""
-        yield f"#### {title}"
-        yield ""
-        yield "| " + " | ".join(("task", "name", "before", "after", "")[: len(rows[0])]) + " |"
-        yield "|" + "---|" * len(rows[0])
-        for row in rows:
-            yield "| " + " | ".join(_escaped(cell) for cell in row) + " |"
-    if not any(True for _ in _sections(found)):
-        yield ""
-        yield "Nothing differs."
+def markdown_text(found: Comparison, links: SiteLinks | None = None) -> str:
+    """Write the same as tables of GitHub's Markdown, in which names and values are only text."""
+    before, after = escaped(found.before), escaped(found.after)
+    if links:
+        before = f"[{before}]({links.run(found.before)})"
+        after = f"[{after}]({links.run(found.after)})"
+    intro = [f"**{before} → {after}**", "", _gist(found)]
+    if links:
+        intro[-1] += f" [Compare them]({links.compare(found.before, found.after)})."
+    return assemble(intro, [_table(found, title, rows, links) for title, rows in _sections(found)], _COMMENT)
 
 
-def _sections(found: Comparison) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    graph = [
-        *((name, "added") for name in found.added),
-        *((name, "removed") for name in found.removed),
-        *((f"{above} → {name}", "edge added") for above, name in found.edges_added),
-        *((f"{above} → {name}", "edge removed") for above, name in found.edges_removed),
-    ]
-    if graph:
-        yield "Graph", [(plain(name), what) for name, what in graph]
-    for title, changes in (
-        ("Metrics", found.metrics),
-        ("Parameters", found.parameters),
-        ("Statuses", found.statuses),
-        ("Durations", found.durations),
-        ("Ingredients of keys", found.ingredients),
-        ("Environment", found.environment),
-    ):
-        if changes:
-            yield title, [_row(title, change) for change in changes]
-
-
-def _row(title: str, change: Change) -> tuple[str, ...]:
-    unit = " s" if title == "Durations" else ""
-    return (
-        _short(change.task),
-        _short(change.name),
-        _shown(change.before, unit),
-        _shown(change.after, unit),
-        _difference(change),
-    )
-
-
-def _difference(change: Change) -> str:
+def difference_text(change: Change) -> str:
+    """Say by how much a number differs, and how that is judged."""
     before, after = change.before, change.after
     if not _is_number(before) or not _is_number(after):
         return ""
@@ -84,21 +56,87 @@ def _difference(change: Change) -> str:
     return f"{after - before:+.6g}{percent} {_SIGNS.get(change.verdict, '')}".rstrip()
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _shown(value: Any, unit: str) -> str:
+def value_text(value: Any, unit: str = "") -> str:
+    """Show a value, or a dash where there is none."""
     if value is None:
         return "\N{EN DASH}"
     text = f"{value:.6g}" if isinstance(value, float) and len(str(value)) > _DIGITS else str(value)
     return f"{_short(text)}{unit}"
 
 
+def _gist(found: Comparison) -> str:
+    """Say in one sentence what a reviewer looks for."""
+    verdicts = [change.verdict for change in found.metrics]
+    told = (
+        (len(found.reasons), "task ran", "tasks ran"),
+        (len(found.results), "result differs", "results differ"),
+        (verdicts.count(Verdict.WORSE), "metric is worse", "metrics are worse"),
+        (verdicts.count(Verdict.BETTER), "metric is better", "metrics are better"),
+    )
+    parts = [f"{count} {one if count == 1 else many}" for count, one, many in told if count]
+    return f"{', '.join(parts) or 'No result differs'}."
+
+
+def _table(found: Comparison, title: str, rows: list[tuple[str, ...]], links: SiteLinks | None) -> Section:
+    columns = _COLUMNS.get(title, ("task", "name", "before", "after", ""))
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    if links and title == "Results":
+        for row, change in zip(cells, found.results, strict=True):
+            row[0] = f"[{row[0]}]({links.task(found.after, change.task)})"
+            if change.is_image:
+                row[-1] = f"[{row[-1]}]({links.pictures(found.before, found.after)})"
+    return table(title, columns, cells, is_folded=title in _FOLDED)
+
+
+def _sections(found: Comparison) -> list[tuple[str, list[tuple[str, ...]]]]:
+    graph = [
+        *((name, "added") for name in found.added),
+        *((name, "removed") for name in found.removed),
+        *((f"{above} → {name}", "edge added") for above, name in found.edges_added),
+        *((f"{above} → {name}", "edge removed") for above, name in found.edges_removed),
+    ]
+    sections: list[tuple[str, list[tuple[str, ...]]]] = [
+        ("Results", [_result(change) for change in found.results]),
+        ("Metrics", [_row("Metrics", change) for change in found.metrics]),
+        ("Graph", [(plain(name), what) for name, what in graph]),
+        (
+            "Why tasks ran",
+            [(_short(task), _short(reason)) for task, why in found.reasons.items() for reason in why],
+        ),
+    ]
+    for title, changes in (
+        ("Parameters", found.parameters),
+        ("Statuses", found.statuses),
+        ("Durations", found.durations),
+        ("Ingredients of keys", found.ingredients),
+        ("Environment", found.environment),
+    ):
+        sections.append((title, [_row(title, change) for change in changes]))
+    return [(title, rows) for title, rows in sections if rows]
+
+
+def _result(change: ResultChange) -> tuple[str, ...]:
+    before, after = (
+        plain(digest)[:_DIGEST] if digest else "\N{EN DASH}" for digest in (change.before, change.after)
+    )
+    return (_short(change.task), _short(change.name), before, after, "image" if change.is_image else change.kind)
+
+
+def _row(title: str, change: Change) -> tuple[str, ...]:
+    unit = " s" if title == "Durations" else ""
+    return (
+        _short(change.task),
+        _short(change.name) + _DIRECTIONS.get(change.direction or "", ""),
+        value_text(change.before, unit),
+        value_text(change.after, unit),
+        difference_text(change),
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _short(text: str) -> str:
     text = plain(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", text)

@@ -59,7 +59,7 @@ def run_lines(run: Run) -> Iterator[str]:
                 "status": f"{LOOKS[task.status].glyph} {LOOKS[task.status].words}",
                 "task": plain(task.name),
                 "duration": _took(task),
-                "why": _why(task),
+                "why": why(task),
             }
             for task in run.tasks.values()
         ]
@@ -138,7 +138,7 @@ def _commit(run: RunHead) -> str:
     return f"{vcs.head_revision}{branch}{', with changes' if vcs.dirty else ''}" if vcs.head_revision else ""
 
 
-def _why(task: TaskRun) -> str:
+def why(task: TaskRun) -> str:
     """Say in one line why a task has its status; of a failed one, what went wrong."""
     failure = task.attempts[-1].failure if task.attempts else None
     if failure and task.status == "failed":

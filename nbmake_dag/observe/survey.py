@@ -84,6 +84,13 @@ class Survey:
         )
         return Survey(self._project, self._pipeline, self._graph, fresh)
 
+    def rests_on(self, task: Task) -> frozenset[str]:
+        """Return the files, relative to the root, that a task is known to use before it runs."""
+        observed, _ = self._observe(task)
+        inputs = {path for files in observed.inputs.values() for path, _ in files}
+        own = {task.work.path} if isinstance(task.work, Notebook) else set[str]()
+        return frozenset({*own, *observed.modules, *inputs})
+
     def cells(self, task: Task) -> tuple[int, ...]:
         """Return the place in the file of each cell that counts, from 0; nothing for other work."""
         if not isinstance(task.work, Notebook):

@@ -17,6 +17,9 @@ from nbmake_dag.progress.lines import cancelled_line, failed_line, ran_line, res
 from nbmake_dag.progress.screen import Screen
 from nbmake_dag.progress.summary import summary_lines
 from nbmake_dag.progress.task_output import Kept, Lines
+from nbmake_dag.progress.text import plain
+from nbmake_dag.progress.workflow_commands import command
+from nbmake_dag.record.ci import on_github_actions
 
 if TYPE_CHECKING:
     from nbmake_dag.core.model import TaskName
@@ -45,8 +48,8 @@ def make_display(
         output = "group"
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     colour = terminal and not environ.get("NO_COLOR")
-    screen = Screen(stream, live=terminal and output == "auto", colour=colour)
-    folds = environ.get("GITHUB_ACTIONS") == "true"
+    folds = on_github_actions(environ)
+    screen = Screen(stream, live=terminal and output == "auto", colour=colour, obeyed=folds)
     return Display(output, screen, clock, explains=explains, folds=folds)
 
 
@@ -171,5 +174,5 @@ class Display:
         """Put what a task printed below its line, if it is grouped there."""
         output = self._kept.pop(task).lines if task in self._kept else []
         if output and self._folds:
-            return [f"::group::{line}", *output, "::endgroup::"]
+            return [command("group", plain(line)), *output, command("endgroup")]
         return [line, *(f"    {each}" for each in output)]

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from nbmake_dag.progress.palette import Palette
 from nbmake_dag.progress.text import coloured, plain
+from nbmake_dag.progress.workflow_commands import WorkflowCommand, harmless
 
 _ASCII = str.maketrans({"✓": "+", "✗": "x", "↺": "<", "…": "."})
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
@@ -22,11 +23,15 @@ _REST_OF_LINE, _BELOW = "\x1b[K", "\x1b[J"
 
 
 class Screen:
-    """Writes to a stream, and stops doing so when nobody is there any more."""
+    """Writes to a stream, and stops doing so when nobody is there any more.
 
-    def __init__(self, stream: TextIO, *, live: bool, colour: bool) -> None:
+    With ``obeyed``, whoever reads the stream obeys workflow commands: only those are, nothing else.
+    """
+
+    def __init__(self, stream: TextIO, *, live: bool, colour: bool, obeyed: bool = False) -> None:
         self.live = live
         self.palette = Palette(colour)
+        self._obeyed = obeyed
         self._stream = stream
         self._encoding = stream.encoding or "utf-8"
         self._clean = coloured if colour else plain
@@ -44,7 +49,7 @@ class Screen:
     def print(self, lines: Sequence[str]) -> None:
         """Write lines that stay; they are as long as they are, so that they can be copied."""
         if lines:
-            text = "".join(f"{self._clean(line)}\n" for line in lines)
+            text = "".join(f"{self._safe(line)}\n" for line in lines)
             self._write(f"{self._erasure()}{text}")
 
     def draw(self, block: list[str]) -> None:
@@ -58,6 +63,11 @@ class Screen:
     def erase(self) -> None:
         """Take the block away."""
         self._write(self._erasure())
+
+    def _safe(self, line: str) -> str:
+        if isinstance(line, WorkflowCommand):
+            return line
+        return harmless(self._clean(line)) if self._obeyed else self._clean(line)
 
     def _erasure(self) -> str:
         if self._drawn is None:

@@ -43,16 +43,21 @@ class CiJob:
     """The code may be that of someone who cannot write to the repository. True where that cannot be told."""
 
 
+def on_github_actions(environ: Mapping[str, str]) -> bool:
+    """Tell whether GitHub's runner reads what is printed."""
+    return environ.get("GITHUB_ACTIONS") == "true"
+
+
 def ci_job(environ: Mapping[str, str]) -> CiJob | None:
     """Describe the job that this process is part of; ``None`` outside of CI."""
-    if environ.get("GITHUB_ACTIONS") == "true":
+    if on_github_actions(environ):
         return _github_job(environ)
     return _gitlab_job(environ) if environ.get("GITLAB_CI") == "true" else None
 
 
 def ci_attributes(environ: Mapping[str, str]) -> dict[str, AttributeValue]:
     """Give ``nbdag.ci.*``, ``vcs.*`` and the run's URL; nothing outside of CI."""
-    if environ.get("GITHUB_ACTIONS") == "true":
+    if on_github_actions(environ):
         found = _github(environ)
     elif environ.get("GITLAB_CI") == "true":
         found = _gitlab(environ)

@@ -1,9 +1,9 @@
-"""What differs between two runs: tasks, parameters, metrics and their judgement, durations, keys, environment."""
+"""What differs between two runs: results, judged metrics, tasks, parameters, durations, keys, machines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -11,6 +11,8 @@ from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import Run, TaskRun
 from nbmake_dag_reporting.scrub import public
+
+_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 
 
 class Verdict(Enum):
@@ -43,6 +45,23 @@ class Change:
     before: Any
     after: Any
     verdict: Verdict = Verdict.CHANGED
+    direction: str | None = None
+    """Of a metric, whether ``higher`` or ``lower`` is better, as declared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultChange:
+    """Something that a task made and that differs, by its digests; ``None`` where a run did not make it.
+
+    ``kind`` is ``output``, ``artifact``, or ``notebook`` for what the cells showed.
+    """
+
+    task: str
+    name: str
+    kind: str
+    before: str | None
+    after: str | None
+    is_image: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +70,9 @@ class Comparison:
 
     before: str
     after: str
+    results: tuple[ResultChange, ...] = ()
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Why each task that the second run executed was."""
     statuses: tuple[Change, ...] = ()
     parameters: tuple[Change, ...] = ()
     metrics: tuple[Change, ...] = ()
@@ -88,6 +110,8 @@ def compare(before: Recorded, after: Recorded, declared: Mapping[str, Declared])
     return Comparison(
         before=before.run.id,
         after=after.run.id,
+        results=tuple(change for pair in pairs for change in _results(pair)),
+        reasons={name: task.reasons for name, task in new.items() if task.attempts},
         statuses=tuple(_changes((p.name, {"": p.before.status}, {"": p.after.status}) for p in pairs)),
         parameters=tuple(_changes((p.name, p.before.params, p.after.params) for p in pairs)),
         metrics=tuple(_judged(pairs, declared)),
@@ -122,8 +146,34 @@ def judge(before: float | None, after: float | None, declared: Declared) -> Verd
 
 def _judged(pairs: Iterable[_Pair], declared: Mapping[str, Declared]) -> Iterator[Change]:
     for change in _changes((pair.name, pair.before.metrics, pair.after.metrics) for pair in pairs):
-        verdict = judge(change.before, change.after, declared.get(change.name, Declared()))
-        yield Change(task=change.task, name=change.name, before=change.before, after=change.after, verdict=verdict)
+        wanted = declared.get(change.name, Declared())
+        verdict = judge(change.before, change.after, wanted)
+        yield replace(change, verdict=verdict, direction=wanted.direction)
+
+
+def _results(pair: _Pair) -> Iterator[ResultChange]:
+    before, after = _made(pair.before), _made(pair.after)
+    for kind, name in dict.fromkeys((*before, *after)):
+        old, new = before.get((kind, name)), after.get((kind, name))
+        if old != new:
+            yield ResultChange(
+                task=pair.name, name=name, kind=kind, before=old, after=new, is_image=_is_image(pair, kind, name)
+            )
+
+
+def _made(task: TaskRun) -> dict[tuple[str, str], str]:
+    """Give the digest of everything that a task made; of one that did not end well, nothing."""
+    if task.status not in {"ran", "restored", "up_to_date"}:
+        return {}
+    made = {("output", path): digest for path, digest in task.outputs.items()}
+    made |= {("artifact", name): artifact.sha256 for name, artifact in task.artifacts.items()}
+    return {**made, ("notebook", task.path or ""): task.cells} if task.cells else made
+
+
+def _is_image(pair: _Pair, kind: str, name: str) -> bool:
+    if kind == "artifact":
+        return (pair.after.artifacts.get(name) or pair.before.artifacts[name]).media_type.startswith("image/")
+    return name.lower().endswith(_IMAGES)
 
 
 def _changes(tables: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[Change]:

@@ -1,0 +1,104 @@
+"""What GitHub Actions is told of a build besides its text: masks for secrets, and a mark at each failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from nbmake_dag.build.listener import RunStart
+from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
+from nbmake_dag.core.model import Function, Notebook, Task, TaskName
+from nbmake_dag.execute.protocol import Event, Failure
+from nbmake_dag.progress.screen import Screen
+from nbmake_dag.progress.text import plain
+from nbmake_dag.progress.workflow_commands import WorkflowCommand, command, masks
+
+_MOST = 10
+"""Annotations of a step that GitHub shows."""
+_LONGEST = 1000
+
+
+class Annotations:
+    """A listener that is told before all that show something."""
+
+    _run: RunStart
+
+    def __init__(self, screen: Screen, environ: Mapping[str, str]) -> None:
+        self._screen = screen
+        self._environ = environ
+
+    def begun(self, run: RunStart) -> None:
+        self._run = run
+        secrets = {name for task in run.pipeline.tasks.values() for name in task.secrets}
+        self._screen.print([line for name in sorted(secrets) for line in masks(self._environ.get(name, ""))])
+
+    def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None: ...
+
+    def happened(self, event: Event) -> None: ...
+
+    def retrying(self, task: TaskName, attempt: int, delay_s: float) -> None: ...
+
+    def ended(self, outcome: TaskOutcome) -> None: ...
+
+    def said(self, message: str) -> None: ...
+
+    def finished(self, outcome: RunOutcome) -> None:
+        failed = [task for task in outcome.tasks.values() if task.status == "failed"]
+        shown = failed if len(failed) <= _MOST else failed[: _MOST - 1]
+        self._screen.print([self._annotation(task) for task in shown])
+        if more := len(failed) - len(shown):
+            self._screen.print(
+                [command("error", f"{more} more tasks failed", title=f"{len(failed)} tasks failed")]
+            )
+
+    def tick(self) -> None: ...
+
+    def _annotation(self, outcome: TaskOutcome) -> WorkflowCommand:
+        failure = outcome.attempts[-1].failure
+        task = self._run.graph.tasks[outcome.task]
+        path, line = self._place(task, failure)
+        return command(
+            "error",
+            _message(failure),
+            title=f"{outcome.task} failed",
+            file=os.path.relpath(path, self._run.project.repository),
+            line=line,
+        )
+
+    def _place(self, task: Task, failure: Failure | None) -> tuple[str, int | None]:
+        """Find the file, and the line in it where that is known; else where the task is declared."""
+        project = self._run.project
+        match task.work:
+            case Notebook(path=path):
+                return project.absolute(path), _line_in_notebook(project.absolute(path), failure)
+            case Function(module=module) if os.path.isfile(file := project.absolute(_module_file(module))):
+                return file, failure.line if failure else None
+            case _:
+                return project.config, task.line
+
+
+def _line_in_notebook(path: str, failure: Failure | None) -> int | None:
+    from nbmake_dag.progress.source_lines import line_in_file  # noqa: PLC0415  # slow, for a failure alone
+
+    if failure is None or failure.cell is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return line_in_file(file.read(), path, failure.cell, failure.line or 1)
+    except OSError:
+        return None
+
+
+def _module_file(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
+
+
+def _message(failure: Failure | None) -> str:
+    """Say what went wrong, and in which cell."""
+    if failure is None:
+        return "for no known reason"
+    kind = "" if failure.type in {"timeout", "exit", "_OTHER"} else f"{failure.type}: "
+    where = f"\ncell {failure.cell + 1}" if failure.cell is not None else ""
+    where += f", line {failure.line}" if where and failure.line is not None else ""
+    message = "\n".join(map(plain, failure.message[:_LONGEST].split("\n")))
+    return f"{kind}{message}{where}"
