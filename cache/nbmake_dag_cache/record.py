@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from xxhash import xxh3_128_hexdigest
@@ -11,6 +11,9 @@ from nbmake_dag_cache.key import Ingredient, Key
 
 FORMAT = 1
 MAX_RECORD_BYTES = 64 << 20
+
+Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
+"""A float as JSON has it, or the name that protobuf's JSON gives to what JSON has no word for."""
 
 
 class OutputFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +46,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the work logged. ``metrics`` holds last values; ``series`` names a blob with every point."""
 
     params: dict[str, Any] = {}
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Number] = {}
     tags: dict[str, str] = {}
     artifacts: dict[str, Artifact] = {}
     series: str | None = None

@@ -24,16 +24,15 @@ import msgspec
 from nbmake_dag.execute.protocol import Failure, Read
 from nbmake_dag.inside.artifacts import check_artifact_name, guess_media_type
 from nbmake_dag_cache.blobs import BlobStore
-from nbmake_dag_cache.record import Access, Artifact, Logged
+from nbmake_dag_cache.record import Access, Artifact, Logged, Number
 
-_Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
-_Point: TypeAlias = tuple[str, _Number, int | None, int | None]
-_Timed: TypeAlias = tuple[int | None, _Number, int | None]
+_Point: TypeAlias = tuple[str, Number, int | None, int | None]
+_Timed: TypeAlias = tuple[int | None, Number, int | None]
 
 
 class _Metric(msgspec.Struct, tag_field="kind", tag="metric"):
     key: str
-    value: _Number
+    value: Number
     step: int | None = None
     time: int | None = None
 
@@ -174,9 +173,7 @@ class _Fold:
         encoded = msgspec.json.encode(series, order="deterministic")
         return Logged(
             params=self._params,
-            metrics={
-                key: last for key, points in self._points.items() if isinstance(last := points[-1][1], float)
-            },
+            metrics={key: points[-1][1] for key, points in self._points.items()},
             tags=self._tags,
             artifacts=artifacts,
             series=blobs.put_bytes(encoded).sha256 if series else None,
@@ -184,9 +181,8 @@ class _Fold:
 
 
 def _is_single(points: list[_Timed]) -> bool:
-    """Say whether the last value tells everything: what JSON has no number for is kept in the series only."""
-    step, value, _ = points[0]
-    return len(points) == 1 and step is None and isinstance(value, float)
+    """Say whether the last value tells everything."""
+    return len(points) == 1 and points[0][0] is None
 
 
 def _below(artifacts: str, path: str) -> str:

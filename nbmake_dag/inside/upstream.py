@@ -78,7 +78,8 @@ class Upstream:
 
         artifacts = {name: Artifact(path) for name, path in left["artifacts"].items()}
         self.params: Mapping[str, Any] = Noted(left["params"], noted("params"))
-        self.metrics: Mapping[str, float] = Noted(left["metrics"], noted("metrics"))
+        metrics = {name: float(value) for name, value in left["metrics"].items()}
+        self.metrics: Mapping[str, float] = Noted(metrics, noted("metrics"))
         self.tags: Mapping[str, str] = Noted(left["tags"], noted("tags"))
         self.artifacts: Mapping[str, Artifact] = Noted(artifacts, noted("artifacts"))
 

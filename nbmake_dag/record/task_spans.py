@@ -238,7 +238,7 @@ def _execution_attributes(outcome: Outcome, last: AttemptResult) -> dict[str, At
         schema.CACHE_STATUS: "miss",
         **_present(optional),
         **named(schema.PARAM, logged.params),
-        **named(schema.METRIC, logged.metrics),
+        **named(schema.METRIC, {name: float(value) for name, value in logged.metrics.items()}),
         **named(schema.TAG, logged.tags),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
@@ -9,6 +10,7 @@ from typing import Any
 
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
 from nbmake_dag_reporting.scrub import public
 
@@ -137,10 +139,12 @@ def judge(before: float | None, after: float | None, declared: Declared) -> Verd
         return Verdict.SAME if after is None else Verdict.NEW
     if after is None:
         return Verdict.GONE
-    if before == after or abs(after - before) <= declared.tolerance:
+    if _alike(before, after) or abs(after - before) <= declared.tolerance:
         return Verdict.SAME
     if declared.direction is None:
         return Verdict.CHANGED
+    if math.isnan(before) or math.isnan(after):
+        return Verdict.BETTER if math.isnan(before) else Verdict.WORSE
     return Verdict.BETTER if (after > before) == (declared.direction == "higher") else Verdict.WORSE
 
 
@@ -180,8 +184,13 @@ def _changes(tables: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]])
     for task, before, after in tables:
         for name in dict.fromkeys((*before, *after)):
             old, new = before.get(name), after.get(name)
-            if old != new or type(old) is not type(new):
+            if not _alike(old, new):
                 yield Change(task=task, name=name, before=old, after=new)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Say whether two values are the same, also where both are NaN."""
+    return type(one) is type(other) and (one == other or (one != one and other != other))  # noqa: PLR0124  # NaN
 
 
 def _took(task: TaskRun) -> dict[str, float]:
@@ -210,6 +219,8 @@ def _plain(value: Any) -> Any:
             return value.value
         case dict():
             return {name: _plain(item) for name, item in value.items()}
+        case float():
+            return spelled(value)
         case list() | tuple():
             return [_plain(item) for item in value]
         case _:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from nbmake_dag_reporting.numbers import spelled_values
 from nbmake_dag_reporting.run import Run, RunHead, TaskRun
 
 
@@ -29,7 +30,7 @@ def run_document(run: Run) -> dict[str, Any]:
             "ended": task.ended,
             "attempts": len(task.attempts),
             "upstreams": list(task.upstreams),
-            "metrics": dict(task.metrics),
+            "metrics": spelled_values(task.metrics),
             "failure": _failure(task),
         }
         for task in run.tasks.values()
@@ -40,7 +41,7 @@ def run_document(run: Run) -> dict[str, Any]:
 def task_document(run: Run, name: str) -> dict[str, Any]:
     """Describe all that is known of one task."""
     document: dict[str, Any] = msgspec.to_builtins(run.tasks[name])
-    return {"run_id": run.id, **document}
+    return {"run_id": run.id, **document, "metrics": spelled_values(run.tasks[name].metrics)}
 
 
 def encode_document(document: Any) -> bytes:

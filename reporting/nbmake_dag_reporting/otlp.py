@@ -8,12 +8,12 @@ stand in a fixed order, on which ready-made lines of hits rely.
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.schema import SCHEMA_URL
 from nbmake_dag_reporting.spans import Attributes, AttributeValue, Kind, Link, Resource, Span, SpanEvent
 
@@ -119,7 +119,7 @@ def _any_value(value: AttributeValue) -> dict[str, Any]:
         case int():
             return {"intValue": str(value)}
         case float():
-            return {"doubleValue": value if math.isfinite(value) else _DOUBLES.get(value, "NaN")}
+            return {"doubleValue": spelled(value)}
         case None:
             return {}
         case bytes():
@@ -128,9 +128,6 @@ def _any_value(value: AttributeValue) -> dict[str, Any]:
             return {"kvlistValue": {"values": _key_values(value)} if value else {}}
         case _:
             return {"arrayValue": {"values": [_any_value(item) for item in value]} if value else {}}
-
-
-_DOUBLES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 class _KeyValue(msgspec.Struct, frozen=True):

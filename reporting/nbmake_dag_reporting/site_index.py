@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
 from nbmake_dag_reporting.site_chunks import SiteFiles
 
@@ -97,7 +98,7 @@ def _values(task: TaskRun) -> Iterable[tuple[str, str, Any]]:
     for name, parameter in task.params.items():
         yield "params", name, parameter
     for name, metric in task.metrics.items():
-        yield "metrics", name, metric
+        yield "metrics", name, spelled(metric)
     for name, tag in task.tags.items():
         yield "tags", name, tag
     if task.attempts and task.started is not None and task.ended is not None:

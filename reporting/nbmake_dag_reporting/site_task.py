@@ -14,6 +14,7 @@ import msgspec
 
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.notebook_view import long_text, notebook_view, picture
+from nbmake_dag_reporting.numbers import spelled_values
 from nbmake_dag_reporting.run import Artifact, AttemptRun, Failure, TaskRun
 from nbmake_dag_reporting.scrub import Scrub, scrub_value
 from nbmake_dag_reporting.site_chunks import SiteFiles
@@ -56,7 +57,7 @@ class TaskPublisher:
             "draft": task.draft,
             "accepted": task.accepted,
             "params": scrub_value(dict(task.params), self.scrub),
-            "metrics": dict(task.metrics),
+            "metrics": spelled_values(task.metrics),
             "tags": scrub_value(dict(task.tags), self.scrub),
             "detail": self.files.put(self._detail(task, notebooks, place), place),
             "attempts": [self._attempt(attempt, notebooks, place) for attempt in task.attempts],

@@ -1,6 +1,7 @@
 """The comparison of two runs, and how it is written."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 
@@ -209,6 +210,10 @@ def test_a_run_does_not_differ_from_itself(tmp_path: Path) -> None:
         (None, 0.8, HIGHER, Verdict.NEW),
         (0.9, None, HIGHER, Verdict.GONE),
         (None, None, HIGHER, Verdict.SAME),
+        (math.nan, math.nan, HIGHER, Verdict.SAME),
+        (0.9, math.nan, HIGHER, Verdict.WORSE),
+        (math.nan, 0.9, Declared(direction="lower"), Verdict.BETTER),
+        (0.9, math.nan, Declared(), Verdict.CHANGED),
     ],
 )
 def test_metrics_are_judged_as_declared(before, after, declared: Declared, verdict: Verdict) -> None:

@@ -19,7 +19,7 @@ def above(project):
     left = {
         "train[size=400]": {
             "params": {"size": 400, "list": [1]},
-            "metrics": {"auc": 0.9, "loss": 1.0},
+            "metrics": {"auc": 0.9, "loss": 1.0, "gap": "NaN"},
             "tags": {"model": "svm"},
             "artifacts": {"note.txt": str(note)},
         },
@@ -43,6 +43,11 @@ def _reads(project, code):
             "print(up['train[size=400]'].metrics['auc'])\nnbdag.upstream()['train[size=400]'].metrics['auc']",
             "0.9\n",
             (Read(task="train[size=400]", kind="metrics", name="auc"),),
+        ),
+        (
+            "print(up['train[size=400]'].metrics['gap'] + 1)",
+            "nan\n",
+            (Read(task="train[size=400]", kind="metrics", name="gap"),),
         ),
         (
             "t = up['train[size=400]']\nprint(t.params['list'], t.tags['model'])",
