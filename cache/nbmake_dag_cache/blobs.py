@@ -13,13 +13,14 @@ import fcntl
 import hashlib
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from typing import Protocol
 
 from xxhash import xxh3_128
 
-from nbmake_dag_cache.digest import Digest, Sha256, digest_bytes
+from nbmake_dag_cache.digest import Digest, Sha256, digest_bytes, digest_file_twice
 from nbmake_dag_cache.place import Place, is_sha256, move, publish, remove, temporary_in
 
 _CHUNK = 1 << 20
@@ -105,6 +106,38 @@ class BlobStore:
             publish(self._place, self._place.blob(stored.sha256), data, mode=_READ_ONLY)
         return stored
 
+    def receive(self, sha256: str, pieces: Iterable[bytes], *, xxh3: str | None = None) -> None:
+        """Store bytes from outside under their name; raises `BlobDamagedError` where they are others.
+
+        They have no name until all have come, and their digest, and `xxh3` if it is given, is what it must be.
+        """
+        os.makedirs(self._place.temporary, exist_ok=True)
+        temporary = temporary_in(self._place.temporary)
+        weak, strong = xxh3_128(), hashlib.sha256()
+        try:
+            with _create(temporary, _READ_ONLY) as target:
+                for piece in pieces:
+                    weak.update(piece)
+                    strong.update(piece)
+                    _write(target, memoryview(piece))
+            is_right = strong.hexdigest() == sha256 and xxh3 in {None, weak.hexdigest()}
+            if is_right:
+                move(temporary, self._place.blob(sha256))
+        finally:
+            remove(temporary)
+        if not is_right:
+            raise BlobDamagedError(sha256)
+
+    def pieces(self, sha256: str) -> Iterator[bytes]:
+        """Yield a blob's bytes a megabyte at a time; raises `BlobError` at the end if they are not its own."""
+        digest = hashlib.sha256()
+        with self._open(sha256) as file:
+            while piece := file.read(_CHUNK):
+                digest.update(piece)
+                yield piece
+        if digest.hexdigest() != sha256:
+            self._discard(sha256)
+
     def has(self, sha256: str) -> bool:
         return self.size(sha256) is not None
 
@@ -114,6 +147,21 @@ class BlobStore:
             with contextlib.suppress(FileNotFoundError):
                 return os.stat(self._place.blob(sha256)).st_size
         return None
+
+    def path(self, sha256: str) -> str:
+        """Say where a blob lies, if there is one; its bytes are not verified."""
+        return self._place.blob(sha256)
+
+    def examine(self, sha256: str) -> StoredFile | None:
+        """Hash a blob again; ``None`` if there is none, or it was damaged: then it is removed."""
+        try:
+            xxh3, found, size = digest_file_twice(self._place.blob(sha256))
+        except FileNotFoundError:
+            return None
+        if found != sha256:
+            remove(self._place.blob(sha256))
+            return None
+        return StoredFile(sha256=found, xxh3=xxh3, size=size)
 
     def read(self, sha256: str, max_size: int) -> bytes:
         """Return a blob's bytes, verified; raises `BlobError`."""
@@ -203,9 +251,13 @@ def _copy(source: FileIO, target: FileIO, hashes: tuple[_Hash, ...]) -> int:
         for digest in hashes:
             digest.update(piece)
         size += count
-        while piece:
-            piece = piece[target.write(piece) :]
+        _write(target, piece)
     return size
+
+
+def _write(target: FileIO, piece: memoryview) -> None:
+    while piece:
+        piece = piece[target.write(piece) :]
 
 
 def _hash(file: FileIO, hashes: tuple[_Hash, ...]) -> int:

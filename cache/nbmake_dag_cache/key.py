@@ -7,11 +7,14 @@ The ingredients have three stages, because some are learned late: ``own`` are kn
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Literal, NewType, TypeAlias
 
 import msgspec
 from xxhash import xxh3_128
+
+from nbmake_dag_cache.digest import Sha256
 
 Key = NewType("Key", str)
 """32 hexadecimal digits: xxh3-128 over ingredients."""
@@ -38,9 +41,22 @@ def key_of(ingredients: Iterable[Ingredient]) -> Key:
     Each text is preceded by its length in bytes, so that no two different lists have the same encoding.
     """
     hasher = xxh3_128()
+    for text in _texts(ingredients):
+        hasher.update(text)
+    return Key(hasher.hexdigest())
+
+
+def shared_name_of(ingredients: Iterable[Ingredient]) -> Sha256:
+    """Hash ingredients to a name that nobody can find a second list for, for use across a trust boundary."""
+    hasher = sha256()
+    for text in _texts(ingredients):
+        hasher.update(text)
+    return Sha256(hasher.hexdigest())
+
+
+def _texts(ingredients: Iterable[Ingredient]) -> Iterator[bytes]:
     for item in sorted(ingredients):
         for text in (item.kind, item.name, item.value):
             encoded = text.encode("utf-8", "surrogatepass")
-            hasher.update(b"%d:" % len(encoded))
-            hasher.update(encoded)
-    return Key(hasher.hexdigest())
+            yield b"%d:" % len(encoded)
+            yield encoded

@@ -21,6 +21,7 @@ from nbmake_dag.build.outcome import Kept, RunOutcome, TaskOutcome
 from nbmake_dag.build.pool import Pool
 from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.publish import record_of
+from nbmake_dag.build.sharing import ModulesAsked, Sharing
 from nbmake_dag.build.undeclared import declarations, judged
 from nbmake_dag.core.facts import result_of
 from nbmake_dag.core.model import Notebook, Task, TaskName
@@ -37,7 +38,9 @@ from nbmake_dag.core.schedule import (
     Restored,
     Run,
     Schedule,
+    Seek,
     Skip,
+    Sought,
     Stopped,
     Unrestorable,
 )
@@ -80,7 +83,7 @@ class Loop:
         pool: Pool,
         writer: RunWriter,
         listeners: Sequence[Listener],
-        writes_cache: bool,
+        sharing: Sharing | None,
         outdated: Callable[[], frozenset[TaskName]],
     ) -> None:
         self._prepared = prepared
@@ -91,7 +94,7 @@ class Loop:
         self._events = pool.events
         self._writer = writer
         self._listeners = listeners
-        self._writes_cache = writes_cache
+        self._sharing = sharing
         self._outdated = outdated
         self._outcome = RunOutcome(run_id=writer.header.run_id)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="restore")
@@ -115,6 +118,8 @@ class Loop:
 
     def _give_up(self, error: OSError) -> None:
         """End a run whose driver the machine refuses something, such as room on a full disk."""
+        if self._sharing is not None:
+            self._sharing.give_up("the build ended")
         where = f": {error.filename}" if error.filename else ""
         self._outcome.error = f"{error.strerror or error}{where}"
         deadline = time.monotonic() + GRACE_S
@@ -140,6 +145,10 @@ class Loop:
         match item:
             case _PutBack():
                 self._note_put_back(item)
+            case Sought():
+                self._follow(self._schedule.handle(item))
+            case ModulesAsked():
+                item.answer(self._prepared.survey)
             case _Signal(number=number):
                 self._interrupt(number)
             case Ended():
@@ -167,6 +176,11 @@ class Loop:
                     self._end(TaskOutcome(task=task, status="up_to_date", record=record))
                 case Restore():
                     self._threads.submit(self._put_in_place, instruction)
+                case Seek(task=task):
+                    if self._sharing is None:
+                        self._events.put(Sought(task=task))
+                    else:
+                        self._sharing.seek(instruction, self._schedule.results_above(task))
                 case Run(task=task, reasons=reasons):
                     self._executions.add(instruction, self._schedule.results_above(task))
                     for listener in self._listeners:
@@ -215,7 +229,12 @@ class Loop:
         outputs = [output for output in instruction.record.outputs if output.path in missing]
         try:
             kept = self._executions.keep(instruction.task, instruction.missing)
-            restore(self._prepared.project, self._stores.blobs, outputs)
+            try:
+                restore(self._prepared.project, self._stores.blobs, outputs)
+            except BlobError:
+                if self._sharing is None or not self._sharing.mend(instruction.record):
+                    raise
+                restore(self._prepared.project, self._stores.blobs, outputs)
         except (BlobError, OSError) as failure:
             error = failure
         self._events.put(_PutBack(instruction, kept, error))
@@ -261,9 +280,11 @@ class Loop:
         warnings = [f"not recorded: {what} while it ran" for what in made.unstable]
         if made.record.undeclared:
             warnings.append(declarations(made.record.undeclared))
-        publishes = self._writes_cache and task.policy.cache and not made.unstable
+        publishes = self._prepared.writes_cache and task.policy.cache and not made.unstable
         if publishes:
             self._stores.records.publish(made.record)
+            if self._sharing is not None:
+                self._sharing.send(made.record)
         self._executions.accept_outputs(execution)
         self._finish(execution, "ran", record=made.record, published=publishes, warnings=tuple(warnings))
         result = result_of(made.record, task.parameters)
@@ -312,6 +333,8 @@ class Loop:
     def _interrupt(self, number: int) -> None:
         """End what runs; a second signal does not wait for it."""
         grace = GRACE_S if self._outcome.signal is None else 0.0
+        if self._sharing is not None:
+            self._sharing.give_up("the build was interrupted")
         if self._outcome.signal is None:
             self._outcome.signal = number
             self._follow(self._schedule.handle(Interrupted()))

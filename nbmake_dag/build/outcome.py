@@ -59,6 +59,8 @@ class RunOutcome:
     duration_s: float = 0.0
     signal: int | None = None
     error: str | None = None
+    shared: str = ""
+    """How many results came from the shared cache and went there, in words."""
     warnings: list[str] = field(default_factory=list[str])
     """What went wrong around the run, without an effect on it."""
     folder: str = ""

@@ -77,6 +77,8 @@ class Prepared:
     """The tasks that were asked for, without what they need."""
     facts: Mapping[TaskName, Facts]
     rules: Rules
+    writes_cache: bool
+    """Whether the records of what runs are published."""
     survey: Survey
     variables: Mapping[str, str]
     ignored: tuple[str, ...]
@@ -144,7 +146,12 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         graph=graph,
         targets=targets,
         facts=survey.facts(previous),
-        rules=Rules(forced=_forced(request, graph, targets), use_records=request.reads_cache),
+        rules=Rules(
+            forced=_forced(request, graph, targets),
+            use_records=request.reads_cache,
+            seek_records=pipeline.cache.remote is not None and "read" in pipeline.cache.remote_mode,
+        ),
+        writes_cache=request.writes_cache,
         survey=survey,
         variables=variables,
         ignored=tuple(sorted(inputs.ignored)),

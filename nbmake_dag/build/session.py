@@ -17,6 +17,7 @@ from nbmake_dag.build.resources import refuse_what_never_fits, usable_cpus
 from nbmake_dag.build.rests import remember_if_up_to_date
 from nbmake_dag.build.retention import after_build
 from nbmake_dag.build.run import open_writer, run_header
+from nbmake_dag.build.share import open_sharing
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import Verdict, plan
@@ -80,22 +81,30 @@ def carry_out(
     not begin.
     """
     project = prepared.project
-    executes = _something_runs(prepared)
-    if executes:
-        pool.start_first()
+    verdicts = plan(prepared.graph, prepared.facts, prepared.rules).values()
     warnings: list[str] = []
+    notes: list[str] = []
+    sharing = None
+    if not all(isinstance(verdict, UpToDate) for verdict in verdicts):
+        sharing = open_sharing(prepared, request, stores, post=pool.events.put, said=notes.append)
+    executes = not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts)
+    if executes and sharing is None:
+        # what is sought first may be found
+        pool.start_first()
     dirty = is_dirty(project.repository) if executes else None
     header = run_header(project, request, prepared.pipeline.name, started, dirty=dirty)
     writer = open_writer(project, header, warnings.append)
     everyone = (Recorder(writer), *listeners)
     for listener in everyone:
         listener.begun(run_start(prepared, stores, header, jobs=pool.jobs))
-    for note in prepared.notes:
+    notes += prepared.notes
+    notes += [
+        f"warning: {path} was left by a task that no longer exists; no glob matches it"
+        for path in prepared.ignored
+    ]
+    for note in notes:
         for listener in everyone:
             listener.said(note)
-    for path in prepared.ignored:
-        for listener in everyone:
-            listener.said(f"warning: {path} was left by a task that no longer exists; no glob matches it")
     schedule = Schedule(prepared.graph, prepared.facts, prepared.rules, keep_going=request.keep_going)
     loop = Loop(
         prepared,
@@ -104,10 +113,13 @@ def carry_out(
         pool=pool,
         writer=writer,
         listeners=everyone,
-        writes_cache=request.writes_cache,
+        sharing=sharing,
         outdated=outdated,
     )
     outcome = loop.run()
+    if sharing is not None:
+        outcome.shared, trouble = sharing.finish()
+        warnings += trouble
     outcome.folder = writer.directory
     outcome.duration_s = (time.time_ns() - started) / 1e9
     for listener in everyone:
@@ -131,8 +143,3 @@ def run_start(prepared: Prepared, stores: Stores, header: RunHeader, *, jobs: in
         durations=stores.last.durations(),
         jobs=jobs,
     )
-
-
-def _something_runs(prepared: Prepared) -> bool:
-    verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
-    return not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts.values())

@@ -84,3 +84,14 @@ def gc(directory: str | None, file: str | None, *, keep_used: bool) -> None:
         f" {in_words(cache.freed)}; {cache.kept_records} records and {cache.kept_blobs} blobs stay,"
         f" {in_words(cache.kept_size)}"
     )
+
+
+@command.command
+def keygen() -> None:
+    """Make a pair of keys with which shared records are signed."""
+    from nbmake_dag.build.share import SIGNING_KEY, new_keys  # noqa: PLC0415 - not for --help
+
+    public_key, private_key = new_keys()
+    click.echo(f'public_keys = ["{public_key}"]')
+    click.echo(f"{SIGNING_KEY}={private_key}")
+    click.echo("the first line is for [cache] of pipeline.toml, the second a secret of your CI", err=True)

@@ -102,7 +102,17 @@ class CacheTable(_Table, frozen=True):
     ] = UNSET
     remote_mode: Annotated[
         Literal["read", "write", "read-write"] | UnsetType,
-        _doc("Whether the shared cache is read, written, or both.", "`read`, `write` or `read-write`"),
+        _doc(
+            "Whether the shared cache is read, written, or both; `read` unless set.",
+            "`read`, `write` or `read-write`",
+        ),
+    ] = UNSET
+    trusted_branches: Annotated[
+        Texts,
+        _doc("Branches whose builds in CI share what every build reads; `main` and `master` unless set.", _TEXTS),
+    ] = UNSET
+    public_keys: Annotated[
+        Texts, _doc("Ed25519 public keys in base64: a shared record must be signed by one of them.", _TEXTS)
     ] = UNSET
 
 

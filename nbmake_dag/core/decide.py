@@ -48,6 +48,8 @@ class Rules:
 
     forced: frozenset[TaskName] = frozenset()
     use_records: bool = True
+    seek_records: bool = False
+    """Whether a shared cache is asked about each miss."""
 
 
 def decide(

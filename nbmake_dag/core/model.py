@@ -144,6 +144,10 @@ class CacheSettings:
     """Part of every key: changing it disowns all that was cached."""
     remote: str | None = None
     remote_mode: str = "read"
+    trusted_branches: tuple[str, ...] = ("main", "master")
+    """Those whose builds in CI write what every build reads."""
+    public_keys: tuple[str, ...] = ()
+    """If there are any, a shared record counts only if one of them signed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

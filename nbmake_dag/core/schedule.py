@@ -3,6 +3,7 @@
 Rules:
 
 - A task is decided about when all above it have ended well; until then it waits.
+- A miss is sought in the shared cache, if there is one; a task that is not found there runs.
 - What ran and produced the digests of before leaves those below it untouched: they are decided about as ever.
 - What is below a failed task is skipped. Without ``keep_going`` everything else that has not begun is cancelled at
   the first failure, but hits are still put in place.
@@ -12,11 +13,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeAlias
 
-from nbmake_dag.core.decide import Restorable, Rules, Stale, UpToDate, decide
+from nbmake_dag.core.decide import Restorable, Rules, Stale, UpToDate, decide, standing_reason
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.lookup import Identity, identify
@@ -29,6 +30,8 @@ class State(Enum):
 
     WAITING = "waiting"
     """Something above it has not ended."""
+    SEEKING = "seeking"
+    """The shared cache is asked for its record."""
     READY = "ready"
     """It was told to run, and has not begun."""
     RUNNING = "running"
@@ -53,6 +56,14 @@ class Run:
     task: TaskName
     identity: Identity
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seek:
+    """Ask the shared cache for a record of an execution that would be the same."""
+
+    task: TaskName
+    identity: Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +98,7 @@ class Abandon:
     task: TaskName
 
 
-Instruction: TypeAlias = Run | Restore | Keep | Skip | Abandon
+Instruction: TypeAlias = Run | Seek | Restore | Keep | Skip | Abandon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +106,15 @@ class Began:
     """The first attempt at a ready task has begun."""
 
     task: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """The shared cache has answered. ``modules`` has the digests of those that the traces of ``records`` name."""
+
+    task: TaskName
+    records: tuple[Record, ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +165,7 @@ class Outdated:
     tasks: frozenset[TaskName]
 
 
-Event: TypeAlias = Began | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated
+Event: TypeAlias = Began | Sought | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated
 
 
 class Schedule:
@@ -154,11 +174,12 @@ class Schedule:
     def __init__(self, graph: Graph, facts: Mapping[TaskName, Facts], rules: Rules, *, keep_going: bool) -> None:
         self.states: dict[TaskName, State] = dict.fromkeys(graph.order, State.WAITING)
         self._graph = graph
-        self._facts = facts
+        self._facts = dict(facts)
         self._rules = rules
         self._keep_going = keep_going
         self._closed = False
         self._outdated: frozenset[TaskName] = frozenset()
+        self._sought: set[TaskName] = set()
         self._results: dict[TaskName, Result] = {}
         self._records: dict[TaskName, Record] = {}
         self._position = {name: position for position, name in enumerate(graph.order)}
@@ -182,6 +203,13 @@ class Schedule:
             case Began(task=task):
                 self._move(task, State.READY, State.RUNNING)
                 return []
+            case Sought(task=task, records=records, modules=modules):
+                self._move(task, State.SEEKING, State.WAITING)
+                facts = self._facts[task]
+                self._facts[task] = replace(
+                    facts, records=(*records, *facts.records), modules={**facts.modules, **modules}
+                )
+                return self._decide((task,))
             case Finished(task=task, result=result):
                 self._move(task, State.RUNNING, State.RAN)
                 return self._below(task, result)
@@ -247,8 +275,18 @@ class Schedule:
                 case Stale(reasons=reasons, identity=identity):
                     if identity is None:
                         raise ValueError(f"{name} was decided about before all above it was known")
-                    instructions += self._run(name, identity, reasons)
+                    if self._may_be_found(name):
+                        self._sought.add(name)
+                        self._enter(name, State.SEEKING)
+                        instructions.append(Seek(task=name, identity=identity))
+                    else:
+                        instructions += self._run(name, identity, reasons)
         return instructions
+
+    def _may_be_found(self, task: TaskName) -> bool:
+        """Say whether the shared cache is still to be asked about a miss."""
+        seeks = self._rules.seek_records and task not in self._sought
+        return seeks and not standing_reason(self._graph.tasks[task], self._rules)
 
     def _run(self, task: TaskName, identity: Identity, reasons: tuple[str, ...]) -> list[Instruction]:
         if self._closed or task in self._outdated:

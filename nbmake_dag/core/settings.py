@@ -25,6 +25,7 @@ from nbmake_dag.core.paths import PathError, read_path
 DEFAULT_NAME = "pipeline"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 _CREDENTIALS = re.compile(r"^[^/]*://[^/]*@")
 
 
@@ -68,11 +69,18 @@ def check_variables(path: tuple[str, ...], names: list[str] | dict[str, str], co
 
 def cache(table: CacheTable | UnsetType, complaints: Complaints) -> CacheSettings:
     values = given(table)
+    for name in {"trusted_branches", "public_keys"} & values.keys():
+        values[name] = tuple(values[name])
     settings = CacheSettings(**values)
     place = ("cache", "remote")
+    for key in settings.public_keys:
+        if not _PUBLIC_KEY.fullmatch(key):
+            hint = "`nbdag cache keygen` makes a pair"
+            complaints.add(("cache", "public_keys"), f"`{key}` is not a public key of 32 bytes in base64", hint)
     if settings.remote is None:
-        if "remote_mode" in values:
-            complaints.add(("cache", "remote_mode"), "`remote_mode` is set, but no `remote` is")
+        for name in ("remote_mode", "trusted_branches", "public_keys"):
+            if name in values:
+                complaints.add(("cache", name), f"`{name}` is set, but no `remote` is")
     elif not settings.remote.strip() or not settings.remote.isprintable():
         complaints.add(place, "`remote` must be a directory or a URL")
     elif _CREDENTIALS.match(settings.remote):

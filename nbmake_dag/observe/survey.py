@@ -167,7 +167,7 @@ class Survey:
         own = own_ingredients(task, *self._observe(task), self._pipeline.cache.epoch)
         own_key = key_of(own)
         found = self._look.records.candidates(own_key)
-        usable = tuple(record for record in found if self._usable(record, task))
+        usable = tuple(record for record in found if self.is_usable(record, task))
         traced = {
             item.name
             for record in (*usable, *([previous] if previous else ()))
@@ -192,7 +192,8 @@ class Survey:
             for path in paths
         }
 
-    def _usable(self, record: Record, task: Task) -> bool:
+    def is_usable(self, record: Record, task: Task) -> bool:
+        """Say whether a record is young enough, and of an execution that was strict enough."""
         max_age = task.policy.max_age
         if max_age is not None and self._now - record.origin.started > max_age * 1e9:
             return False

@@ -32,7 +32,9 @@ def summary_line(outcome: RunOutcome) -> str:
     head = "interrupted: " if outcome.signal is not None else ""
     numbers = f"{head}{total} task{'' if total == 1 else 's'}: {', '.join(parts)} in {precise(outcome.duration_s)}"
     saved = _saved_s(outcome)
-    return f"{numbers}, saved {coarse(saved)}" if counts["up_to_date"] < total and saved >= 0.5 else numbers
+    if counts["up_to_date"] < total and saved >= 0.5:
+        numbers += f", saved {coarse(saved)}"
+    return f"{numbers}; shared cache: {outcome.shared}" if outcome.shared else numbers
 
 
 def _saved_s(outcome: RunOutcome) -> float:

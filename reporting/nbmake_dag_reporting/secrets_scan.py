@@ -32,6 +32,8 @@ class Secrets:
             form: name for name, value in values.items() if len(value) >= _SHORTEST for form in _forms(value)
         }
         longest_first = sorted(self._names, key=lambda form: (-len(form), form))
+        self.longest = len(longest_first[0]) if longest_first else 0
+        """Bytes of the longest form that is looked for: what is searched in pieces must overlap by so much."""
         self._pattern = re.compile(b"|".join(map(re.escape, longest_first))) if longest_first else None
 
     def refuse(self, data: bytes, place: str) -> None:

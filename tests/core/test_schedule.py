@@ -24,7 +24,9 @@ from nbmake_dag.core.schedule import (
     Restored,
     Run,
     Schedule,
+    Seek,
     Skip,
+    Sought,
     State,
     Stopped,
     Unrestorable,
@@ -36,14 +38,24 @@ from tests.core.validation import validate_schedule
 class Life:
     """A schedule that is told events in words, and answers in words; its state is checked after each."""
 
-    def __init__(self, past: Past, *, keep_going: bool = False, forced: str = "") -> None:
-        rules = Rules(forced=frozenset(TaskName(name) for name in forced.split()))
+    def __init__(
+        self, past: Past, *, keep_going: bool = False, forced: str = "", shared: Past | None = None
+    ) -> None:
+        forced_names = frozenset(TaskName(name) for name in forced.split())
+        rules = Rules(forced=forced_names, seek_records=shared is not None)
+        self._shared = shared
         self._graph = past.graph
         self.schedule = Schedule(past.graph, past.facts(), rules, keep_going=keep_going)
         self.started = self._said(self.schedule.start())
 
     def began(self, *names: str) -> list[str]:
         return [line for name in names for line in self._handle(Began(task=TaskName(name)))]
+
+    def sought(self, name: str) -> list[str]:
+        """Tell what the shared cache has for a task."""
+        facts = self._shared.facts()[TaskName(name)] if self._shared else None
+        records = facts.records if facts else ()
+        return self._handle(Sought(task=TaskName(name), records=records, modules=facts.modules if facts else {}))
 
     def finished(self, name: str, text: str = "", **metrics: float) -> list[str]:
         """Tell that a task left a text in its outputs, by default what it left before."""
@@ -86,6 +98,8 @@ def _word(instruction: Instruction) -> str:
     match instruction:
         case Run(task=name, reasons=reasons):
             return f"run {name}: {', '.join(reasons)}"
+        case Seek(task=name):
+            return f"seek {name}"
         case Restore(task=name, missing=missing):
             return f"restore {name}: {' '.join(missing)}"
         case Keep(task=name):
@@ -426,7 +440,7 @@ def test_many_failures_do_not_look_at_everything_each_time() -> None:
 
 def test_the_states_that_end_a_task_are_the_statuses_of_a_run() -> None:
     """Six words, as the summary and the spans have them."""
-    assert [state.value for state in State][4:] == [
+    assert [state.value for state in State][5:] == [
         "up_to_date",
         "restored",
         "ran",
@@ -434,3 +448,52 @@ def test_the_states_that_end_a_task_are_the_statuses_of_a_run() -> None:
         "skipped",
         "cancelled",
     ]
+
+
+def test_a_miss_is_sought_before_it_runs() -> None:
+    """Each task once, when all above it is known; what is not found runs."""
+    life = Life(Past(_line()), shared=Past(_line()))
+    assert life.started == ["seek a", "seek x"]
+    assert life.sought("a") == [f"run a: {NEW}"]
+    assert life.sought("x") == [f"run x: {NEW}"]
+    life.began("a")
+    assert life.finished("a") == ["seek b"]
+
+
+def test_what_is_found_is_put_in_place_and_what_is_below_is_sought() -> None:
+    """A record of others is a hit like one's own."""
+    life = Life(Past(_line()), shared=_built())
+    assert life.sought("a") == ["restore a: a.csv"]
+    assert life.restored("a") == ["seek b"]
+    assert life.sought("b") == ["restore b: b.csv"]
+
+
+def test_a_found_record_whose_outputs_are_in_place_is_kept() -> None:
+    """Nothing is restored, and what is below is sought in its turn."""
+    here, there = _built(), _built()
+    here.records.clear()
+    life = Life(here, shared=there)
+    assert life.sought("a") == ["keep a", "seek b"]
+    assert life.sought("b") == ["keep b", "seek c"]
+
+
+def test_a_local_hit_and_a_forced_task_are_not_sought() -> None:
+    """The shared cache is asked about misses alone."""
+    life = Life(_built(), shared=_built(), forced="x")
+    assert life.started == ["keep a", "keep b", "keep c", "run x: forced"]
+
+
+def test_what_is_sought_when_the_run_is_interrupted_does_not_begin() -> None:
+    """The answer ends the task."""
+    life = Life(Past(_line()), shared=Past(_line()))
+    assert life.interrupted() == ["abandon b", "abandon y", "abandon c"]
+    assert life.sought("a") == ["abandon a"]
+    assert life.sought("x") == ["abandon x"]
+    assert set(life.ends.values()) == {"cancelled"}
+
+
+def test_blobs_that_cannot_be_put_in_place_after_all_make_a_found_task_run() -> None:
+    """It is not sought twice."""
+    life = Life(Past(_line()), shared=_built())
+    life.sought("a")
+    assert life.unrestorable("a") == ["run a: its blobs were not in the cache, or damaged"]

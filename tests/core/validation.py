@@ -24,6 +24,6 @@ def validate_schedule(schedule: Schedule, graph: Graph) -> None:
         elif state is not State.CANCELLED:
             assert all(other in WELL for other in above), f"{name} is {state.value} before what it needs"
     if not schedule.done:
-        assert any(state in {State.READY, State.RUNNING, State.RESTORING} for state in states.values()), (
-            "nothing can happen any more"
-        )
+        assert any(
+            state in {State.SEEKING, State.READY, State.RUNNING, State.RESTORING} for state in states.values()
+        ), "nothing can happen any more"

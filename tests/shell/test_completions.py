@@ -51,7 +51,7 @@ def _answers(project: Project, *words: str) -> list[str]:
         (("build", "--exclude", "s"), ["summary"]),
         (("build", "--executor", "r"), ["ray"]),
         (("build", "--keep"), ["--keep-going"]),
-        (("cache", ""), ["gc", "info", "verify"]),
+        (("cache", ""), ["gc", "info", "keygen", "verify"]),
         (("--dir",), ["--directory"]),
         (("-C", "sub", "bu"), ["build"]),
         (("-C", ""), []),

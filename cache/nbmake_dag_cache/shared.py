@@ -1,0 +1,268 @@
+"""A cache that others write too: records and blobs on a remote, in a namespace for each zone of trust.
+
+    <zone>/traces/ab/ab12….json     what executions with one static key used besides, newest first
+    <zone>/records/cd/cd34….json    a record, perhaps signed
+    <zone>/blobs/ef/ef56…
+
+The first is named by the SHA-256 of the ingredients known before running, the second by that of all. A reader
+computes both from what it sees itself, so nothing is ever listed, and checks whatever comes back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from nbmake_dag_cache.admission import RefusedError, admit
+from nbmake_dag_cache.blobs import BlobDamagedError, BlobMissingError, BlobStore
+from nbmake_dag_cache.key import Ingredient, shared_name_of
+from nbmake_dag_cache.record import DamagedRecordError, Record, decode_record, encode_record
+from nbmake_dag_cache.remote import Remote
+from nbmake_dag_cache.retention import blobs_of
+
+FORMAT: Literal[1] = 1
+MAX_RECORD = 16 << 20
+MAX_UNSIZED = 256 << 20
+"""Bytes of a blob whose size its record does not say: cells, a notebook, a series."""
+_MAX_TRACES = 1 << 20
+_TRACES_KEPT = 16
+_AT_ONCE = 8
+_T = TypeVar("_T")
+
+Use: TypeAlias = tuple[Literal["module", "read"], Annotated[str, msgspec.Meta(max_length=4096)]]
+"""Kind and name of something that an execution was seen to use."""
+Trace: TypeAlias = Annotated[tuple[Use, ...], msgspec.Meta(max_length=10_000)]
+
+
+class Verifier(Protocol):
+    """Knows whose signatures count."""
+
+    def accepts(self, data: bytes, signature: str) -> bool: ...
+
+
+class Signer(Protocol):
+    """Signs what is published."""
+
+    def sign(self, data: bytes) -> str: ...
+
+
+class _Traces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What executions with one static key used besides; a hint where to look."""
+
+    format: Literal[1] = FORMAT
+    traces: Annotated[tuple[Trace, ...], msgspec.Meta(max_length=_TRACES_KEPT)]
+
+
+class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record as it travels; the signature is of the record's very bytes."""
+
+    format: Literal[1] = FORMAT
+    signature: str | None = None
+    record: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a reader knows of the record that it looks for."""
+
+    known: tuple[Ingredient, ...]
+    """The ingredients of the stages ``own`` and ``upstream``."""
+    outputs: tuple[str, ...]
+    """The declared ones."""
+    present: Callable[[Trace], Iterable[Ingredient]]
+    """Gives what a trace names with its digests here; raises `RefusedError` for what nothing here could use."""
+    accepts: Callable[[Record], bool]
+    """Says whether a record may be used, if it is the right one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zones:
+    """Where records are looked for, in this order, and where they are written, if anywhere."""
+
+    reads: tuple[str, ...]
+    writes: str | None = None
+
+
+class SharedCache:
+    """Records and blobs of others, each checked before it is believed; any number of threads may use it."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        zones: Zones,
+        *,
+        max_size: int,
+        verifier: Verifier | None = None,
+        signer: Signer | None = None,
+    ) -> None:
+        self.remote = remote
+        self.refused: Counter[str] = Counter()
+        """How many entries were not believed, by what was wrong with them."""
+        self._zones = zones
+        self._max_size = max_size
+        self._verifier = verifier
+        self._signer = signer
+        self._lock = Lock()
+        self._spoiled: set[str] = set()
+        """Paths of blobs that are there, and are not what their names say."""
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="shared-blobs")
+
+    def candidates(self, question: Question) -> Iterator[Record]:
+        """Yield the records that answer a question; raises `RemoteError`."""
+        static_name = shared_name_of(question.known)
+        for zone in self._zones.reads:
+            for trace in self._traces(zone, static_name):
+                try:
+                    record = self._record(zone, (*question.known, *question.present(trace)), question.outputs)
+                except RefusedError as error:
+                    self.refuse(str(error))
+                    continue
+                if record is not None and question.accepts(record):
+                    yield record
+
+    def fetch(self, record: Record, blobs: BlobStore) -> None:
+        """Bring the blobs of a record that are not here; raises `RefusedError`, `RemoteError`, `OSError`."""
+        self._each(lambda blob: self._bring(blob, blobs), _needed(record))
+
+    def publish(self, record: Record, blobs: BlobStore) -> None:
+        """Write a record and its blobs, the record last; what is there already is not sent again.
+
+        Raises `BlobError`, `RemoteError`, and `RefusedError` for a record that no reader would take.
+        """
+        zone = self._zones.writes
+        if zone is None:
+            raise ValueError("this build may not write")
+        data = encode_record(record)
+        signature = self._signer.sign(data) if self._signer else None
+        envelope = msgspec.json.encode(_Envelope(signature=signature, record=msgspec.Raw(data)))
+        if len(envelope) > MAX_RECORD:
+            raise RefusedError("too large")
+        self._each(lambda name: self._send(zone, name, blobs), sorted(blobs_of(record)))
+        self._note_trace(zone, record)
+        self.remote.write(_path(zone, "records", shared_name_of(record.ingredients)), envelope)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _traces(self, zone: str, static_name: str) -> tuple[Trace, ...]:
+        try:
+            data = self.remote.read(_path(zone, "traces", static_name), _MAX_TRACES)
+            return msgspec.json.decode(data, type=_Traces).traces if data is not None else ()
+        except RefusedError as error:
+            self.refuse(f"traces {error}")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.refuse("damaged traces")
+        return ()
+
+    def _record(self, zone: str, ingredients: tuple[Ingredient, ...], outputs: tuple[str, ...]) -> Record | None:
+        data = self.remote.read(_path(zone, "records", shared_name_of(ingredients)), MAX_RECORD)
+        if data is None:
+            return None
+        try:
+            envelope = msgspec.json.decode(data, type=_Envelope)
+            text = bytes(envelope.record)
+            if self._verifier is not None:
+                if envelope.signature is None:
+                    raise RefusedError("no signature")
+                if not self._verifier.accepts(text, envelope.signature):
+                    raise RefusedError("wrong signature")
+            record = decode_record(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DamagedRecordError) as error:
+            raise RefusedError("damaged record") from error
+        admit(record, ingredients, outputs, max_size=self._max_size, now=time.time_ns())
+        return record
+
+    def _bring(self, blob: _Blob, blobs: BlobStore) -> None:
+        """Have a blob here, intact, with the digests that its record gives."""
+        here = blobs.examine(blob.sha256)
+        if here is not None:
+            if blob.size not in {None, here.size} or blob.xxh3 not in {None, here.xxh3}:
+                raise RefusedError("a blob with other digests")
+            return
+        reason = "missing blob"
+        for zone in self._zones.reads:
+            path = _path(zone, "blobs", blob.sha256)
+            size = blob.size if blob.size is not None else self.remote.size(path)
+            if size is None:
+                continue
+            if blob.size is None and size > MAX_UNSIZED:
+                reason = "blob too large"
+                continue
+            try:
+                blobs.receive(blob.sha256, self.remote.pieces(path, size), xxh3=blob.xxh3)
+            except (RefusedError, BlobDamagedError) as error:
+                if str(error) != "missing":
+                    reason = "damaged blob" if isinstance(error, BlobDamagedError) else f"blob {error}"
+                    self._spoiled.add(path)
+            else:
+                return
+        raise RefusedError(reason)
+
+    def _send(self, zone: str, name: str, blobs: BlobStore) -> None:
+        size = blobs.size(name)
+        if size is None:
+            raise BlobMissingError(name)
+        for other in {zone: None, **dict.fromkeys(self._zones.reads)}:
+            path = _path(other, "blobs", name)
+            if path not in self._spoiled:
+                with suppress(RefusedError):
+                    if self.remote.size(path) == size:
+                        return
+        self.remote.send(_path(zone, "blobs", name), blobs.path(name), size)
+
+    def _note_trace(self, zone: str, record: Record) -> None:
+        """Put what an execution used in front of what others with its static key used."""
+        static_name = shared_name_of(item for item in record.ingredients if item.stage != "trace")
+        mine = tuple((item.kind, item.name) for item in record.ingredients if item.stage == "trace")
+        known = self._traces(zone, static_name)
+        if known[:1] != (mine,):
+            kept = (mine, *(trace for trace in known if trace != mine))[:_TRACES_KEPT]
+            document = msgspec.json.encode({"format": FORMAT, "traces": kept})
+            self.remote.write(_path(zone, "traces", static_name), document)
+
+    def _each(self, action: Callable[[_T], None], items: Iterable[_T]) -> None:
+        """Do something for each item at once; raises what the first failure raises, when none is under way."""
+        futures = [self._threads.submit(action, item) for item in items]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+
+    def refuse(self, why: str) -> None:
+        """Count something that was not believed."""
+        with self._lock:
+            self.refused[why] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    """A blob as a record describes it; ``None`` is unsaid."""
+
+    sha256: str
+    size: int | None
+    xxh3: str | None
+
+
+def _needed(record: Record) -> set[_Blob]:
+    logged = record.logged
+    return {
+        *(_Blob(file.sha256, file.size, file.xxh3) for output in record.outputs for file in output.files),
+        *(_Blob(artifact.sha256, artifact.size, None) for artifact in logged.artifacts.values()),
+        *(_Blob(name, None, None) for name in (record.cells, record.source, logged.series) if name is not None),
+    }
+
+
+def _path(zone: str, kind: str, name: str) -> str:
+    suffix = "" if kind == "blobs" else ".json"
+    return f"{zone}/{kind}/{name[:2]}/{name}{suffix}"
