@@ -103,6 +103,9 @@ def _values(task: TaskRun) -> Iterable[tuple[str, str, Any]]:
         yield "tags", name, tag
     if task.attempts and task.started is not None and task.ended is not None:
         yield "duration", "", round((task.ended - task.started) / 1e9, 3)
+    if task.status == "ran" and task.key and task.outputs:
+        outputs = hashlib.sha256(repr(sorted(task.outputs.items())).encode(errors="surrogatepass"))
+        yield "result", "", f"{task.key[:16]} {outputs.hexdigest()[:16]}"
 
 
 def _set(values: list[Any], number: int, value: Any) -> None:

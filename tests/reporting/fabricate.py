@@ -35,6 +35,8 @@ class Made:
     reasons: tuple[str, ...] = ()
     notebook: Mapping[str, Any] | None = None
     artifacts: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Digests by path."""
     series: Mapping[str, list[list[Any]]] | None = None
     ingredients: tuple[tuple[str, str, str], ...] = ()
     error: tuple[str, str, str] | None = None
@@ -203,6 +205,14 @@ class Fabric:
             )
             for name, (sha, size, kind) in artifacts.items()
             if not hit
+        ]
+        events += [
+            SpanEvent(
+                name=schema.EVENT_OUTPUT,
+                time=end,
+                attributes={schema.OUTPUT_PATH: path, schema.OUTPUT_DIGEST: digest, schema.FILE_SIZE: 1},
+            )
+            for path, digest in task.outputs.items()
         ]
         return Span(
             trace_id=_trace(number),

@@ -1,7 +1,6 @@
 """The comparison of two runs, and how it is written."""
 
 import hashlib
-import math
 import re
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from nbmake_dag.commands.diff_text import markdown_text, text_lines
 from nbmake_dag.commands.site_links import SiteLinks
 from nbmake_dag.errors import UsageError
 from nbmake_dag_reporting.bundle import Recorded
-from nbmake_dag_reporting.compare import Change, Comparison, Declared, ResultChange, Verdict, compare, judge
+from nbmake_dag_reporting.compare import Change, Comparison, Declared, ResultChange, Verdict, compare
 from nbmake_dag_reporting.runs import read_run
 from tests.reporting.fabricate import Fabric, Made
 
@@ -197,25 +196,3 @@ def test_a_run_does_not_differ_from_itself(tmp_path: Path) -> None:
     fabric = Fabric(tmp_path)
     same = of(fabric, fabric.run(1, Made(name="a", metrics={"auc": 0.9})))
     assert list(text_lines(compare(same, same, {}))) == ["run-00001 → run-00001", "nothing differs"]
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "declared", "verdict"),
-    [
-        (0.9, 0.905, HIGHER, Verdict.SAME),
-        (0.9, 0.95, HIGHER, Verdict.BETTER),
-        (0.9, 0.8, HIGHER, Verdict.WORSE),
-        (0.9, 0.8, Declared(direction="lower"), Verdict.BETTER),
-        (0.9, 0.8, Declared(), Verdict.CHANGED),
-        (None, 0.8, HIGHER, Verdict.NEW),
-        (0.9, None, HIGHER, Verdict.GONE),
-        (None, None, HIGHER, Verdict.SAME),
-        (math.nan, math.nan, HIGHER, Verdict.SAME),
-        (0.9, math.nan, HIGHER, Verdict.WORSE),
-        (math.nan, 0.9, Declared(direction="lower"), Verdict.BETTER),
-        (0.9, math.nan, Declared(), Verdict.CHANGED),
-    ],
-)
-def test_metrics_are_judged_as_declared(before, after, declared: Declared, verdict: Verdict) -> None:
-    """Direction and tolerance decide; without a direction a change is only a change."""
-    assert judge(before, after, declared) == verdict

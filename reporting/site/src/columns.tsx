@@ -3,7 +3,7 @@ import { type ComponentChildren } from "preact";
 import { FACTS } from "./fields.ts";
 import { ago, even, seconds, time, value } from "./format.ts";
 import { columnId, type Index, type RunRow, type StoredColumn } from "./model.ts";
-import { Badge, glyph } from "./ui.tsx";
+import { Badge, glyph, label } from "./ui.tsx";
 
 export interface RunColumn {
   id: string;
@@ -51,12 +51,11 @@ export function Commit({ run }: { run: RunRow }): ComponentChildren {
 export function Counts({ run }: { run: RunRow }): ComponentChildren {
   const parts = (["ran", "restored", "up_to_date", "failed", "skipped", "cancelled"] as const).filter((name) => run[name]);
   return (
-    <span class="counts">
+    <span class="counts" role="img" aria-label={parts.map((name) => `${run[name]} ${label(name)}`).join(", ")}>
       {parts.map((name) => (
-        <span class={`count is-${name}`} title={`${run[name]} ${name.replaceAll("_", " ")}`}>
-          <span aria-hidden="true">{glyph(name)}</span>
+        <span class={`count is-${name}`} title={`${run[name]} ${label(name)}`}>
+          <span>{glyph(name)}</span>
           {run[name]}
-          <span class="hidden">{name.replaceAll("_", " ")}</span>
         </span>
       ))}
     </span>
@@ -73,6 +72,7 @@ export function runColumns(index: Index): Map<string, RunColumn> {
     show: SHOW[id] ?? ((item) => value(item)),
   }));
   for (const stored of index.columns) {
+    if (stored.kind === "result") continue;
     columns.push({
       id: columnId(stored),
       label: stored.kind === "duration" ? "duration" : stored.name,

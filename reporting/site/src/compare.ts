@@ -36,12 +36,15 @@ export const durations = (task: Task): Record<string, unknown> => ({ "": task.at
 export function verdict(from: unknown, to: unknown, declared: Declared | undefined): Verdict {
   if (from === undefined || from === null) return to === undefined || to === null ? "same" : "new";
   if (to === undefined || to === null) return "gone";
-  if (typeof from !== "number" || typeof to !== "number") return from === to ? "same" : "changed";
-  const tolerance = declared?.tolerance ?? 0;
-  if (from === to || Math.abs(to - from) <= tolerance) return "same";
+  const [a, b] = [spelled(from), spelled(to)];
+  if (Object.is(a, b) || Math.abs(b - a) <= (declared?.tolerance ?? 0)) return "same";
   if (!declared?.direction) return "changed";
-  return to > from === (declared.direction === "higher") ? "better" : "worse";
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) ? "better" : "worse";
+  return b > a === (declared.direction === "higher") ? "better" : "worse";
 }
+
+/** A number that JSON has no word for is spelled `NaN`, `Infinity` or `-Infinity`. */
+const spelled = (item: unknown): number => (typeof item === "number" ? item : Number(item));
 
 export interface TaskDifference {
   name: string;
@@ -79,9 +82,61 @@ export function graphOf(from: RunDetail, to: RunDetail): GraphDifference {
   return {
     added: [...after].filter((name) => !before.has(name)),
     removed: [...before].filter((name) => !after.has(name)),
-    edgesAdded: [...now].filter(([key, [a, b]]) => !old.has(key) && before.has(a) && before.has(b)).map(([, edge]) => edge),
-    edgesRemoved: [...old].filter(([key, [a, b]]) => !now.has(key) && after.has(a) && after.has(b)).map(([, edge]) => edge),
+    edgesAdded: [...now].filter(([key]) => !old.has(key)).map(([, edge]) => edge),
+    edgesRemoved: [...old].filter(([key]) => !now.has(key)).map(([, edge]) => edge),
   };
+}
+
+export type GraphChange = "added" | "removed" | "keyed" | "same";
+
+export interface MergedGraph {
+  nodes: { name: string; change: GraphChange; layer: number; row: number }[];
+  edges: { from: number; to: number; change: GraphChange }[];
+}
+
+/** The graphs of two runs as one, in layers: a task stands right of all that it needs in either. */
+export function mergedGraph(from: RunDetail, to: RunDetail): MergedGraph {
+  const difference = graphOf(from, to);
+  const [added, removed] = [new Set(difference.added), new Set(difference.removed)];
+  const keyed = new Set(tasksOf([from, to]).filter((task) => task.keyed[1]).map((task) => task.name));
+  const names = [...new Set([...to.tasks, ...from.tasks].map((task) => task.name))];
+  const number = new Map(names.map((name, i) => [name, i]));
+  const found = new Map<string, MergedGraph["edges"][number]>();
+  const gone = new Set(difference.edgesRemoved.map((edge) => edge.join("\n")));
+  const fresh = new Set(difference.edgesAdded.map((edge) => edge.join("\n")));
+  for (const run of [to, from]) {
+    for (const task of run.tasks) {
+      for (const above of task.up ?? []) {
+        const key = `${run.tasks[above]!.name}\n${task.name}`;
+        const change = fresh.has(key) ? "added" : gone.has(key) ? "removed" : "same";
+        found.set(key, { from: number.get(run.tasks[above]!.name)!, to: number.get(task.name)!, change });
+      }
+    }
+  }
+  const edges = [...found.values()];
+  const layers = layered(names.length, edges);
+  const filled: number[] = [];
+  const nodes = names.map((name, i) => {
+    const layer = layers[i]!;
+    const row = (filled[layer] = (filled[layer] ?? 0) + 1) - 1;
+    const change: GraphChange = added.has(name) ? "added" : removed.has(name) ? "removed" : keyed.has(name) ? "keyed" : "same";
+    return { name, change, layer, row };
+  });
+  return { nodes, edges };
+}
+
+/** The longest way to each node. Two graphs together may have a circle, which ends after as many rounds as nodes. */
+function layered(count: number, edges: readonly { from: number; to: number }[]): number[] {
+  const layers = Array.from({ length: count }, () => 0);
+  for (let round = 0, moved = true; moved && round < count; round++) {
+    moved = false;
+    for (const { from, to } of edges) {
+      if (layers[to]! > layers[from]!) continue;
+      layers[to] = Math.min(count - 1, layers[from]! + 1);
+      moved = layers[to]! > layers[from]!;
+    }
+  }
+  return layers;
 }
 
 export interface IngredientDifference {

@@ -3,7 +3,8 @@ import { type ComponentChildren, type JSX } from "preact";
 import { useState } from "preact/hooks";
 import { Charts } from "./compare_charts.tsx";
 import { ArtifactsDiff, NotebooksDiff } from "./compare_notebooks.tsx";
-import { durations, graphOf, ingredientsOf, metrics, parameters, type Row, rowsOf, tasksOf, verdict } from "./compare.ts";
+import { GraphDiff } from "./graph_diff.tsx";
+import { durations, graphOf, ingredientsOf, mergedGraph, metrics, parameters, type Row, rowsOf, tasksOf, verdict } from "./compare.ts";
 import { useChunks, useContent } from "./chunks.ts";
 import { Commit } from "./columns.tsx";
 import { delta, percent, plural, seconds, time, value } from "./format.ts";
@@ -237,8 +238,9 @@ function TasksView({ runs, details, labels }: Compared): JSX.Element {
       </div>
       <h2>The graph</h2>
       {graphs.map((graph, i) => (
+        <>
         <p>
-          <b>{labels[i + 1]}</b>:{" "}
+          <span class={`key series-${(i + 1) % 8}`}>{labels[i + 1]}</span>:{" "}
           {[
             graph.added.length > 0 && `adds ${graph.added.join(", ")}`,
             graph.removed.length > 0 && `has no ${graph.removed.join(", ")}`,
@@ -249,6 +251,8 @@ function TasksView({ runs, details, labels }: Compared): JSX.Element {
             .join("; ") || "the same tasks and edges"}
           .
         </p>
+        <GraphDiff graph={mergedGraph(details[0]!, details[i + 1]!)} label={`Graph of ${labels[i + 1]} against the baseline`} />
+        </>
       ))}
       <h2>Ingredients of the keys</h2>
       {tasks

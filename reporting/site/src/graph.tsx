@@ -6,9 +6,9 @@ import { type Graph, type Task } from "./model.ts";
 import { taskHref } from "./route.ts";
 import { glyph, label } from "./ui.tsx";
 
-const NODE = { width: 206, height: 30 };
-const STEP = { x: 256, y: 42 };
-const PAD = 10;
+export const NODE = { width: 206, height: 30 };
+export const STEP = { x: 256, y: 42 };
+export const PAD = 10;
 
 interface Props {
   graph: Graph;
@@ -60,7 +60,7 @@ export function GraphView({ graph, tasks, run, critical }: Props): JSX.Element {
 }
 
 /** The middle of a long name goes: the end of an instance's name tells it from the others. */
-function short(name: string): string {
+export function short(name: string): string {
   return name.length <= 25 ? name : `${name.slice(0, 10)}…${name.slice(-13)}`;
 }
 

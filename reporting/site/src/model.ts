@@ -1,7 +1,8 @@
 // What the chunks hold, and the index through which every page looks at it.
 export type Status = "ran" | "restored" | "up_to_date" | "failed" | "skipped" | "cancelled";
 export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
-export type Kind = "params" | "metrics" | "tags" | "duration";
+/** A `result` is the key of an execution and the digest of its outputs. */
+export type Kind = "params" | "metrics" | "tags" | "duration" | "result";
 
 export interface StoredColumn {
   kind: Kind;
@@ -163,7 +164,7 @@ export const statusOf = (letter: string | undefined): Status | undefined => (let
 
 /** Columns are named as in a filter: `metrics.auc`, and `@task` where more than one task has it. */
 export function columnId(column: StoredColumn): string {
-  return column.kind === "duration" ? `duration@${column.task}` : `${column.kind}.${column.name}@${column.task}`;
+  return column.name === "" ? `${column.kind}@${column.task}` : `${column.kind}.${column.name}@${column.task}`;
 }
 
 export class Index {

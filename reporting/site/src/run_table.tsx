@@ -6,7 +6,8 @@ import { type RunRow } from "./model.ts";
 import { go, runHref } from "./route.ts";
 
 const ROW = 34;
-const BEYOND = 8;
+const BEYOND = 5;
+const LONG = 36;
 
 interface Props {
   rows: RunRow[];
@@ -108,14 +109,14 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
             >
               <td class="pick">
                 <label>
-                  <span class="hidden">Compare run {run.id}</span>
-                  <input type="checkbox" checked={selected.includes(run.id)} onChange={() => onSelect(run.id)} />
+                  <input type="checkbox" aria-label={`Compare run ${run.id}`} checked={selected.includes(run.id)} onChange={() => onSelect(run.id)} />
                 </label>
               </td>
               {columns.map((column, place) => {
-                const shown = column.show(valueOf(column, run), run);
+                const value = valueOf(column, run);
+                const shown = column.show(value, run);
                 return (
-                  <td class={column.numeric ? "num" : ""}>
+                  <td class={column.numeric ? "num" : typeof value === "number" || String(value).length < LONG ? "" : "long"}>
                     {place === 0 ? <a href={runHref(run.id)}>{shown}</a> : shown}
                   </td>
                 );

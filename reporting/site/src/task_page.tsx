@@ -3,6 +3,7 @@ import { type JSX } from "preact";
 import { Artifacts } from "./artifacts.tsx";
 import { LineChart } from "./chart.tsx";
 import { useChunk, useContent } from "./chunks.ts";
+import { disagreeing } from "./determinism.ts";
 import { bytes, seconds, time, value } from "./format.ts";
 import { type Attempt, type AttemptMore, type Cell, type Detail, type Index, type Ingredient, type Matrix, type RunDetail, type Series, statusOf, type Task } from "./model.ts";
 import { Code, Notebook } from "./notebook.tsx";
@@ -40,6 +41,7 @@ export function TaskPage({ index, id, name, route }: { index: Index; id: string;
         {task.draft && <span class="tag">draft</span>}
       </div>
       <Why task={task} index={index} />
+      <Disagreement task={task} index={index} id={id} />
       {detail === undefined || detail instanceof Error ? (
         <Waiting error={detail} what="The task" />
       ) : (
@@ -74,6 +76,26 @@ function Why({ task, index }: { task: Task; index: Index }): JSX.Element | null 
         </ul>
       )}
     </div>
+  );
+}
+
+/** The same key promises the same result. */
+function Disagreement({ task, index, id }: { task: Task; index: Index; id: string }): JSX.Element | null {
+  const results = useChunk<(string | null)[]>(index.byColumn.get(`result@${task.name}`)?.file);
+  if (!task.key || !Array.isArray(results)) return null;
+  const runs = disagreeing(results, task.key).flatMap((number) => index.runs[number] ?? []);
+  if (runs.length === 0) return null;
+  return (
+    <p class="why warning" role="note">
+      <b>Not deterministic:</b> executions with this very key left different outputs. They ran in{" "}
+      {runs.slice(0, 5).map((run, i) => (
+        <>
+          {i > 0 && ", "}
+          {run.id === id ? "this run" : <a href={taskHref(run.id, task.name)}>{time(run.started)}</a>}
+        </>
+      ))}
+      {runs.length > 5 && ` and ${runs.length - 5} more`}.
+    </p>
   );
 }
 

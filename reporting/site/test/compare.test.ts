@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { align, quietText } from "../src/align.ts";
 import { pieces } from "../src/ansi.ts";
-import { verdict } from "../src/compare.ts";
 import { criticalPath } from "../src/critical.ts";
 import { parseCsv } from "../src/json_view.tsx";
 import { type Cell, type Task } from "../src/model.ts";
@@ -23,14 +22,6 @@ test("noise is no difference", () => {
   const noisy = (address: string, time: string) => quietText(`<M at 0x${address}> ${time} took 1.2 s`);
   assert.equal(noisy("7f00aa00bb", "2026-01-01 10:00:00"), noisy("7fffffffff", "2026-02-03 11:22:33.123"));
   assert.notEqual(quietText("auc 0.91"), quietText("auc 0.92"));
-});
-
-test("metrics are judged as declared", () => {
-  const higher = { direction: "higher", tolerance: 0.01 } as const;
-  assert.deepEqual(
-    [verdict(0.9, 0.905, higher), verdict(0.9, 0.95, higher), verdict(0.9, 0.8, higher), verdict(0.9, 0.8, undefined), verdict(undefined, 1, higher)],
-    ["same", "better", "worse", "changed", "new"],
-  );
 });
 
 test("the critical path is the longest chain of what was executed", () => {

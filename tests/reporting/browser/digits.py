@@ -59,6 +59,9 @@ def digits(fabric: Fabric) -> Fabric:
     ingest = Made(name="ingest", metrics={"rows": 1797}, seconds=2.0)
     old = Made(name="ingest", metrics={"rows": 1797}, status="up_to_date", seconds=None, source="run-00000")
     summary = Made(name="summary", above=("train",), seconds=0.5)
+    rolled = [
+        Made(name="summary", above=("train",), key="dice", outputs={"table.csv": word}) for word in ("one", "two")
+    ]
     fabric.run(0, ingest, _train(0.1, 0.9), summary)
     hits = [
         Made(name="ingest", metrics={"rows": 1797}, status="up_to_date", seconds=None, source="run-00000"),
@@ -66,8 +69,8 @@ def digits(fabric: Fabric) -> Fabric:
         Made(name="summary", above=("train",), status="up_to_date", seconds=None, source="run-00000"),
     ]
     fabric.run(1, *hits)
-    fabric.run(2, old, _train(0.2, 0.92), summary, branch="faster")
-    fabric.run(3, old, _train(0.3, 0.91), summary)
+    fabric.run(2, old, _train(0.2, 0.92), rolled[0], branch="faster")
+    fabric.run(3, old, _train(0.3, 0.91), rolled[1])
     broken = Made(
         name="summary",
         status="failed",

@@ -1,12 +1,13 @@
 """Whatever a notebook writes, none of it runs in the site, asks for anything, or reaches what the site stores."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.reporting.browser.conftest import Opened, publish
-from tests.reporting.fabricate import Fabric, Made, code, markdown, notebook, shown
+from tests.reporting.fabricate import Fabric, Made, code, markdown, notebook
 
 pytestmark = pytest.mark.chromium
 
@@ -38,6 +39,14 @@ HTML = [
     f"<table background='{EVIL}x.png'><tr><td onmouseover=\"{STEAL}\">cell</td></tr></table>",
     f"<input type=image src='{EVIL}x.png'><body onload=\"{STEAL}\">",
     f'<x-y is=z onanimationstart="{STEAL}">a</x-y><marquee onstart="{STEAL}">b</marquee>',
+    f'<a href="  java\tscript:{STEAL}">tab</a><a href="vbscript:x">vb</a><area href="javascript:{STEAL}">',
+    f'<svg><a xlink:href="javascript:{STEAL}"><text>x</text></a><animate onbegin="{STEAL}" dur=1s></svg>',
+    f'<svg><foreignObject><iframe srcdoc="<script>{STEAL}</script>"></iframe></foreignObject></svg>',
+    f'<img srcset="{EVIL}x.png 1x" src="{EVIL}y.png"><picture><source srcset="{EVIL}z.png"></picture>',
+    f'<link rel=preload as=script href="{EVIL}x.js"><link rel=icon href="{EVIL}i">',
+    f'<button formaction="javascript:{STEAL}" popovertarget=app>x</button><dialog open>over</dialog>',
+    "<div id=app>clobbered</div><form name=nbdag><input name=load></form><img name=documentElement>",
+    f'<custom-element contenteditable onfocus="{STEAL}" tabindex=0 autofocus>x</custom-element>',
 ]
 MARKDOWN = [
     f"[x](javascript:{STEAL})",
@@ -46,6 +55,8 @@ MARKDOWN = [
     f"[x](data:text/html,<script>{STEAL}</script>)",
     f'[x]({EVIL} "onmouseover={STEAL}")',
     f"<script>{STEAL}</script>\n\n# {'#' * 3000}",
+    f"[x]: javascript:{STEAL}\n\n[x] <javascript:{STEAL}> [a](\\x01javascript:{STEAL})",
+    f"```html\n<script>{STEAL}</script>\n```\n\n$$\\href{{javascript:{STEAL}}}{{x}}$$",
 ]
 NAMES = [
     f"<img src=x onerror={STEAL}>",
@@ -54,7 +65,11 @@ NAMES = [
     "constructor",
     "../../../index.html#/x?y=z&a[b]=c,%00%2e",
     "\u202egnp.exe\x1b]8;;https://evil.invalid/\x07link\x1b]8;;\x07",
+    "');alert(1)//\\\u2028\u2029",
+    "${alert(1)}{{constructor.constructor('alert(1)')()}}",
 ]
+PAYLOADS = [*HTML, *MARKDOWN, *NAMES]
+assert len(set(PAYLOADS)) >= 40
 PAGES = [
     "",
     "#/runs?different=1",
@@ -75,26 +90,30 @@ PAGES = [
 ]
 
 
+def everywhere(payload: str) -> list[dict[str, Any]]:
+    """Write a payload into every kind of output that a cell can have."""
+    types = ["text/html", "text/plain", "text/markdown", "text/latex", "image/svg+xml", "application/javascript"]
+    structured = {"application/json": {payload: [payload, {"__proto__": payload}]}, payload: payload}
+    return [
+        *({"output_type": "display_data", "metadata": {}, "data": {kind: payload}} for kind in types),
+        {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": structured},
+        {"output_type": "stream", "name": payload, "text": f"\x1b[31m{payload}\x1b]0;{payload}\x07"},
+        {"output_type": "error", "ename": payload, "evalue": payload, "traceback": [payload, f"\x1b[1m{payload}"]},
+    ]
+
+
 def hostile(fabric: Fabric) -> Fabric:
     """Write every payload into every place that a notebook controls."""
     for number in (1, 2):
-        names = {name: f"{value} {number}" for name, value in zip(NAMES, reversed(NAMES), strict=True)}
-        outputs = [shown(text_html=payload, text_plain=payload) for payload in HTML]
-        outputs += [shown(text_markdown=payload) for payload in MARKDOWN]
-        outputs += [shown(image_svg=payload) for payload in HTML]
-        outputs += [
-            {"output_type": "display_data", "data": {"application/json": {name: payload}}}
-            for name, payload in zip(NAMES, HTML, strict=False)
-        ]
-        outputs += [
-            {"output_type": "stream", "name": "stdout", "text": f"\x1b[31m{p}\x1b]0;{p}\x07"} for p in HTML
-        ]
+        names = {name: f"{value} {number}" for name, value in zip(PAYLOADS, reversed(PAYLOADS), strict=True)}
+        outputs = [output for payload in PAYLOADS for output in everywhere(payload)]
         outputs.append(
             {"output_type": "display_data", "data": {"application/javascript": STEAL, "image/png": "%"}}
         )
-        book = notebook(*map(markdown, [*MARKDOWN, *HTML]), code(HTML[0] + str(number), *outputs))
+        book = notebook(*map(markdown, PAYLOADS), code(HTML[0] + str(number), *outputs), *map(code, PAYLOADS))
         artifacts = {
-            **{f"{place}.html": (payload.encode(), "text/html") for place, payload in enumerate(HTML[:3])},
+            **{f"{place}.html": (payload.encode(), "text/html") for place, payload in enumerate(PAYLOADS)},
+            **{payload: (payload.encode(), "text/plain") for payload in PAYLOADS},
             "x.svg": (HTML[5].encode(), "image/svg+xml"),
             "x.md": (MARKDOWN[2].encode(), "text/markdown"),
             f"{NAMES[0]}.csv": (f"{HTML[3]},{HTML[4]}\n{number},2\n".encode(), "text/csv"),
@@ -105,11 +124,11 @@ def hostile(fabric: Fabric) -> Fabric:
             notebook=book,
             params=names,
             tags=names,
-            metrics=dict.fromkeys(NAMES, float(number)),
+            metrics=dict.fromkeys(PAYLOADS, float(number)),
             artifacts=artifacts,
-            reasons=tuple(HTML[:3]),
-            ingredients=tuple((name, name, name) for name in NAMES),
-            series={name: [[0, 1.0, None], [1, 2.0, None]] for name in NAMES},
+            reasons=tuple(PAYLOADS),
+            ingredients=tuple((name, name, name) for name in PAYLOADS),
+            series={name: [[0, 1.0, None], [1, 2.0, None]] for name in PAYLOADS},
         )
         broken = Made(
             name="broken", status="failed", error=(NAMES[0], HTML[3], f"\x1b[31m{HTML[0]}"), reasons=(HTML[3],)

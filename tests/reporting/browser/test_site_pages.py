@@ -149,6 +149,27 @@ def test_a_comparison_judges_metrics_by_their_direction(opened: Opened) -> None:
     expect(page.get_by_role("row", name=re.compile("parameter lr"))).to_contain_text("0.3")
 
 
+def test_the_difference_of_two_graphs_is_drawn(opened: Opened) -> None:
+    """What one run has more or less stands out by colour, by a sign, and in words."""
+    page = opened.go("#/compare?runs=run-00005,run-00006&view=tasks")
+    drawing = page.get_by_role("group", name=re.compile("^Graph of"))
+    expect(drawing.locator(".node")).to_have_count(4)
+    expect(drawing.locator(".node.is-added")).to_contain_text("+benchmark[size=600]")
+    expect(drawing.locator(".node.is-keyed").first).to_contain_text("≠train")
+    expect(drawing.locator(".edge.is-added")).to_have_count(1)
+    page.goto(page.url.replace("run-00005,run-00006", "run-00006,run-00005"))
+    expect(drawing.locator(".node.is-removed")).to_contain_text("\N{MINUS SIGN}benchmark[size=600]")
+
+
+def test_a_key_that_gave_two_results_is_told(opened: Opened) -> None:
+    """Where executions with one key left different outputs, the task says that it is not deterministic."""
+    page = opened.go("#/run/run-00003/task/summary")
+    expect(page.get_by_role("note")).to_contain_text("Not deterministic")
+    page.get_by_role("note").get_by_role("link").click()
+    expect(page).to_have_url(re.compile("#/run/run-00002/task/summary$"))
+    expect(opened.go("#/run/run-00003/task/train").get_by_role("note")).to_have_count(0)
+
+
 def test_notebooks_are_compared_by_cell(opened: Opened) -> None:
     """The changed cell is shown line by line with its words marked; addresses are no difference."""
     page = opened.go("#/compare?runs=run-00003,run-00005&view=notebooks&task=train")
