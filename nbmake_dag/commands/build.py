@@ -10,7 +10,7 @@ import click
 
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.request import Request
-from nbmake_dag.commands.options import located, overrides, project_of
+from nbmake_dag.commands.options import located, overrides, project_of, served, views
 from nbmake_dag.record.ci import on_github_actions
 
 
@@ -42,6 +42,7 @@ from nbmake_dag.record.ci import on_github_actions
 @click.option(
     "--pdb", is_flag=True, help="Run one task at a time; run a notebook that failed again, in a debugger."
 )
+@served
 @click.option("--summarize", metavar="[=PATH]", help="Write what happened as JSON, to PATH or standard output.")
 def command(
     directory: str | None,
@@ -51,8 +52,8 @@ def command(
     *,
     dry_run: bool,
     explain: bool,
-    no_wait: bool,
     pdb: bool,
+    serve: int | None,
     **given: Any,
 ) -> int:
     """Bring targets up to date.
@@ -65,7 +66,7 @@ def command(
     project = project_of(directory, file)
     if pdb:
         given["executor"] = "inline"
-    request = Request(wait=not no_wait, **given)
+    request = Request(wait=not given.pop("no_wait"), **given)
     if dry_run:
         from nbmake_dag.build.session import plan_of  # noqa: PLC0415 - not for a build
         from nbmake_dag.commands.verdicts import describe_plan  # noqa: PLC0415 - likewise
@@ -80,23 +81,26 @@ def command(
         from nbmake_dag.progress.screen import Screen  # noqa: PLC0415 - likewise
 
         listeners.insert(0, Annotations(Screen(sys.stderr, live=False, colour=False), os.environ))
-    try:
-        outcome = build(project, request, listeners, waiting=display.said)
-    finally:
-        display.close()
-    if summary := on_github_actions(os.environ) and os.environ.get("GITHUB_STEP_SUMMARY"):
-        from nbmake_dag.commands.job_summary import write_job_summary  # noqa: PLC0415 - likewise
-        from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
+    with views(project, serve) as live:
+        try:
+            outcome = build(project, request, (*listeners, *live), waiting=display.said)
+        finally:
+            display.close()
+        if summary := on_github_actions(os.environ) and os.environ.get("GITHUB_STEP_SUMMARY"):
+            from nbmake_dag.commands.job_summary import write_job_summary  # noqa: PLC0415 - likewise
+            from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
 
-        write_job_summary(project, outcome.folder, declared_metrics(directory, file), summary)
-    if summarize:
-        from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - only where it is asked for
+            write_job_summary(project, outcome.folder, declared_metrics(directory, file), summary)
+        if summarize:
+            from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - only where it is asked for
 
-        write_summary(outcome.folder, summarize)
-    if pdb:
-        from nbmake_dag.opening.debug import debug, failed_notebook  # noqa: PLC0415 - likewise
+            write_summary(outcome.folder, summarize)
+        if pdb:
+            from nbmake_dag.opening.debug import debug, failed_notebook  # noqa: PLC0415 - likewise
 
-        if failed := failed_notebook(outcome):
-            click.echo(f"running {failed} again, in a debugger", err=True)
-            debug(project, request, failed, display.said)
+            if failed := failed_notebook(outcome):
+                click.echo(f"running {failed} again, in a debugger", err=True)
+                debug(project, request, failed, display.said)
+        for view in live if outcome.signal is None else ():
+            view.until_interrupted()
     return outcome.exit_code

@@ -45,7 +45,7 @@ _OF_THE_MACHINE = {
 }
 """What a disk, its quota or its rights refuse, and no change to nbdag would mend."""
 
-OPTIONAL_VALUES = {"--summarize": "-", "--affected": ""}
+OPTIONAL_VALUES = {"--serve": "0", "--summarize": "-", "--affected": ""}
 """Options whose value may be left out, with what that means; a value is given only as ``--option=value``."""
 
 

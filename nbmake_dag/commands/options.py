@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,6 +11,7 @@ import click
 from nbmake_dag.observe.project import Project, find_project
 
 if TYPE_CHECKING:
+    from nbmake_dag.commands.serving import LiveView
     from nbmake_dag.core.model import Value
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -19,6 +21,25 @@ def located(command: Command) -> Command:
     """Add ``-C`` and ``-f``, which work before and after the command."""
     command = click.option("-f", "--file", metavar="FILE", help="Read FILE instead of pipeline.toml.")(command)
     return click.option("-C", "--directory", metavar="DIR", help="Work in DIR.")(command)
+
+
+def served(command: Command) -> Command:
+    """Add ``--serve``."""
+    return click.option(
+        "--serve",
+        type=click.IntRange(0, 65535),
+        metavar="[=PORT]",
+        help="Show in a browser what happens, as it happens.",
+    )(command)
+
+
+def views(project: Project, port: int | None) -> AbstractContextManager[tuple[LiveView, ...]]:
+    """Open the live view if ``--serve`` was given."""
+    if port is None:
+        return nullcontext(())
+    from nbmake_dag.commands.serving import live_view  # noqa: PLC0415 - seldom wanted
+
+    return live_view(project, port)
 
 
 def project_of(directory: str | None, file: str | None) -> Project:

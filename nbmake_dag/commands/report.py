@@ -95,7 +95,10 @@ def declared_metrics(directory: str | None, file: str | None) -> dict[str, Decla
 
 def site_options(project: Project) -> SiteOptions:
     """Read `[report]`, and the secrets that must not get out."""
-    pipeline = settings_of(project)
+    return options_of(settings_of(project))
+
+
+def options_of(pipeline: Pipeline) -> SiteOptions:
     settings = pipeline.report
     return SiteOptions(
         executed=executed_notebooks,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 
 from nbmake_dag.build.request import Request
-from nbmake_dag.commands.options import located, overrides, project_of
+from nbmake_dag.commands.options import located, overrides, project_of, served, views
 from nbmake_dag.progress.display import make_display
 from nbmake_dag.watch.keys import terminal_keys
 from nbmake_dag.watch.rebuilds import Rebuilds
@@ -29,12 +29,14 @@ from nbmake_dag.watch.watching import Watch
     "--output", type=click.Choice(["auto", "stream", "group", "errors", "none"]), default="auto", show_default=True
 )
 @click.option("--poll", is_flag=True, help="Look once a second, for file systems that tell of no changes.")
+@served
 def command(
     directory: str | None,
     file: str | None,
     output: Literal["auto", "stream", "group", "errors", "none"],
     *,
     poll: bool,
+    serve: int | None,
     **given: Any,
 ) -> int:
     """Build, then build again what a saved file concerns.
@@ -42,12 +44,17 @@ def command(
     A task that fails keeps nothing else from being built. Ctrl-C ends it.
     """
     project = project_of(directory, file)
-    with closing(Rebuilds(project, Request(keep_going=True, **given))) as rebuilds, terminal_keys() as keys:
+    with (
+        views(project, serve) as live,
+        closing(Rebuilds(project, Request(keep_going=True, **given))) as rebuilds,
+        terminal_keys() as keys,
+    ):
         watch = Watch(
             rebuilds,
             keys,
             poll=poll,
             show=lambda: make_display(output, sys.stderr),
+            listeners=live,
             say=lambda message: click.echo(message, err=True),
         )
         return watch.run()

@@ -10,6 +10,7 @@ from nbmake_dag_reporting.spans import attribute_text
 
 PRINTED_LIMIT = 256 << 10
 """Characters of output kept for each attempt."""
+TRACEBACK_LIMIT = 32 << 10
 
 
 class Journal:
@@ -74,12 +75,16 @@ class Journal:
 
     def ended(self, event: protocol.Ended) -> None:
         result = event.result
+        failure = result.failure
         self.add(
             events.AttemptEnded(
                 time=result.ended,
                 task=event.task,
                 attempt=event.attempt,
                 outcome=result.outcome,
-                error=attribute_text(result.failure.type) if result.failure else None,
+                error=attribute_text(failure.type) if failure else None,
+                message=attribute_text(failure.message[:TRACEBACK_LIMIT]) if failure else "",
+                traceback=attribute_text(failure.traceback[-TRACEBACK_LIMIT:]) if failure else "",
+                cell=failure.cell if failure else None,
             )
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import select
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from types import FrameType
 
+from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.outcome import RunOutcome
 from nbmake_dag.errors import NbdagError
 from nbmake_dag.progress.display import Display
@@ -32,7 +33,10 @@ class _Stop(BaseException):
 
 
 class Watch:
-    """Waits and builds until it is told to stop. ``show`` makes the display of each build."""
+    """Waits and builds until it is told to stop.
+
+    ``show`` makes the display of each build, ``listeners`` are told of all.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,13 @@ class Watch:
         *,
         poll: bool,
         show: Callable[[], Display],
+        listeners: Sequence[Listener] = (),
         say: Callable[[str], None],
     ) -> None:
         self._rebuilds = rebuilds
         self._keys = keys
         self._show = show
+        self._listeners = listeners
         self._say = say
         self._bell = Bell()
         self._watcher: Watcher | Poller = (
@@ -110,7 +116,9 @@ class Watch:
     def _build_wanted(self, wanted: Wanted) -> RunOutcome | None:
         display = self._show()
         try:
-            return self._rebuilds.build(wanted, listeners=(display,), waiting=self._say, changed=self._changed)
+            return self._rebuilds.build(
+                wanted, listeners=(display, *self._listeners), waiting=self._say, changed=self._changed
+            )
         finally:
             display.close()
 

@@ -92,13 +92,17 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_fiel
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_ended", tag_field="event"):
-    """An attempt is over."""
+    """An attempt is over; what went wrong is told as its span has it."""
 
     time: Time
     task: str
     attempt: int
     outcome: str
     error: str | None = None
+    message: str = ""
+    traceback: str = ""
+    """May hold ANSI colours. Of a long one the end."""
+    cell: int | None = None
 
 
 class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished", tag_field="event"):

@@ -85,7 +85,17 @@ def read_head(directory: str) -> RunHead | None:
     except DamagedLineError:
         resource, spans = Resource(), ()
     span = spans[-1] if spans and schema.RESULT in spans[-1].attributes else None
-    return head_of(directory, resource, span, None if span else _start(directory))
+    return head_of(directory, resource, span, None if span else read_start(directory))
+
+
+def read_start(directory: str) -> RunStarted | None:
+    """Read the first of a run's events."""
+    try:
+        with open(os.path.join(directory, EVENTS), "rb") as file:
+            first = next(decode_events(file.readline()), None)
+    except FileNotFoundError:
+        return None
+    return first if isinstance(first, RunStarted) else None
 
 
 def find_run(runs_dir: str, ref: str) -> str:
@@ -181,12 +191,3 @@ def _last_member(path: str) -> bytes:
         if line := _gunzip(tail[at:]):
             return line
     return _gunzip(_content(path))
-
-
-def _start(directory: str) -> RunStarted | None:
-    try:
-        with open(os.path.join(directory, EVENTS), "rb") as file:
-            first = next(decode_events(file.readline()), None)
-    except FileNotFoundError:
-        return None
-    return first if isinstance(first, RunStarted) else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from importlib.resources import files as package_files
 from typing import Any
 
@@ -19,7 +19,6 @@ from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import Declared
 from nbmake_dag_reporting.events import EVENTS
-from nbmake_dag_reporting.layout import layout
 from nbmake_dag_reporting.otlp import TRACE
 from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.runs import RunNotFoundError, read_run
@@ -27,6 +26,7 @@ from nbmake_dag_reporting.scrub import keep, public, scrub_value, scrubber
 from nbmake_dag_reporting.secrets_scan import Secrets
 from nbmake_dag_reporting.site_budget import shrink
 from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_graph import drawn_graph
 from nbmake_dag_reporting.site_index import SiteIndex
 from nbmake_dag_reporting.site_page import frame, page
 from nbmake_dag_reporting.site_task import Executed, TaskPublisher
@@ -80,6 +80,8 @@ class SiteResult:
     """Runs that are damaged, or that somebody made up, with what is wrong."""
     size: int
     page: str
+    version: str
+    """Changes with what the site shows."""
 
 
 def found_in(runs: str, record: Resolve, blob: Callable[[str], bytes | None]) -> list[Found]:
@@ -97,7 +99,16 @@ def found_in(runs: str, record: Resolve, blob: Callable[[str], bytes | None]) ->
 
 
 def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
-    """Bring a site up to date with its runs; raises `SecretFoundError` before a secret would be published."""
+    """Bring a site up to date with its runs; raises `SecretFoundError` before a secret would be published.
+
+    Waits for whoever else is writing this site.
+    """
+    os.makedirs(out, exist_ok=True)
+    with _alone(out):
+        return _write_site(out, found, options)
+
+
+def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
     files = SiteFiles(out, Secrets(options.secrets))
     state = _state(out, options)
     seen = state.runs
@@ -117,14 +128,14 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
                 continue
             seen[item.name] = item.stamp
             added.append(recorded.run.id)
-    _write_pages(files, index, options)
+    version = _write_pages(files, index, options)
     dropped: list[str] = []
     size = state.size + files.grown
     if size > options.max_size:
         dropped, size = shrink(files, index.newest_first(), options.max_size)
     if dropped:
         index.drop_details(dropped)
-        _write_pages(files, index, options)
+        version = _write_pages(files, index, options)
     state = _State(format=FORMAT, publish_host=options.publish_host, runs=seen, size=size)
     files.write(_STATE, msgspec.json.encode(state))
     return SiteResult(
@@ -134,7 +145,19 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
         refused=tuple(refused),
         size=size,
         page=os.path.join(out, "index.html"),
+        version=version,
     )
+
+
+@contextmanager
+def _alone(folder: str) -> Generator[None]:
+    """Hold a lock on a folder, which goes with the process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +206,8 @@ def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOp
     numbers = {name: number for number, name in enumerate(run.tasks)}
     tasks = [publisher.publish(task, numbers, run.id) for task in run.tasks.values()]
     resource = run.resource.attributes if options.publish_host else public(run.resource)
-    graph = files.put(_graph(run), f"run {run.id}")
+    above = {task.name: task.upstreams for task in run.tasks.values()}
+    graph = files.put(drawn_graph(above), f"run {run.id}")
     chunk = {
         "id": run.id,
         "tasks": tasks,
@@ -217,27 +241,8 @@ def _row(run: Run) -> dict[str, Any]:
     }
 
 
-def _graph(run: Run) -> dict[str, Any]:
-    edges = ((above, task.name) for task in run.tasks.values() for above in task.upstreams if above in run.tasks)
-    return _laid_out(tuple(run.tasks), tuple(edges))
-
-
-@lru_cache(maxsize=16)
-def _laid_out(names: tuple[str, ...], edges: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    numbers = {name: number for number, name in enumerate(names)}
-    placed = layout(names, edges)
-    return {
-        "nodes": [[placed.nodes[name].x, placed.nodes[name].y] for name in names],
-        "edges": [
-            [numbers[start], numbers[end], [[point.x, point.y] for point in points]]
-            for (start, end), points in placed.edges.items()
-        ],
-        "width": placed.width,
-        "height": placed.height,
-    }
-
-
-def _write_pages(files: SiteFiles, index: SiteIndex, options: SiteOptions) -> None:
+def _write_pages(files: SiteFiles, index: SiteIndex, options: SiteOptions) -> str:
+    """Write what all pages share; return what changes with it."""
     version = index.write({"metrics": {name: asdict(metric) for name, metric in options.metrics.items()}})
     digest = hashlib.sha256()
     for name in _APP:
@@ -246,3 +251,4 @@ def _write_pages(files: SiteFiles, index: SiteIndex, options: SiteOptions) -> No
         files.write(name, data)
     files.write("frame.html", frame().encode())
     files.write("index.html", page(index.rows, version, digest.hexdigest()[:8]).encode())
+    return version

@@ -18,6 +18,9 @@ FRAME_POLICY = (
     "font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
+LIVE_POLICY = f"{POLICY.replace(' file:', '')}; connect-src 'self'"
+"""Of a page that asks the server that it comes from."""
+
 
 def page(rows: Mapping[str, Sequence[Any]], version: str, app: str) -> str:
     """Write index.html; ``version`` and ``app`` are digests that make browsers load what is new."""
@@ -52,6 +55,11 @@ def page(rows: Mapping[str, Sequence[Any]], version: str, app: str) -> str:
 </body>
 </html>
 """
+
+
+def live_page(page: str) -> str:
+    """Return index.html as a server shows it that knows what happens now."""
+    return page.replace(POLICY, LIVE_POLICY, 1).replace("<html ", "<html data-live ", 1)
 
 
 def frame() -> str:

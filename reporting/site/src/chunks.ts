@@ -5,7 +5,8 @@ type Listener = { resolve: (value: unknown) => void; reject: (error: Error) => v
 
 const values = new Map<string, unknown>();
 const pending = new Map<string, { promise: Promise<unknown>; listener: Listener }>();
-const version = document.documentElement.dataset["version"] ?? "";
+let version = document.documentElement.dataset["version"] ?? "";
+let newer = false;
 
 export function receive(key: string, json: string): void {
   const value: unknown = JSON.parse(json);
@@ -25,7 +26,7 @@ export function load<T>(key: string): Promise<T> {
   let listener!: Listener;
   const promise = new Promise<unknown>((resolve, reject) => (listener = { resolve, reject }));
   pending.set(key, { promise, listener });
-  if (key !== "index") {
+  if (key !== "index" || newer) {
     const script = document.createElement("script");
     script.src = path(key);
     script.onerror = () => {
@@ -36,6 +37,17 @@ export function load<T>(key: string): Promise<T> {
     document.head.append(script);
   }
   return promise as Promise<T>;
+}
+
+/** Load the index of a site that was written again. What was loaded of the one before is forgotten, but for content. */
+export function renew<T>(to: string): Promise<T> | undefined {
+  if (to === version) return undefined;
+  version = to;
+  newer = true;
+  for (const known of [values, pending]) {
+    for (const key of known.keys()) if (!key.startsWith("content/")) known.delete(key);
+  }
+  return load<T>("index");
 }
 
 export const content = <T>(ref: string): Promise<T> => load<T>(`content/${ref}`);
@@ -52,7 +64,7 @@ export function useChunks<T>(keys: readonly string[]): T[] | Error | undefined {
     return () => {
       current = false;
     };
-  }, [joined]);
+  }, [joined, version]);
   return state.of === joined ? state.value : ready();
 }
 

@@ -9,6 +9,12 @@ export function seconds(value: number | null | undefined): string {
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
 }
 
+/** How long something goes on already, in milliseconds: whole seconds, because they are looked at as they pass. */
+export function age(milliseconds: number): string {
+  const whole = Math.max(0, Math.floor(milliseconds / 1000));
+  return whole < 60 ? `${whole} s` : seconds(whole);
+}
+
 export function bytes(value: number): string {
   if (value < 1000) return `${value} B`;
   if (value < 1e6) return `${(value / 1e3).toFixed(1)} kB`;

@@ -2,8 +2,7 @@
 import { type JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Critical } from "./critical.ts";
-import { type Graph, type Task } from "./model.ts";
-import { taskHref } from "./route.ts";
+import { type Graph } from "./model.ts";
 import { glyph, label } from "./ui.tsx";
 
 export const NODE = { width: 206, height: 30 };
@@ -12,12 +11,13 @@ export const PAD = 10;
 
 interface Props {
   graph: Graph;
-  tasks: Task[];
-  run: string;
-  critical: Critical;
+  tasks: { name: string; status: string; reasons?: string[] }[];
+  critical?: Critical;
+  /** The address of a task. */
+  to: (task: string) => string;
 }
 
-export function GraphView({ graph, tasks, run, critical }: Props): JSX.Element {
+export function GraphView({ graph, tasks, critical, to }: Props): JSX.Element {
   const width = Math.max(0, graph.width - 1) * STEP.x + NODE.width + 2 * PAD;
   const height = Math.max(0, graph.height - 1) * STEP.y + NODE.height + 2 * PAD;
   const [whole, setWhole] = useState(false);
@@ -34,14 +34,14 @@ export function GraphView({ graph, tasks, run, critical }: Props): JSX.Element {
       <div class="scroll" ref={place} tabIndex={0} role="group" aria-label="Graph of the tasks">
         <svg viewBox={`0 0 ${width} ${height}`} width={whole ? "100%" : width} height={whole ? undefined : height} role="list">
           {graph.edges.map(([from, to, points]) => (
-            <path class={critical.edges.has(`${from}-${to}`) ? "edge critical" : "edge"} d={route(points)} />
+            <path class={critical?.edges.has(`${from}-${to}`) ? "edge critical" : "edge"} d={route(points)} />
           ))}
           {tasks.map((task, i) => {
             const [x, y] = graph.nodes[i]!;
             return (
               <g role="listitem" transform={`translate(${PAD + x * STEP.x} ${PAD + y * STEP.y})`}>
                 <title>{`${task.name}: ${label(task.status)}${task.reasons?.[0] ? ` (${task.reasons[0]})` : ""}`}</title>
-                <a href={taskHref(run, task.name)} class={`node is-${task.status} ${critical.tasks.has(i) ? "critical" : ""}`}>
+                <a href={to(task.name)} class={`node is-${task.status} ${critical?.tasks.has(i) ? "critical" : ""}`}>
                   <rect width={NODE.width} height={NODE.height} rx="7" />
                   <text class="glyph" aria-hidden="true" x="15" y="19.5" text-anchor="middle">
                     {glyph(task.status)}

@@ -1,27 +1,33 @@
 // The site's one application: its frame, its pages, and which of them the address asks for.
 import { render, type JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { load, receive } from "./chunks.ts";
+import { load, receive, renew } from "./chunks.ts";
 import { ComparePage } from "./compare_page.tsx";
+import { plural } from "./format.ts";
 import { HistoryPage } from "./history_page.tsx";
+import { LivePage } from "./live_page.tsx";
+import { LiveTaskPage } from "./live_task.tsx";
 import { MatrixPage } from "./matrix_page.tsx";
 import { Index, type StoredIndex } from "./model.ts";
 import { href, useRoute, type Route } from "./route.ts";
 import { RunPage } from "./run_page.tsx";
 import { RunsPage } from "./runs_page.tsx";
+import { follow, isLive } from "./stream.ts";
 import { TaskPage } from "./task_page.tsx";
 import { ThemeButton } from "./theme.tsx";
 
 const PAGES: [path: string, label: string][] = [
+  ...(isLive ? [["live", "Live"] as [string, string]] : []),
   ["runs", "Runs"],
   ["matrix", "Tasks × runs"],
   ["compare", "Compare"],
   ["history", "History"],
 ];
+const FIRST = PAGES[0]![0];
 
 function App({ index }: { index: Index }): JSX.Element {
   const route = useRoute();
-  const [page = "runs"] = route.path;
+  const [page = FIRST] = route.path;
   const main = useRef<HTMLElement>(null);
   const address = route.path.join("/");
   const first = useRef(true);
@@ -40,7 +46,7 @@ function App({ index }: { index: Index }): JSX.Element {
         Skip to content
       </a>
       <header class="top">
-        <a class="brand" href={href(["runs"])}>
+        <a class="brand" href={href([FIRST])}>
           <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
             <path d="M5 6h5a3 3 0 0 1 3 3v6a3 3 0 0 0 3 3h3M13 12h6" fill="none" stroke="currentColor" stroke-width="1.6" />
             <circle cx="5" cy="6" r="2.4" />
@@ -58,18 +64,18 @@ function App({ index }: { index: Index }): JSX.Element {
         </nav>
         <ThemeButton />
       </header>
-      <main id="main" tabIndex={-1} ref={main} key={page === "run" ? address : page}>
+      <main id="main" tabIndex={-1} ref={main} key={page === "run" || page === "live" ? address : page}>
         <Page index={index} route={route} />
       </main>
       <footer class="foot">
-        {index.runs.length} runs · written by nbdag · <a href="NOTICES.txt">licences</a>
+        {plural(index.runs.length, "run")} · written by nbdag · <a href="NOTICES.txt">licences</a>
       </footer>
     </>
   );
 }
 
 function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
-  const [page = "runs", id = "", part, task] = route.path;
+  const [page = FIRST, id = "", part, task] = route.path;
   switch (page) {
     case "runs":
       return <RunsPage index={index} route={route} />;
@@ -81,6 +87,8 @@ function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
       ) : (
         <RunPage index={index} id={id} route={route} />
       );
+    case "live":
+      return id === "task" && part !== undefined ? <LiveTaskPage index={index} name={part} /> : <LivePage index={index} route={route} />;
     case "compare":
       return <ComparePage index={index} route={route} />;
     case "history":
@@ -98,8 +106,12 @@ function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
 }
 
 (window as unknown as { nbdag: unknown }).nbdag = { load: receive };
+function show(stored: StoredIndex): void {
+  render(<App index={new Index(stored)} />, document.getElementById("app")!);
+}
+
 void load<StoredIndex>("index").then((stored) => {
-  const place = document.getElementById("app")!;
-  place.replaceChildren();
-  render(<App index={new Index(stored)} />, place);
+  document.getElementById("app")!.replaceChildren();
+  show(stored);
+  if (isLive) follow((version) => void renew<StoredIndex>(version)?.then(show));
 });

@@ -82,7 +82,7 @@ function Details({ run, detail, index, route }: { run: RunRow; detail: RunDetail
               ))}
               {critical.tasks.size > 0 && <span class="key is-path">critical path, {seconds(critical.milliseconds / 1000)}</span>}
             </p>
-            <GraphView graph={graph} tasks={detail.tasks} run={run.id} critical={critical} />
+            <GraphView graph={graph} tasks={detail.tasks} critical={critical} to={(name) => taskHref(run.id, name)} />
           </>
         ))}
       {view === "timeline" && (
@@ -92,7 +92,7 @@ function Details({ run, detail, index, route }: { run: RunRow; detail: RunDetail
               The critical path takes {seconds(critical.milliseconds / 1000)}: more workers cannot make this run shorter than that.
             </p>
           )}
-          <Timeline tasks={detail.tasks} run={run} critical={critical.tasks} />
+          <Timeline tasks={detail.tasks} run={run} critical={critical.tasks} to={(name) => taskHref(run.id, name)} />
         </>
       )}
       {view === "environment" && (

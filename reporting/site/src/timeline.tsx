@@ -2,7 +2,6 @@
 import { type JSX } from "preact";
 import { seconds } from "./format.ts";
 import { type RunRow, type Task } from "./model.ts";
-import { taskHref } from "./route.ts";
 import { DataTable, glyph, label } from "./ui.tsx";
 import { took } from "./critical.ts";
 
@@ -10,7 +9,15 @@ const NAMES = 200;
 const ROW = 24;
 const WIDTH = 960;
 
-export function Timeline({ tasks, run, critical }: { tasks: Task[]; run: RunRow; critical: Set<number> }): JSX.Element {
+interface Props {
+  tasks: Task[];
+  run: Pick<RunRow, "started" | "seconds">;
+  critical: Set<number>;
+  /** The address of a task. */
+  to: (task: string) => string;
+}
+
+export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
   const rows = tasks
     .map((task, i) => ({ task, i }))
     .filter(({ task }) => task.attempts?.length)
@@ -18,8 +25,10 @@ export function Timeline({ tasks, run, critical }: { tasks: Task[]; run: RunRow;
   if (rows.length === 0) return <p class="note">Nothing was executed: every result was there already.</p>;
   const ends = rows.flatMap(({ task }) => task.attempts!.map((attempt) => attempt.end ?? attempt.start));
   const total = Math.max(run.seconds ?? 0, (Math.max(...ends) - run.started) / 1000, 0.001);
+  const last = run.started + total * 1000;
   const x = (milliseconds: number) => NAMES + ((milliseconds - run.started) / 1000 / total) * (WIDTH - NAMES - 74);
   const step = nice(total / 8);
+  const running = rows.some(({ task }) => task.attempts!.at(-1)!.outcome === "running");
   const height = rows.length * ROW + 28;
   return (
     <figure class="chart">
@@ -35,26 +44,26 @@ export function Timeline({ tasks, run, critical }: { tasks: Task[]; run: RunRow;
           ))}
           {rows.map(({ task, i }, row) => {
             const y = 24 + row * ROW;
-            const end = Math.max(...task.attempts!.map((attempt) => attempt.end ?? attempt.start));
+            const end = Math.max(...task.attempts!.map((attempt) => attempt.end ?? last));
             return (
               <g role="listitem">
                 <title>{`${task.name}: ${label(task.status)}, ${seconds(took(task) / 1000)}${critical.has(i) ? ", on the critical path" : ""}`}</title>
-                <a href={taskHref(run.id, task.name)}>
+                <a href={to(task.name)}>
                   <text class="name" x={NAMES - 10} y={y + 15} text-anchor="end">
                     {task.name.length > 26 ? `${task.name.slice(0, 10)}…${task.name.slice(-14)}` : task.name}
                   </text>
                   {task.attempts!.map((attempt) => {
                     const from = x(attempt.start);
-                    const width = Math.max(2, x(attempt.end ?? run.started + total * 1000) - from);
-                    const failed = attempt.outcome !== "succeeded";
+                    const width = Math.max(2, x(attempt.end ?? last) - from);
+                    const kind = { succeeded: "ran", running: "running" }[attempt.outcome] ?? "failed";
                     return (
                       <g aria-hidden="true">
                         <title>{`${task.name}, attempt ${attempt.n}: ${label(attempt.outcome)}${attempt.end ? `, ${seconds((attempt.end - attempt.start) / 1000)}` : ""}`}</title>
-                        <rect class={`bar is-${failed ? "failed" : "ran"}`} x={from} y={y + 3} width={width} height={ROW - 8} rx="3" />
+                        <rect class={`bar is-${kind}`} x={from} y={y + 3} width={width} height={ROW - 8} rx="3" />
                         {attempt.wait !== undefined && attempt.wait > 0.01 && (
                           <rect class="wait" x={from} y={y + 3} width={Math.min(width, x(attempt.start + attempt.wait * 1000) - from)} height={ROW - 8} rx="3" />
                         )}
-                        {failed && width > 14 && (
+                        {kind === "failed" && width > 14 && (
                           <text class="glyph on" aria-hidden="true" x={from + width / 2} y={y + 15.5} text-anchor="middle">
                             {glyph(attempt.outcome)}
                           </text>
@@ -74,9 +83,10 @@ export function Timeline({ tasks, run, critical }: { tasks: Task[]; run: RunRow;
       </div>
       <figcaption>
         <span class="key is-ran">executed</span>
+        {running && <span class="key is-running">running</span>}
         <span class="key is-wait">starting</span>
         <span class="key is-failed">an attempt that failed</span>
-        <span class="key is-path">critical path</span>
+        {critical.size > 0 && <span class="key is-path">critical path</span>}
       </figcaption>
       <DataTable
         head={["task", "attempt", "outcome", "begins after", "takes"]}

@@ -1,0 +1,68 @@
+"""What happens in the run under way, as the server-sent events that a page follows.
+
+A message without a name holds lines of ``events.jsonl`` as they stand there; its identifier, ``<run>.<place>``, is
+what a page that was away gives to go on from. ``run`` names the run that the next lines are of, ``report`` a new
+version of the site.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from nbmake_dag_reporting.events import EVENTS
+
+_PIECE = 256 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What there is to see: the run under way, or else the last one, and the version of the site."""
+
+    run: str = ""
+    version: str = ""
+
+
+class LiveFeed:
+    """What one page is told, message by message; ``after`` is the identifier of the last one that it has."""
+
+    def __init__(self, runs: str, shown: Shown, after: str) -> None:
+        self._runs = runs
+        self._version = ""
+        run, _, place = after.rpartition(".")
+        goes_on = run == shown.run and place.isdecimal()
+        self._run, self._place = (run, int(place)) if goes_on else ("", 0)
+
+    def news(self, shown: Shown) -> bytes:
+        """Return the next message, nothing where all was told."""
+        lines = self._lines()
+        if lines:
+            self._place += len(lines)
+            return _message("", lines[:-1], f"{self._run}.{self._place}")
+        if shown.run != self._run:
+            # all of the run before was written before another is shown
+            self._run, self._place = shown.run, 0
+            return _message("run", self._run.encode(), f"{self._run}.0")
+        if shown.version != self._version:
+            self._version = shown.version
+            return _message("report", self._version.encode())
+        return b""
+
+    def _lines(self) -> bytes:
+        """Read whole lines that were not told, some at a time; one that is longer than that by itself."""
+        if not self._run:
+            return b""
+        try:
+            with open(os.path.join(self._runs, self._run, EVENTS), "rb") as file:
+                file.seek(self._place)
+                piece = file.read(_PIECE)
+                if len(piece) == _PIECE:
+                    piece += file.readline()
+        except OSError:
+            return b""
+        return piece[: piece.rfind(b"\n") + 1]
+
+
+def _message(name: str, data: bytes, identifier: str = "") -> bytes:
+    head = (f"event: {name}\n" if name else "") + (f"id: {identifier}\n" if identifier else "")
+    return head.encode() + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"

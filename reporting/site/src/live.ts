@@ -1,0 +1,106 @@
+// A run while it goes on: folded from the lines of its events, as `events.jsonl` has them.
+import { type Status } from "./model.ts";
+
+export type LiveStatus = Status | "waiting" | "queued" | "running";
+
+export interface LiveAttempt {
+  n: number;
+  start: number;
+  end?: number;
+  outcome: string;
+  error?: { type: string; message: string; trace: string; cell: number | null };
+  cell?: { position: number; total: number; first: string; start: number };
+  text: string;
+  /** The beginning of its text is not here. */
+  cut: boolean;
+}
+
+export interface LiveTask {
+  name: string;
+  status: LiveStatus;
+  reasons: string[];
+  /** What its last execution took, in milliseconds. */
+  before?: number;
+  attempts: LiveAttempt[];
+}
+
+export interface LiveRun {
+  id: string;
+  pipeline: string;
+  started?: number;
+  ended?: number;
+  result?: string;
+  tasks: Map<string, LiveTask>;
+}
+
+export type LiveEvent = { event: string; time: number; task?: string; attempt?: number } & Record<string, unknown>;
+
+/** Characters of an attempt's text that are kept. */
+export const TEXT = 100_000;
+
+export const newRun = (id: string): LiveRun => ({ id, pipeline: "", tasks: new Map() });
+
+/** Take in what happened; what is of no task of the run, and what is not known, changes nothing. */
+export function fold(run: LiveRun, event: LiveEvent): void {
+  const time = event.time / 1e6;
+  switch (event.event) {
+    case "run_started":
+      run.started = time;
+      run.pipeline = event["pipeline"] as string;
+      for (const { name, previous_s: seconds } of event["tasks"] as { name: string; previous_s?: number }[]) {
+        run.tasks.set(name, { name, status: "waiting", reasons: [], attempts: [], ...(seconds && { before: seconds * 1000 }) });
+      }
+      return;
+    case "run_ended":
+      run.ended = time;
+      run.result = event["result"] as string;
+      return;
+  }
+  const task = run.tasks.get(event.task ?? "");
+  if (!task) return;
+  switch (event.event) {
+    case "task_planned":
+      task.status = "queued";
+      task.reasons = event["reasons"] as string[];
+      return;
+    case "task_finished":
+      task.status = event["status"] as Status;
+      task.reasons = event["reasons"] as string[];
+      return;
+    case "attempt_started":
+      task.status = "running";
+      task.attempts.push({ n: event.attempt!, start: time, outcome: "running", text: "", cut: false });
+      return;
+  }
+  const attempt = task.attempts.at(-1);
+  if (!attempt || attempt.n !== event.attempt) return;
+  switch (event.event) {
+    case "cell_started":
+      attempt.cell = { position: event["position"] as number, total: event["total"] as number, first: event["first_line"] as string, start: time };
+      return;
+    case "printed": {
+      const text = overwritten(attempt.text + (event["text"] as string));
+      attempt.cut ||= text.length > TEXT || (event["truncated"] as boolean);
+      attempt.text = text.slice(-TEXT);
+      return;
+    }
+    case "attempt_ended":
+      attempt.end = time;
+      attempt.outcome = event["outcome"] as string;
+      if (event["error"]) {
+        attempt.error = {
+          type: event["error"] as string,
+          message: event["message"] as string,
+          trace: event["traceback"] as string,
+          cell: event["cell"] as number | null,
+        };
+      }
+      // between two attempts it waits again
+      task.status = "queued";
+  }
+}
+
+/** Leave of each line what a terminal would show after its carriage returns: the last state of a progress bar. */
+export const overwritten = (text: string): string => text.replace(/[^\n]*\r(?=[^\r\n])/g, "");
+
+export const over = (task: LiveTask): boolean => !["waiting", "queued", "running"].includes(task.status);

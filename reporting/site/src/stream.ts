@@ -1,0 +1,79 @@
+// Follows what the server tells of the run under way. Away from the page it is not asked; then it is asked for the rest.
+import { useEffect, useReducer } from "preact/hooks";
+import { fold, type LiveEvent, type LiveRun, newRun } from "./live.ts";
+
+/** Whether the page comes from a server that knows what happens now. */
+export const isLive = document.documentElement.dataset["live"] !== undefined;
+
+const AGAIN = 1000;
+const listeners = new Set<() => void>();
+let run: LiveRun | undefined;
+let connected = true;
+let last = "";
+let source: EventSource | undefined;
+let drawing = false;
+
+function changed(): void {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    for (const listener of listeners) listener();
+  });
+}
+
+function connect(renew: (version: string) => void): void {
+  source?.close();
+  source = undefined;
+  if (document.hidden) return;
+  source = new EventSource(`live/events?${encodeURIComponent(last)}`);
+  source.addEventListener("run", (message) => {
+    last = message.lastEventId;
+    run = newRun(message.data as string);
+    changed();
+  });
+  source.addEventListener("message", (message) => {
+    last = message.lastEventId;
+    for (const line of (message.data as string).split("\n")) fold(run!, JSON.parse(line) as LiveEvent);
+    changed();
+  });
+  source.addEventListener("report", (message) => renew(message.data as string));
+  source.addEventListener("open", () => {
+    connected = true;
+    changed();
+  });
+  source.addEventListener("error", () => {
+    source?.close();
+    connected = false;
+    changed();
+    setTimeout(connect, AGAIN, renew);
+  });
+}
+
+/** Begin; `renew` is told the version of the site whenever it was written. */
+export function follow(renew: (version: string) => void): void {
+  connect(renew);
+  document.addEventListener("visibilitychange", () => connect(renew));
+}
+
+/** The run under way, or else the last one; every change of it draws again. */
+export function useStream(): { run: LiveRun | undefined; connected: boolean } {
+  const [, draw] = useReducer<number, void>((count) => count + 1, 0);
+  useEffect(() => {
+    const listener = () => draw();
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }, []);
+  return { run, connected };
+}
+
+/** The time now, moving on while something is under way. */
+export function useNow(moves: boolean): number {
+  const [, draw] = useReducer<number, void>((count) => count + 1, 0);
+  useEffect(() => {
+    if (!moves) return;
+    const timer = setInterval(() => draw(), 500);
+    return () => clearInterval(timer);
+  }, [moves]);
+  return Date.now();
+}
