@@ -12,10 +12,16 @@ def main() -> None:
         sys.exit("nbdag does not run on Windows; it does in WSL: https://learn.microsoft.com/windows/wsl/install")
     from nbmake_dag.commands.cli import run  # noqa: PLC0415 - after the refusal
 
-    code = run(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    _open_closed_streams()
+    os._exit(run(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Let no file of ours take the place of a standard stream that was closed."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ def run(arguments: list[str]) -> int:
     spelled = [f"{word}={OPTIONAL_VALUES[word]}" if word in OPTIONAL_VALUES else word for word in arguments]
     try:
         code = cli.main(spelled, prog_name="nbdag", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
@@ -92,8 +93,8 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:
-        # whoever read our output has gone
+    except (BrokenPipeError, SystemExit):
+        # whoever read our output has gone; click makes an exit of that
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - a defect of ours is said in one line too
