@@ -18,6 +18,7 @@ from nbmake_dag.build.pace import urgency, wants_ray
 from nbmake_dag.build.pool import RAY, Pool
 from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.ready import Queue
+from nbmake_dag.build.resuming import Resuming
 from nbmake_dag.build.seen import seen_paths
 from nbmake_dag.build.specs import attempt_spec
 from nbmake_dag.core.facts import Result
@@ -52,11 +53,14 @@ class Execution:
 class Executions:
     """Begins tasks as there is room for them; what their ends mean is decided elsewhere."""
 
-    def __init__(self, prepared: Prepared, stores: Stores, pool: Pool, writer: RunWriter) -> None:
+    def __init__(
+        self, prepared: Prepared, stores: Stores, pool: Pool, writer: RunWriter, resuming: Resuming | None
+    ) -> None:
         self._prepared = prepared
         self._stores = stores
         self._pool = pool
         self._writer = writer
+        self._resuming = resuming
         self._all: dict[TaskName, Execution] = {}
         self._queue = Queue(urgency(prepared.graph, stores.last.durations()))
         self._durations = stores.last.durations()
@@ -180,6 +184,8 @@ class Executions:
                 sees=tuple(SeenFile(path=path) for path in sorted(execution.sees)),
                 sandbox=project.sandboxes if task.policy.sandbox else "",
             )
+        if self._resuming is not None and not self._pool.travels:
+            spec = self._resuming.prepare(spec, task, self._prepared, execution.run.identity, execution.above)
         self._pool.submit(executor, spec, task)
 
     def _start_ray_if_it_pays(self, now: float) -> None:

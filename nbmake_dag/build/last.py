@@ -46,6 +46,13 @@ class LastResults:
             self._tasks[task] = last
             self._changed = True
 
+    def note_draft(self, task: TaskName, record: Record) -> None:
+        """Note the files of a result that no later build may take for one."""
+        before = self._tasks.get(task)
+        self.note(task, record)
+        if before is not None:
+            self._tasks[task] = msgspec.structs.replace(before, files=self._tasks[task].files)
+
     def record(self, task: TaskName, records: RecordStore) -> Record | None:
         last = self._tasks.get(task)
         return records.get(last.own_key, last.key) if last else None

@@ -7,12 +7,13 @@ import dataclasses
 import queue
 import signal
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from nbmake_dag.build.drafts import differences
 from nbmake_dag.build.executions import Execution, Executions
 from nbmake_dag.build.keep import restore
 from nbmake_dag.build.listener import Listener
@@ -23,6 +24,7 @@ from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.publish import record_of
 from nbmake_dag.build.sharing import ModulesAsked, Sharing
 from nbmake_dag.build.undeclared import declarations, judged
+from nbmake_dag.build.watched import Watched
 from nbmake_dag.core.facts import result_of
 from nbmake_dag.core.model import Notebook, Task, TaskName
 from nbmake_dag.core.schedule import (
@@ -84,18 +86,19 @@ class Loop:
         writer: RunWriter,
         listeners: Sequence[Listener],
         sharing: Sharing | None,
-        outdated: Callable[[], frozenset[TaskName]],
+        watched: Watched,
     ) -> None:
         self._prepared = prepared
         self._stores = stores
         self._schedule = schedule
         self._pool = pool
-        self._executions = Executions(prepared, stores, pool, writer)
+        self._executions = Executions(prepared, stores, pool, writer, watched.resuming)
+        self._resuming = watched.resuming
         self._events = pool.events
         self._writer = writer
         self._listeners = listeners
         self._sharing = sharing
-        self._outdated = outdated
+        self._outdated = watched.outdated
         self._outcome = RunOutcome(run_id=writer.header.run_id)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="restore")
 
@@ -162,6 +165,8 @@ class Loop:
 
     def _tell(self, event: Event) -> None:
         self._pool.note(event)
+        if self._resuming is not None and (message := self._resuming.heard(event)):
+            self._say(message)
         for listener in self._listeners:
             listener.happened(event)
 
@@ -173,7 +178,7 @@ class Loop:
         for instruction in instructions:
             match instruction:
                 case Keep(task=task, record=record):
-                    self._end(TaskOutcome(task=task, status="up_to_date", record=record))
+                    self._end(self._hit(task, "up_to_date", record))
                 case Restore():
                     self._threads.submit(self._put_in_place, instruction)
                 case Seek(task=task):
@@ -192,6 +197,12 @@ class Loop:
                     reasons = execution.run.reasons if execution else ()
                     self._end(TaskOutcome(task=task, status="cancelled", reasons=reasons))
 
+    def _hit(self, task: TaskName, status: str, record: Record, kept: tuple[Kept, ...] = ()) -> TaskOutcome:
+        draft = self._stores.drafts.is_draft(task, record)
+        if not draft:
+            self._stores.drafts.forget(task)
+        return TaskOutcome(task=task, status=status, record=record, kept=kept, draft=draft)
+
     def _end(self, outcome: TaskOutcome) -> None:
         project = self._prepared.project
         outcome = dataclasses.replace(outcome, notebook_source=self._source(outcome.task))
@@ -199,7 +210,8 @@ class Loop:
         outcome = with_notebook_output(outcome, task, project, self._stores.blobs)
         self._outcome.tasks[outcome.task] = outcome
         if outcome.record is not None:
-            self._stores.last.note(outcome.task, outcome.record)
+            note = self._stores.last.note_draft if outcome.draft else self._stores.last.note
+            note(outcome.task, outcome.record)
         for message in outcome.warnings:
             self._say(f"warning: {outcome.task}: {message}")
         for kept in outcome.kept:
@@ -242,7 +254,7 @@ class Loop:
     def _note_put_back(self, item: _PutBack) -> None:
         task, record = item.instruction.task, item.instruction.record
         if item.error is None:
-            self._end(TaskOutcome(task=task, status="restored", record=record, kept=item.kept))
+            self._end(self._hit(task, "restored", record, item.kept))
             self._follow(self._schedule.handle(Restored(task=task)))
         else:
             self._say(f"warning: {task} runs again: {item.error}")
@@ -266,7 +278,10 @@ class Loop:
             return
         delay = self._executions.retry(task.name) if self._outcome.signal is None else None
         if delay is None:
-            self._finish(execution, "failed", folder)
+            draft = self._is_draft(task.name, result)
+            self._finish(execution, "failed", folder, draft=draft)
+            if not draft:
+                self._settle(task.name, execution, None)
             self._follow(self._schedule.handle(Failed(task=task.name)))
         else:
             for listener in self._listeners:
@@ -280,15 +295,44 @@ class Loop:
         warnings = [f"not recorded: {what} while it ran" for what in made.unstable]
         if made.record.undeclared:
             warnings.append(declarations(made.record.undeclared))
-        publishes = self._prepared.writes_cache and task.policy.cache and not made.unstable
+        draft = self._is_draft(task.name, attempt)
+        publishes = self._prepared.writes_cache and task.policy.cache and not made.unstable and not draft
         if publishes:
             self._stores.records.publish(made.record)
             if self._sharing is not None:
                 self._sharing.send(made.record)
+        if draft and not made.unstable:
+            self._stores.drafts.note(task.name, made.record)
         self._executions.accept_outputs(execution)
-        self._finish(execution, "ran", record=made.record, published=publishes, warnings=tuple(warnings))
+        self._finish(
+            execution, "ran", record=made.record, published=publishes, draft=draft, warnings=tuple(warnings)
+        )
+        if not draft:
+            self._settle(task.name, execution, made.record)
         result = result_of(made.record, task.parameters)
         self._follow(self._schedule.handle(Finished(task=task.name, result=result)))
+
+    def _is_draft(self, task: TaskName, attempt: AttemptResult) -> bool:
+        """Say whether a result came from a snapshot, its own or that of a task above."""
+        above = self._prepared.graph.above((task,))
+        ended = self._outcome.tasks
+        return attempt.resumed or any(name in ended and ended[name].draft for name in above)
+
+    def _settle(self, task: TaskName, execution: Execution, record: Record | None) -> None:
+        """Compare what a run from the start left, if it succeeded, with the draft of the same."""
+        draft = self._stores.drafts.get(task)
+        self._stores.drafts.forget(task)
+        if draft is None or draft.static_key != execution.run.identity.static_key:
+            return
+        cells = self._prepared.facts[task].cells
+        found = ("that it fails",) if record is None else differences(draft, record, self._stores.blobs, cells)
+        if found:
+            self._say(
+                f"warning: {task}: a run from the start differs from the draft: {', '.join(found)}\n\n"
+                "hint: the order in which cells were executed matters, or a state that they do not show"
+            )
+        else:
+            self._say(f"{task}: the draft is confirmed by a run from the start")
 
     def _origin(self, task: Task, attempt: AttemptResult) -> Origin:
         header = self._writer.header
@@ -310,6 +354,7 @@ class Loop:
         *,
         record: Record | None = None,
         published: bool = False,
+        draft: bool = False,
         warnings: tuple[str, ...] = (),
     ) -> None:
         name = execution.run.task
@@ -321,6 +366,7 @@ class Loop:
                 reasons=execution.run.reasons,
                 record=record,
                 published=published,
+                draft=draft,
                 attempts=tuple(execution.attempts),
                 kept=execution.kept,
                 failed_folder=failed_folder,

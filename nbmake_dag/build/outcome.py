@@ -33,6 +33,8 @@ class TaskOutcome:
     """Of a hit, the record; of a task that ran, the one that was made."""
     published: bool = False
     """The record of a task that ran is in the cache."""
+    draft: bool = False
+    """It was resumed from a snapshot, or rests on a task that was."""
     attempts: tuple[AttemptResult, ...] = ()
     kept: tuple[Kept, ...] = ()
     because: TaskName | None = None

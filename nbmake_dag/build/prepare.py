@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nbmake_dag.build.affected import affected_tasks
+from nbmake_dag.build.drafts import Drafts
 from nbmake_dag.build.last import LastResults
 from nbmake_dag.build.request import Request
 from nbmake_dag.core.config import PipelineFile, parse
@@ -41,6 +42,7 @@ class Stores:
     records: RecordStore
     blobs: BlobStore
     last: LastResults
+    drafts: Drafts
 
     @classmethod
     def open(cls, project: Project) -> Stores:
@@ -51,11 +53,13 @@ class Stores:
             records=RecordStore(project.cache),
             blobs=BlobStore(project.cache),
             last=LastResults(project.state),
+            drafts=Drafts(project.state),
         )
 
     def flush(self) -> None:
         """Keep what was learned."""
         self.last.save()
+        self.drafts.save()
         self.files.flush()
         self.identities.flush()
 

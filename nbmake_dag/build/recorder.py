@@ -42,6 +42,7 @@ class Recorder:
                 record=record,
                 attempts=outcome.attempts,
                 notebook_source=outcome.notebook_source,
+                draft=outcome.draft,
             ),
         )
 

@@ -59,6 +59,8 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
 
 def _is_hit_next(end: TaskOutcome) -> bool:
     """Say whether a task ended in a way that the next build would find as a hit."""
+    if end.draft:
+        return False
     return end.status in {"up_to_date", "restored"} or (end.status == "ran" and end.published)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from nbmake_dag.build.listener import Listener, RunStart
 from nbmake_dag.build.loop import Loop
@@ -18,6 +18,7 @@ from nbmake_dag.build.rests import remember_if_up_to_date
 from nbmake_dag.build.retention import after_build
 from nbmake_dag.build.run import open_writer, run_header
 from nbmake_dag.build.share import open_sharing
+from nbmake_dag.build.watched import Watched
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import Verdict, plan
@@ -25,6 +26,8 @@ from nbmake_dag.core.schedule import Schedule
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.dirty import is_dirty
 from nbmake_dag.record.writer import RunHeader
+
+_UNWATCHED = Watched()
 
 
 def run_session(project: Project, request: Request, listeners: Sequence[Listener], started: int) -> RunOutcome:
@@ -72,14 +75,9 @@ def carry_out(
     pool: Pool,
     listeners: Sequence[Listener],
     started: int,
-    *,
-    outdated: Callable[[], frozenset[TaskName]] = frozenset,
+    watched: Watched = _UNWATCHED,
 ) -> RunOutcome:
-    """Build what was prepared, with executors that are left running; the caller holds the lock.
-
-    ``outdated`` is asked again and again for tasks that have become pointless meanwhile: they are stopped, or do
-    not begin.
-    """
+    """Build what was prepared, with executors that are left running; the caller holds the lock."""
     project = prepared.project
     verdicts = plan(prepared.graph, prepared.facts, prepared.rules).values()
     warnings: list[str] = []
@@ -114,7 +112,7 @@ def carry_out(
         writer=writer,
         listeners=everyone,
         sharing=sharing,
-        outdated=outdated,
+        watched=watched,
     )
     outcome = loop.run()
     if sharing is not None:
@@ -126,7 +124,7 @@ def carry_out(
         for warning in warnings:
             listener.said(f"warning: {warning}")
         listener.finished(outcome)
-    keys = [end.record.key for end in outcome.tasks.values() if end.record is not None]
+    keys = [end.record.key for end in outcome.tasks.values() if end.record is not None and not end.draft]
     after_build(project, prepared.pipeline, keys)
     remember_if_up_to_date(prepared, request, stores, outcome)
     return outcome

@@ -149,6 +149,7 @@ def _of_notebook(run: NotebookRun, blobs: BlobStore) -> AttemptResult:
         peak_rss=run.peak_rss,
         exit_code=run.exit_code,
         pid=run.pid,
+        resumed=run.resumed,
     )
 
 

@@ -93,6 +93,11 @@ class Kernel:
         return str(self._provisioner.kernel_spec.language).lower()
 
     @property
+    def is_forked(self) -> bool:
+        """Whether it comes from a zygote, or from a snapshot."""
+        return self._provisioner.is_forked
+
+    @property
     def ended(self) -> asyncio.Future[Exit | None]:
         return self._provisioner.ended
 

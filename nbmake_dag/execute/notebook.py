@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import msgspec
 from nbformat.v4 import writes
 
 from nbmake_dag.execute.cancellation import Cancellation
+from nbmake_dag.execute.kept_state import SOCKET, KeptState, put_back, take_away
 from nbmake_dag.execute.kernels import EXIT_TIMEOUT, Kernel, KernelError
 from nbmake_dag.execute.memory import tree_rss
 from nbmake_dag.execute.notebook_cells import NotebookCells
 from nbmake_dag.execute.notebook_source import ParameterError, Prepared, prepare, values_to_inject
-from nbmake_dag.execute.protocol import AttemptSpec, CellRun, Event, Failure, NotebookWork
+from nbmake_dag.execute.protocol import AttemptSpec, CellRun, Event, Failure, NotebookWork, Unresumable
 from nbmake_dag.execute.provisioner import KernelStart
+from nbmake_dag.execute.snapshotting import Snapshotting
 from nbmake_dag.execute.zygote_client import Exit, ZygoteError
+from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
 
 TIMEOUT_GRACE = 3.0
@@ -59,6 +62,7 @@ class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
     peak_rss: int | None = None
     exit_code: int | None = None
     pid: int | None = None
+    resumed: bool = False
 
 
 def run_notebook(spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancellation) -> NotebookRun:
@@ -83,13 +87,14 @@ class _Attempt:
         self._cells: NotebookCells | None = None
         self._ready: int | None = None
         self._peak_rss = 0
+        self._kept: KeptState | None = None
 
     async def run(self) -> NotebookRun:
         started = time.time_ns()
         self._cancellation.on_request(self._cancel_from(asyncio.get_running_loop()))
         kernel, end, failure, outcome = None, None, None, "succeeded"
         try:
-            kernel = await self._launch()
+            kernel = await self._resume() or await self._launch()
             failure = await self._run_in(kernel)
             outcome = "failed" if failure else "succeeded"
         except ZygoteError as error:
@@ -107,13 +112,34 @@ class _Attempt:
             outcome = "lost"
         return self._result(started, outcome, failure, kernel, end)
 
-    async def _launch(self) -> Kernel:
+    async def _resume(self) -> Kernel | None:
+        """Go on from a snapshot, if there is one; ``None`` if there is none any more."""
+        kernel, spec = None, self._spec
+        if spec.resume is None:
+            return None
+        try:
+            self._kept = put_back(spec.resume.folder, spec)
+            kernel = await self._launch(os.path.join(spec.resume.folder, SOCKET))
+            await kernel.wait_ready()
+        except (OSError, BlobError, ZygoteError, KernelError) as error:
+            if kernel:
+                await kernel.close()
+            self._kept = None
+            take_away(spec)
+            reason = f"its snapshot cannot be used: {error}"
+            now = time.time_ns()
+            self._emit(Unresumable(task=spec.task, attempt=spec.attempt, time=now, cell=None, reason=reason))
+            return None
+        return kernel
+
+    async def _launch(self, snapshot: str = "") -> Kernel:
         spec, work = self._spec, self._work
         start = KernelStart(
             runtime=spec.runtime,
             log=os.path.join(spec.scratch, "kernel.log"),
             warm=work.start == "warm",
             modules=work.preload,
+            snapshot=snapshot,
         )
         folder = os.path.dirname(os.path.join(spec.root, work.path))
         env = {**spec.env, "NBDAG_SOURCE_DIR": folder}
@@ -142,15 +168,26 @@ class _Attempt:
 
     async def _execute(self, kernel: Kernel) -> Failure | None:
         prepared = self._prepare(kernel)
-        self._cells = NotebookCells(self._spec, prepared, self._emit)
-        await kernel.wait_ready()
+        self._cells = NotebookCells(self._spec, prepared, self._work.counted, kernel, self._emit, self._kept)
+        if self._kept is None:
+            await kernel.wait_ready()
         prepared.notebook.metadata["language_info"] = kernel.info["language_info"]
-        if kernel.language == "python" and "NBDAG_ACCESS" in self._spec.env:
+        if self._kept is None and kernel.language == "python" and "NBDAG_ACCESS" in self._spec.env:
             await kernel.run(_START_UP.format(path=os.path.join(self._spec.runtime, "path")))
+        after_cell = await self._prepare_snapshots(kernel, self._cells)
         self._ready = time.time_ns()
         if self._spec.timeout is not None:
             asyncio.get_running_loop().call_later(self._spec.timeout, self._stop.set)
-        return await self._cells.run(kernel, self._stop)
+        return await self._cells.run(self._stop, after_cell)
+
+    async def _prepare_snapshots(
+        self, kernel: Kernel, cells: NotebookCells
+    ) -> Callable[[], Awaitable[None]] | None:
+        """Return what is to be done after each cell."""
+        if self._spec.snapshot_after is None:
+            return None
+        snapshotting = Snapshotting(self._spec, kernel, cells, self._emit)
+        return snapshotting.after_cell if await snapshotting.begin() else None
 
     def _prepare(self, kernel: Kernel) -> Prepared:
         with open(os.path.join(self._spec.root, self._work.path), "rb") as file:
@@ -194,4 +231,5 @@ class _Attempt:
             peak_rss=max(self._peak_rss, end.peak_rss) if end else None,
             exit_code=end.exit_code if end else None,
             pid=kernel.pid if kernel else None,
+            resumed=self._kept is not None,
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from nbformat import from_dict
 from nbformat.v4 import new_output
 
 from nbmake_dag.execute.cell_client import CellClient, CellError
+from nbmake_dag.execute.kept_state import KeptCell, KeptState
 from nbmake_dag.execute.kernels import Kernel, KernelError
 from nbmake_dag.execute.notebook_source import Prepared
 from nbmake_dag.execute.protocol import AttemptSpec, CellEnded, CellRun, CellStarted, Event, Failure, Printed
@@ -20,27 +22,53 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NotebookCells:
-    """Executes the cells in their order; of an injected cell nothing is said."""
+    """Executes the cells in their order; of an injected cell nothing is said.
 
-    def __init__(self, spec: AttemptSpec, prepared: Prepared, emit: Callable[[Event], None]) -> None:
+    With a ``kept`` state the first cells are taken to be executed, and have the outputs that they left.
+    """
+
+    def __init__(
+        self,
+        spec: AttemptSpec,
+        prepared: Prepared,
+        counted: tuple[int | None, ...],
+        kernel: Kernel,
+        emit: Callable[[Event], None],
+        kept: KeptState | None = None,
+    ) -> None:
         self.prepared = prepared
         self.runs: list[CellRun] = []
+        self.elapsed_s = kept.elapsed_s if kept else 0.0
+        """What the cells so far took, those of a kept state included."""
         self._task = spec.task
         self._attempt = spec.attempt
         self._emit = emit
+        self._client = CellClient(prepared.notebook, kernel, self._print)
+        self._positions = prepared.executed()
+        self._counting = [
+            position
+            for position in self._positions
+            if (index := prepared.indices[position]) is None
+            or (index < len(counted) and counted[index] is not None)
+        ]
+        self._begun = 0
+        if kept:
+            self._take_over(kept)
+        self._skipped = self._said(self._positions[: self._begun])
 
-    async def run(self, kernel: Kernel, stop: asyncio.Event) -> Failure | None:
+    async def run(
+        self, stop: asyncio.Event, after_cell: Callable[[], Awaitable[None]] | None = None
+    ) -> Failure | None:
         """Execute cells until one fails, or ``stop`` is set."""
-        client = CellClient(self.prepared.notebook, kernel, self._print)
-        positions = self.prepared.executed()
-        total = sum(self.prepared.indices[position] is not None for position in positions)
-        for position in positions:
+        total = self._said(self._positions)
+        for position in self._positions[self._begun :]:
             if stop.is_set():
                 break
-            started = self._begin(position, total)
+            self._begun += 1
+            began, started = time.monotonic(), self._begin(position, total)
             error = failure = None
             try:
-                await client.run(position)
+                await self._client.run(position)
             except CellError as raised:
                 error = raised.name
                 failure = self._failure(position, raised.name, raised.value, raised.traceback)
@@ -50,10 +78,46 @@ class NotebookCells:
                 self.prepared.notebook.cells[position].outputs.append(
                     new_output("error", ename="KernelError", evalue=raised.message, traceback=[raised.message])  # type: ignore[no-untyped-call]
                 )
+            self.elapsed_s += time.monotonic() - began
             self._end(position, started, error)
             if failure:
                 return failure
+            if after_cell:
+                await after_cell()
         return None
+
+    @property
+    def executed(self) -> int:
+        return self._client.code_cells_executed
+
+    def kept(self) -> tuple[KeptCell, ...]:
+        """Return what the cells that count have left so far."""
+        begun = set(self._positions[: self._begun])
+        return tuple(self._kept(position) for position in self._counting if position in begun)
+
+    def _kept(self, position: int) -> KeptCell:
+        cell = self.prepared.notebook.cells[position]
+        displays = self._client._display_id_map.items()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return KeptCell(
+            outputs=cell.outputs,
+            execution_count=cell.execution_count,
+            displays={name: places[position] for name, places in displays if position in places},
+        )
+
+    def _take_over(self, kept: KeptState) -> None:
+        for position, left in zip(self._counting, kept.cells, strict=False):
+            cell = self.prepared.notebook.cells[position]
+            cell.outputs = from_dict(left.outputs)  # type: ignore[no-untyped-call]
+            cell.execution_count = left.execution_count
+            for name, places in left.displays.items():
+                self._client._display_id_map.setdefault(name, {})[position] = places  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._client.code_cells_executed = kept.executed
+        if kept.cells:
+            self._begun = self._positions.index(self._counting[len(kept.cells) - 1]) + 1
+
+    def _said(self, positions: list[int]) -> int:
+        """Count the cells that are not injected."""
+        return sum(self.prepared.indices[position] is not None for position in positions)
 
     def _begin(self, position: int, total: int) -> int:
         now = time.time_ns()
@@ -65,7 +129,7 @@ class NotebookCells:
                     attempt=self._attempt,
                     time=now,
                     index=index,
-                    position=len(self.runs) + 1,
+                    position=self._skipped + len(self.runs) + 1,
                     total=total,
                     first_line=self._first_line(position),
                 )

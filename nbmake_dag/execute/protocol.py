@@ -60,6 +60,13 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     logged: Logged
 
 
+class Resume(msgspec.Struct, frozen=True, kw_only=True):
+    """Go on from the snapshot in ``folder``, in which the first ``cells`` cells that count have been executed."""
+
+    folder: str
+    cells: int
+
+
 class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one task: everything a worker needs, and nothing it must look up."""
 
@@ -97,6 +104,9 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A folder in which a private copy of the repository is made to run in, with what ``sees`` has; else empty."""
     apart: bool = False
     """Whether this machine has no workspace: the files of the copy are blobs, and outputs stay blobs."""
+    snapshot_after: float | None = None
+    """Take a snapshot of the kernel after cells that took at least so many seconds, after each with 0."""
+    resume: Resume | None = None
     cpus: float = 1.0
     gpus: float = 0.0
     memory: int = 0
@@ -175,6 +185,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     host: str | None = None
     node: str | None = None
+    resumed: bool = False
+    """It did not begin at the first cell, but went on from a snapshot."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
@@ -242,7 +254,38 @@ class ExecutorLost(msgspec.Struct, frozen=True, kw_only=True, tag="lost"):
     reason: str
 
 
-Event: TypeAlias = Started | CellStarted | CellEnded | Printed | Ended | ExecutorReady | ExecutorLost
+class Snapshotted(msgspec.Struct, frozen=True, kw_only=True, tag="snapshotted"):
+    """A snapshot of a notebook waits in ``folder``, after the first ``cells`` cells that count.
+
+    The injected cell is one of them. ``modules``, ``reads`` and ``opened`` are what the notebook had used so far,
+    relative to the root.
+    """
+
+    task: str
+    attempt: int
+    time: int
+    folder: str
+    pid: int
+    cells: int
+    elapsed_s: float
+    modules: tuple[str, ...]
+    reads: tuple[Read, ...]
+    opened: tuple[str, ...]
+
+
+class Unresumable(msgspec.Struct, frozen=True, kw_only=True, tag="unresumable"):
+    """A notebook cannot be resumed after ``cell``; ``None``: nowhere."""
+
+    task: str
+    attempt: int
+    time: int
+    cell: int | None
+    reason: str
+
+
+Event: TypeAlias = (
+    Started | CellStarted | CellEnded | Printed | Ended | ExecutorReady | ExecutorLost | Snapshotted | Unresumable
+)
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):

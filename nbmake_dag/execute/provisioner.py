@@ -12,7 +12,7 @@ import msgspec
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
-from nbmake_dag.execute.zygote_client import Exit, Process, Zygote, ZygoteError
+from nbmake_dag.execute.zygote_client import Exit, Process, Snapshot, Zygote, ZygoteError
 
 _IPYKERNEL = re.compile(r"\S+( -Xfrozen_modules=off)? -m ipykernel(_launcher)? -f \{connection_file\}")
 
@@ -28,6 +28,8 @@ class KernelStart(msgspec.Struct, frozen=True, kw_only=True):
     """Fork where that is possible."""
     modules: tuple[str, ...] = ()
     """What a forked kernel finds imported."""
+    snapshot: str = ""
+    """The socket of the snapshot to go on from, if any."""
 
     @property
     def ipython_dir(self) -> str:
@@ -44,6 +46,7 @@ class ZygoteProvisioner(KernelProvisionerBase):
     start: KernelStart
     ended: asyncio.Future[Exit | None]
     """Done when the process has ended; ``None`` when the zygote was lost, and the process with it."""
+    is_forked: bool = False
     _process: Process | None = None
 
     @property
@@ -90,15 +93,24 @@ class ZygoteProvisioner(KernelProvisionerBase):
         env, cwd = kwargs["env"], kwargs["cwd"]
         outputs = os.open(self.start.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            if _IPYKERNEL.fullmatch(" ".join(self.kernel_spec.argv)):
+            if self.start.snapshot:
+                self._process = await self._resume(cmd, env, outputs)
+            elif _IPYKERNEL.fullmatch(" ".join(self.kernel_spec.argv)):
                 self._process = await self._fork(cmd, env, cwd, outputs) if self.start.warm else None
                 cmd = [*cmd, *self._isolated()]
+            self.is_forked = self._process is not None
             if self._process is None:
                 self._process = await self._execute(cmd, env, cwd, outputs)
         finally:
             os.close(outputs)
         self.ended = asyncio.ensure_future(self._process.ended())
         return self.connection_info
+
+    async def _resume(self, cmd: list[str], env: dict[str, str], outputs: int) -> Process:
+        request = {"connection_file": cmd[-1], "env": env}
+        process = Snapshot(path=self.start.snapshot).request(request, outputs)
+        await process.started()
+        return process
 
     async def _fork(self, cmd: list[str], env: dict[str, str], cwd: str, outputs: int) -> Process | None:
         """Fork a kernel; ``None`` where the interpreter has no zygote, and the ordinary start may tell why."""

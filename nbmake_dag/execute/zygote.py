@@ -39,7 +39,10 @@ SILENT_CLIENT = 10.0
 """Seconds to wait for the rest of a request."""
 
 Request = Dict[str, Any]  # noqa: UP006  # any Python that has kernels runs this
-"""``env``, ``cwd``, and either ``argv`` of a program, or a kernel's ``connection_file`` and ``ipython_dir``."""
+"""``env``, ``cwd``, and either ``argv`` of a program, or a kernel's ``connection_file`` and ``ipython_dir``.
+
+Instead of that ``end`` asks for the end of the zygote, and ``ask`` for its process id.
+"""
 
 # What IPKernelApp and a first cell import late.
 KERNEL_MODULES = [
@@ -215,8 +218,9 @@ class Server:
         """Start what a client asks for. Return its request in the new process alone."""
         connection, _ = self.listener.accept()
         request, outputs = receive(connection)
-        if request is None or "end" in request:
-            self.ending = self.ending or request is not None
+        if request is None or "end" in request or "ask" in request:
+            self.ending = self.ending or (request is not None and "end" in request)
+            answer(connection, {"pid": os.getpid()})
             connection.close()
             return None
         zygote = os.getpid()
@@ -273,7 +277,8 @@ def become_process(request: Request, outputs: int, zygote: int) -> None:
         os.dup2(source, target)
     os.close(nothing)
     os.close(outputs)
-    os.chdir(request["cwd"])
+    if "cwd" in request:
+        os.chdir(request["cwd"])
 
 
 def execute(request: Request) -> None:
@@ -302,6 +307,8 @@ def run_kernel(request: Request) -> None:
         """Configured by what we say alone: no command line, no configuration file."""
 
         name = "ipython-kernel"
+        pause: Any = None
+        """A function to call between two cells, when nothing of the kernel is on the stack."""
 
         def parse_command_line(self, argv: object = None) -> None:
             pass
@@ -322,7 +329,16 @@ def run_kernel(request: Request) -> None:
     app = KernelApp.instance(config=config)
     app.initialize([])  # type: ignore[no-untyped-call]
     gc.enable()
-    app.start()  # type: ignore[no-untyped-call]
+    live(app)
+
+
+def live(app: Any) -> None:
+    """Execute cells until the end, and pauses between them when they are wanted."""
+    app.start()
+    while app.pause:
+        pause, app.pause = app.pause, None
+        pause()
+        app.io_loop.start()
     end_kernel(app.shell)
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,6 +41,48 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     peak_rss: int
 
 
+class Starter(Protocol):
+    """Whatever starts processes for us."""
+
+    def failed(self) -> ZygoteError:
+        """Say why it starts none."""
+        ...
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A notebook that waits between two cells, at the socket ``path``: kernels that it starts go on from there."""
+
+    path: str
+
+    def request(self, message: dict[str, Any], outputs: int) -> Process:
+        """Ask for a kernel whose standard output and error are the descriptor ``outputs``."""
+        connection = _connected(self.path)
+        if connection is None:
+            raise self.failed()
+        return _asked(self, connection, message, outputs)
+
+    async def answered(self) -> dict[str, Any]:
+        """Ask whether it exists: its ``pid``, or as ``refused`` the reason why it was not made."""
+        connection = _connected(self.path)
+        if connection is None:
+            raise self.failed()
+        with connection:
+            connection.sendall(_framed({"ask": True}))
+            connection.setblocking(False)
+            line = await asyncio.wait_for(Process(self, connection).line(), START_TIMEOUT)
+        if line is None:
+            raise self.failed()
+        answer: dict[str, Any] = msgspec.json.decode(line)
+        return answer
+
+    def end(self) -> None:
+        """Kill it and the kernels that it started."""
+        _end(self.path)
+
+    def failed(self) -> ZygoteError:
+        return ZygoteError("the snapshot is gone")
+
+
 class Zygote(msgspec.Struct, frozen=True, kw_only=True):
     """One zygote of a build: an interpreter, and what it imports in advance.
 
@@ -65,24 +107,11 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
 
     def end(self) -> None:
         """Kill it and all that it started."""
-        connection = _connected(self.path)
-        if connection:
-            with connection, suppress(OSError):  # it has just ended
-                connection.sendall(_framed({"end": True}))
+        _end(self.path)
 
     def request(self, message: dict[str, Any], outputs: int) -> Process:
         """Ask for a process whose standard output and error are the descriptor ``outputs``."""
-        connection = self._connect()
-        connection.settimeout(START_TIMEOUT)
-        frame = _framed(message)
-        descriptor = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [outputs]))]
-        try:
-            connection.sendall(frame[connection.sendmsg([frame], descriptor) :])
-        except OSError as error:
-            connection.close()
-            raise self.failed() from error
-        connection.setblocking(False)
-        return Process(self, connection)
+        return _asked(self, self._connect(), message, outputs)
 
     def _connect(self) -> socket.socket:
         path = self.path
@@ -141,8 +170,8 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
 class Process:
     """A process that a zygote started for us; it is killed, with its group, when we let go of it."""
 
-    def __init__(self, zygote: Zygote, connection: socket.socket) -> None:
-        self._zygote = zygote
+    def __init__(self, starter: Starter, connection: socket.socket) -> None:
+        self._starter = starter
         self._connection = connection
         self._received = b""
         self.pid = 0
@@ -150,18 +179,18 @@ class Process:
     async def started(self) -> int:
         """Wait for the process id."""
         try:
-            line = await asyncio.wait_for(self._line(), START_TIMEOUT)
+            line = await asyncio.wait_for(self.line(), START_TIMEOUT)
         except TimeoutError:
             line = None
         if line is None:
             self.close()
-            raise self._zygote.failed()
+            raise self._starter.failed()
         self.pid = msgspec.json.decode(line)["pid"]
         return self.pid
 
     async def ended(self) -> Exit | None:
         """Wait for the end of a started process; ``None`` when the zygote has died, and the process with it."""
-        line = await self._line()
+        line = await self.line()
         return msgspec.json.decode(line, type=Exit) if line else None
 
     def signal(self, number: int) -> None:
@@ -172,7 +201,8 @@ class Process:
     def close(self) -> None:
         self._connection.close()
 
-    async def _line(self) -> bytes | None:
+    async def line(self) -> bytes | None:
+        """Wait for the next thing that it is told; ``None`` at the end of the connection."""
         loop = asyncio.get_running_loop()
         while b"\n" not in self._received:
             try:
@@ -194,6 +224,27 @@ def tail(path: str, size: int = 4000) -> str:
             return file.read().decode(errors="replace").strip()
     except FileNotFoundError:
         return ""
+
+
+def _asked(starter: Starter, connection: socket.socket, message: dict[str, Any], outputs: int) -> Process:
+    """Send a request, and the descriptor with it."""
+    connection.settimeout(START_TIMEOUT)
+    frame = _framed(message)
+    descriptor = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [outputs]))]
+    try:
+        connection.sendall(frame[connection.sendmsg([frame], descriptor) :])
+    except OSError as error:
+        connection.close()
+        raise starter.failed() from error
+    connection.setblocking(False)
+    return Process(starter, connection)
+
+
+def _end(path: str) -> None:
+    connection = _connected(path)
+    if connection:
+        with connection, suppress(OSError):  # it has just ended
+            connection.sendall(_framed({"end": True}))
 
 
 def _connected(path: str) -> socket.socket | None:

@@ -62,7 +62,15 @@ class Accesses:
         }
         new = sorted(found - self._written)
         self._written |= found
-        append_to(self._file, [{"path": path, "mode": "write" if writes else "read"} for path, writes in new])
+        self._append(new)
+
+    def resume(self, file: str) -> None:
+        """Go on in a fork that takes the place of the process: what was noted so far is noted in another file."""
+        self._file, self._at_once = file, False
+        self._append(sorted(self._written))
+
+    def _append(self, found: list[tuple[str, bool]]) -> None:
+        append_to(self._file, [{"path": path, "mode": "write" if writes else "read"} for path, writes in found])
 
     def _forked(self) -> None:
         """Write at once from now on: forked children often end without a last word."""

@@ -9,7 +9,7 @@ import sys
 from nbmake_dag.inside.accesses import Accesses
 from nbmake_dag.inside.modules import compile_from_source, loaded_modules
 from nbmake_dag.inside.repository import Repository
-from nbmake_dag.inside.stream import append
+from nbmake_dag.inside.stream import append, close
 
 _started: tuple[Repository, Accesses] | None = None
 
@@ -36,3 +36,11 @@ def finish() -> None:
     repository, accesses = _started
     append({"kind": "modules", "paths": loaded_modules(repository, os.environ["NBDAG_ROOT"])})
     accesses.flush()
+
+
+def resume() -> None:
+    """Go on in a fork of the prepared process, with the environment of another attempt."""
+    if _started is None:
+        return
+    close()
+    _started[1].resume(os.environ["NBDAG_ACCESS"])

@@ -38,6 +38,14 @@ def append_to(path: str, records: list[dict[str, object]]) -> None:
             os.close(descriptor)
 
 
+def close() -> None:
+    """Let go of the file, if it is open; the next record opens that of the environment."""
+    global _open  # noqa: PLW0603  # one file for the whole process
+    if _open is not None:
+        os.close(_open[1])
+        _open = None
+
+
 def _descriptor(path: str) -> int:
     global _open  # noqa: PLW0603  # one file for the whole process
     if _open is None or _open[0] != path:

@@ -12,16 +12,16 @@ _ENDS = {"failed": "failed", "timeout": "timed out", "lost": "lost"}
 
 
 def ran_line(outcome: TaskOutcome, palette: Palette) -> str:
-    return f"{palette.good('✓')} {outcome.task}  ran in {_took(outcome)}{_why(outcome, palette)}"
+    return f"{palette.good('✓')} {outcome.task}  ran in {_took(outcome)}{_draft(outcome)}{_why(outcome, palette)}"
 
 
 def restored_line(outcome: TaskOutcome, palette: Palette) -> str:
-    return f"{palette.good('↺')} {outcome.task}  restored{_why(outcome, palette)}"
+    return f"{palette.good('↺')} {outcome.task}  restored{_draft(outcome)}{_why(outcome, palette)}"
 
 
 def failed_line(outcome: TaskOutcome, palette: Palette) -> str:
     how = _ENDS[outcome.attempts[-1].outcome]
-    return f"{palette.bad('✗')} {palette.strong(outcome.task)}  {how} after {_took(outcome)}"
+    return f"{palette.bad('✗')} {palette.strong(outcome.task)}  {how} after {_took(outcome)}{_draft(outcome)}"
 
 
 def cancelled_line(outcome: TaskOutcome) -> str:
@@ -36,6 +36,15 @@ def retry_line(task: str, attempt: int, delay_s: float, last: AttemptResult, pal
     when = f"in {coarse(delay_s)}" if delay_s else "now"
     ended = _ENDS[last.outcome]
     return f"{palette.doubtful('!')} {task}  attempt {attempt - 1} {ended}{why}; attempt {attempt} {when}"
+
+
+def _draft(outcome: TaskOutcome) -> str:
+    """Say that a result did not come from a run from the start, and which cell it began with."""
+    if not outcome.draft:
+        return ""
+    last = outcome.attempts[-1] if outcome.attempts else None
+    first = f" from cell {last.cells[0].index + 1}" if last and last.resumed and last.cells else ""
+    return f", draft{first}"
 
 
 def _took(outcome: TaskOutcome) -> str:

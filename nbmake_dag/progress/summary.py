@@ -26,8 +26,10 @@ def summary_line(outcome: RunOutcome) -> str:
     """Count: ``10 tasks: 10 ran, 0 restored, 0 up to date in 14.2 s``."""
     counts = Counter(task.status for task in outcome.tasks.values())
     counts["up_to_date"] += outcome.unchanged
+    drafts = sum(task.draft for task in outcome.tasks.values() if task.status != "failed")
     parts = [f"{counts['ran']} ran", f"{counts['restored']} restored", f"{counts['up_to_date']} up to date"]
     parts += [f"{counts[status]} {status}" for status in ("failed", "skipped", "cancelled") if counts[status]]
+    parts += [f"{drafts} draft{'' if drafts == 1 else 's'}"] if drafts else []
     total = counts.total()
     head = "interrupted: " if outcome.signal is not None else ""
     numbers = f"{head}{total} task{'' if total == 1 else 's'}: {', '.join(parts)} in {precise(outcome.duration_s)}"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from nbmake_dag.build.drafts import Drafts, with_drafts
 from nbmake_dag.build.last import LastResults
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.lock import build_lock
@@ -15,7 +16,9 @@ from nbmake_dag.build.outcome import RunOutcome
 from nbmake_dag.build.pool import Pool
 from nbmake_dag.build.prepare import Prepared, Stores, prepare
 from nbmake_dag.build.request import Request
+from nbmake_dag.build.resuming import Resuming
 from nbmake_dag.build.session import carry_out, make_pool
+from nbmake_dag.build.watched import Watched
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import plan
 from nbmake_dag.errors import NbdagError
@@ -31,6 +34,8 @@ class Wanted:
 
     request: Request
     prepared: Prepared
+    confirms: bool = False
+    """Whether what was resumed from a snapshot is to run from the start."""
 
 
 class Rebuilds:
@@ -45,30 +50,43 @@ class Rebuilds:
         self._pool_basis: object = None
         self._built = Built()
         self._prepared: Prepared | None = None
+        self._resuming = Resuming()
+
+    @property
+    def has_drafts(self) -> bool:
+        """Whether the latest look knows of a result that a run from the start has yet to confirm."""
+        prepared = self._prepared
+        return prepared is not None and any(name in self._stores.drafts for name in prepared.graph.order)
 
     def forget(self) -> None:
         """Let the next look want all that is not up to date, also what failed before."""
         self._built = Built()
 
-    def look(self, *, everything: bool = False) -> Wanted | None:
+    def look(self, *, everything: bool = False, confirm: bool = False) -> Wanted | None:
         """Return what is to be built now, if anything; raises `NbdagError` where that cannot be said.
 
-        ``everything`` is to be built whether it is up to date or not.
+        ``everything`` is to be built whether it is up to date or not. To ``confirm`` is to take no draft for a
+        result.
         """
+        self._resuming.snapshots.drop_idle()
         self._take_in_other_builds()
         self._stores.files.seen.clear()
         request = replace(self._request, force_all=everything)
-        prepared = self._prepared = prepare(self._project, request, self._stores)
+        prepared = self._prepared = self._prepare(request, confirm=confirm)
         if everything:
-            return Wanted(request=request, prepared=prepared)
+            return Wanted(request=request, prepared=prepared, confirms=True)
         verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
         found = concerned(prepared.graph, prepared.facts, verdicts, self._built)
-        if not found.wanted:
+        if not found.wanted and not (confirm and self.has_drafts):
             return None
         if found.hopeless:
             request = replace(request, exclude=(*request.exclude, *sorted(found.hopeless)))
-            prepared = prepare(self._project, request, self._stores)
-        return Wanted(request=request, prepared=prepared)
+            prepared = self._prepare(request, confirm=confirm)
+        return Wanted(request=request, prepared=prepared, confirms=confirm)
+
+    def _prepare(self, request: Request, *, confirm: bool) -> Prepared:
+        prepared = prepare(self._project, request, self._stores)
+        return prepared if confirm else with_drafts(prepared, self._stores.drafts)
 
     def build(
         self,
@@ -88,20 +106,26 @@ class Rebuilds:
             for path in recover(self._project.state):
                 waiting(f"an interrupted build left {self._project.relative(path)}")
             if self._stamp_of_last() != self._last_stamp:
-                again = self.look(everything=wanted.request.force_all)
+                again = self.look(everything=wanted.request.force_all, confirm=wanted.confirms)
                 if again is None:
                     return None
                 wanted = again
             prepared = wanted.prepared
+            pool = self._pool_for(prepared)
+            self._resuming.resumes = not wanted.confirms
+            self._resuming.snapshots.budget = prepared.pipeline.kernel.snapshots
             try:
                 outcome = carry_out(
                     prepared,
                     wanted.request,
                     self._stores,
-                    self._pool_for(prepared),
+                    pool,
                     listeners,
                     started,
-                    outdated=lambda: self._outdated(prepared) if changed() else frozenset(),
+                    Watched(
+                        outdated=lambda: self._outdated(prepared) if changed() else frozenset(),
+                        resuming=self._resuming,
+                    ),
                 )
             finally:
                 self._stores.flush()
@@ -157,6 +181,7 @@ class Rebuilds:
         installed = {folder: stamp for folder, stamp in folders.items() if not self._is_watched(folder)}
         basis = (prepared.pipeline.ray, prepared.pipeline.kernel, installed)
         if self._pool is not None and (self._pool.lost or basis != self._pool_basis):
+            self._resuming.clear()
             self._pool.close()
             self._pool = None
         if self._pool is None:
@@ -167,7 +192,9 @@ class Rebuilds:
         """Read again what builds of other processes wrote."""
         stamp = self._stamp_of_last()
         if stamp != self._last_stamp:
-            self._stores = replace(self._stores, last=LastResults(self._project.state))
+            self._stores = replace(
+                self._stores, last=LastResults(self._project.state), drafts=Drafts(self._project.state)
+            )
             self._last_stamp = stamp
 
     def _stamp_of_last(self) -> Stamp | None:

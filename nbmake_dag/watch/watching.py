@@ -26,6 +26,8 @@ RESCAN_INVALID_S = 2.0
 _PATIENCE = 5
 """Builds that may follow each other at once, because of changes during the one before."""
 _LONGEST_PAUSE_S = 10.0
+QUIET_S = 15.0
+"""Without a change or a build, after which drafts are confirmed by runs from the start."""
 
 
 class _Stop(BaseException):
@@ -63,6 +65,7 @@ class Watch:
         self._in_a_row = 0
         """Builds since a look that found nothing to do, or a moment without a change."""
         self._not_before = 0.0
+        self._quiet_since = 0.0
         self._signalled: int | None = None
 
     def run(self) -> int:
@@ -84,16 +87,16 @@ class Watch:
                         case Key.REBUILD_ALL:
                             self._build(everything=True)
                         case None:
-                            self._build()
+                            self._build(confirm=self._is_quiet())
             except _Stop as stop:
                 return 128 + int(stop.args[0])
             finally:
                 self._watcher.close()
 
-    def _build(self, *, everything: bool = False) -> None:
+    def _build(self, *, everything: bool = False, confirm: bool = False) -> None:
         """Look, and build what there is to build."""
         try:
-            wanted = self._rebuilds.look(everything=everything)
+            wanted = self._rebuilds.look(everything=everything, confirm=confirm)
             self._watch()
             outcome = self._build_wanted(wanted) if wanted else None
         except NbdagError as error:
@@ -106,6 +109,7 @@ class Watch:
             self._complaint = ""
         if outcome is not None:
             self._last = outcome
+            self._quiet_since = time.monotonic()
             if outcome.signal is not None:
                 raise _Stop(outcome.signal)
         if self._changed_within:
@@ -169,13 +173,18 @@ class Watch:
             due = max(self._not_before, min(rescan, self._bell.due() or rescan))
             left = due - time.monotonic()
             if left <= 0:
-                self._bell.is_over()
+                if self._bell.is_over():
+                    self._quiet_since = time.monotonic()
                 return None
             ready, _, _ = select.select((self._bell.fileno(), *self._keys.descriptors), (), (), max(0.0, left))
             if set(ready).intersection(self._keys.descriptors):
                 pressed = self._keys.pressed()
                 if pressed:
                     return pressed[-1]
+
+    def _is_quiet(self) -> bool:
+        """Say whether nothing has happened for a while, and there is a draft to confirm."""
+        return self._rebuilds.has_drafts and time.monotonic() - self._quiet_since >= QUIET_S
 
     def _explain(self) -> None:
         """Say why each task of the last build ran."""

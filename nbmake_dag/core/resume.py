@@ -1,0 +1,100 @@
+"""From which snapshot a notebook may go on: the last before the first cell that differs, all else being equal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.key import Ingredient
+
+INJECTED = Digest("injected")
+"""Stands for the cell of injected parameters, whose text follows from ingredients and from ``given``."""
+_OF_CELLS = {"cell", "parameters cell"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """All that decides what the cells of a notebook do.
+
+    ``cells`` are those that count, in their order, the injected one among them. ``given`` is what is injected
+    besides parameters.
+    """
+
+    cells: tuple[Digest, ...]
+    others: Mapping[tuple[str, str], str]
+    given: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A snapshot in ``folder``, and what it rests on.
+
+    ``used`` are modules that were not known before, and values read from tasks above, with their digests.
+    ``modules`` are all that were loaded so far. ``later`` are files that are known to have been opened first after
+    it was taken.
+    """
+
+    folder: str
+    pid: int
+    basis: Basis
+    cells: int
+    elapsed_s: float
+    used: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    modules: frozenset[str] = frozenset()
+    opened: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
+
+    @property
+    def executed(self) -> tuple[Digest, ...]:
+        return self.basis.cells[: self.cells]
+
+
+def basis(ingredients: Iterable[Ingredient], *, injects: bool, given: str = "") -> Basis:
+    """Take the ingredients of a notebook apart; ``injects`` says whether a cell of parameters is added."""
+    cells: list[Digest] = []
+    others: dict[tuple[str, str], str] = {}
+    place = 0
+    for item in ingredients:
+        if item.kind == "cell":
+            cells.append(Digest(item.value))
+        elif item.kind == "parameters cell":
+            place = int(item.value)
+        else:
+            others[item.kind, item.name] = item.value
+    if injects:
+        cells.insert(place, INJECTED)
+    return Basis(cells=tuple(cells), others=others, given=given)
+
+
+def choose(snapshots: Collection[Taken], now: Basis, present: Mapping[tuple[str, str], str]) -> Taken | None:
+    """Return the snapshot with the most cells that may be gone on from.
+
+    ``present`` has the digests of now of all that any of them names as ``used``.
+    """
+    usable = [taken for taken in snapshots if fits(taken, now, present)]
+    return max(usable, key=lambda taken: taken.cells, default=None)
+
+
+def fits(taken: Taken, now: Basis, present: Mapping[tuple[str, str], str]) -> bool:
+    """Say whether all that a snapshot rests on is still so."""
+    return (
+        now.cells[: taken.cells] == taken.executed
+        and (now.given == taken.basis.given or INJECTED not in taken.executed)
+        and all(present.get(name) == digest for name, digest in taken.used.items())
+        and all(_is_irrelevant(taken, *name) for name in _differing(taken.basis.others, now.others))
+    )
+
+
+def _differing(before: Mapping[tuple[str, str], str], now: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
+    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
+
+def _is_irrelevant(taken: Taken, kind: str, name: str) -> bool:
+    """Say whether an ingredient played no part before the snapshot was taken, for certain."""
+    if kind == "module":
+        return name not in taken.modules
+    if kind == "input":
+        path = name.partition(": ")[2]
+        return path in taken.later and path not in taken.opened
+    return False

@@ -1,0 +1,117 @@
+"""What a notebook has left between two cells besides its kernel, kept beside a snapshot and put back from there.
+
+The outputs of its cells, the files that it wrote and declares, and what it logged. Declared files are held as
+blobs; logged files, which are never written twice, as links.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from nbmake_dag.execute.collect import collect_outputs
+from nbmake_dag.execute.protocol import AttemptSpec, Failure
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.record import Output
+
+SOCKET = "k"
+_STATE, _LOG, _ARTIFACTS = "state.json", "log.jsonl", "artifacts"
+
+
+class KeptCell(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell that was executed. ``displays`` has the places of outputs that later cells can update."""
+
+    outputs: list[dict[str, Any]]
+    execution_count: int | None
+    displays: dict[str, list[int]] = {}
+
+
+class KeptState(msgspec.Struct, frozen=True, kw_only=True):
+    """``cells`` are those that count, injected ones among them; ``executed`` counts all that were."""
+
+    cells: tuple[KeptCell, ...]
+    executed: int
+    elapsed_s: float
+    outputs: tuple[Output, ...]
+
+
+class UnkeepableError(Exception):
+    """What was written cannot be kept; the message says why."""
+
+
+class OutputsSoFar:
+    """The declared outputs as they are again and again: hashed only when they may have changed."""
+
+    def __init__(self, spec: AttemptSpec) -> None:
+        self._spec = spec
+        self._blobs = BlobStore(spec.blobs)
+        self._known: dict[str, tuple[list[tuple[str, int, int, int]], Output]] = {}
+
+    def collect(self) -> tuple[Output, ...]:
+        """Return those that exist, stored as blobs; raises `UnkeepableError`."""
+        return tuple(self._collect(path) for path in self._spec.declared_outputs if self._exists(path))
+
+    def _collect(self, path: str) -> Output:
+        stamps = sorted(_stamps(os.path.join(self._spec.root, path)))
+        if path not in self._known or self._known[path][0] != stamps:
+            found = collect_outputs(self._spec.root, (path,), self._blobs)
+            if isinstance(found, Failure):
+                raise UnkeepableError(found.message)
+            self._known[path] = stamps, found[0]
+        return self._known[path][1]
+
+    def _exists(self, path: str) -> bool:
+        return os.path.lexists(os.path.join(self._spec.root, path.rstrip("/")))
+
+
+def write_state(folder: str, spec: AttemptSpec, state: KeptState) -> None:
+    """Keep a state in a folder that exists."""
+    with open(os.path.join(folder, _STATE), "wb") as file:
+        file.write(msgspec.json.encode(state))
+    if os.path.exists(spec.env["NBDAG_LOG"]):
+        shutil.copyfile(spec.env["NBDAG_LOG"], os.path.join(folder, _LOG))
+    shutil.copytree(spec.env["NBDAG_ARTIFACTS"], os.path.join(folder, _ARTIFACTS), copy_function=os.link)
+
+
+def put_back(folder: str, spec: AttemptSpec) -> KeptState:
+    """Let an attempt begin with a state; raises `OSError` or `BlobError` where it is no longer there."""
+    with open(os.path.join(folder, _STATE), "rb") as file:
+        state = msgspec.json.decode(file.read(), type=KeptState)
+    blobs = BlobStore(spec.blobs)
+    for output in state.outputs:
+        if output.path.endswith("/"):
+            os.makedirs(os.path.join(spec.root, output.path), exist_ok=True)
+        for each in output.files:
+            blobs.restore(each.sha256, os.path.join(spec.root, each.path), executable=each.executable)
+    if os.path.exists(os.path.join(folder, _LOG)):
+        shutil.copyfile(os.path.join(folder, _LOG), spec.env["NBDAG_LOG"])
+    shutil.copytree(
+        os.path.join(folder, _ARTIFACTS), spec.env["NBDAG_ARTIFACTS"], copy_function=os.link, dirs_exist_ok=True
+    )
+    return state
+
+
+def take_away(spec: AttemptSpec) -> None:
+    """Undo `put_back`, for an attempt that has to begin from the start."""
+    for path in spec.declared_outputs:
+        place = os.path.join(spec.root, path.rstrip("/"))
+        if os.path.isdir(place) and not os.path.islink(place):
+            shutil.rmtree(place)
+        elif os.path.lexists(place):
+            os.unlink(place)
+    shutil.rmtree(spec.env["NBDAG_ARTIFACTS"])
+    os.mkdir(spec.env["NBDAG_ARTIFACTS"])
+    if os.path.exists(spec.env["NBDAG_LOG"]):
+        os.unlink(spec.env["NBDAG_LOG"])
+
+
+def _stamps(path: str) -> Iterator[tuple[str, int, int, int]]:
+    found = os.stat(path)
+    yield path, found.st_size, found.st_mtime_ns, found.st_ino
+    if os.path.isdir(path):
+        for entry in os.scandir(path):
+            yield from _stamps(entry.path)

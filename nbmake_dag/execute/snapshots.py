@@ -1,0 +1,122 @@
+"""The snapshots of one `nbdag watch`: which are worth their memory.
+
+Memory is what the kernel counts as a process's share of its private pages, so that what several snapshots share is
+counted once. Dropped are first those that the present notebook cannot use, then those that save the least time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.resume import Taken
+from nbmake_dag.execute.kept_state import SOCKET
+from nbmake_dag.execute.zygote_client import Snapshot
+
+IDLE_S = 3600.0
+"""Without use for this long a snapshot is dropped."""
+MOST = 16
+"""Snapshots of one task."""
+_MOST_STRAYS = 3
+"""Snapshots of one task that its present notebook cannot use, but an earlier one, to which one may go back."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    task: TaskName
+    taken: Taken
+    used: float = field(default_factory=time.monotonic)
+    fits: bool = True
+
+
+class Snapshots:
+    """Holds snapshots within ``budget`` bytes; those of tasks that run now are not dropped."""
+
+    def __init__(self) -> None:
+        self.budget = 0
+        self._held: dict[str, _Held] = {}
+        self._busy: set[TaskName] = set()
+
+    def of(self, task: TaskName) -> list[Taken]:
+        return [held.taken for held in self._held.values() if held.task == task]
+
+    def add(self, task: TaskName, taken: Taken) -> None:
+        self._held[taken.folder] = _Held(task=task, taken=taken)
+        self._trim()
+
+    def begin(self, task: TaskName, fitting: Collection[Taken], chosen: Taken | None) -> None:
+        """Note that a task runs, which snapshots its present notebook could use, and which it uses."""
+        self._busy.add(task)
+        for held in self._of(task):
+            held.fits = held.taken in fitting
+        if chosen is not None:
+            self._held[chosen.folder].used = time.monotonic()
+
+    def end(self, task: TaskName, opened: frozenset[str]) -> None:
+        """Note that a task has ended, and which files it had opened then."""
+        self._busy.discard(task)
+        for held in self._of(task):
+            if held.fits:
+                held.taken = replace(held.taken, later=held.taken.later | (opened - held.taken.opened))
+        self._trim()
+
+    def drop_idle(self) -> None:
+        now = time.monotonic()
+        for held in list(self._held.values()):
+            if now - held.used > IDLE_S and held.task not in self._busy:
+                self._drop(held)
+
+    def drop(self, folder: str) -> None:
+        """Drop one that is there."""
+        self._drop(self._held[folder])
+
+    def clear(self) -> None:
+        for held in list(self._held.values()):
+            self._drop(held)
+
+    def _of(self, task: TaskName) -> list[_Held]:
+        return [held for held in self._held.values() if held.task == task]
+
+    def _trim(self) -> None:
+        for held in list(self._surplus()):
+            self._drop(held)
+        while (idle := [held for held in self._held.values() if held.task not in self._busy]) and (
+            sum(private_bytes(held.taken.pid) for held in self._held.values()) > self.budget
+        ):
+            self._drop(min(idle, key=self._worth))
+
+    def _surplus(self) -> Iterator[_Held]:
+        """Yield those that are too many for their task, whatever they take."""
+        for task in {held.task for held in self._held.values()} - self._busy:
+            ranked = sorted(self._of(task), key=self._worth, reverse=True)
+            strays = [held for held in ranked if not held.fits]
+            yield from {id(held): held for held in (*ranked[MOST:], *strays[_MOST_STRAYS:])}.values()
+
+    def _worth(self, held: _Held) -> tuple[bool, float, float]:
+        """Rank by the time that would be lost without it: what its cells took since the snapshot before it."""
+        before = (
+            other.taken.elapsed_s
+            for other in self._of(held.task)
+            if other.fits == held.fits
+            and other.taken.cells < held.taken.cells
+            and other.taken.executed == held.taken.executed[: other.taken.cells]
+        )
+        return held.fits, (held.taken.elapsed_s - max(before, default=0.0)) if held.fits else 0.0, held.used
+
+    def _drop(self, held: _Held) -> None:
+        del self._held[held.taken.folder]
+        Snapshot(path=f"{held.taken.folder}/{SOCKET}").end()
+        shutil.rmtree(held.taken.folder, ignore_errors=True)
+
+
+def private_bytes(pid: int) -> int:
+    """Return a process's share of the pages that are not of files; 0 of one that has ended."""
+    with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pss_Anon:"):
+                return int(line.split()[1]) << 10
+    return 0
