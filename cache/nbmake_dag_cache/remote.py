@@ -169,7 +169,13 @@ class Remote:
         fs, root = self._open()
         if _STREAMED.isdisjoint(_protocols(fs)):
             return fs.open(f"{root}/{path}", "rb", block_size=_PIECE, cache_type="none")
-        return fs.open(f"{root}/{path}", "rb", block_size=0)
+        try:
+            return fs.open(f"{root}/{path}", "rb", block_size=0)
+        except FileNotFoundError as error:
+            if isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, FileNotFoundError):
+                # fsspec takes whatever a server does for a file that is not there
+                raise OSError(_said(error.__cause__)) from error
+            raise
 
     def _beginning(self, path: str, size: int) -> bytes:
         fs, root = self._open()

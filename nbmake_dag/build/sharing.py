@@ -100,12 +100,15 @@ class Sharing:
 
     def _trouble(self) -> Iterator[str]:
         refused, remote = self._shared.refused, self._shared.remote
-        parts = [f"{why}: {count}" for why, count in sorted(refused.items())]
+        parts: list[str] = []
         if refused:
-            yield f"{refused.total()} entries of the shared cache were refused ({', '.join(parts)})"
+            kinds = ", ".join(f"{why}: {count}" for why, count in sorted(refused.items()))
+            parts.append(f"{refused.total()} of its entries were refused ({kinds})")
         if remote.errors:
-            gone = "was given up" if remote.gone else "failed at times"
-            yield f"the shared cache {gone}: {'; '.join(remote.errors[:3])}"
+            gone = "it was given up" if remote.gone else "it failed at times"
+            parts.append(f"{gone} ({'; '.join(remote.errors[:3])})")
+        if parts:
+            yield f"the shared cache: {'; '.join(parts)}"
 
     def _seek(self, instruction: Seek, results: Mapping[TaskName, Result]) -> None:
         sought = Sought(task=instruction.task)
