@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from nbmake_dag_cache.signatures import Signer
-from tests.cache.servers import silent, serving
+from tests.cache.servers import serving, silent
 from tests.e2e.test_lean import imported
 from tests.project import Project
 
@@ -256,7 +256,7 @@ def test_only_signed_records_are_believed_where_keys_are_declared(pair: Project)
 
 def test_the_signing_key_does_not_reach_the_work(pair: Project):
     """A task could print it."""
-    signer, private_key = Signer.new()
+    _signer, private_key = Signer.new()
     pair.edit("pipeline.toml", "seq 1 20 >", "env >")
     pair.build(env={"NBDAG_CACHE_SIGNING_KEY": private_key}).said("sent")
     assert private_key not in pair.read("one.txt")
