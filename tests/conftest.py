@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 
 from tests.needs import pytest_collection_modifyitems, pytest_terminal_summary
 from tests.project import Project
+
+# the commands that tests start by the hundred need not be compiled by each
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 __all__ = ["project", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
