@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from typing import Protocol
@@ -89,7 +89,7 @@ class BlobStore:
             with FileIO(path) as source, _create(temporary, _READ_ONLY) as target:
                 size = _copy(source, target, (weak, strong))
             stored = StoredFile(sha256=Sha256(strong.hexdigest()), xxh3=Digest(weak.hexdigest()), size=size)
-            if self._renew(stored):
+            if self.renew(stored.sha256, stored.size):
                 remove(temporary)
             else:
                 move(temporary, self._place.blob(stored.sha256))
@@ -102,7 +102,7 @@ class BlobStore:
         stored = StoredFile(
             sha256=Sha256(hashlib.sha256(data).hexdigest()), xxh3=digest_bytes(data), size=len(data)
         )
-        if not self._renew(stored):
+        if not self.renew(stored.sha256, stored.size):
             publish(self._place, self._place.blob(stored.sha256), data, mode=_READ_ONLY)
         return stored
 
@@ -137,6 +137,43 @@ class BlobStore:
                 yield piece
         if digest.hexdigest() != sha256:
             self._discard(sha256)
+
+    @contextlib.contextmanager
+    def incoming(self, sha256: str) -> Generator[FileIO]:
+        """Give a file to fill with a blob's bytes, in any order; afterwards it is the blob.
+
+        Raises `BlobDamagedError` where the bytes are not what the name says; there is then no blob of that name.
+        """
+        os.makedirs(self._place.temporary, exist_ok=True)
+        temporary = temporary_in(self._place.temporary)
+        digest = hashlib.sha256()
+        try:
+            with _create(temporary, _READ_ONLY) as file:
+                yield file
+                file.seek(0)
+                _hash(file, (digest,))
+            if digest.hexdigest() != sha256:
+                self._discard(sha256)
+            move(temporary, self._place.blob(sha256))
+        except BaseException:
+            remove(temporary)
+            raise
+
+    def piece(self, sha256: str, offset: int, size: int) -> bytes:
+        """Return some of a blob's bytes, fewer at its end, not verified; raises `BlobMissingError`."""
+        with self._open(sha256) as file:
+            return os.pread(file.fileno(), size, offset)
+
+    def renew(self, sha256: str, size: int) -> bool:
+        """Make a present blob young again, so that retention spares it; ``False`` if it is not there, or short."""
+        path = self._place.blob(sha256)
+        try:
+            if os.stat(path).st_size != size:
+                return False
+            os.utime(path)
+        except OSError:
+            return False
+        return True
 
     def has(self, sha256: str) -> bool:
         return self.size(sha256) is not None
@@ -211,17 +248,6 @@ class BlobStore:
     def _discard(self, sha256: str) -> None:
         remove(self._place.blob(sha256))
         raise BlobDamagedError(sha256)
-
-    def _renew(self, stored: StoredFile) -> bool:
-        """Make a present blob young again, so that retention spares it until its record is published."""
-        path = self._place.blob(stored.sha256)
-        try:
-            if os.stat(path).st_size != stored.size:
-                return False
-            os.utime(path)
-        except OSError:
-            return False
-        return True
 
 
 def copy_file(source: str, destination: str) -> None:

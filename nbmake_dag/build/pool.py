@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 from nbmake_dag.core.model import Resources, Task, TaskName
+from nbmake_dag.errors import InfrastructureError
 from nbmake_dag.execute.executor import ChildExecutor, Executor, python_argv
-from nbmake_dag.execute.protocol import AttemptSpec, Ended, Event, ExecutorLost, ExecutorReady
+from nbmake_dag.execute.protocol import AttemptSpec, Cluster, Ended, Event, ExecutorLost, ExecutorReady, Node
 from nbmake_dag.execute.runtime_dir import RuntimeDir
 from nbmake_dag.execute.supervision import Supervisor
 
@@ -38,8 +39,7 @@ class Pool:
         *,
         mode: str,
         jobs: int,
-        address: str | None,
-        runtime_env: Mapping[str, object],
+        cluster: Cluster | None,
         env: Mapping[str, str],
     ) -> None:
         self.events: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -47,15 +47,15 @@ class Pool:
         self.jobs = jobs
         self.lost = False
         """Whether an executor was lost that cannot be had again."""
-        self._mode = RAY if address else mode
-        self._address = address
-        self._runtime_env = runtime_env
+        self._mode = RAY if cluster else mode
+        self._cluster = cluster
         self._env = env
         self._supervisor: Supervisor | None = None
         self._executors: dict[str, Executor] = {}
         self._ready: set[str] = set()
         self._numbers = itertools.count(1)
         self._running: dict[str, _Place] = {}
+        self._nodes: tuple[Node, ...] = ()
 
     @property
     def runtime(self) -> str:
@@ -71,7 +71,7 @@ class Pool:
     @property
     def travels(self) -> bool:
         """Whether attempts may run on other machines."""
-        return self._address is not None
+        return self._cluster is not None
 
     @property
     def may_want_ray(self) -> bool:
@@ -85,19 +85,35 @@ class Pool:
         if name == INLINE:
             argv = python_argv("nbmake_dag.execute.worker")
         else:
-            where = ("--address", self._address) if self._address else ("--cpus", str(self.jobs))
-            extra = ("--runtime-env", msgspec.json.encode(self._runtime_env).decode())
-            argv = python_argv("nbmake_dag.execute.ray_host", "--runtime", self.runtime, *where, *extra)
+            cluster = msgspec.json.encode(self._cluster).decode() if self._cluster else ""
+            where = ("--cluster", cluster) if cluster else ("--cpus", str(self.jobs))
+            argv = python_argv("nbmake_dag.execute.ray_host", "--runtime", self.runtime, *where)
         self._executors[name] = ChildExecutor(name, self._supervise(), argv, self._env, self.events.put)
 
     def start_first(self) -> None:
         """Start the executor that the first task will need."""
         self.start(RAY if self._mode == RAY else INLINE)
 
+    def await_nodes(self) -> tuple[Node, ...]:
+        """Wait for the cluster, if there is one; return its machines. Raises `InfrastructureError`."""
+        if self._cluster is None or RAY in self._ready:
+            return self._nodes
+        self.start(RAY)
+        match self.events.get():
+            case ExecutorReady(nodes=nodes) as event:
+                self.note(event)
+                self._nodes = nodes
+                return nodes
+            case event:
+                raise InfrastructureError(getattr(event, "reason", f"not expected of Ray: {event}"))
+
     def place(self, task: Task) -> str | None:
         """Name the executor that can take a task now, ``None`` if it has to wait."""
         cpus = self._cpus(task.policy.resources)
-        if self._address:
+        if self.lost and self._mode == RAY:
+            # which answers that the attempt is lost
+            return RAY
+        if self._cluster:
             return RAY if RAY in self._ready else None
         if sum(place.cpus for place in self._running.values()) + cpus > self.jobs:
             return None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Resources
 from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.execute.protocol import Node
 
 
 def usable_cpus() -> int:
@@ -25,6 +27,38 @@ def refuse_what_never_fits(graph: Graph, file: str) -> None:
     ]
     if complaints:
         raise ConfigError(tuple(complaints))
+
+
+def refuse_what_no_node_fits(graph: Graph, nodes: Sequence[Node], file: str) -> None:
+    """Raise `ConfigError` for tasks that no machine of a cluster has room for, and say what each has."""
+    has = "; ".join(f"{node.name} has {_described(node)}" for node in nodes)
+    complaints = [
+        Complaint(
+            what=f"task `{task.name}` fits no node of the cluster",
+            place=f"{file}:{task.line}",
+            hint=has,
+        )
+        for task in graph.tasks.values()
+        if not any(_fits(task.policy.resources, node) for node in nodes)
+    ]
+    if complaints:
+        raise ConfigError(tuple(complaints))
+
+
+def _fits(wanted: Resources, node: Node) -> bool:
+    amounts = {"CPU": wanted.cpus, "GPU": wanted.gpus, "memory": wanted.memory, **wanted.custom}
+    enough = all(node.resources.get(name, 0.0) >= amount for name, amount in amounts.items() if amount)
+    # such as `!a` and `in(a, b)` are left to Ray
+    plain = {
+        name: value for name, value in wanted.labels.items() if value[:1] != "!" and not value.startswith("in(")
+    }
+    return enough and all(node.labels.get(name) == value for name, value in plain.items())
+
+
+def _described(node: Node) -> str:
+    amounts = [f"{name} {amount:g}" for name, amount in sorted(node.resources.items())]
+    labels = [f"{name}={value}" for name, value in sorted(node.labels.items()) if not name.startswith("ray.io/")]
+    return ", ".join((*amounts, *labels))
 
 
 _HINT = "build on a Ray cluster that has it: `--ray-address`"

@@ -13,7 +13,7 @@ from nbmake_dag.build.pool import Pool
 from nbmake_dag.build.prepare import Prepared, Stores, prepare
 from nbmake_dag.build.recorder import Recorder
 from nbmake_dag.build.request import Request
-from nbmake_dag.build.resources import refuse_what_never_fits, usable_cpus
+from nbmake_dag.build.resources import refuse_what_never_fits, refuse_what_no_node_fits, usable_cpus
 from nbmake_dag.build.rests import remember_if_up_to_date
 from nbmake_dag.build.retention import after_build
 from nbmake_dag.build.run import open_writer, run_header
@@ -23,6 +23,7 @@ from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import Verdict, plan
 from nbmake_dag.core.schedule import Schedule
+from nbmake_dag.execute.protocol import Cluster
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.dirty import is_dirty
 from nbmake_dag.record.writer import RunHeader
@@ -62,8 +63,7 @@ def make_pool(prepared: Prepared, request: Request) -> Pool:
     return Pool(
         mode=request.executor,
         jobs=request.jobs or usable_cpus(),
-        address=address,
-        runtime_env=prepared.pipeline.ray.runtime_env,
+        cluster=_cluster(prepared, address) if address else None,
         env=prepared.variables,
     )
 
@@ -80,12 +80,14 @@ def carry_out(
     """Build what was prepared, with executors that are left running; the caller holds the lock."""
     project = prepared.project
     verdicts = plan(prepared.graph, prepared.facts, prepared.rules).values()
+    executes = not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts)
+    if executes and (nodes := pool.await_nodes()):
+        refuse_what_no_node_fits(prepared.graph, nodes, os.path.basename(project.config))
     warnings: list[str] = []
     notes: list[str] = []
     sharing = None
     if not all(isinstance(verdict, UpToDate) for verdict in verdicts):
         sharing = open_sharing(prepared, request, stores, post=pool.events.put, said=notes.append)
-    executes = not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts)
     if executes and sharing is None:
         # what is sought first may be found
         pool.start_first()
@@ -128,6 +130,18 @@ def carry_out(
     after_build(project, prepared.pipeline, keys)
     remember_if_up_to_date(prepared, request, stores, outcome)
     return outcome
+
+
+def _cluster(prepared: Prepared, address: str) -> Cluster:
+    pipeline, project = prepared.pipeline, prepared.project
+    return Cluster(
+        address=address,
+        runtime_env=dict(pipeline.ray.runtime_env),
+        root=project.root,
+        blobs=project.cache,
+        packages=pipeline.environment.packages,
+        max_size=pipeline.cache.max_size,
+    )
 
 
 def run_start(prepared: Prepared, stores: Stores, header: RunHeader, *, jobs: int) -> RunStart:

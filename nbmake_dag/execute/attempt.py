@@ -89,6 +89,7 @@ def _run(spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancell
         modules=folded.modules,
         accesses=fold_accesses(access, spec.root, folded.modules),
         sandboxed=bool(spec.sandbox),
+        apart=spec.apart,
         missed=fold_missed(access, spec.root) if spec.sandbox else (),
     )
     if result.outcome == "succeeded":

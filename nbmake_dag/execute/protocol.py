@@ -50,6 +50,8 @@ class SeenFile(msgspec.Struct, frozen=True, kw_only=True):
     """Relative to ``root``; a folder that may be empty ends with a slash."""
     blob: str | None = None
     """Its content, for a machine without the workspace."""
+    size: int = 0
+    """Bytes of the blob."""
     executable: bool = False
 
 
@@ -151,6 +153,19 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, order=True):
     name: str | None = None
 
 
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """What running an attempt on a node of a cluster cost besides."""
+
+    placement_s: float = 0.0
+    """From being submitted to being begun by a node."""
+    seconds: float = 0.0
+    """For blobs to travel, to the node and back."""
+    fetched: int = 0
+    """Bytes that travelled to the node."""
+    sent: int = 0
+    """Bytes that travelled back."""
+
+
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt left, successful or not. Times in nanoseconds since the epoch."""
 
@@ -176,6 +191,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """Files below the repository that were opened, relative to ``root``; imports are left out."""
     sandboxed: bool = False
     """It ran in a private copy of the repository."""
+    apart: bool = False
+    """It ran on a machine without the workspace: its outputs are blobs that are not in place yet."""
     missed: tuple[str, ...] = ()
     """Files below the repository that were to be read, and were not in the copy; relative to ``root``."""
     cpu_s: float | None = None
@@ -187,6 +204,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     node: str | None = None
     resumed: bool = False
     """It did not begin at the first cell, but went on from a snapshot."""
+    transfer: Transfer | None = None
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
@@ -240,11 +258,21 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     result: AttemptResult
 
 
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine of a cluster: what it has for tasks to occupy, and its labels."""
+
+    name: str
+    resources: dict[str, float]
+    labels: dict[str, str]
+
+
 class ExecutorReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """An executor can take tasks. ``resources`` is all that it has: ``CPU``, ``GPU``, ``memory``, custom names."""
 
     executor: str
     resources: dict[str, float]
+    nodes: tuple[Node, ...] = ()
+    """Of a cluster, its machines."""
 
 
 class ExecutorLost(msgspec.Struct, frozen=True, kw_only=True, tag="lost"):
@@ -286,6 +314,19 @@ class Unresumable(msgspec.Struct, frozen=True, kw_only=True, tag="unresumable"):
 Event: TypeAlias = (
     Started | CellStarted | CellEnded | Printed | Ended | ExecutorReady | ExecutorLost | Snapshotted | Unresumable
 )
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """A cluster to join, and what its nodes must know of the project."""
+
+    address: str
+    runtime_env: dict[str, Any]
+    root: str
+    blobs: str
+    packages: tuple[str, ...] = ()
+    """Those that must have the same version on every node."""
+    max_size: int
+    """Bytes that a node may keep of blobs that it was sent."""
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):

@@ -6,62 +6,83 @@ It finds its socket to the driver as descriptor 3. What Ray reads from the envir
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from nbmake_dag.execute.frames import Frames
-from nbmake_dag.execute.protocol import ExecutorLost, Order
+from nbmake_dag.execute.protocol import Cluster, ExecutorLost, Order
 from nbmake_dag.execute.ray_local import set_cluster_environment, set_local_environment
+
+if TYPE_CHECKING:
+    from nbmake_dag.execute.ray_session import RaySession
 
 _CONNECTION = 3
 _INIT_WITHIN_S = 75.0
+_JOIN_WITHIN_S = 120.0
+"""To join a cluster, and to look at each of its nodes."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runtime", required=True)
     parser.add_argument("--cpus", type=int, default=1)
-    parser.add_argument("--address")
-    parser.add_argument("--runtime-env", type=json.loads, default={})
+    parser.add_argument("--cluster", type=msgspec.json.Decoder(Cluster).decode)
     arguments = parser.parse_args()
     connection = socket.socket(fileno=_CONNECTION)
     connection.set_inheritable(False)
     frames = Frames(connection, msgspec.json.Decoder(Order))
 
-    def lose(reason: str) -> None:
+    def lose(reason: str) -> NoReturn:
         frames.send(ExecutorLost(executor="ray", reason=reason))
         os._exit(1)
 
-    late = threading.Timer(_INIT_WITHIN_S, lose, (f"Ray did not start within {_INIT_WITHIN_S:.0f} s",))
+    cluster: Cluster | None = arguments.cluster
+    within_s = _JOIN_WITHIN_S if cluster else _INIT_WITHIN_S
+    late = threading.Timer(within_s, lose, (f"Ray did not start within {within_s:.0f} s",))
     late.daemon = True
     late.start()
-    if arguments.address:
+    if cluster:
         set_cluster_environment()
         if not _has_token():
             lose(
-                f"no token for the Ray cluster at {arguments.address}: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, "
+                f"no token for the Ray cluster at {cluster.address}: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, "
                 "or put it into ~/.ray/auth_token"
             )
     else:
         set_local_environment()
-    from nbmake_dag.execute import ray_session  # noqa: PLC0415  # imports Ray, which reads the environment
-
     try:
-        if arguments.address:
-            ray_session.join_cluster(arguments.address, arguments.runtime_env)
-        else:
-            ray_session.start_local(arguments.runtime, arguments.cpus, lose)
+        session = _join(cluster, frames, lose) if cluster else _start(arguments, frames, lose)
     except Exception as error:  # noqa: BLE001  # Ray raises whatever it likes
         lose(f"Ray did not start: {type(error).__name__}: {error}")
     late.cancel()
-    ray_session.RaySession(frames).serve()
+    session.serve()
     # a local Ray dies with this process, and the supervisor ends what is below it
     os._exit(0)
+
+
+def _start(arguments: argparse.Namespace, frames: Frames[Order], lose: Callable[[str], None]) -> RaySession:
+    from nbmake_dag.execute import ray_session  # noqa: PLC0415  # imports Ray, which reads the environment
+
+    ray_session.start_local(arguments.runtime, arguments.cpus, lose)
+    return ray_session.RaySession(frames, ray_session.LocalCarrier())
+
+
+def _join(cluster: Cluster, frames: Frames[Order], lose: Callable[[str], None]) -> RaySession:
+    from nbmake_dag.execute import ray_cluster, ray_session  # noqa: PLC0415  # likewise
+
+    try:
+        carrier = ray_cluster.ClusterCarrier(cluster)
+    except ray_cluster.UnfitClusterError as error:
+        lose(str(error))
+    session = ray_session.RaySession(frames, carrier)
+    carrier.watch(session, lose)
+    return session
 
 
 def _has_token() -> bool:

@@ -6,9 +6,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import ray
@@ -20,8 +20,10 @@ from nbmake_dag.execute.protocol import (
     AttemptSpec,
     Cancel,
     Ended,
+    Event,
     ExecutorReady,
     Failure,
+    Node,
     Order,
     Started,
     Submit,
@@ -29,6 +31,7 @@ from nbmake_dag.execute.protocol import (
 from nbmake_dag.execute.ray_local import light_node
 from nbmake_dag.execute.ray_task import ask_to_end, attempt_task, decode_events, warm_task
 from nbmake_dag.execute.runtime_dir import end_marked
+from nbmake_dag_cache.blobs import BlobError
 
 _STUCK_AFTER_S = 20.0
 _WATCH_EVERY_S = 0.5
@@ -55,13 +58,6 @@ def start_local(runtime: str, cpus: int, lose: Callable[[str], None]) -> None:
     ray.wait([warm.remote() for _ in range(cpus)])
 
 
-def join_cluster(address: str, runtime_env: Mapping[str, Any]) -> None:
-    """Join a cluster of the user's; the working directory is never sent to it."""
-    ray.init(
-        address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=dict(runtime_env) or None
-    )
-
-
 def _watch(lose: Callable[[str], None]) -> None:
     """Notice the end of Ray's own processes, for which Ray itself would wait a minute."""
     node: Any = import_module("ray._private.worker")._global_node  # noqa: SLF001  # it has no public name
@@ -71,26 +67,74 @@ def _watch(lose: Callable[[str], None]) -> None:
             lose(f"Ray's {', '.join(dead)} ended unexpectedly")
 
 
+class Carrier(Protocol):
+    """How attempts get to where they run."""
+
+    nodes: tuple[Node, ...]
+
+    def submit(self, spec: AttemptSpec) -> Any:
+        """Hand an attempt to Ray; return the generator of what it says. Raises `OSError`."""
+        ...
+
+    def events(self, spec: AttemptSpec, generator: Any) -> Iterator[Event]:
+        """Yield what an attempt says; raises `RayError`."""
+        ...
+
+
+class LocalCarrier:
+    """Attempts stay on this machine."""
+
+    nodes: tuple[Node, ...] = ()
+
+    def __init__(self) -> None:
+        self._remote = ray.remote(max_retries=0, num_returns="streaming")(attempt_task)
+
+    def submit(self, spec: AttemptSpec) -> Any:
+        return self._remote.options(**placement(spec)).remote(msgspec.json.encode(spec), None)
+
+    def events(self, spec: AttemptSpec, generator: Any) -> Iterator[Event]:  # noqa: ARG002  # as the protocol has it
+        for reference in generator:
+            yield from decode_events(ray.get(reference))
+
+
+def placement(spec: AttemptSpec) -> dict[str, Any]:
+    """Return the options by which Ray places an attempt."""
+    return {
+        "name": spec.task,
+        "num_cpus": spec.cpus,
+        "num_gpus": spec.gpus,
+        "memory": spec.memory or None,
+        "resources": spec.custom or None,
+        "label_selector": spec.labels or None,
+    }
+
+
 class RaySession:
     """The tasks that Ray runs for one driver."""
 
-    def __init__(self, frames: Frames[Order]) -> None:
+    def __init__(self, frames: Frames[Order], carrier: Carrier) -> None:
         self._frames = frames
+        self._carrier = carrier
         self._running: dict[str, _Task] = {}
 
     def serve(self) -> None:
         """Announce what there is, and carry out orders until the driver wants no more."""
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         resources = {name: amount for name, amount in total.items() if not name.startswith(_NOT_ASSIGNABLE)}
-        self._frames.send(ExecutorReady(executor="ray", resources=resources))
-        remote = ray.remote(max_retries=0, num_returns="streaming")(attempt_task)
+        self._frames.send(ExecutorReady(executor="ray", resources=resources, nodes=self._carrier.nodes))
         while isinstance(order := self._frames.receive(), Submit | Cancel):
             if isinstance(order, Submit):
-                task = _Task(order.spec, remote, self._frames)
+                task = _Task(order.spec, self._carrier, self._frames)
                 self._running[order.spec.task] = task
                 threading.Thread(target=self._follow, args=(task,), name=order.spec.task, daemon=True).start()
             elif (found := self._running.get(order.task)) is not None:
                 threading.Thread(target=found.cancel, args=(order.grace,), daemon=True).start()
+
+    def lose(self, task: str, attempt: int, reason: str) -> None:
+        """Take an attempt for lost, from which nothing is heard."""
+        found = self._running.get(task)
+        if found is not None and found.spec.attempt == attempt:
+            found.lose(reason)
 
     def _follow(self, task: _Task) -> None:
         task.follow()
@@ -101,53 +145,62 @@ class RaySession:
 class _Task:
     """One attempt on its way through Ray."""
 
-    def __init__(self, spec: AttemptSpec, remote: Any, frames: Frames[Order]) -> None:
+    def __init__(self, spec: AttemptSpec, carrier: Carrier, frames: Frames[Order]) -> None:
         self.spec = spec
+        self._carrier = carrier
         self._frames = frames
         self._submitted = time.time_ns()
+        self._generator: Any = None
         self._started = threading.Event()
+        self._lock = threading.Lock()
         self._over = threading.Event()
         self._cancelled = False
-        options = remote.options(
-            name=spec.task,
-            num_cpus=spec.cpus,
-            num_gpus=spec.gpus,
-            memory=spec.memory or None,
-            resources=spec.custom or None,
-            label_selector=spec.labels or None,
-        )
-        self._generator = options.remote(msgspec.json.encode(spec), None)
 
     def follow(self) -> None:
-        """Pass on what the task says, until it ends or is lost."""
+        """Submit it, and pass on what it says, until it ends or is lost."""
         outcome, reason = "lost", "its Ray worker ended without a result"
         try:
-            for reference in self._generator:
-                for event in decode_events(ray.get(reference)):
-                    if isinstance(event, Started):
-                        self._started.set()
-                    elif isinstance(event, Ended):
-                        self._over.set()
-                    self._frames.send(event)
+            self._generator = self._carrier.submit(self.spec)
+            if self._cancelled:
+                ray.cancel(self._generator)
+            for event in self._carrier.events(self.spec, self._generator):
+                if isinstance(event, Started):
+                    self._started.set()
+                if not self._pass_on(event):
+                    return
         except TaskCancelledError:
             outcome, reason = "cancelled", "cancelled"
-        except RayError as error:
+        except (RayError, BlobError, OSError) as error:
             reason = str(error)
-        if not self._over.is_set():
-            self._over.set()
-            self._report("cancelled" if self._cancelled else outcome, reason)
+        self._report("cancelled" if self._cancelled else outcome, reason)
 
     def cancel(self, grace: float) -> None:
         """Tell the task; end its worker when it does not listen."""
         self._cancelled = True
         ask_to_end(self.spec, grace)
-        if not self._started.is_set():
+        if not self._started.is_set() and self._generator is not None:
             ray.cancel(self._generator)
         if not self._over.wait(grace + _STUCK_AFTER_S):
             ray.cancel(self._generator, force=True)
 
+    def lose(self, reason: str) -> None:
+        """Give it up."""
+        self._report("cancelled" if self._cancelled else "lost", reason)
+
+    def _pass_on(self, event: Event) -> bool:
+        """Send what is said of it to the driver, up to its end; return whether that is still to come."""
+        with self._lock:
+            if self._over.is_set():
+                return False
+            self._frames.send(event)
+            if isinstance(event, Ended):
+                self._over.set()
+            return not self._over.is_set()
+
     def _report(self, outcome: str, reason: str) -> None:
         """Say how it ended in the place of a worker that cannot, once nothing of it runs on this machine."""
+        if self._over.is_set():
+            return
         end_marked(self.spec.runtime, self.spec.task)
         result = AttemptResult(
             outcome=outcome,
@@ -155,4 +208,4 @@ class _Task:
             ended=time.time_ns(),
             failure=Failure(type="_OTHER", message=reason) if outcome == "lost" else None,
         )
-        self._frames.send(Ended(task=self.spec.task, attempt=self.spec.attempt, result=result))
+        self._pass_on(Ended(task=self.spec.task, attempt=self.spec.attempt, result=result))

@@ -29,8 +29,8 @@ _POLL_S = 0.25
 _BATCH = 64
 _GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
-_decode_spec = msgspec.json.Decoder(AttemptSpec).decode
-_encode_events = msgspec.json.Encoder().encode
+decode_spec = msgspec.json.Decoder(AttemptSpec).decode
+encode_events = msgspec.json.Encoder().encode
 decode_events = msgspec.json.Decoder(list[Event]).decode
 
 
@@ -44,7 +44,7 @@ def ask_to_end(spec: AttemptSpec, grace: float) -> None:
 
 def attempt_task(encoded: bytes, node: str | None) -> Iterator[bytes]:
     """Run an attempt; yield its events, encoded, as they come, printed text a few times per second."""
-    spec = _with_gpus(_decode_spec(encoded))
+    spec = with_gpus(decode_spec(encoded))
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     cancellation = Cancellation()
     _attempts().submit(_run, spec, events, cancellation, node)
@@ -52,10 +52,10 @@ def attempt_task(encoded: bytes, node: str | None) -> Iterator[bytes]:
         over = False
         while not over:
             _obey(spec, cancellation)
-            batch = _next_batch(events)
+            batch = next_batch(events)
             over = bool(batch) and isinstance(batch[-1], Ended)
             if batch:
-                yield _encode_events(batch)
+                yield encode_events(batch)
     finally:
         cancellation.request(0.0)
 
@@ -72,7 +72,7 @@ def _run(
     events.put(Ended(task=spec.task, attempt=spec.attempt, result=result))
 
 
-def _next_batch(events: queue.SimpleQueue[Event]) -> list[Event]:
+def next_batch(events: queue.SimpleQueue[Event]) -> list[Event]:
     """Wait for events; those that only say what was printed wait for more."""
     batch: list[Event] = []
     deadline = time.monotonic() + _POLL_S
@@ -86,12 +86,16 @@ def _next_batch(events: queue.SimpleQueue[Event]) -> list[Event]:
     return batch
 
 
-def _obey(spec: AttemptSpec, cancellation: Cancellation) -> None:
-    if cancellation.requested:
-        return
+def cancel_grace(spec: AttemptSpec) -> float | None:
+    """Return the grace with which an attempt is to be ended, ``None`` if nobody wishes that."""
     grace = _store._internal_kv_get(_cancel_key(spec))  # noqa: SLF001  # it has no public name
+    return None if grace is None else float(grace)
+
+
+def _obey(spec: AttemptSpec, cancellation: Cancellation) -> None:
+    grace = None if cancellation.requested else cancel_grace(spec)
     if grace is not None:
-        threading.Thread(target=cancellation.request, args=(float(grace),), daemon=True).start()
+        threading.Thread(target=cancellation.request, args=(grace,), daemon=True).start()
 
 
 def _cancel_key(spec: AttemptSpec) -> bytes:
@@ -106,7 +110,7 @@ def _attempts() -> ThreadPoolExecutor:
     )
 
 
-def _with_gpus(spec: AttemptSpec) -> AttemptSpec:
+def with_gpus(spec: AttemptSpec) -> AttemptSpec:
     """Let the work see the GPUs that Ray chose for it, the only thing that it learns from Ray."""
     if not spec.gpus:
         return spec

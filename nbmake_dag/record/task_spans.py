@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nbmake_dag.execute.protocol import AttemptResult, CellRun, Failure
+from nbmake_dag.execute.protocol import AttemptResult, CellRun, Failure, Transfer
 from nbmake_dag_cache.record import Access, Logged, Output, Record
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.names import escape
@@ -135,6 +135,7 @@ def attempt_span(place: Place, task: str, number: int, result: AttemptResult) ->
         schema.HOST_NAME: result.host,
         schema.ATTEMPT_NODE: result.node,
         schema.ATTEMPT_LOG: result.log,
+        **_transfer_attributes(result.transfer),
         schema.ATTEMPT_NOTEBOOK: result.notebook,
     }
     attributes |= _present(optional)
@@ -154,6 +155,17 @@ def attempt_span(place: Place, task: str, number: int, result: AttemptResult) ->
         events=events,
         error=error,
     )
+
+
+def _transfer_attributes(transfer: Transfer | None) -> dict[str, AttributeValue]:
+    if transfer is None:
+        return {}
+    return {
+        schema.ATTEMPT_PLACEMENT: transfer.placement_s,
+        schema.TRANSFER_SECONDS: transfer.seconds,
+        schema.TRANSFER_FETCHED: transfer.fetched,
+        schema.TRANSFER_SENT: transfer.sent,
+    }
 
 
 def cell_span(place: Place, task: str, attempt: int, cell: CellRun, failure: Failure | None = None) -> Span:

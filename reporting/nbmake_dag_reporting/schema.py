@@ -158,6 +158,16 @@ ATTEMPT_MEMORY: Final = _declare(
     "nbdag.attempt.peak_rss", "int", "attempt", "bytes, the largest seen of the group"
 )
 ATTEMPT_NODE: Final = _declare("nbdag.attempt.node", "string", "attempt", "the node of a cluster", "private")
+ATTEMPT_PLACEMENT: Final = _declare(
+    "nbdag.attempt.placement_s", "double", "attempt", "on a cluster: seconds until a node began it"
+)
+TRANSFER_SECONDS: Final = _declare(
+    "nbdag.transfer.duration_s", "double", "attempt", "on a cluster: seconds in which blobs travelled"
+)
+TRANSFER_FETCHED: Final = _declare(
+    "nbdag.transfer.fetched", "int", "attempt", "on a cluster: bytes that travelled to the node"
+)
+TRANSFER_SENT: Final = _declare("nbdag.transfer.sent", "int", "attempt", "on a cluster: bytes that travelled back")
 ATTEMPT_LOG: Final = _declare("nbdag.attempt.log", "string", "attempt", "blob: what a function or command printed")
 ATTEMPT_NOTEBOOK: Final = _declare("nbdag.attempt.notebook", "string", "attempt", "blob: the executed notebook")
 FAILURE_CELL: Final = _declare(

@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from nbmake_dag.execute.executor import ChildExecutor, python_argv
 from nbmake_dag.execute.protocol import (
     AttemptSpec,
+    Cluster,
     CommandWork,
     Ended,
     Event,
@@ -291,7 +293,8 @@ def test_a_cluster_without_a_token_is_refused(tmp_path: Path, monkeypatch: pytes
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    driver = RayDriver(tmp_path, "--address", "127.0.0.1:1")
+    cluster = Cluster(address="127.0.0.1:1", runtime_env={}, root=str(tmp_path), blobs="cache", max_size=1)
+    driver = RayDriver(tmp_path, "--cluster", msgspec.json.encode(cluster).decode())
     lost = driver.events.get(timeout=WITHIN_S)
     assert lost == ExecutorLost(
         executor="ray",

@@ -1,0 +1,244 @@
+"""A Ray cluster of the user's: joining it, checking what its nodes have, carrying attempts to them and back.
+
+A node sees the workspace if a file that was just written into it can be read there. For those that do not, all
+that an attempt may see is named by digest before it is submitted, and what it leaves is put in place from blobs.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import ray
+from msgspec.structs import replace
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from nbmake_dag import __version__
+from nbmake_dag.execute.protocol import (
+    AttemptSpec,
+    CellEnded,
+    CellStarted,
+    Cluster,
+    Ended,
+    Event,
+    Node,
+    Printed,
+    SeenFile,
+    Started,
+    Transfer,
+)
+from nbmake_dag.execute.ray_blobs import Post
+from nbmake_dag.execute.ray_node import NODE_LOST_AFTER_S, Terms, node_task
+from nbmake_dag.execute.ray_session import RaySession, placement
+from nbmake_dag.execute.ray_task import decode_events
+from nbmake_dag_cache.blobs import BlobStore
+
+_CHECK_WITHIN_S = 60.0
+_LOOK_EVERY_S = 2.0
+_POST_THREADS = 16
+_NOT_ASSIGNABLE = ("object_store_memory", "node:")
+
+
+class UnfitClusterError(Exception):
+    """The nodes of a cluster are not what the driver needs; the message says all that is missing."""
+
+
+class ClusterCarrier:
+    """Attempts run wherever the cluster has room for them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        """Join the cluster and look at each node; raises `UnfitClusterError`, or whatever Ray does."""
+        ray.init(
+            address=cluster.address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env=cluster.runtime_env or None,
+        )
+        self._store = BlobStore(cluster.blobs)
+        self._names: dict[tuple[str, int, int, int], SeenFile] = {}
+        alive = [row for row in ray.nodes() if row["Alive"]]  # type: ignore[no-untyped-call]
+        self.nodes = tuple(map(_node, alive))
+        terms = Terms(nonce_path=_nonce_path(cluster.root), nonce=secrets.token_hex(16), max_size=cluster.max_size)
+        os.makedirs(os.path.dirname(terms.nonce_path), exist_ok=True)
+        with open(terms.nonce_path, "w", encoding="ascii") as file:
+            file.write(terms.nonce)
+        self._terms = msgspec.json.encode(terms)
+        seen = _check(alive, cluster, terms)
+        here = ray.get_runtime_context().get_node_id()
+        if here not in seen:
+            raise UnfitClusterError("the Ray of this machine does not see its files: is it in a container?")
+        self._everywhere = len(seen) == len(alive)
+        beside = NodeAffinitySchedulingStrategy(here, soft=False)
+        post: Any = ray.remote(Post)
+        options = {"num_cpus": 0, "max_concurrency": _POST_THREADS, "scheduling_strategy": beside}
+        self._post = post.options(**options).remote(cluster.blobs)
+        self._remote = ray.remote(max_retries=0, num_returns="streaming")(node_task)
+
+    def submit(self, spec: AttemptSpec) -> Any:
+        """Hand an attempt to Ray; raises `OSError` where a file that it needs cannot be read."""
+        if not self._everywhere:
+            spec = replace(spec, sees=tuple(self._named(spec, file) for file in spec.sees))
+        options = placement(spec)
+        return self._remote.options(**options).remote(msgspec.json.encode(spec), self._terms, self._post)
+
+    def events(self, spec: AttemptSpec, generator: Any) -> Iterator[Event]:
+        """Yield what an attempt says, in the time of this machine's clock."""
+        submitted, skew, placed_s = time.time_ns(), 0, 0.0
+        for reference in generator:
+            for event in decode_events(ray.get(reference)):
+                if isinstance(event, Started):
+                    now = time.time_ns()
+                    skew, placed_s = now - event.time, (now - submitted) / 1e9
+                if isinstance(event, Ended):
+                    yield self._arrived(spec, event, skew, placed_s)
+                elif isinstance(event, Started | CellStarted | CellEnded | Printed):
+                    yield replace(event, time=event.time + skew)
+
+    def watch(self, session: RaySession, lose: Callable[[str], object]) -> None:
+        """Notice, from now on, attempts of which nothing is heard."""
+        threading.Thread(target=self._watch, args=(session, lose), name="watch", daemon=True).start()
+
+    def _watch(self, session: RaySession, lose: Callable[[str], object]) -> None:
+        while True:
+            time.sleep(_LOOK_EVERY_S)
+            try:
+                silent = ray.get(self._post.silent.remote(NODE_LOST_AFTER_S), timeout=NODE_LOST_AFTER_S)
+            except RayError as error:
+                lose(f"the cluster at hand ended, or what serves it: {error}")
+                return
+            for key in silent:
+                task, _, attempt = key.rpartition(":")
+                session.lose(task, int(attempt), f"nothing was heard of its node for {NODE_LOST_AFTER_S:.0f} s")
+                self._post.over.remote(key)
+
+    def _arrived(self, spec: AttemptSpec, end: Ended, skew: int, placed_s: float) -> Ended:
+        """Put outputs that came as blobs in place, and say the result in the time of this machine."""
+        result = end.result
+        if result.apart:
+            for output in result.outputs:
+                if output.path.endswith("/"):
+                    os.makedirs(os.path.join(spec.root, output.path), exist_ok=True)
+                for file in output.files:
+                    place = os.path.join(spec.root, file.path)
+                    self._store.restore(file.sha256, place, executable=file.executable)
+        return replace(
+            end,
+            result=replace(
+                result,
+                started=result.started + skew,
+                ended=result.ended + skew,
+                ready=None if result.ready is None else result.ready + skew,
+                cells=tuple(
+                    replace(cell, started=cell.started + skew, ended=cell.ended + skew) for cell in result.cells
+                ),
+                transfer=replace(result.transfer or Transfer(), placement_s=placed_s),
+            ),
+        )
+
+    def _named(self, spec: AttemptSpec, file: SeenFile) -> SeenFile:
+        """Name a file's content, and see that there is a blob of it; each is read once while it stays as it is."""
+        if file.path.endswith("/"):
+            return file
+        path = os.path.join(spec.root, file.path)
+        found = os.stat(path)
+        stamp = (path, found.st_size, found.st_mtime_ns, found.st_ino)
+        if stamp not in self._names:
+            stored = self._store.put_file(path)
+            self._names[stamp] = replace(
+                file, blob=stored.sha256, size=stored.size, executable=bool(found.st_mode & 0o100)
+            )
+        return self._names[stamp]
+
+
+def _nonce_path(root: str) -> str:
+    return os.path.join(root, ".nbdag", "state", "seen-by-nodes")
+
+
+def _node(row: dict[str, Any]) -> Node:
+    return Node(
+        name=row["NodeManagerAddress"],
+        resources={
+            name: amount for name, amount in row["Resources"].items() if not name.startswith(_NOT_ASSIGNABLE)
+        },
+        labels=dict(row.get("Labels") or {}),
+    )
+
+
+def _check(rows: list[dict[str, Any]], cluster: Cluster, terms: Terms) -> frozenset[str]:
+    """Ask every node what it has; return those that see the workspace. Raises `UnfitClusterError`."""
+    look = ray.remote(num_cpus=0, max_retries=0)(_looker())
+    asked = [
+        (
+            row["NodeID"],
+            row["NodeManagerAddress"],
+            look.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(row["NodeID"], soft=False),
+                runtime_env=cluster.runtime_env or None,
+            ).remote(terms.nonce_path, list(cluster.packages)),
+        )
+        for row in rows
+    ]
+    needed = {
+        "Python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "nbmake-dag": __version__,
+        **{name: _version(name) for name in cluster.packages},
+    }
+    seen: set[str] = set()
+    problems: list[str] = []
+    for node, name, reference in asked:
+        try:
+            nonce, has = ray.get(reference, timeout=_CHECK_WITHIN_S)
+        except GetTimeoutError:
+            problems.append(f"{name} does not answer within {_CHECK_WITHIN_S:.0f} s")
+            continue
+        except RayError as error:
+            problems.append(f"{name} cannot be asked: {error}")
+            continue
+        if nonce == terms.nonce:
+            seen.add(node)
+        problems += [
+            f"{name} has {what} {has[what] or '(not installed)'}, and this machine {version or '(not installed)'}"
+            for what, version in needed.items()
+            if has[what] != version
+        ]
+    if problems:
+        raise UnfitClusterError("the cluster cannot run this pipeline:\n  " + "\n  ".join(problems))
+    return frozenset(seen)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _looker() -> Callable[[str, list[str]], tuple[str, dict[str, str]]]:
+    """Make the question to a node, which must be asked where nbdag may not be installed: it travels whole."""
+
+    def look(nonce_path: str, packages: list[str]) -> tuple[str, dict[str, str]]:
+        import importlib.metadata  # noqa: PLC0415
+        import sys  # noqa: PLC0415
+
+        has = {"Python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+        for name in ("nbmake-dag", *packages):
+            try:
+                has[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                has[name] = ""
+        try:
+            with open(nonce_path, encoding="ascii") as file:
+                return file.read(), has
+        except (OSError, ValueError):
+            return "", has
+
+    return look

@@ -1,0 +1,181 @@
+"""A pipeline on three hosts that share no files: their Ray is started as the README says, the build on the head.
+
+Each test starts with its hosts up; those that lose one start their own. Minutes, most of them for Ray to start.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag_reporting.runs import read_run
+from tests.hosts import Host, Hosts
+from tests.project import NBDAG, Project, await_true, kill
+
+pytestmark = [pytest.mark.slow, pytest.mark.netns, pytest.mark.timeout(3600)]
+
+MNIST = Path(__file__).parents[2] / "examples" / "mnist-digits"
+MOMENTS = int(os.environ.get("NBDAG_CLUSTER_MOMENTS", "1"))
+"""At how many random moments a host is lost, in each of two ways."""
+TASKS = 8
+
+
+class OnHost(Project):
+    """A project that is built on a host."""
+
+    def __init__(self, root: Path, hosts: Hosts, host: Host) -> None:
+        super().__init__(root)
+        self.hosts = hosts
+        self.host = host
+
+    def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.host.command([*NBDAG, *arguments], cwd=self.root),
+            env=self.hosts.environment(self.host) | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=1200,
+            check=False,
+        )
+
+    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.host.command([*NBDAG, *arguments], cwd=self.root),
+            env=self.hosts.environment(self.host) | (env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def nodes(self) -> dict[str, str | None]:
+        """Return the node of each task's last attempt in the latest run."""
+        run = read_run(str(max((self.root / ".nbdag/runs").iterdir())))
+        return {task.name: task.attempts[-1].node for task in run.tasks.values() if task.attempts}
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    made = Hosts(tmp_path / "hosts")
+    try:
+        for name in ("head", "left", "right"):
+            made.add(name)
+        yield made
+    finally:
+        made.close()
+
+
+def at_head(hosts: Hosts, source: Path | None = None) -> OnHost:
+    root = hosts.hosts["head"].tree / "project"
+    if source:
+        shutil.copytree(source, root)
+    (root / ".nbdag").mkdir(parents=True, exist_ok=True)
+    return OnHost(root, hosts, hosts.hosts["head"])
+
+
+def test_the_digits_on_three_hosts_are_those_of_one(hosts: Hosts, tmp_path: Path) -> None:
+    """Outputs are equal where each time gives the same; a second build runs nothing; one host restores all."""
+    project = at_head(hosts, MNIST)
+    assert len(project.build("--ray-address=auto", "-k").having("ran")) == 10
+    assert len(set(project.nodes().values())) > 1
+    alone = Project.copied(MNIST, tmp_path / "alone")
+    assert len(alone.build().having("ran")) == 10
+    made = ["data", "models", "results"]
+    assert set(project.contents(made)) == set(alone.contents(made))
+    fixed = [path for path in alone.contents(made) if path.endswith(".npy")]
+    assert {path: project.contents(made)[path] for path in fixed} == {
+        path: alone.contents(made)[path] for path in fixed
+    }
+    project.build("--ray-address=auto").ran()
+    before = project.contents(made)
+    everything = project.remove(*made).build().having("restored")
+    assert len(everything) == 10
+    assert project.contents(made) == before
+
+
+def sleepers(project: OnHost) -> OnHost:
+    """Write tasks that each take some seconds, and one that needs all of them."""
+    project.write("in.txt", "some input\n")
+    names = [f"t{number}" for number in range(TASKS)]
+    text = "".join(
+        f'[tasks.{name}]\ncommand = "sleep 4; cat in.txt > out/{name}.txt; echo {name} >> out/{name}.txt"\n'
+        f'inputs = ["in.txt"]\noutputs = ["out/{name}.txt"]\n\n'
+        for name in names
+    )
+    inputs = ", ".join(f'"out/{name}.txt"' for name in names)
+    text += f'[tasks.all]\ncommand = "cat out/t*.txt > all.txt"\ninputs = [{inputs}]\noutputs = ["all.txt"]\n'
+    project.pipeline(text)
+    return project
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+@pytest.mark.parametrize("how", ["kill", "cut_off"])
+def test_a_lost_host_costs_only_what_ran_on_it(hosts: Hosts, how: str, moment: int) -> None:
+    """The build ends well, on other hosts; no finished task runs twice; a lost attempt is recorded as such."""
+    project = sleepers(at_head(hosts))
+    lost = random.Random(moment).choice(["left", "right"])
+    summary = project / ".nbdag/summary.json"
+    build = project.start("build", "--ray-address=auto", f"--summarize={summary}")
+    await_true(lambda: list((project / "out").glob("*.txt")), 240, "no task ended")
+    time.sleep(random.Random(f"{how} {moment}").uniform(0, 4))
+    host = hosts.hosts[lost]
+    host.kill() if how == "kill" else hosts.cut_off(host)
+    assert build.wait(300) == 0
+    assert project.read("all.txt").count("some input") == TASKS
+    run = read_run(str(max((project / ".nbdag/runs").iterdir())))
+    for task in run.tasks.values():
+        outcomes = [attempt.outcome for attempt in task.attempts]
+        assert outcomes[-1] == "succeeded"
+        assert set(outcomes[:-1]) <= {"lost"}
+    project.build("--ray-address=auto").ran()
+
+
+def test_a_killed_driver_leaves_nothing_running(hosts: Hosts) -> None:
+    """Neither on its own host nor on others, within the documented deadline; the next build goes on."""
+    project = at_head(hosts)
+    project.pipeline("".join(f'[tasks.t{n}]\ncommand = "sleep 4321"\n\n' for n in range(3)))
+    build = project.start("build", "--ray-address=auto")
+    await_true(lambda: all(sleeping(host) for host in hosts.hosts.values()), 240, "not every host works")
+    subprocess.run(hosts.hosts["head"].command(["pkill", "-KILL", "-f", "nbmake_dag build"]), check=False)
+    kill(build)
+    await_true(lambda: not any(sleeping(host) for host in hosts.hosts.values()), 60, "something still runs")
+    project.pipeline('[tasks.a]\ncommand = "true"\n').build("--ray-address=auto").ran("a")
+
+
+def test_a_dead_head_ends_the_build_with_3(hosts: Hosts) -> None:
+    """With a message; what was finished is not run again."""
+    project = sleepers(at_head(hosts))
+    log = project.root / ".nbdag/log"
+    with log.open("w") as file:
+        command = hosts.hosts["head"].command([*NBDAG, "build", "--ray-address=auto"], cwd=project.root)
+        build = subprocess.Popen(command, env=hosts.environment(project.host), stderr=file)
+    await_true(lambda: list((project / "out").glob("*.txt")), 240, "no task ended")
+    subprocess.run(project.host.command(["pkill", "-KILL", "gcs_server"]), check=True)
+    assert build.wait(120) == 3
+    assert "Ray" in log.read_text() or "cluster" in log.read_text()
+    done = {path.stem for path in (project / "out").glob("*.txt")}
+    again = project.build()
+    assert again.code == 0
+    assert not done & set(again.having("ran"))
+
+
+def sleeping(host: Host) -> bool:
+    found = subprocess.run(host.command(["pgrep", "-f", "sleep 4321"]), capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def test_nodes_that_lack_what_the_pipeline_declares_are_named(hosts: Hosts) -> None:
+    """Before the first task; and so is a task that fits none of them."""
+    project = at_head(hosts)
+    project.pipeline('[environment]\npackages = ["no-such-package"]\n\n[tasks.a]\ncommand = "true"\n')
+    project.build("--ray-address=auto").ran("a")
+    project.pipeline('[tasks.a]\ncommand = "true"\nresources = { cpus = 2 }\n')
+    refused = project.build("--ray-address=auto")
+    assert refused.code == 2
+    refused.said("task `a` fits no node of the cluster").said("10.77.0.2 has CPU 1")
