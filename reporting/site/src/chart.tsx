@@ -42,8 +42,9 @@ export function LineChart({ title, x: nameX, y: nameY, lines, scatter, showX = n
   const all = known.flatMap((line) => line.points);
   const lineTitle = lines.length > 1 ? `${title}: ${lines.map((line) => line.label).join(", ")}` : title;
   if (all.length === 0) return <p class="note">{title}: no values.</p>;
-  const rangeX = range(all.map((point) => point.x));
-  const rangeY = range(all.map((point) => point.y));
+  const room = scatter ? 0.06 : 0;
+  const rangeX = range(all.map((point) => point.x), room);
+  const rangeY = range(all.map((point) => point.y), room);
   const ticksY = ticks(rangeY, 5);
   const ticksX = ticks(rangeX, 6).filter((tick) => tick >= rangeX[0] && tick <= rangeX[1]);
   const lowY = Math.min(rangeY[0], ticksY[0] ?? rangeY[0]);
@@ -107,14 +108,15 @@ function Mark({ point, x, y }: { point: Point; x: number; y: number }): JSX.Elem
   );
 }
 
-export function range(values: readonly number[]): [number, number] {
+/** From the least to the most, with some room around them. */
+export function range(values: readonly number[], room = 0): [number, number] {
   let [low, high] = [Infinity, -Infinity];
   for (const item of values) {
     if (item < low) low = item;
     if (item > high) high = item;
   }
   if (low === high) return low === 0 ? [-1, 1] : [low - Math.abs(low) * 0.05, high + Math.abs(high) * 0.05];
-  return [low, high];
+  return [low - (high - low) * room, high + (high - low) * room];
 }
 
 export function ticks([low, high]: [number, number], count: number): number[] {

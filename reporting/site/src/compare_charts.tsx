@@ -10,11 +10,11 @@ import { Parallel } from "./parallel.tsx";
 
 const name = (row: Row): string => `${row.name} · ${row.task}`;
 
-export function Charts({ details, labels, rows }: Compared & { rows: Row[] }): JSX.Element {
+export function Charts({ index, details, labels, rows }: Compared & { rows: Row[] }): JSX.Element {
   const numeric = rows.filter((row) => row.values.filter((item) => typeof item === "number").length > 1);
   const differing = numeric.filter((row) => row.differs);
   const [x, setX] = useState(name(differing[0] ?? numeric[0] ?? rows[0]!));
-  const [y, setY] = useState(name(differing.at(-1) ?? numeric.at(-1) ?? rows[0]!));
+  const [y, setY] = useState(name(differing.find((row) => index.declared.has(row.name)) ?? differing.at(-1) ?? numeric.at(-1) ?? rows[0]!));
   const find = (wanted: string) => numeric.find((row) => name(row) === wanted);
   const [rowX, rowY] = [find(x), find(y)];
   const scatter: Line[] = labels.map((label, i) => ({

@@ -84,7 +84,7 @@ function MatrixView({ rows, runs }: { rows: Matrix; runs: RunRow[] }): JSX.Eleme
       element.removeEventListener("scroll", measure);
     };
   }, []);
-  const names = Math.min(230, view.width * 0.4);
+  const names = Math.min(280, view.width * 0.4);
   useEffect(() => paint(canvas.current!, { tasks, runs, status, view, cell, names }));
 
   function move(to: Cell): void {
@@ -268,15 +268,17 @@ function resolve(element: HTMLElement, expression: string): string {
   return known.get(key)!;
 }
 
+/** The middle of a long name goes: the end of an instance's name tells it from the others. */
 function shortened(context: CanvasRenderingContext2D, text: string, width: number): string {
   if (context.measureText(text).width <= width) return text;
+  const cut = (kept: number) => `${text.slice(0, Math.ceil(kept * 0.4))}…${text.slice(text.length - Math.floor(kept * 0.6))}`;
   let [low, high] = [0, text.length];
   while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (context.measureText(`${text.slice(0, middle)}…`).width <= width) low = middle;
+    const middle = Math.ceil((low + high) / 2);
+    if (context.measureText(cut(middle)).width <= width) low = middle;
     else high = middle - 1;
   }
-  return `${text.slice(0, low)}…`;
+  return cut(low);
 }
 
 const clamp = (value: number, length: number): number => Math.max(0, Math.min(length - 1, value));

@@ -212,7 +212,7 @@ function AttemptView({ attempt, open }: { attempt: Attempt; open: boolean }): JS
     <details class="attempt" open={open}>
       <summary>
         <h2>Attempt {attempt.n}</h2> <Badge of={attempt.outcome} />
-        {attempt.error && <span class="failure">{attempt.error.message}</span>}
+        {attempt.error && <span class="failure">{attempt.outcome === "timeout" ? attempt.error.message : `${attempt.error.type}: ${attempt.error.message}`}</span>}
       </summary>
       <Facts
         rows={[

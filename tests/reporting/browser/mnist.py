@@ -8,9 +8,8 @@ from tests.project import Build, Project
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "mnist-digits"
 SIZES = "nr_train_images = [60, 200, 600]"
-TRAIN = "notebooks/train-model.py"
-BENCHMARK = "notebooks/benchmark-model.py"
 EDA = "notebooks/eda.py"
+LOOK = 'notebook = "notebooks/eda.py"'
 HANG = "\n# %%\nimport time\n\nprint('still looking')\ntime.sleep(600)\n"
 
 
@@ -47,9 +46,10 @@ def build_runs(root: Path) -> Project:
     again()
     notebook = project.read(EDA)
     project.write(EDA, notebook + HANG)
-    change("pipeline.toml", 'notebook = "notebooks/eda.py"', 'notebook = "notebooks/eda.py"\ntimeout = "4s"')
+    change("pipeline.toml", LOOK, f'{LOOK}\ntimeout = "15s"')
     again(code=1)
-    project.write(EDA, notebook).commit()
+    project.write(EDA, notebook)
+    change("pipeline.toml", f'{LOOK}\ntimeout = "15s"', LOOK)
     again()
     project.remove("results", "models")
     again()
