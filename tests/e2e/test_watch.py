@@ -12,11 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jupyter_server.services.contents.fileio import atomic_writing
 
 from tests.project import Project, await_true
 from tests.watching import Watching
 
-REBUILDS = 30
+SAVES = 10_000
+FILES = 20_000
+"""More than the kernel keeps events for."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,7 @@ def built(watching: Watching) -> int:
 
 
 def in_place(path: Path, text: str) -> None:
+    """Save as VS Code does."""
     path.write_text(text)
 
 
@@ -71,10 +75,15 @@ def in_pieces(path: Path, text: str) -> None:
 
 
 def renamed_over(path: Path, text: str) -> None:
-    """Save as Jupyter and many others do."""
+    """Save as many do that want the old file or the new one, whatever happens."""
     temporary = path.with_name(f".~{path.name}")
     temporary.write_text(text)
     temporary.replace(path)
+
+
+def with_jupyter(path: Path, text: str) -> None:
+    with atomic_writing(str(path)) as file:
+        file.write(text)
 
 
 def as_vim_does(path: Path, text: str) -> None:
@@ -102,7 +111,9 @@ def with_sed(path: Path, text: str) -> None:
     subprocess.run(["sed", "-i", f's/write(".*")/write("{wanted}")/', path.name], cwd=path.parent, check=True)
 
 
-@pytest.mark.parametrize("save", [in_place, in_pieces, renamed_over, as_vim_does, as_jetbrains_does, with_sed])
+@pytest.mark.parametrize(
+    "save", [in_place, in_pieces, renamed_over, with_jupyter, as_vim_does, as_jetbrains_does, with_sed]
+)
 def test_a_save_is_followed_by_one_build(saved: Watching, save: Callable[[Path, str], None]) -> None:
     """However an editor saves, the result is that of the new text, after one build, or two."""
     before = built(saved)
@@ -234,15 +245,53 @@ def test_polling_sees_what_events_would(project: Project) -> None:
         watching.end()
 
 
-def test_rebuilding_leaves_nothing_behind(project: Project) -> None:
-    """After many builds there are no more descriptors, threads and processes than after a few, nor memory."""
+@pytest.mark.slow
+def test_a_storm_of_saves_ends_in_the_last(saved: Watching) -> None:
+    """Ten thousand saves, as fast as they can be: the last one is built, then there is rest (15 s)."""
+    path = saved.project / "notebooks" / "note.py"
+    for number in range(SAVES):
+        path.write_text(source(f"save {number}"))
+    saved.awaits("out/note.txt", f"save {SAVES - 1}")
+    before = built(saved)
+    assert built(saved) == before
+
+
+@pytest.mark.slow
+def test_lost_events_are_made_up_for(project: Project) -> None:
+    """While the watch stands still, more happens than the kernel can tell: that is built all the same (15 s)."""
+    project.pipeline("""
+        [tasks.copy]
+        command = "cp data/a.txt a.out"
+        inputs = ["data/a.txt"]
+        outputs = ["a.out"]
+    """)
+    project.write("data/a.txt", "1")
+    with Watching(project) as watching:
+        watching.process.send_signal(signal.SIGSTOP)
+        for number in range(FILES):
+            (project / f"data/{number}.tmp").touch()
+        project.write("data/a.txt", "2")
+        watching.process.send_signal(signal.SIGCONT)
+        watching.awaits("a.out", "2")
+        await_true(watching.rests, 30, "the last build goes on")
+        assert project.build("--no-wait").having("up_to_date") == ["copy"]
+        watching.end()
+
+
+@pytest.mark.parametrize(
+    ("rebuilds", "arguments"),
+    [(30, ()), (30, ("--serve",)), pytest.param(200, (), marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
+    ids=["30", "30, served", "200"],
+)
+def test_rebuilding_leaves_nothing_behind(project: Project, rebuilds: int, arguments: tuple[str, ...]) -> None:
+    """After many builds nothing has grown: descriptors, threads, processes, memory (200: 2 min)."""
     project.pipeline("""
         [tasks.note]
         notebook = "notebooks/note.py"
         outputs = ["out/note.txt"]
     """)
     project.write("notebooks/note.py", source("first"))
-    with Watching(project) as watching:
+    with Watching(project, *arguments) as watching:
         process = psutil.Process(watching.process.pid)
 
         def rebuild(times: int) -> None:
@@ -256,6 +305,6 @@ def test_rebuilding_leaves_nothing_behind(project: Project) -> None:
 
         rebuild(5)
         few, memory = size(), process.memory_info().rss
-        rebuild(REBUILDS)
+        rebuild(rebuilds)
         await_true(lambda: all(map(le, size(), few)), 10, f"{size()} is more than {few}")
         assert process.memory_info().rss - memory < 4 << 20
