@@ -103,8 +103,8 @@ class LiveView:
 
     def _write(self) -> None:
         while self._wanted.get():
-            # a secret in what would be published is said by `nbdag report`
-            with suppress(SecretFoundError):
+            # what keeps a report from being written, `nbdag report` says
+            with suppress(SecretFoundError, OSError):
                 found = found_in(self._project.runs, *reach(self._project))
                 ended = [run for run in found if run.name != self._under_way]
                 self._server.refreshed(write_site(self._site, ended, self._options).version)
