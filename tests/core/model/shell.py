@@ -209,6 +209,7 @@ class _Build:
             targets=frozenset(targets),
             facts=survey.facts(previous),
             rules=Rules(forced=frozenset(TaskName(name) for name in self._order.forced)),
+            writes_cache=True,
             survey=survey,
             variables={},
             ignored=(),
