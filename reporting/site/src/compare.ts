@@ -1,5 +1,5 @@
 // What differs between runs, without a page: parameters, metrics, durations, statuses, keys, the graph.
-import { type Declared, type Ingredient, type RunDetail, type Task } from "./model.ts";
+import { type Declared, type Graph, type Ingredient, type RunDetail, type Task } from "./model.ts";
 import { took } from "./critical.ts";
 
 export type Verdict = "better" | "worse" | "same" | "changed" | "new" | "gone";
@@ -90,8 +90,10 @@ export function graphOf(from: RunDetail, to: RunDetail): GraphDifference {
 export type GraphChange = "added" | "removed" | "keyed" | "same";
 
 export interface MergedGraph {
-  nodes: { name: string; change: GraphChange; layer: number; row: number }[];
-  edges: { from: number; to: number; change: GraphChange }[];
+  nodes: { name: string; change: GraphChange }[];
+  /** Where the nodes and edges are: columns from left to right, and lines. */
+  places: Graph;
+  changes: GraphChange[];
 }
 
 /** The graphs of two runs as one, in layers: a task stands right of all that it needs in either. */
@@ -101,7 +103,7 @@ export function mergedGraph(from: RunDetail, to: RunDetail): MergedGraph {
   const keyed = new Set(tasksOf([from, to]).filter((task) => task.keyed[1]).map((task) => task.name));
   const names = [...new Set([...to.tasks, ...from.tasks].map((task) => task.name))];
   const number = new Map(names.map((name, i) => [name, i]));
-  const found = new Map<string, MergedGraph["edges"][number]>();
+  const found = new Map<string, Edge>();
   const gone = new Set(difference.edgesRemoved.map((edge) => edge.join("\n")));
   const fresh = new Set(difference.edgesAdded.map((edge) => edge.join("\n")));
   for (const run of [to, from]) {
@@ -114,15 +116,57 @@ export function mergedGraph(from: RunDetail, to: RunDetail): MergedGraph {
     }
   }
   const edges = [...found.values()];
-  const layers = layered(names.length, edges);
-  const filled: number[] = [];
-  const nodes = names.map((name, i) => {
-    const layer = layers[i]!;
-    const row = (filled[layer] = (filled[layer] ?? 0) + 1) - 1;
-    const change: GraphChange = added.has(name) ? "added" : removed.has(name) ? "removed" : keyed.has(name) ? "keyed" : "same";
-    return { name, change, layer, row };
+  const changeOf = (name: string): GraphChange => (added.has(name) ? "added" : removed.has(name) ? "removed" : keyed.has(name) ? "keyed" : "same");
+  return { nodes: names.map((name) => ({ name, change: changeOf(name) })), places: placed(names.length, edges), changes: edges.map((edge) => edge.change) };
+}
+
+interface Edge {
+  from: number;
+  to: number;
+  change: GraphChange;
+}
+
+interface Spot {
+  y: number;
+  /** The mean of what it needs. */
+  wish: number;
+}
+
+/** Place nodes in columns, each near what it needs; an edge over several columns has a line of its own in each. */
+function placed(count: number, edges: readonly Edge[]): Graph {
+  const layers = layered(count, edges);
+  const columns: Spot[][] = Array.from({ length: Math.max(...layers) + 1 }, () => []);
+  const spots = layers.map((layer) => {
+    const spot: Spot = { y: 0, wish: 0 };
+    columns[layer]!.push(spot);
+    return spot;
   });
-  return { nodes, edges };
+  const ways = edges.map(({ from, to }) => {
+    const way = [spots[from]!];
+    for (let layer = layers[from]! + 1; layer < layers[to]!; layer++) {
+      const spot: Spot = { y: 0, wish: 0 };
+      columns[layer]!.push(spot);
+      way.push(spot);
+    }
+    return [...way, spots[to]!];
+  });
+  const most = Math.max(...columns.map((column) => column.length));
+  const needs = new Map(columns.flat().map((spot) => [spot, [] as Spot[]]));
+  for (const way of ways) way.slice(1).forEach((spot, i) => needs.get(spot)!.push(way[i]!));
+  for (const column of columns) {
+    for (const spot of column) {
+      const above = needs.get(spot)!;
+      spot.wish = above.length ? above.reduce((sum, one) => sum + one.y, 0) / above.length : 0;
+    }
+    column.sort((a, b) => a.wish - b.wish).forEach((spot, i) => (spot.y = i + (most - column.length) / 2));
+  }
+  const point = (spot: { y: number }, layer: number): [number, number] => [layer, spot.y];
+  return {
+    nodes: spots.map((spot, i) => point(spot, layers[i]!)),
+    edges: edges.map(({ from, to }, i) => [from, to, ways[i]!.map((spot, k) => point(spot, k === ways[i]!.length - 1 ? layers[to]! : layers[from]! + k))]),
+    width: columns.length,
+    height: most,
+  };
 }
 
 /** The longest way to each node. Two graphs together may have a circle, which ends after as many rounds as nodes. */

@@ -61,10 +61,11 @@ export function GraphView({ graph, tasks, critical, to }: Props): JSX.Element {
 
 /** The middle of a long name goes: the end of an instance's name tells it from the others. */
 export function short(name: string): string {
-  return name.length <= 25 ? name : `${name.slice(0, 10)}…${name.slice(-13)}`;
+  return name.length <= 25 ? name : `${name.slice(0, 9)}…${name.slice(-12)}`;
 }
 
-function route(points: [number, number][]): string {
+/** An edge through its points: a bend from column to column, and straight past what stands in between. */
+export function route(points: [number, number][]): string {
   const middle = (y: number) => PAD + y * STEP.y + NODE.height / 2;
   const left = (x: number) => PAD + x * STEP.x;
   let [x0, y0] = [left(points[0]![0]) + NODE.width, middle(points[0]![1])];

@@ -39,20 +39,22 @@ test("a comparison is golden", () => {
 });
 
 test("two graphs are drawn as one, from left to right", () => {
-  const { nodes, edges } = mergedGraph(before, after);
+  const { nodes, places, changes } = mergedGraph(before, after);
   assert.deepEqual(
-    nodes.map((node) => [node.name, node.change, node.layer, node.row]),
-    [["ingest", "same", 0, 0], ["split", "same", 1, 0], ["train", "keyed", 2, 0], ["benchmark", "added", 3, 0], ["report", "removed", 3, 1]],
+    nodes.map((node, i) => [node.name, node.change, ...places.nodes[i]!]),
+    [["ingest", "same", 0, 0.5], ["split", "same", 1, 0.5], ["train", "keyed", 2, 0], ["benchmark", "added", 3, 0], ["report", "removed", 3, 1]],
   );
-  const word = (edge: (typeof edges)[number]) => `${nodes[edge.from]!.name} ${nodes[edge.to]!.name} ${edge.change}`;
-  assert.deepEqual(edges.map(word), ["ingest split same", "split train same", "train benchmark added", "train report removed", "split report removed"]);
+  assert.deepEqual(
+    places.edges.map(([from, to, points], i) => [`${nodes[from]!.name} ${nodes[to]!.name} ${changes[i]}`, points.length]),
+    [["ingest split same", 2], ["split train same", 2], ["train benchmark added", 2], ["train report removed", 2], ["split report removed", 3]],
+  );
 });
 
 test("two graphs that make a circle are drawn all the same", () => {
   const one = { status: "ran", family: "", detail: "" } as const;
   const there = run([{ ...one, name: "a" }, { ...one, name: "b", up: [0] }]);
   const back = run([{ ...one, name: "b" }, { ...one, name: "a", up: [0] }]);
-  assert.equal(mergedGraph(there, back).edges.length, 2);
+  assert.equal(mergedGraph(there, back).places.edges.length, 2);
 });
 
 test("executions with one key that left other outputs are told", () => {
