@@ -35,6 +35,11 @@ class LastResults:
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError), open(self._path, "rb") as file:
             self._tasks = msgspec.json.decode(file.read(), type=dict[str, Last])
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever built in this checkout."""
+        return not self._tasks
+
     def note(self, task: TaskName, record: Record) -> None:
         last = Last(
             own_key=record.own_key,

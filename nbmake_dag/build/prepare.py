@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nbmake_dag.build.affected import affected_tasks
+from nbmake_dag.build.carried import carried_results
 from nbmake_dag.build.drafts import Drafts
 from nbmake_dag.build.last import LastResults
 from nbmake_dag.build.request import Request
@@ -143,6 +144,8 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
     previous = {
         name: record for name in graph.order if (record := stores.last.record(name, stores.records)) is not None
     }
+    if stores.last.is_empty:
+        previous = carried_results(project, graph.order, stores.records)
     return Prepared(
         project=project,
         pipeline=pipeline,

@@ -18,8 +18,8 @@ from nbmake_dag_reporting.compare import Change, Comparison, Declared, compare
 from nbmake_dag_reporting.drawing import LOOKS, drawing_of
 from nbmake_dag_reporting.gantt import gantt
 from nbmake_dag_reporting.graph_formats import mermaid
-from nbmake_dag_reporting.run import Run, RunHead, TaskRun
-from nbmake_dag_reporting.runs import list_runs, read_run
+from nbmake_dag_reporting.run import Run, TaskRun
+from nbmake_dag_reporting.runs import find_run_of_branch, read_run
 
 _LIMIT = 1 << 20
 """Bytes: GitHub shows nothing of a step whose summary is larger."""
@@ -130,18 +130,8 @@ def _base(project: Project, run: Run) -> Base | None:
     branch = run.vcs.base_name or (run.vcs.head_name if run.vcs.head_type == "branch" else None)
     if branch is None:
         return None
-    head = next((head for head in list_runs(project.runs) if _is_base(head, run, branch)), None)
-    if head is None:
+    folder = find_run_of_branch(project.runs, branch, before=run.id)
+    if folder is None:
         return None
     record, blob = reach(project)
-    return Base(branch=branch, recorded=Recorded(run=read_run(head.directory, record), blob=blob, record=record))
-
-
-def _is_base(head: RunHead, run: Run, branch: str) -> bool:
-    return (
-        head.id < run.id
-        and head.result == "success"
-        and head.pipeline == run.pipeline
-        and head.vcs.head_name == branch
-        and head.vcs.change_id is None
-    )
+    return Base(branch=branch, recorded=Recorded(run=read_run(folder, record), blob=blob, record=record))

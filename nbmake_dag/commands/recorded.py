@@ -20,7 +20,7 @@ from nbmake_dag_cache.records import RecordStore
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import BundleError, Recorded, read_bundle
 from nbmake_dag_reporting.run import TaskRun
-from nbmake_dag_reporting.runs import RunNotFoundError, find_run, find_run_of_commit, read_run
+from nbmake_dag_reporting.runs import RunNotFoundError, find_run, find_run_of_branch, find_run_of_commit, read_run
 
 _LARGEST_BLOB = 256 << 20
 
@@ -89,6 +89,7 @@ def _folder_of(project: Project, ref: str) -> str:
         return find_run(project.runs, ref)
     except RunNotFoundError as error:
         folder = find_run_of_commit(project.runs, revision) if (revision := _revision(project, ref)) else None
+        folder = folder or find_run_of_branch(project.runs, ref)
         if folder is None:
             what = f"no run has seen commit {revision}" if revision else str(error)
             raise UsageError(what, (), "`nbdag runs` lists them") from error

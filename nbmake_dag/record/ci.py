@@ -18,7 +18,6 @@ from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.spans import AttributeValue
 
 _PULL_REF = re.compile(r"refs/pull/(\d+)/(?:merge|head)")
-_BRANCH = "refs/heads/"
 _LARGEST_EVENT = 16 << 20
 
 
@@ -30,9 +29,9 @@ class CiJob:
     """``github`` or ``gitlab``."""
     event: str
     """``push``, ``schedule``, ``pull_request``, ``merge_request_event``, ... in the provider's words."""
-    branch: str | None = None
-    """The branch of the repository itself that is built; ``None`` for a tag and for a pull request."""
-    default_branch: str | None = None
+    ref_type: str = ""
+    """``branch`` or ``tag``: of which ``ref_name`` is the name. A pull request is neither."""
+    ref_name: str = ""
     change: str | None = None
     """The number of the pull or merge request."""
     base_branch: str | None = None
@@ -67,14 +66,13 @@ def ci_attributes(environ: Mapping[str, str]) -> dict[str, AttributeValue]:
 
 
 def _github_job(environ: Mapping[str, str]) -> CiJob:
-    ref = environ.get("GITHUB_REF", "")
     event = _event(environ)
     pull = _pull(environ, event)
     return CiJob(
         provider="github",
         event=environ.get("GITHUB_EVENT_NAME", ""),
-        branch=ref.removeprefix(_BRANCH) if ref.startswith(_BRANCH) and not pull.number else None,
-        default_branch=_text(event, "repository", "default_branch") or None,
+        ref_type="" if pull.number else environ.get("GITHUB_REF_TYPE", ""),
+        ref_name="" if pull.number else environ.get("GITHUB_REF_NAME", ""),
         change=pull.number or None,
         base_branch=pull.base or None,
         base_revision=pull.base_revision or None,
@@ -85,11 +83,11 @@ def _github_job(environ: Mapping[str, str]) -> CiJob:
 def _github_is_foreign(environ: Mapping[str, str], event: Mapping[str, Any]) -> bool:
     """Compare the repositories that GitHub names; an event that should name them and does not is foreign."""
     name = environ.get("GITHUB_EVENT_NAME", "")
-    ours = environ.get("GITHUB_REPOSITORY", "")
+    ours = environ.get("GITHUB_REPOSITORY", "").lower()
     if name == "workflow_run":
-        return _text(event, "workflow_run", "head_repository", "full_name") != ours
+        return _text(event, "workflow_run", "head_repository", "full_name").lower() != ours
     if name.startswith("pull_request") or "pull_request" in event:
-        return _text(event, "pull_request", "head", "repo", "full_name") != ours
+        return _text(event, "pull_request", "head", "repo", "full_name").lower() != ours
     # a comment tells nothing of the code of the pull request that it stands at
     return name == "issue_comment" or _PULL_REF.fullmatch(environ.get("GITHUB_REF", "")) is not None
 
@@ -109,7 +107,7 @@ class _Pull:
 def _pull(environ: Mapping[str, str], event: Mapping[str, Any]) -> _Pull:
     ref = _PULL_REF.fullmatch(environ.get("GITHUB_REF", ""))
     return _Pull(
-        number=_text(event, "pull_request", "number") or (ref[1] if ref else ""),
+        number=ref[1] if ref else _text(event, "pull_request", "number"),
         title=_text(event, "pull_request", "title"),
         head=environ.get("GITHUB_HEAD_REF") or _text(event, "pull_request", "head", "ref"),
         head_revision=_text(event, "pull_request", "head", "sha"),
@@ -173,8 +171,8 @@ def _gitlab_job(environ: Mapping[str, str]) -> CiJob:
     return CiJob(
         provider="gitlab",
         event=get("CI_PIPELINE_SOURCE", ""),
-        branch=get("CI_COMMIT_BRANCH") or None,
-        default_branch=get("CI_DEFAULT_BRANCH") or None,
+        ref_type="" if change else _gitlab_ref_type(environ),
+        ref_name="" if change else get("CI_COMMIT_REF_NAME", ""),
         change=change or None,
         base_branch=get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") or None,
         base_revision=_gitlab_base(environ) or None,
@@ -191,6 +189,10 @@ def _gitlab_is_foreign(environ: Mapping[str, str]) -> bool:
     else:
         return False
     return not source or source != target
+
+
+def _gitlab_ref_type(environ: Mapping[str, str]) -> str:
+    return "tag" if environ.get("CI_COMMIT_TAG") else "branch"
 
 
 def _gitlab_base(environ: Mapping[str, str]) -> str:
@@ -215,7 +217,7 @@ def _gitlab(environ: Mapping[str, str]) -> dict[str, AttributeValue]:
         schema.VCS_REPOSITORY_NAME: get("CI_PROJECT_NAME", ""),
         schema.VCS_OWNER: get("CI_PROJECT_NAMESPACE", ""),
         schema.VCS_HEAD_NAME: get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or get("CI_COMMIT_REF_NAME", ""),
-        schema.VCS_HEAD_TYPE: "tag" if get("CI_COMMIT_TAG") else "branch",
+        schema.VCS_HEAD_TYPE: _gitlab_ref_type(environ),
         schema.VCS_HEAD_REVISION: head or commit,
         schema.VCS_MERGE_REVISION: commit if head else "",
         schema.VCS_BASE_NAME: get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", ""),

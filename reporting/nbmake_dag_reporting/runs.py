@@ -121,6 +121,17 @@ def find_run_of_commit(runs_dir: str, revision: str) -> str | None:
     return next((head.directory for head in seen), None)
 
 
+def find_run_of_branch(runs_dir: str, branch: str, before: str | None = None) -> str | None:
+    """Give the directory of the newest good run of a branch, not of a pull request from one of that name.
+
+    With ``before``, only runs older than the one with this id count.
+    """
+    names = (name for name in _names(runs_dir) if before is None or name < before)
+    heads = (head for name in names if (head := read_head(os.path.join(runs_dir, name))))
+    good = (head for head in heads if head.result == "success" and head.vcs.change_id is None)
+    return next((head.directory for head in good if head.vcs.head_name == branch), None)
+
+
 def _conforming(span: Span) -> Span:
     return replace(
         span,

@@ -99,7 +99,6 @@ def pull_request(folder: Path, *, source: str | None = "ada/digits") -> dict[str
             "head": {"ref": "fix", "sha": "a" * 40, "repo": source and {"full_name": source}},
             "base": {"ref": "main", "sha": "b" * 40, "repo": {"full_name": "ada/digits"}},
         },
-        "repository": {"full_name": "ada/digits", "default_branch": "main"},
     }
     path = folder / "event.json"
     path.write_text(json.dumps(event))
@@ -150,7 +149,6 @@ def test_a_pull_request_is_not_its_branch(tmp_path: Path) -> None:
     assert ci_job(pull_request(tmp_path)) == CiJob(
         provider="github",
         event="pull_request",
-        default_branch="main",
         change="7",
         base_branch="main",
         base_revision="b" * 40,
@@ -186,7 +184,7 @@ def test_only_those_who_can_write_to_the_repository_start_what_is_not_foreign(
     path.write_text(json.dumps({"workflow_run": {"head_repository": {"full_name": source}}}))
     job = ci_job(GITHUB | {"GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": str(path)})
     assert job
-    assert (job.branch, job.change, job.from_fork) == ("main", None, foreign)
+    assert (job.ref_type, job.ref_name, job.change, job.from_fork) == ("branch", "main", None, foreign)
 
 
 GITLAB_MERGE_REQUEST = {
@@ -201,7 +199,6 @@ GITLAB_MERGE_REQUEST = {
     "CI_PROJECT_NAMESPACE": "g",
     "CI_COMMIT_SHA": "c" * 40,
     "CI_COMMIT_REF_NAME": "refs/merge-requests/3/head",
-    "CI_DEFAULT_BRANCH": "main",
     "CI_MERGE_REQUEST_IID": "3",
     "CI_MERGE_REQUEST_TITLE": "Fix",
     "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "fix",
@@ -218,7 +215,6 @@ def test_gitlab_tells_a_merge_request_from_a_fork() -> None:
     assert ours == CiJob(
         provider="gitlab",
         event="merge_request_event",
-        default_branch="main",
         change="3",
         base_branch="main",
         base_revision="b" * 40,

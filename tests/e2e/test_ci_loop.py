@@ -1,0 +1,325 @@
+"""The whole loop on GitHub, played by a runner: every job on a machine of its own, with a cache from the last."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.project import Project
+from tests.runner import Obeyed, obeyed
+from tests.workflow import Job, Runner
+
+CHARTS = ["mean[town=helsinki]", "mean[town=lisbon]"]
+PIPELINE = """
+    [pipeline]
+    name = "towns"
+
+    [tasks.ingest]
+    function = "work:ingest"
+    outputs = ["data/days.txt"]
+    secrets = ["API_KEY"]
+    max_age = "1d"
+
+    [tasks.mean]
+    notebook = "notebooks/mean.py"
+    matrix = { town = ["helsinki", "lisbon"] }
+    inputs = { days = "data/days.txt" }
+    outputs = { chart = "charts/{town}.svg" }
+
+    [tasks.page]
+    function = "work:page"
+    inputs = ["charts/*.svg"]
+    outputs = ["page.html"]
+
+    [report.metrics.mean]
+    direction = "higher"
+"""
+WORK = """
+    def ingest(outputs):
+        open(outputs[0], "w").write("3 4 5")
+
+    def page(inputs, outputs):
+        open(outputs[0], "w").write("".join(open(path).read() for path in inputs[0]))
+"""
+
+
+SHARED = """
+[cache]
+remote = "s3://towns/nbdag"
+remote_mode = "read-write"
+"""
+
+
+@dataclass
+class Story:
+    """A repository on GitHub, the clone of its developer, and its runner."""
+
+    here: Project
+    runner: Runner
+
+    def sha(self, ref: str = "HEAD") -> str:
+        return self.here.git("rev-parse", ref).strip()
+
+    def push(self) -> Job:
+        """Push what the developer's main branch has, and play the workflow for it."""
+        self.here.git("push", "-q", "origin", "main")
+        return self.on_main("push.yml", "push")
+
+    def on_main(self, workflow: str, event: str) -> Job:
+        return self.runner.play(workflow, "build", event_name=event, ref="refs/heads/main", sha=self.sha("main"))
+
+    def pull_request(self) -> tuple[Job, Job]:
+        """Push the developer's branch, for which a pull request is open, and play both jobs of its workflow."""
+        head = self.sha("fix")
+        self.here.git("checkout", "-q", "--detach", "main")
+        self.here.git("merge", "-q", "--no-ff", "-m", "trial", "fix")
+        merge = self.sha()
+        self.here.git("push", "-q", "-f", "origin", "HEAD:refs/pull/7/merge", "fix")
+        self.here.git("checkout", "-q", "fix")
+        ours = {"full_name": "ada/digits"}
+        pull = {
+            "number": 7,
+            "title": "Weigh the days",
+            "head": {"ref": "fix", "sha": head, "repo": ours},
+            "base": {"ref": "main", "sha": self.sha("main"), "repo": ours},
+        }
+        github: dict[str, Any] = {
+            "event_name": "pull_request",
+            "event": {"pull_request": pull},
+            "ref": "refs/pull/7/merge",
+            "sha": merge,
+            "head_ref": "fix",
+            "base_ref": "main",
+        }
+        build = self.runner.play("pull-request.yml", "build", **github)
+        return build, self.runner.play("pull-request.yml", "comment", **github)
+
+    def comment(self) -> str:
+        return (self.runner.root / "comments" / "7.md").read_text()
+
+    def site(self) -> str:
+        """Write the site from all records that the jobs left as artefacts."""
+        (found,) = [self.runner.root / "records"]
+        found.mkdir()
+        for name, folder in self.runner.artifacts.items():
+            if name.startswith("nbdag-run-"):
+                for bundle in folder.iterdir():
+                    (found / bundle.name).write_bytes(bundle.read_bytes())
+        places = [word for bundle in sorted(found.iterdir()) for word in ("--runs", str(bundle))]
+        done = self.here.nbdag("report", "-o", str(self.runner.root / "site"), *places)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+
+@pytest.fixture
+def s3() -> Iterator[dict[str, str]]:
+    """Serve a bucket over HTTP on this machine; gives what a job must know of it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    try:
+        urllib.request.urlopen(urllib.request.Request(f"{url}/towns", method="PUT"), timeout=60).close()
+        yield {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    here = Project(tmp_path / "ada" / "digits").pipeline(PIPELINE).write("work.py", WORK)
+    here.write(".gitignore", "/.nbdag/\n/data/\n/charts/\n/page.html\n__pycache__/\n")
+    here.notebook(
+        "notebooks/mean.py",
+        "# parameters\ntown = ''\ninputs = {}\noutputs = {}",
+        "import nbmake_dag as nbdag",
+        "days = [float(day) for day in open(inputs['days']).read().split()]\nmean = sum(days) / len(days)",
+        "nbdag.log_metric('mean', mean)\nopen(outputs['chart'], 'w').write(f'<svg>{town} {mean}</svg>')",
+    )
+    here.commit().git("branch", "-M", "main")
+    origin = Project(tmp_path / "github.git")
+    origin.git("init", "-q", "--bare")
+    origin.git("symbolic-ref", "HEAD", "refs/heads/main")
+    origin.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    here.git("remote", "add", "origin", str(origin.root))
+    runner = Runner(tmp_path / "runner", origin.root, environment={"API_KEY": "hunter22"})
+    runner.root.mkdir()
+    return Story(here, runner)
+
+
+def normal(text: str) -> str:
+    """Replace what differs from run to run: times, identifiers, digests; folded parts are left out."""
+    text = text.partition("<details>")[0]
+    text = re.sub(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{6}", "RUN", text)
+    text = re.sub(r", saved \d+ s", "", text)
+    text = re.sub(r"\b\d{13}\b", "TIME", text)
+    text = re.sub(r"\bat [0-9a-f]{9}\b", "at COMMIT", text)
+    text = re.sub(r"\b[0-9a-f]{10}\b", "DIGEST", text)
+    return re.sub(r"\b\d+(\.\d+)? s\b", "SECONDS", text)
+
+
+ERRORS = [
+    Obeyed(
+        "error",
+        "NameError: name 'day' is not defined\ncell 3, line 2",
+        {"title": f"{task} failed", "file": "notebooks/mean.py", "line": "11"},
+    )
+    for task in CHARTS
+]
+SUMMARY = """\
+### towns: success
+
+4 tasks: 3 ran, 1 restored in SECONDS. Compared with run RUN of main at COMMIT.
+
+#### What ran, and why
+
+| task |  | took | why |
+|---|---|---|---|
+| mean\\[town=helsinki\\] | ✓ ran | SECONDS | code: notebooks/mean.py, cell 3 |
+| mean\\[town=lisbon\\] | ✓ ran | SECONDS | code: notebooks/mean.py, cell 3 |
+| page | ✓ ran | SECONDS | input: charts/helsinki.svg changed (and 1 more) |
+| ingest | ↺ restored |  |  |
+
+#### Results that changed
+
+| task | result |  |
+|---|---|---|
+| mean\\[town=helsinki\\] | charts/helsinki.svg | image |
+| mean\\[town=helsinki\\] | notebooks/mean.py | notebook |
+| mean\\[town=lisbon\\] | charts/lisbon.svg | image |
+| mean\\[town=lisbon\\] | notebooks/mean.py | notebook |
+| page | page.html | output |
+
+#### Metrics
+
+| task | metric | value | on main | difference |
+|---|---|---|---|---|
+| mean\\[town=helsinki\\] | mean | 3.33333 | 4.0 | -0.666667 (-16.7%) ▼ worse |
+| mean\\[town=lisbon\\] | mean | 3.33333 | 4.0 | -0.666667 (-16.7%) ▼ worse |
+
+#### Graph
+
+```mermaid
+flowchart LR
+    t0(["ingest<br>↺ restored"])
+    t1["mean[town=helsinki]<br>✓ ran"]
+    t2["mean[town=lisbon]<br>✓ ran"]
+    t3(["page<br>✓ ran"])
+    t0 --> t1
+    t0 --> t2
+    t1 --> t3
+    t2 --> t3
+    classDef ran fill:#d1f0d9,stroke:#1a7f37,color:#1f2328
+    class t1,t2,t3 ran
+    classDef restored fill:#d6ebf5,stroke:#1b7c83,color:#1f2328
+    class t0 restored
+```
+
+#### Timeline
+
+```mermaid
+gantt
+    title towns, run RUN
+    dateFormat x
+    axisFormat %H:%M:%S
+    section mean[town=helsinki]
+    attempt 1 succeeded :done, TIME, TIME
+    section mean[town=lisbon]
+    attempt 1 succeeded :done, TIME, TIME
+    section page
+    attempt 1 succeeded :done, TIME, TIME
+```
+"""
+COMMENT = """\
+**RUN → RUN**
+
+3 tasks ran, 5 results differ, 2 metrics are worse.
+
+#### Results
+
+| task | name | before | after |  |
+|---|---|---|---|---|
+| mean\\[town=helsinki\\] | charts/helsinki.svg | DIGEST | DIGEST | image |
+| mean\\[town=helsinki\\] | notebooks/mean.py | DIGEST | DIGEST | notebook |
+| mean\\[town=lisbon\\] | charts/lisbon.svg | DIGEST | DIGEST | image |
+| mean\\[town=lisbon\\] | notebooks/mean.py | DIGEST | DIGEST | notebook |
+| page | page.html | DIGEST | DIGEST | output |
+
+#### Metrics
+
+| task | name | before | after |  |
+|---|---|---|---|---|
+| mean\\[town=helsinki\\] | mean (higher is better) | 4.0 | 3.33333 | -0.666667 (-16.7%) ▼ worse |
+| mean\\[town=lisbon\\] | mean (higher is better) | 4.0 | 3.33333 | -0.666667 (-16.7%) ▼ worse |
+
+#### Why tasks ran
+
+| task | why |
+|---|---|
+| mean\\[town=helsinki\\] | code: notebooks/mean.py, cell 3 |
+| mean\\[town=lisbon\\] | code: notebooks/mean.py, cell 3 |
+| page | input: charts/helsinki.svg changed |
+| page | input: charts/lisbon.svg changed |
+
+"""
+
+
+def tell(story: Story, *, merged: list[str]) -> None:
+    """Tell the life of a pipeline: ``merged`` is what a merge runs of what the pull request built."""
+    here = story.here
+    story.push().ran("ingest", *CHARTS, "page")
+    here.git("checkout", "-q", "-b", "fix")
+    here.edit("notebooks/mean.py", "sum(days)", "max(day)").commit()
+    broken, _ = story.pull_request()
+    assert broken.code == 1
+    assert [each for each in obeyed(broken.log) if each.name == "error"] == ERRORS
+    here.edit("notebooks/mean.py", "max(day)", "max(days) * 2").commit()
+    fixed, commented = story.pull_request()
+    fixed.ran(*CHARTS, "page")
+    assert obeyed(fixed.log)[0] == Obeyed("add-mask", "hunter22")
+    assert normal(fixed.summary) == SUMMARY
+    assert normal(story.comment()) == COMMENT
+    assert commented.code == 0
+    here.git("checkout", "-q", "main")
+    here.git("merge", "-q", "fix")
+    story.push().ran(*merged)
+    here.edit("pipeline.toml", '"1d"', '"1s"').commit()  # as if a day had gone by: it is in no key
+    here.git("push", "-q", "origin", "main")
+    story.on_main("daily.yml", "schedule").ran("ingest")
+    assert re.fullmatch(r"5 runs, 5 new, [\d.]+ MB\n", story.site())
+
+
+@pytest.mark.timeout(1200)
+def test_a_pipeline_lives_on_github_with_a_carried_cache(story):
+    """Each job runs exactly what is new to it, on another machine, in another folder, and says so."""
+    story.runner.one_scope = True
+    tell(story, merged=[])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_what_a_pull_request_built_is_built_again_by_the_branch_that_trusts_no_pull_request(story):
+    """As GitHub keeps the caches of pull requests from other refs; takes two minutes."""
+    tell(story, merged=[*CHARTS, "page"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_pipeline_lives_on_github_with_a_shared_cache(story, s3):
+    """On a real endpoint, with only the records of runs carried; main reads no pull request's; two minutes."""
+    story.here.write("pipeline.toml", story.here.read("pipeline.toml") + SHARED).commit()
+    story.runner.carried = (".nbdag/runs",)
+    story.runner.environment |= s3
+    tell(story, merged=[*CHARTS, "page"])
