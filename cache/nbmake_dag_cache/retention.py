@@ -33,6 +33,7 @@ class Collected:
 class _Root:
     """A record, as far as its retention goes."""
 
+    task: str
     own_key: Key
     key: Key
     used: float
@@ -77,10 +78,26 @@ def collect(
     return inventory.reduce(kept, blobs)
 
 
-def keep_only(root: str, *, now: float, keys: Collection[Key], blobs: Collection[str] = frozenset()) -> Collected:
-    """Remove every record but these, and the blobs that they do not name; under the build lock."""
+def keep_only(
+    root: str,
+    *,
+    now: float,
+    keys: Collection[Key],
+    tasks: Collection[str] = frozenset(),
+    blobs: Collection[str] = frozenset(),
+) -> Collected:
+    """Remove every record but these, and the blobs that none left names; under the build lock.
+
+    Of those `tasks` that none of these records is of, the record used last stays.
+    """
     inventory = _Inventory(root, now)
-    return inventory.reduce([record for record in inventory.records if record.key in keys], blobs)
+    kept = [record for record in inventory.records if record.key in keys]
+    missing = set(tasks).difference(record.task for record in kept)
+    for record in sorted(inventory.records, key=lambda it: (it.used, it.key), reverse=True):
+        if record.task in missing:
+            missing.remove(record.task)
+            kept.append(record)
+    return inventory.reduce(kept, blobs)
 
 
 class _Inventory:
@@ -96,6 +113,7 @@ class _Inventory:
         used = self._last_used.read()
         self.records = [
             _Root(
+                task=record.task,
                 own_key=record.own_key,
                 key=record.key,
                 used=max(used.get(record.key, 0), record.origin.started / 1e9),

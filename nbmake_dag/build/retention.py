@@ -52,10 +52,19 @@ def sweep(project: Project, pipeline: Pipeline) -> Swept:
 
 
 def sweep_unused(project: Project, pipeline: Pipeline) -> Swept:
-    """Keep only what the last run used or made, and the user's own bytes."""
+    """Keep only what the last run used or made, and the user's own bytes.
+
+    Of a task that had no result in it, since the run failed or was not of all, the result of before stays.
+    """
     removed = _remove_old_runs(project, pipeline.keep_runs)
     shown = shown_by(run_folders(project.runs)[:1])
-    collected = keep_only(project.cache, now=time.time(), keys=shown.keys, blobs=shown.blobs | _users(project))
+    collected = keep_only(
+        project.cache,
+        now=time.time(),
+        keys=shown.keys,
+        tasks=pipeline.tasks,
+        blobs=shown.blobs | _users(project),
+    )
     return Swept(cache=collected, removed_runs=removed)
 
 
