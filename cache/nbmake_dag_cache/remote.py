@@ -99,8 +99,9 @@ class Remote:
         """Return a small file's bytes, ``None`` if there is none; raises `RefusedError` if it is larger."""
         with self._lookups:
             data = self._do(lambda: self._beginning(path, max_size + 1), self._limits.operation)
-        if self._lookups.total > self._limits.lookups:
-            self.give_up(f"looking things up took more than {self._limits.lookups:g} s")
+        if self._lookups.total > self._limits.lookups and not self.gone:
+            self.errors.append(f"looking things up took more than {self._limits.lookups:g} s")
+            self.give_up(self.errors[-1])
         if data is not None and len(data) > max_size:
             raise RefusedError("too large")
         return data

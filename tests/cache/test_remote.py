@@ -71,6 +71,7 @@ def test_lookups_that_take_too_long_in_all_are_the_last(tmp_path: Path):
     assert remote.read("x", 10) is None
     with pytest.raises(RemoteError, match="looking things up took more than 0 s"):
         remote.read("x", 10)
+    assert remote.errors == ["looking things up took more than 0 s"]
 
 
 def test_a_pipe_in_a_shared_folder_is_waited_for_no_longer_than_anything_else(tmp_path: Path):

@@ -157,6 +157,17 @@ def test_only_what_is_used_is_kept(folder: Folder):
     assert (collected.kept_blobs, collected.removed_blobs) == (2, 1)
 
 
+def test_a_task_without_a_result_in_the_last_run_keeps_the_one_used_last(folder: Folder):
+    """What failed, or was not asked for, need not run again for that; other tasks' leftovers go."""
+    used, old = folder.add("used", started=1), folder.add("failed", started=2)
+    folder.add("gone", started=3)
+    new = folder._make_record("failed", traced="1", started=4)
+    folder.records.publish(new)
+    LastUsed(folder.root).note([old.key], 100_000)
+    keep_only(folder.root, now=NOW, keys={used.key}, tasks=["used", "failed"])
+    assert {record.key for record in folder.records} == {used.key, old.key}
+
+
 def test_every_kind_of_blob_is_needed(make_record: MakeRecord):
     """Outputs, cells, series and artefacts count; outputs only where they are stored."""
     names = [digit * 64 for digit in "12345"]

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.conftest import OUTPUTS
 from tests.project import Project
 
 ALL = ["benchmark[size=10]", "benchmark[size=5]", "eda", "ingest", "summary", "train[size=10]", "train[size=5]"]
-NOBODY = 65534
 
 
 def carried(project: Project, root: Path) -> Project:
@@ -46,53 +40,3 @@ def test_a_carried_cache_has_no_absolute_path_and_no_pickle(small: Project):
             data = path.read_bytes()
             assert str(small.root).encode() not in data, path
             assert not data.startswith((b"\x80\x04", b"\x80\x05", b"SQLite format 3")), path
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_cache_that_was_restored_by_half_is_repaired_or_ignored(small: Project, tmp_path: Path, seed: int):
-    """Whatever was lost or cut, the outputs come out the same, and the next build has nothing to do."""
-    small.build()
-    other = carried(small, tmp_path / "other")
-    chance = random.Random(seed)
-    files = sorted(path for path in (other / ".nbdag/cache").rglob("*") if path.is_file())
-    for path in chance.sample(files, len(files) // 2):
-        if chance.random() < 0.5:
-            path.unlink()
-        else:
-            path.chmod(0o644)
-            os.truncate(path, chance.randrange(path.stat().st_size + 1))
-    built = other.build()
-    assert (built.code, set(built.having("ran") + built.having("restored"))) == (0, set(ALL)), built.err
-    assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
-    other.build().ran().restored()
-
-
-@pytest.mark.root
-def test_a_cache_made_by_another_user_is_all_hits(small: Project, tmp_path: Path):
-    """What root built, nobody restores; only the build's own files are written."""
-    small.build().ran(*ALL)
-    other = carried(small, tmp_path / "other")
-    for path in (other.root, *other.root.rglob("*")):
-        os.chown(path, NOBODY, NOBODY)
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_mode & 0o005 != 0o005:
-            path.chmod(path.stat().st_mode | 0o055)
-    done = subprocess.run(
-        [
-            "setpriv",
-            f"--reuid={NOBODY}",
-            f"--regid={NOBODY}",
-            "--clear-groups",
-            sys.executable,
-            "-m",
-            "nbmake_dag",
-            "build",
-        ],
-        cwd=other.root,
-        env=other.environment({"HOME": str(other.root / "home")}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert f"0 ran, {len(ALL)} restored" in done.stderr, done.stderr
-    assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
