@@ -11,7 +11,9 @@ def main() -> None:
     if sys.platform == "win32":
         sys.exit("nbdag does not run on Windows; it does in WSL: https://learn.microsoft.com/windows/wsl/install")
     from nbmake_dag.commands.cli import run  # noqa: PLC0415 - after the refusal
+    from nbmake_dag.execute.light import leave_out_grammar  # noqa: PLC0415 - likewise
 
+    leave_out_grammar()
     _open_closed_streams()
     os._exit(run(sys.argv[1:]))
 

@@ -33,3 +33,17 @@ def test_an_up_to_date_build_imports_nothing_heavy(small):
     small.build().ran()
     assert imported(small, [*HEAVY, *WITHOUT_STATE_FILE]) == "0"
     assert imported(small, HEAVY, "results/count.txt") == "0"
+
+
+def test_the_grammar_of_iris_is_not_built() -> None:
+    """What Jupyter's server has jsonschema import, for a second, is not imported by us, be it installed or not."""
+    program = """
+import sys
+from nbmake_dag.execute.light import leave_out_grammar
+
+leave_out_grammar()
+import nbformat
+print(sys.modules["rfc3987_syntax"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
