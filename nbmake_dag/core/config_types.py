@@ -135,7 +135,12 @@ class KernelTable(_Table, frozen=True):
         ),
     ] = UNSET
     preload: Annotated[Texts, _doc("Modules that the prepared process imports.", _TEXTS)] = UNSET
-    snapshots: Annotated[Size | UnsetType, _doc("How much the snapshots of kernels may take.")] = UNSET
+    snapshots: Annotated[
+        Size | UnsetType,
+        _doc(
+            "What snapshots of kernels may take in memory, by which `nbdag watch` resumes notebooks; `0` for none."
+        ),
+    ] = UNSET
 
 
 class RayTable(_Table, frozen=True):

@@ -35,13 +35,16 @@ _OF_THE_SERVICE = ("socket:", "pipe:", "anon_inode:")
 
 _obstacles: Obstacles
 _streams: tuple[Any, Any]
+_random_state: Any = None
 
 
 def begin() -> None:
-    """Note what the kernel has of its own; called before the first cell."""
+    """Note what the kernel has of its own; called before the first cell, once the kernel is ready."""
     global _obstacles, _streams  # noqa: PLW0603  # a process is one kernel
     _obstacles = Obstacles()
     _streams = sys.stdout, sys.stderr
+    if _random_state is not None:
+        random.setstate(_random_state)  # a fork gives it another seed, and the start of a kernel takes numbers
 
 
 def take(path: str) -> None:
@@ -64,10 +67,11 @@ def take(path: str) -> None:
 
 def _pause(app: Any, context: Context, listener: socket.socket) -> None:
     """Fork, unless something speaks against it; in the fork this does not return."""
+    global _random_state  # noqa: PLW0603  # a process is one kernel
     obstacle = _obstacles.found(listener.fileno()) or _pending(app)
     if not obstacle:
         reading, writing = os.pipe()
-        state = random.getstate()
+        _random_state = random.getstate()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the threads are our own
             pid = os.fork()
@@ -76,7 +80,7 @@ def _pause(app: Any, context: Context, listener: socket.socket) -> None:
             if not os.read(reading, 1):
                 os._exit(0)
             os.close(reading)
-            _wait(app, context, listener, state)
+            _wait(app, context, listener)
         os.close(reading)
         obstacle = _obstacles.found_after_fork()
         if not obstacle:
@@ -97,14 +101,14 @@ def _pending(app: Any) -> str:
     return "an asyncio task that has not ended" if waiting else ""
 
 
-def _wait(app: Any, context: Context, listener: socket.socket, state: Any) -> None:
+def _wait(app: Any, context: Context, listener: socket.socket) -> None:
     """Be a snapshot: a process of its own that forks a kernel for each client."""
     become_orphan()
     _let_go(app, listener)
     request = Server(listener).serve(os.path.dirname(listener.getsockname()))
     if request is None:
         os._exit(0)
-    context.run(_resume, app, request, state)
+    context.run(_resume, app, request)
 
 
 def _let_go(app: Any, listener: socket.socket) -> None:
@@ -149,7 +153,7 @@ class _Resumed:
         sys.displayhook = self.displayhook
 
 
-def _resume(old: Any, request: Request, state: Any) -> None:
+def _resume(old: Any, request: Request) -> None:
     """Be a kernel on the connection file of the request, with the shell of the old one."""
     separate_files()
     os.environ.update({name: value for name, value in request["env"].items() if name.startswith(_OF_THE_ATTEMPT)})
@@ -171,7 +175,6 @@ def _resume(old: Any, request: Request, state: Any) -> None:
     comms: dict[str, Any] = comm.get_comm_manager().comms
     for each in comms.values():
         each.kernel = app.kernel
-    random.setstate(state)  # a fork gives it another seed, and binding sockets takes numbers
     live(app)
 
 

@@ -15,7 +15,6 @@ from contextlib import suppress
 
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _HARMLESS_INODES = ("anon_inode:[eventfd]", "anon_inode:[eventpoll]")
-_CUDA = "nvidia"
 
 
 class Obstacles:
@@ -87,11 +86,16 @@ def separate_files() -> None:
 def _of_path(number: int, path: str) -> Iterator[str]:
     mode = os.fstat(number).st_mode
     if stat.S_ISCHR(mode) and path not in _HARMLESS_DEVICES:
-        yield f"a CUDA context ({path})" if _CUDA in os.path.basename(path) else f"the open device {path}"
+        yield describe_device(path)
     elif stat.S_ISFIFO(mode):
         yield "an open pipe"
     elif stat.S_ISREG(mode) and _is_writable(number):
         yield f"{path}, open for writing"
+
+
+def describe_device(path: str) -> str:
+    """Say what an open device stands for."""
+    return f"a CUDA context ({path})" if os.path.basename(path).startswith("nvidia") else f"the open device {path}"
 
 
 def _is_writable(number: int) -> bool:

@@ -13,12 +13,14 @@ import click
 from tests.benchmarks.contest import LINES
 from tests.benchmarks.environments import Environment, cache_folder, ours, peer
 from tests.benchmarks.measure import adopt_orphans
+from tests.benchmarks.resuming import edited_to_shown
 from tests.benchmarks.table import HEAD, bounded, document, machine, rows
 from tests.benchmarks.timing import Race
 from tests.benchmarks.watching import saved_to_done
 
 WATCH = "watch"
-NAMES = (*(line.name for line in LINES), WATCH)
+RESUME = "resume"
+NAMES = (*(line.name for line in LINES), WATCH, RESUME)
 _REPORTED = (
     "nbmake-dag",
     "doit",
@@ -61,6 +63,12 @@ def main(only: tuple[str, ...], runs: int, file: Path | None, *, quick: bool) ->
         seconds = saved_to_done(tools["nbdag"], work / WATCH, runs)
         found["lines"].append({"name": WATCH, "saved_to_done_s": seconds})
         _say([f"{WATCH}: one trivial notebook", bounded("saved to done", seconds, bar=0.6, aim=0.25)])
+    if RESUME in wanted:
+        sleep_s = 2.0 if quick else 20.0
+        shown, whole = edited_to_shown(tools["nbdag"], work / RESUME, runs, sleep_s)
+        found["lines"].append({"name": RESUME, "edited_to_shown_s": shown, "whole_run_s": whole})
+        _say([f"{RESUME}: cell 7 of 12 edited, the sixth takes {sleep_s:g} s; a whole run took {whole:.1f} s"])
+        _say([bounded("edited to shown", shown, bar=1.0, aim=0.5)])
     if file:
         file.write_text(json.dumps(found, indent=1))
 

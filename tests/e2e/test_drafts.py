@@ -1,0 +1,181 @@
+"""Results that come from snapshots: shown as drafts, never hits, and confirmed by runs from the start."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nbmake_dag.execute.snapshots import private_bytes
+from tests.project import Project, await_true
+from tests.watching import Watching
+
+CELLS = (
+    "import time\nfrom pathlib import Path\nPath('out').mkdir(exist_ok=True)\nruns = Path('.nbdag/runs.txt')",
+    "with runs.open('a') as file: print('slow', file=file)\ntime.sleep(0.5)\nstate = ['first']",
+    "result = 'old'",
+    "Path('out/result.txt').write_text(result)",
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    project = Project(tmp_path / "project")
+    project.pipeline("""
+        [kernel]
+        snapshots = "500MB"
+
+        [tasks.slow]
+        notebook = "slow.py"
+        outputs = ["out/result.txt"]
+
+        [tasks.below]
+        command = "cp out/result.txt out/copy.txt"
+        inputs = ["out/result.txt"]
+        outputs = ["out/copy.txt"]
+    """)
+    project.notebook("slow.py", *CELLS)
+    yield project
+    project.leaves_nobody()
+
+
+def slow_runs(project: Project) -> int:
+    return len(project.read(".nbdag/runs.txt").splitlines())
+
+
+def snapshots(project: Project) -> list[psutil.Process]:
+    """Return the processes that wait: of a zygote's program, but with none below."""
+    zygotes = [psutil.Process(pid) for pid, line in project.processes().items() if "zygote.py" in line]
+    return [each for each in zygotes if not each.children()]
+
+
+def test_an_edit_goes_on_from_a_snapshot_and_gives_a_draft(project: Project) -> None:
+    """Cells before it are not executed, dependents follow, and the next build runs it all and confirms."""
+    with Watching(project) as watching:
+        project.edit("slow.py", "'old'", "'new'")
+        watching.awaits("out/copy.txt", "new")
+        await_true(watching.rests, 30, "the build goes on")
+        assert slow_runs(project) == 1
+        assert "draft from cell 3  (code: slow.py, cell 3)" in watching.text()
+        assert "2 tasks: 2 ran, 0 restored, 0 up to date, 2 drafts in" in watching.text()
+        shown = project.nbdag("show", "latest", "--json").stdout
+        assert shown.count('"draft":true') + shown.count('"draft": true') == 2, shown
+        assert watching.end() == 143
+    build = project.build().ran("below", "slow")
+    assert slow_runs(project) == 2
+    build.said("slow: the draft is confirmed by a run from the start")
+    build.said("below: the draft is confirmed by a run from the start")
+    assert "was not made by nbdag" not in build.err
+    project.build().ran()
+
+
+def test_a_draft_that_rests_on_hidden_state_is_found_out(project: Project) -> None:
+    """What a cell that no longer exists has left makes a difference, and where it shows is said."""
+    project.edit("slow.py", "result = 'old'", "state.append('more'); result = str(state)\nprint(state)")
+    project.edit("slow.py", "state = ['first']", "state = ['first', runs.read_text().count('slow')]")
+    with Watching(project) as watching:
+        project.edit("slow.py", "'more'", "'else'")
+        watching.awaits("out/copy.txt", "['first', 1, 'else']")
+        await_true(watching.rests, 30, "the build goes on")
+        assert watching.end() == 143
+    build = project.build().ran("below", "slow")
+    build.said("warning: slow: a run from the start differs from the draft: what cell 3 shows, out/result.txt")
+    assert project.read("out/copy.txt") == "['first', 2, 'else']"
+
+
+def test_drafts_are_confirmed_when_nothing_happens(project: Project) -> None:
+    """Nobody has to ask; the dependents are then up to date, or confirmed themselves."""
+    with Watching(project) as watching:
+        project.edit("slow.py", "'old'", "'new'")
+        watching.awaits("out/copy.txt", "new")
+        watching.said("slow: the draft is confirmed by a run from the start")
+        await_true(watching.rests, 30, "the build goes on")
+        assert slow_runs(project) == 2
+        assert watching.end() == 143
+    project.build().ran()
+
+
+def test_other_builds_of_a_watch_leave_a_draft_as_it_is(project: Project) -> None:
+    """It stands as a result while other tasks are built, and is shown as what it is."""
+    project.write("pipeline.toml", project.read("pipeline.toml") + '[tasks.other]\ncommand = "cat other.txt"\n')
+    project.write("pipeline.toml", project.read("pipeline.toml") + 'inputs = ["other.txt"]\n')
+    project.write("other.txt", "1")
+    with Watching(project) as watching:
+        project.edit("slow.py", "'old'", "'new'")
+        watching.awaits("out/copy.txt", "new")
+        await_true(watching.rests, 30, "the build goes on")
+        project.write("other.txt", "2")
+        watching.said("other  ran in", times=2)
+        watching.said("3 tasks: 1 ran, 0 restored, 2 up to date, 2 drafts in")
+        assert slow_runs(project) == 1
+        assert watching.end() == 143
+
+
+def test_a_corrected_cell_goes_on_from_where_it_failed(project: Project) -> None:
+    """A failure costs nothing of what was done before it."""
+    project.edit("slow.py", "'old'", "undefined")
+    with Watching(project) as watching:
+        watching.said("slow  failed after")
+        project.edit("slow.py", "undefined", "'defined'")
+        watching.awaits("out/copy.txt", "defined")
+        assert slow_runs(project) == 1
+        assert watching.end() == 143
+
+
+def test_what_cannot_be_resumed_is_said_once_and_runs_from_the_start(project: Project) -> None:
+    """An open file is a reason; the result is an ordinary one."""
+    project.edit("slow.py", "result =", "file = open('.nbdag/open.txt', 'w')\ntime.sleep(0.3)\nresult =")
+    project.edit("slow.py", "runs = ", "file = open('.nbdag/open.txt', 'w')\nruns = ")
+    with Watching(project) as watching:
+        for old, new in (("'old'", "'new'"), ("'new'", "'newer'")):
+            project.edit("slow.py", old, new)
+            watching.awaits("out/copy.txt", new.strip("'"))
+        assert slow_runs(project) == 3
+        reason = f"{project.root}/.nbdag/open.txt, open for writing"
+        assert watching.text().count(f"slow cannot be resumed after cell 2: {reason}") == 1
+        assert "draft" not in watching.text()
+        assert watching.end() == 143
+
+
+def test_no_snapshots_are_taken_with_a_budget_of_nothing(project: Project) -> None:
+    """The key turns them off."""
+    project.edit("pipeline.toml", "500MB", "0")
+    with Watching(project) as watching:
+        project.edit("slow.py", "'old'", "'new'")
+        watching.awaits("out/copy.txt", "new")
+        assert slow_runs(project) == 2
+        assert watching.end() == 143
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_snapshots_end_with_their_watch(project: Project, number: int) -> None:
+    """However it ends, also killed while a resumed notebook runs."""
+    with Watching(project) as watching:
+        assert snapshots(project)
+        project.edit("slow.py", "result = 'old'", "time.sleep(1000)")
+        watching.said("waiting for changes")
+        await_true(lambda: watching.runs() == 2, 30, "no second build")
+        watching.end(number)
+    project.leaves_nobody(within_s=5)
+
+
+@pytest.mark.slow
+def test_500_edits_leave_neither_memory_nor_processes_nor_sockets(project: Project) -> None:
+    """Four minutes: the budget holds after each, and the watch has no more open than after the first ones."""
+    project.edit("slow.py", "state =", "ballast = bytearray(b'1' * 20_000_000)\nstate =")
+    with Watching(project) as watching:
+        before = 0
+        for number in range(500):
+            old = "'old'" if not number else f"'{number - 1}'\ntime.sleep(0.25)"
+            project.edit("slow.py", old, f"'{number}'\ntime.sleep(0.25)")
+            watching.awaits("out/copy.txt", str(number))
+            await_true(watching.rests, 30, "the build goes on")
+            held = len(project.processes())
+            assert sum(private_bytes(each.pid) for each in snapshots(project)) < 600_000_000
+            before = before or (held if number == 20 else 0)
+            assert not before or held <= before + 8, project.processes()
+        assert psutil.Process(watching.process.pid).num_fds() < 60
+        assert watching.end() == 143
