@@ -148,7 +148,8 @@ class _Host:
     """The processes of this Ray worker that run attempts, one at a time; they end when it does."""
 
     def __init__(self) -> None:
-        self._supervisor = Supervisor.start(RuntimeDir.create())
+        # Ray kills the children of a worker, and nobody would be left to end theirs
+        self._supervisor = Supervisor.start(RuntimeDir.create(), detached=True)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         argv = python_argv("nbmake_dag.execute.worker")

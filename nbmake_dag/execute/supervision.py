@@ -23,7 +23,7 @@ SUPERVISOR_GONE: ExitStatus = -int(signal.SIGKILL)
 class Supervisor:
     """A process of its own that outlives nothing: when the driver ends, so does all that was started here."""
 
-    def __init__(self, runtime: RuntimeDir, connection: socket.socket, pid: int) -> None:
+    def __init__(self, runtime: RuntimeDir, connection: socket.socket, pid: int | None) -> None:
         self.pid = pid
         self.runtime = runtime
         self._connection = connection
@@ -36,14 +36,24 @@ class Supervisor:
         threading.Thread(target=self._read, name="supervisor", daemon=True).start()
 
     @classmethod
-    def start(cls, runtime: RuntimeDir) -> Supervisor:
-        """Start it and return at once; it holds none of this process's standard streams."""
+    def start(cls, runtime: RuntimeDir, *, detached: bool = False) -> Supervisor:
+        """Start it and return at once; it holds none of this process's standard streams.
+
+        One that is ``detached`` is no child of this process, which may be made to kill its children when it ends.
+        """
         ours, theirs = socket.socketpair()
         log = runtime.join("supervisor.log")
         with theirs:
             pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", script.__file__, runtime.path],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    script.__file__,
+                    runtime.path,
+                    *([script.DETACHED] if detached else []),
+                ],
                 os.environ,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
@@ -53,7 +63,9 @@ class Supervisor:
                 setsid=True,
                 setsigmask=(),
             )
-        return cls(runtime, ours, pid)
+        if detached:
+            os.waitpid(pid, 0)
+        return cls(runtime, ours, None if detached else pid)
 
     def spawn(
         self,
@@ -130,4 +142,5 @@ class Supervisor:
             end_marked(self.runtime.path)
         for on_exit in orphans:
             on_exit(SUPERVISOR_GONE)
-        os.waitpid(self.pid, 0)
+        if self.pid is not None:
+            os.waitpid(self.pid, 0)

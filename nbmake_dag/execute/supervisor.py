@@ -1,7 +1,7 @@
 """The process above all that a build starts: it ends the whole tree when the driver is gone.
 
-A script of its own, run as ``python -I -S supervisor.py RUNTIME`` with a socket to the driver as standard input.
-It is a child subreaper, so daemonised grandchildren stay below it. When the driver's end closes, for whatever
+A script of its own, run as ``python -I -S supervisor.py RUNTIME [--detached]`` with a socket to the driver as
+standard input. It is a child subreaper, so daemonised grandchildren stay below it. When the driver's end closes, for whatever
 reason, it freezes and kills every descendant, removes RUNTIME and exits. It never touches the driver's standard
 streams.
 
@@ -25,6 +25,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
+DETACHED = "--detached"
+"""The option with which it leaves the process that started it."""
 MAX_DESCRIPTORS = 8
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -193,9 +195,11 @@ def serve(connection: socket.socket) -> None:
                 os.killpg(pids[order["kill"]], order["signal"])
 
 
-def main(runtime: str) -> None:
+def main(runtime: str, *, detached: bool) -> None:
     import shutil  # noqa: PLC0415
 
+    if detached and os.fork():
+        os._exit(0)
     # whatever the driver's own parent left open in it, such as a second name of its standard output
     os.closerange(3, _DESCRIPTORS)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -214,4 +218,4 @@ def main(runtime: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], detached=DETACHED in sys.argv)
