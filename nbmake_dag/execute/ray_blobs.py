@@ -34,6 +34,8 @@ class Post:
         self._store = BlobStore(blobs)
         self._arriving: dict[str, tuple[AbstractContextManager[FileIO], FileIO]] = {}
         self._heard: dict[str, float] = {}
+        self._begun: set[str] = set()
+        self._withdrawn: set[str] = set()
         self._lock = threading.Lock()
 
     def piece(self, sha256: str, offset: int) -> bytes:
@@ -56,6 +58,23 @@ class Post:
     def end(self, arrival: str) -> None:
         """Accept what has arrived; raises `BlobDamagedError` where it is something else."""
         self._arriving.pop(arrival)[0].__exit__(None, None, None)
+
+    def claim(self, ticket: str, attempt: str) -> bool:
+        """Begin what was submitted with a ticket; ``False`` if it was withdrawn."""
+        with self._lock:
+            if ticket in self._withdrawn:
+                return False
+            self._begun.add(ticket)
+            self._heard[attempt] = time.monotonic()
+            return True
+
+    def withdraw(self, ticket: str) -> bool:
+        """Keep what was submitted with a ticket from beginning; ``False`` if it has begun."""
+        with self._lock:
+            if ticket in self._begun:
+                return False
+            self._withdrawn.add(ticket)
+            return True
 
     def alive(self, attempt: str) -> None:
         with self._lock:

@@ -83,12 +83,16 @@ class ClusterCarrier:
         self._post = post.options(**options).remote(cluster.blobs)
         self._remote = ray.remote(max_retries=0, num_returns="streaming")(node_task)
 
-    def submit(self, spec: AttemptSpec) -> Any:
+    def submit(self, spec: AttemptSpec, ticket: str) -> Any:
         """Hand an attempt to Ray; raises `OSError` where a file that it needs cannot be read."""
         if not self._everywhere:
             spec = replace(spec, sees=tuple(self._named(spec, file) for file in spec.sees))
         options = placement(spec)
-        return self._remote.options(**options).remote(msgspec.json.encode(spec), self._terms, self._post)
+        return self._remote.options(**options).remote(msgspec.json.encode(spec), ticket, self._terms, self._post)
+
+    def withdraw(self, ticket: str) -> bool:
+        """Keep an attempt from beginning; ``False`` if it has begun. Raises `RayError`."""
+        return bool(ray.get(self._post.withdraw.remote(ticket), timeout=NODE_LOST_AFTER_S))
 
     def events(self, spec: AttemptSpec, generator: Any) -> Iterator[Event]:
         """Yield what an attempt says, in the time of this machine's clock."""
@@ -108,8 +112,12 @@ class ClusterCarrier:
         threading.Thread(target=self._watch, args=(session, lose), name="watch", daemon=True).start()
 
     def _watch(self, session: RaySession, lose: Callable[[str], object]) -> None:
+        alive = _alive()
         while True:
             time.sleep(_LOOK_EVERY_S)
+            before, alive = alive, _alive()
+            if before - alive:
+                session.submit_again()
             try:
                 silent = ray.get(self._post.silent.remote(NODE_LOST_AFTER_S), timeout=NODE_LOST_AFTER_S)
             except RayError as error:
@@ -157,6 +165,10 @@ class ClusterCarrier:
                 file, blob=stored.sha256, size=stored.size, executable=bool(found.st_mode & 0o100)
             )
         return self._names[stamp]
+
+
+def _alive() -> frozenset[str]:
+    return frozenset(row["NodeID"] for row in ray.nodes() if row["Alive"])  # type: ignore[no-untyped-call]
 
 
 def _nonce_path(root: str) -> str:

@@ -59,13 +59,16 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int
 
 
-def node_task(encoded: bytes, terms: bytes, post: Any) -> Iterator[bytes]:
-    """Run an attempt; yield its events, encoded, as they come."""
+def node_task(encoded: bytes, ticket: str, terms: bytes, post: Any) -> Iterator[bytes]:
+    """Run an attempt, unless it was withdrawn; yield its events, encoded, as they come."""
     spec = with_gpus(decode_spec(encoded))
+    attempt = f"{spec.task}:{spec.attempt}"
+    if not ray.get(post.claim.remote(ticket, attempt), timeout=DRIVER_LOST_AFTER_S):
+        return
     node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     begun = time.time_ns()
     yield encode_events([Started(task=spec.task, attempt=spec.attempt, time=begun, pid=os.getpid(), node=node)])
-    alive = _Pulse(post, f"{spec.task}:{spec.attempt}")
+    alive = _Pulse(post, attempt)
     try:
         visit = _Visit(spec, msgspec.json.decode(terms, type=Terms), post)
         for *before, last in visit.events():

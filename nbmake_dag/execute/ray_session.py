@@ -72,8 +72,12 @@ class Carrier(Protocol):
 
     nodes: tuple[Node, ...]
 
-    def submit(self, spec: AttemptSpec) -> Any:
+    def submit(self, spec: AttemptSpec, ticket: str) -> Any:
         """Hand an attempt to Ray; return the generator of what it says. Raises `OSError`."""
+        ...
+
+    def withdraw(self, ticket: str) -> bool:
+        """Keep what was submitted from beginning; ``False`` if it has begun. Raises `RayError`."""
         ...
 
     def events(self, spec: AttemptSpec, generator: Any) -> Iterator[Event]:
@@ -89,8 +93,11 @@ class LocalCarrier:
     def __init__(self) -> None:
         self._remote = ray.remote(max_retries=0, num_returns="streaming")(attempt_task)
 
-    def submit(self, spec: AttemptSpec) -> Any:
+    def submit(self, spec: AttemptSpec, ticket: str) -> Any:  # noqa: ARG002  # as the protocol has it
         return self._remote.options(**placement(spec)).remote(msgspec.json.encode(spec), None)
+
+    def withdraw(self, ticket: str) -> bool:  # noqa: ARG002  # as the protocol has it
+        return False
 
     def events(self, spec: AttemptSpec, generator: Any) -> Iterator[Event]:  # noqa: ARG002  # as the protocol has it
         for reference in generator:
@@ -136,9 +143,18 @@ class RaySession:
         if found is not None and found.spec.attempt == attempt:
             found.lose(reason)
 
+    def submit_again(self) -> None:
+        """Submit what has not begun anew: Ray waits long for what was on its way to a node that is dead."""
+        for task in list(self._running.values()):
+            threading.Thread(target=self._submit_again, args=(task,), daemon=True).start()
+
+    def _submit_again(self, task: _Task) -> None:
+        if task.withdraw():
+            self._follow(task)
+
     def _follow(self, task: _Task) -> None:
         task.follow()
-        if self._running.get(task.spec.task) is task:
+        if task.is_over and self._running.get(task.spec.task) is task:
             del self._running[task.spec.task]
 
 
@@ -151,6 +167,7 @@ class _Task:
         self._frames = frames
         self._submitted = time.time_ns()
         self._generator: Any = None
+        self._submissions = 0
         self._started = threading.Event()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -159,8 +176,9 @@ class _Task:
     def follow(self) -> None:
         """Submit it, and pass on what it says, until it ends or is lost."""
         outcome, reason = "lost", "its Ray worker ended without a result"
+        submission = self._submissions
         try:
-            self._generator = self._carrier.submit(self.spec)
+            self._generator = self._carrier.submit(self.spec, self._ticket)
             if self._cancelled:
                 ray.cancel(self._generator)
             for event in self._carrier.events(self.spec, self._generator):
@@ -172,7 +190,27 @@ class _Task:
             outcome, reason = "cancelled", "cancelled"
         except (RayError, BlobError, OSError) as error:
             reason = str(error)
-        self._report("cancelled" if self._cancelled else outcome, reason)
+        if submission == self._submissions:
+            self._report("cancelled" if self._cancelled else outcome, reason)
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    def withdraw(self) -> bool:
+        """Take back what was submitted and has not begun; ``False`` if that is too late."""
+        if self._started.is_set() or self._over.is_set() or self._cancelled:
+            return False
+        try:
+            withdrawn = self._carrier.withdraw(self._ticket)
+        except RayError:
+            return False
+        self._submissions += withdrawn
+        return withdrawn
+
+    @property
+    def _ticket(self) -> str:
+        return f"{self.spec.task}:{self.spec.attempt}:{self._submissions}"
 
     def cancel(self, grace: float) -> None:
         """Tell the task; end its worker when it does not listen."""

@@ -1,9 +1,9 @@
 """The process above all that a build starts: it ends the whole tree when the driver is gone.
 
 A script of its own, run as ``python -I -S supervisor.py RUNTIME [--detached]`` with a socket to the driver as
-standard input. It is a child subreaper, so daemonised grandchildren stay below it. When the driver's end closes, for whatever
-reason, it freezes and kills every descendant, removes RUNTIME and exits. It never touches the driver's standard
-streams.
+standard input. It is a child subreaper, so daemonised grandchildren stay below it. When the driver's end closes,
+for whatever reason, it freezes and kills every descendant, removes RUNTIME and exits. It never touches the
+driver's standard streams.
 
 Both directions carry frames: four bytes of length, then what `marshal` makes, as both ends run the same Python.
 Orders are ``{"spawn": number, "argv", "env", "cwd", "log"}`` with the descriptors that the child gets as 3, 4 and
