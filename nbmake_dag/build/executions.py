@@ -108,7 +108,7 @@ class Executions:
         execution = self._all[task]
         policy = self._prepared.graph.tasks[task].policy
         if execution.attempts[-1].outcome == "lost":
-            if execution.count("lost") > INFRASTRUCTURE_RETRIES:
+            if execution.count("lost") > INFRASTRUCTURE_RETRIES or self._pool.gone:
                 return None
             delay = 0.0
         elif execution.count("failed", "timeout") > policy.retries:

@@ -74,6 +74,11 @@ class Pool:
         return self._cluster is not None
 
     @property
+    def gone(self) -> bool:
+        """Whether nothing is left that could run a task."""
+        return self.lost and self._mode == RAY
+
+    @property
     def may_want_ray(self) -> bool:
         """Whether Ray could still be started to run more at once."""
         return self._mode == "auto" and self.jobs > 1 and RAY not in self._executors
@@ -110,7 +115,7 @@ class Pool:
     def place(self, task: Task) -> str | None:
         """Name the executor that can take a task now, ``None`` if it has to wait."""
         cpus = self._cpus(task.policy.resources)
-        if self.lost and self._mode == RAY:
+        if self.gone:
             # which answers that the attempt is lost
             return RAY
         if self._cluster:
