@@ -93,7 +93,9 @@ def _list(project: Project, count: int, *, as_json: bool) -> None:
 def _remote(project: Project, url: str | None, option: str) -> str:
     from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - not for --help
 
-    chosen = url or settings_of(project).cache.remote
-    if chosen is None:
+    if url:
+        return url
+    remote = settings_of(project).cache.remote
+    if remote is None:
         raise UsageError("there is no shared place", (), f"name one with {option}, or with [cache] remote")
-    return chosen
+    return remote if "://" in remote else project.absolute(remote)

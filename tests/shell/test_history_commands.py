@@ -67,9 +67,9 @@ def test_the_place_is_that_of_the_shared_cache(built: Project, tmp_path: Path) -
     )
     shutil.copytree(built / ".nbdag", tmp_path / "configured/.nbdag")
     configured = machine(tmp_path / "configured").write(
-        "pipeline.toml", f'[cache]\nremote = "{tmp_path}/shared"\n{(built / "pipeline.toml").read_text()}'
+        "pipeline.toml", f'[cache]\nremote = "../shared"\n{(built / "pipeline.toml").read_text()}'
     )
-    assert configured.nbdag("runs", "push").stderr == "pushed 1, 0 were there\n"
+    assert built.nbdag("runs", "push", "-C", str(configured.root)).stderr == "pushed 1, 0 were there\n"
     assert [path.name for path in (tmp_path / "shared/runs").iterdir()] == [f"{ids(built)[0]}.json.gz"]
 
 
