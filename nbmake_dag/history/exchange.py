@@ -24,7 +24,7 @@ class Pulled:
 
 def push(place: Place, runs: Iterable[Recorded], secrets: Secrets) -> list[str]:
     """Put runs into a place that does not have them, and return which; raises `SecretFoundError`."""
-    there = place.bundles()
+    there = place.pushed()
     pushed: list[str] = []
     for recorded in runs:
         if recorded.run.id not in there:
@@ -38,7 +38,7 @@ def pull(place: Place, folder: str) -> Pulled:
     """Copy the bundles of a place that the folder does not have, each if it is what its name says."""
     pulled = Pulled()
     os.makedirs(folder, exist_ok=True)
-    for run_id in sorted(place.bundles()):
+    for run_id in sorted(place.pushed()):
         path = os.path.join(folder, run_id + SUFFIX)
         if os.path.exists(path):
             pulled.known += 1

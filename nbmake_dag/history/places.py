@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import posixpath
 from collections.abc import Generator
@@ -34,14 +35,11 @@ class Place:
 
             self._files, self._root = url_to_fs(url)
 
-    def bundles(self) -> dict[str, int]:
-        """Return the sizes of the bundles that were pushed here, by run."""
+    def pushed(self) -> set[str]:
+        """Return the runs that were pushed here."""
         with self._reaching():
-            return {
-                posixpath.basename(path).removesuffix(SUFFIX): info["size"]
-                for path, info in self._listed(posixpath.join(self._root, RUNS)).items()
-                if path.endswith(SUFFIX)
-            }
+            listed = self._listed(posixpath.join(self._root, RUNS))
+        return {posixpath.basename(path).removesuffix(SUFFIX) for path in listed if path.endswith(SUFFIX)}
 
     def push(self, run_id: str, bundle: bytes) -> None:
         """Put a bundle here, under its name only when it is whole."""
@@ -119,13 +117,11 @@ def found_below(*folders: str) -> list[Found]:
     """List the bundles below folders of this machine; the first of a name counts."""
     found: dict[str, Found] = {}
     for folder in folders:
-        for above, _, names in sorted(os.walk(folder)):
-            for name in sorted(names):
-                if name.endswith(SUFFIX):
-                    path = os.path.join(above, name)
-                    run_id = name.removesuffix(SUFFIX)
-                    stamp = str(os.path.getsize(path))
-                    found.setdefault(run_id, Found(name=run_id, stamp=stamp, read=partial(_read_file, path)))
+        # names that begin with a dot, as those of folders not yet complete, are not found
+        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "**", f"*{SUFFIX}"), recursive=True)):
+            run_id = os.path.basename(path).removesuffix(SUFFIX)
+            stamp = str(os.path.getsize(path))
+            found.setdefault(run_id, Found(name=run_id, stamp=stamp, read=partial(_read_file, path)))
     return list(found.values())
 
 

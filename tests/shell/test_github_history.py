@@ -91,6 +91,17 @@ def test_runs_of_forks_are_fetched_only_when_asked(github: FakeGitHub, bundle: b
     assert runs(get(github, tmp_path)) == ["ours"]
 
 
+def test_a_folder_that_is_not_complete_is_not_looked_into(
+    github: FakeGitHub, bundle: bytes, tmp_path: Path
+) -> None:
+    """What a kill left of an artefact is no run; the artefact is fetched again."""
+    github.add(1, zipped(run__json=bundle))
+    torn = tmp_path / "own" / ".torn"
+    torn.mkdir(parents=True)
+    (torn / "r0.json.gz").write_bytes(b"\x1f\x8b")
+    assert [found.name for found in found_below(*get(github, tmp_path).folders)] == ["r1"]
+
+
 def test_an_expired_artefact_that_was_fetched_stays(github: FakeGitHub, bundle: bytes, tmp_path: Path) -> None:
     """The history outlives what GitHub keeps; others that are expired are counted, and not asked for."""
     github.add(1, zipped(run__json=bundle))
