@@ -5,34 +5,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
-
-from tests.hosts import can_make_hosts
 
 
 def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _is_root_and_python_is_everybodys() -> bool:
-    if os.geteuid() != 0:
-        return False
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", ""]
-    return subprocess.run(nobody, capture_output=True, check=False).returncode == 0
-
-
 NEEDS = {
     "axe": (Path(__file__).parents[1] / "reporting/site/node_modules/axe-core").is_dir,
     "chromium": lambda: shutil.which("chromium") is not None and _is_installed("playwright"),
     "mlflow": partial(_is_installed, "mlflow"),
-    "netns": can_make_hosts,
     "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
-    "root": _is_root_and_python_is_everybodys,
 }
 """Markers, each with whether what it stands for is here."""
 

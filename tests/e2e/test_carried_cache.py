@@ -1,10 +1,13 @@
-"""A cache folder carried to another clone, path, time or user is as good as it was."""
+"""A cache folder carried to another clone, path or time is as good as it was."""
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.conftest import OUTPUTS
 from tests.project import Project
@@ -40,3 +43,22 @@ def test_a_carried_cache_has_no_absolute_path_and_no_pickle(small: Project):
             data = path.read_bytes()
             assert str(small.root).encode() not in data, path
             assert not data.startswith((b"\x80\x04", b"\x80\x05", b"SQLite format 3")), path
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_cache_that_was_restored_by_half_is_repaired_or_ignored(small: Project, tmp_path: Path, seed: int):
+    """Whatever was lost or cut, the outputs come out the same, and the next build has nothing to do."""
+    small.build()
+    other = carried(small, tmp_path / "other")
+    chance = random.Random(seed)
+    files = sorted(path for path in (other / ".nbdag/cache").rglob("*") if path.is_file())
+    for path in chance.sample(files, len(files) // 2):
+        if chance.random() < 0.5:
+            path.unlink()
+        else:
+            path.chmod(0o644)
+            os.truncate(path, chance.randrange(path.stat().st_size + 1))
+    built = other.build()
+    assert (built.code, set(built.having("ran") + built.having("restored"))) == (0, set(ALL)), built.err
+    assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
+    other.build().ran().restored()

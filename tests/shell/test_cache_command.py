@@ -145,6 +145,18 @@ def test_keep_used_leaves_what_the_last_run_needed(project: Project) -> None:
     assert project.nbdag("cache", "verify").returncode == 0
 
 
+def test_keep_used_after_a_run_that_failed_leaves_what_the_runs_before_it_needed(project: Project) -> None:
+    """A failure costs the next run no result of the tasks below it; older results go all the same."""
+    for text in ("one", "three"):
+        _build(project, text)
+    config = project.read("pipeline.toml")
+    project.edit("pipeline.toml", "cat text.txt", "false && cat text.txt")
+    project.build().ended(1, failed=["copy"], skipped=["count"])
+    assert project.nbdag("cache", "gc", "--keep-used").returncode == 0
+    assert _records(project) == ["copy", "count"]
+    project.write("pipeline.toml", config).remove("count.txt").build().ran().restored("count")
+
+
 def test_keep_used_is_refused_where_no_run_is_known(project: Project) -> None:
     """Nothing is removed on a guess."""
     done = project.nbdag("cache", "gc", "--keep-used")
