@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ class Resuming:
         apart = policy.sandbox or not (policy.cache and policy.store)
         if not isinstance(work, NotebookWork) or not isinstance(task.work, Notebook) or apart:
             return spec
-        if not self.snapshots.budget:
+        if not self.snapshots.budget or sys.platform != "linux":
             return spec
         now = _basis(spec, work, identity)
         self._running[task.name] = _Running(prepared=prepared, basis=now, results=results)

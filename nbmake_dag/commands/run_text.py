@@ -56,7 +56,7 @@ def run_lines(run: Run) -> Iterator[str]:
     yield from table(
         [
             {
-                "status": f"{LOOKS[task.status].glyph} {LOOKS[task.status].words}",
+                "status": f"{LOOKS[task.status].glyph} {_words(task)}",
                 "task": plain(task.name),
                 "duration": _took(task),
                 "why": why(task),
@@ -69,7 +69,7 @@ def run_lines(run: Run) -> Iterator[str]:
 def task_lines(run: Run, task: TaskRun, notebook: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield all that is known of a task, and the text that its notebook shows."""
     look = LOOKS[task.status]
-    yield f"{look.glyph} {plain(task.name)}  {look.words} in run {run.id}"
+    yield f"{look.glyph} {plain(task.name)}  {_words(task)} in run {run.id}"
     yield from _facts(
         {
             "why": "; ".join(map(plain, task.reasons)),
@@ -145,6 +145,10 @@ def why(task: TaskRun) -> str:
         return fit(plain(_headline(failure)), _LONGEST)
     more = f" (and {len(task.reasons) - 1} more)" if len(task.reasons) > 1 else ""
     return f"{fit(plain(task.reasons[0]), _LONGEST)}{more}" if task.reasons else ""
+
+
+def _words(task: TaskRun) -> str:
+    return f"{LOOKS[task.status].words}{', draft' if task.draft else ''}"
 
 
 def _headline(failure: Failure) -> str:

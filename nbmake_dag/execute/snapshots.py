@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -34,12 +34,12 @@ class _Held:
 
 
 class Snapshots:
-    """Holds snapshots within ``budget`` bytes; those of tasks that run now are not dropped."""
+    """Holds snapshots within ``budget`` bytes; those whose kernels run now are not dropped."""
 
     def __init__(self) -> None:
         self.budget = 0
         self._held: dict[str, _Held] = {}
-        self._busy: set[TaskName] = set()
+        self._in_use: dict[TaskName, str] = {}
 
     def of(self, task: TaskName) -> list[Taken]:
         return [held.taken for held in self._held.values() if held.task == task]
@@ -50,15 +50,15 @@ class Snapshots:
 
     def begin(self, task: TaskName, fitting: Collection[Taken], chosen: Taken | None) -> None:
         """Note that a task runs, which snapshots its present notebook could use, and which it uses."""
-        self._busy.add(task)
         for held in self._of(task):
             held.fits = held.taken in fitting
         if chosen is not None:
+            self._in_use[task] = chosen.folder
             self._held[chosen.folder].used = time.monotonic()
 
     def end(self, task: TaskName, opened: frozenset[str]) -> None:
         """Note that a task has ended, and which files it had opened then."""
-        self._busy.discard(task)
+        self._in_use.pop(task, None)
         for held in self._of(task):
             if held.fits:
                 held.taken = replace(held.taken, later=held.taken.later | (opened - held.taken.opened))
@@ -66,8 +66,8 @@ class Snapshots:
 
     def drop_idle(self) -> None:
         now = time.monotonic()
-        for held in list(self._held.values()):
-            if now - held.used > IDLE_S and held.task not in self._busy:
+        for held in self._idle():
+            if now - held.used > IDLE_S:
                 self._drop(held)
 
     def drop(self, folder: str) -> None:
@@ -82,19 +82,25 @@ class Snapshots:
         return [held for held in self._held.values() if held.task == task]
 
     def _trim(self) -> None:
-        for held in list(self._surplus()):
+        for held in self._surplus():
             self._drop(held)
-        while (idle := [held for held in self._held.values() if held.task not in self._busy]) and (
+        while (idle := self._idle()) and (
             sum(private_bytes(held.taken.pid) for held in self._held.values()) > self.budget
         ):
             self._drop(min(idle, key=self._worth))
 
-    def _surplus(self) -> Iterator[_Held]:
-        """Yield those that are too many for their task, whatever they take."""
-        for task in {held.task for held in self._held.values()} - self._busy:
-            ranked = sorted(self._of(task), key=self._worth, reverse=True)
-            strays = [held for held in ranked if not held.fits]
-            yield from {id(held): held for held in (*ranked[MOST:], *strays[_MOST_STRAYS:])}.values()
+    def _idle(self) -> list[_Held]:
+        used = self._in_use.values()
+        return [held for held in self._held.values() if held.taken.folder not in used]
+
+    def _surplus(self) -> list[_Held]:
+        """Return those that are too many for their task, whatever they take."""
+        surplus: list[_Held] = []
+        for task in {held.task for held in self._held.values()}:
+            ranked = sorted((held for held in self._idle() if held.task == task), key=self._worth, reverse=True)
+            fitting, strays = [h for h in ranked if h.fits], [h for h in ranked if not h.fits]
+            surplus += [*fitting[MOST:], *strays[_MOST_STRAYS:]]
+        return surplus
 
     def _worth(self, held: _Held) -> tuple[bool, float, float]:
         """Rank by the time that would be lost without it: what its cells took since the snapshot before it."""

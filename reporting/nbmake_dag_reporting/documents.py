@@ -32,6 +32,7 @@ def run_document(run: Run) -> dict[str, Any]:
             "upstreams": list(task.upstreams),
             "metrics": spelled_values(task.metrics),
             "failure": _failure(task),
+            **({"draft": True} if task.draft else {}),
         }
         for task in run.tasks.values()
     ]
