@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts import can_make_hosts
+
 
 def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
@@ -19,6 +21,7 @@ NEEDS = {
     "axe": (Path(__file__).parents[1] / "reporting/site/node_modules/axe-core").is_dir,
     "chromium": lambda: shutil.which("chromium") is not None and _is_installed("playwright"),
     "mlflow": partial(_is_installed, "mlflow"),
+    "netns": can_make_hosts,
     "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
 }
 """Markers, each with whether what it stands for is here."""
