@@ -66,14 +66,14 @@ def main() -> None:
     os._exit(0)
 
 
-def _start(arguments: argparse.Namespace, frames: Frames[Order], lose: Callable[[str], None]) -> RaySession:
+def _start(arguments: argparse.Namespace, frames: Frames[Order], lose: Callable[[str], NoReturn]) -> RaySession:
     from nbmake_dag.execute import ray_session  # noqa: PLC0415  # imports Ray, which reads the environment
 
     ray_session.start_local(arguments.runtime, arguments.cpus, lose)
     return ray_session.RaySession(frames, ray_session.LocalCarrier())
 
 
-def _join(cluster: Cluster, frames: Frames[Order], lose: Callable[[str], None]) -> RaySession:
+def _join(cluster: Cluster, frames: Frames[Order], lose: Callable[[str], NoReturn]) -> RaySession:
     from nbmake_dag.execute import ray_cluster, ray_session  # noqa: PLC0415  # likewise
 
     try:
