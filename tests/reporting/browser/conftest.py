@@ -7,6 +7,7 @@ import http.server
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,15 +105,22 @@ def opened(browser: Browser, site: Path) -> Iterator[Opened]:
 @pytest.fixture(scope="session")
 def server(site: Path) -> Iterator[str]:
     """Serve the site from a static host, under a path of its own."""
+    with served(site.parent.parent) as base:
+        yield f"{base}a/site/"
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder as any static host would."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
             pass
 
-    handler = functools.partial(Quiet, directory=str(site.parent.parent))
+    handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
         thread = threading.Thread(target=host.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{host.server_port}/a/site/"
+        yield f"http://127.0.0.1:{host.server_port}/"
         host.shutdown()
         thread.join()
