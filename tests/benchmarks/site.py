@@ -20,7 +20,7 @@ from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import AttemptRun, Run, RunHead, TaskRun, Vcs
 from nbmake_dag_reporting.site import Found, SiteOptions, write_site
 
-RUNS, TASKS, COLUMNS = 3_000, 200, 300
+RUNS, FEW, TASKS, COLUMNS = 3_000, 200, 200, 300
 REPEATS = 9
 STATUSES = ("up_to_date",) * 8 + ("ran", "restored")
 BRANCHES = ("main", "main", "main", "faster", "more-data")
@@ -92,9 +92,13 @@ def found(number: int) -> Found:
 
 
 def measure_writing(out: Path) -> None:
-    """Write the site, then one run more."""
+    """Write the site as CI does, with few runs, then with many, then with one run more."""
     options = SiteOptions(executed=lambda _recorded, _task: {})
     runs = [found(number) for number in range(RUNS)]
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as few:
+        write_site(few, runs[:FEW], options)
+    say(f"{FEW} runs of {TASKS} tasks: {time.perf_counter() - begun:.1f} s (bar: 10 s)")
     begun = time.perf_counter()
     result = write_site(str(out), runs, options)
     say(f"{RUNS} runs of {TASKS} tasks: {time.perf_counter() - begun:.1f} s, {result.size / 1e6:.0f} MB")
