@@ -1,6 +1,7 @@
 """A pipeline on three hosts that share no files: their Ray is started as the README says, the build on the head.
 
-Each test starts with its hosts up; those that lose one start their own. Minutes, most of them for Ray to start.
+Each test starts its own hosts, which takes a minute or more: `pytest -m netns -n0 tests/e2e/test_cluster.py`, with
+NBDAG_CLUSTER_MOMENTS=20 for twenty random moments at which a host is lost.
 """
 
 from __future__ import annotations
