@@ -17,6 +17,7 @@ import msgspec
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag_cache.blobs import BlobError, BlobStore
+from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.record import Record
 
 if TYPE_CHECKING:
@@ -53,6 +54,26 @@ class Drafts:
         """Say whether a record is the draft of a task, not one of the cache."""
         draft = self._records.get(task)
         return draft is not None and draft.origin == record.origin
+
+    def settle(
+        self, task: TaskName, static_key: Key, record: Record | None, blobs: BlobStore, cells: Sequence[int]
+    ) -> str | None:
+        """Forget the draft of a task that ran from the start, and say how they compare, if they can be.
+
+        ``record`` is what that run left, ``None`` if it failed; ``cells`` has the place in the file of each cell
+        that counts, from 0.
+        """
+        draft = self._records.get(task)
+        self.forget(task)
+        if draft is None or draft.static_key != static_key:
+            return None
+        found = ("that it fails",) if record is None else differences(draft, record, blobs, cells)
+        if not found:
+            return f"{task}: the draft is confirmed by a run from the start"
+        return (
+            f"warning: {task}: a run from the start differs from the draft: {', '.join(found)}\n\n"
+            "hint: the order in which cells were executed matters, or a state that they do not show"
+        )
 
     def save(self) -> None:
         if self._changed:

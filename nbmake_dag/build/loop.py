@@ -5,23 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import queue
-import signal
 import time
-from collections.abc import Collection, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from types import FrameType
 
-from nbmake_dag.build.drafts import differences
 from nbmake_dag.build.executions import Execution, Executions
-from nbmake_dag.build.keep import restore
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.notebook_output import with_notebook_output
 from nbmake_dag.build.outcome import Kept, RunOutcome, TaskOutcome
 from nbmake_dag.build.pool import Pool
 from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.publish import record_of
+from nbmake_dag.build.restoring import PutBack, Restoring
 from nbmake_dag.build.sharing import ModulesAsked, Sharing
 from nbmake_dag.build.undeclared import declarations, judged
 from nbmake_dag.build.watched import Watched
@@ -46,9 +41,9 @@ from nbmake_dag.core.schedule import (
     Stopped,
     Unrestorable,
 )
+from nbmake_dag.ending_signals import handling
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, ExecutorLost
 from nbmake_dag.record.writer import RunWriter
-from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.place import Place
 from nbmake_dag_cache.record import Origin, Record
 from nbmake_dag_reporting import schema
@@ -56,16 +51,6 @@ from nbmake_dag_reporting import schema
 TICK_S = 0.1
 GRACE_S = 3.0
 """Between the interrupt and the kill of running work."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True)
-class _PutBack:
-    """Outputs of a hit were put back, or could not be."""
-
-    instruction: Restore
-    kept: tuple[Kept, ...]
-    error: BlobError | OSError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +85,15 @@ class Loop:
         self._sharing = sharing
         self._outdated = watched.outdated
         self._outcome = RunOutcome(run_id=writer.header.run_id)
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="restore")
+        self._signalled: int | None = None
+        self._restoring = Restoring(
+            prepared.project, stores.blobs, self._executions, sharing, done=self._events.put
+        )
 
     def run(self) -> RunOutcome:
         """Carry everything out; returns when every task has ended, whatever its end."""
         try:
-            with self._signals():
+            with handling(self._note_signal):
                 self._follow(self._schedule.start())
                 while not self._schedule.done:
                     self._stop_outdated()
@@ -115,8 +103,10 @@ class Loop:
         except OSError as error:
             self._give_up(error)
         finally:
-            self._threads.shutdown()
+            self._restoring.close()
             self._executions.return_all_outputs()
+        # one that came too late to end anything counts as well
+        self._outcome.signal = self._signalled
         return self._outcome
 
     def _give_up(self, error: OSError) -> None:
@@ -146,7 +136,7 @@ class Loop:
                 listener.tick()
             return
         match item:
-            case _PutBack():
+            case PutBack():
                 self._note_put_back(item)
             case Sought():
                 self._follow(self._schedule.handle(item))
@@ -180,7 +170,7 @@ class Loop:
                 case Keep(task=task, record=record):
                     self._end(self._hit(task, "up_to_date", record))
                 case Restore():
-                    self._threads.submit(self._put_in_place, instruction)
+                    self._restoring.begin(instruction)
                 case Seek(task=task):
                     if self._sharing is None:
                         self._events.put(Sought(task=task))
@@ -231,27 +221,7 @@ class Loop:
             # removed while the build ran; the record does without
             return None
 
-    # restoring
-
-    def _put_in_place(self, instruction: Restore) -> None:
-        """Put outputs back, in a thread of their own; what came of it is an event."""
-        kept: tuple[Kept, ...] = ()
-        error: BlobError | OSError | None = None
-        missing = set(instruction.missing)
-        outputs = [output for output in instruction.record.outputs if output.path in missing]
-        try:
-            kept = self._executions.keep(instruction.task, instruction.missing)
-            try:
-                restore(self._prepared.project, self._stores.blobs, outputs)
-            except BlobError:
-                if self._sharing is None or not self._sharing.mend(instruction.record):
-                    raise
-                restore(self._prepared.project, self._stores.blobs, outputs)
-        except (BlobError, OSError) as failure:
-            error = failure
-        self._events.put(_PutBack(instruction, kept, error))
-
-    def _note_put_back(self, item: _PutBack) -> None:
+    def _note_put_back(self, item: PutBack) -> None:
         task, record = item.instruction.task, item.instruction.record
         if item.error is None:
             self._end(self._hit(task, "restored", record, item.kept))
@@ -320,19 +290,9 @@ class Loop:
 
     def _settle(self, task: TaskName, execution: Execution, record: Record | None) -> None:
         """Compare what a run from the start left, if it succeeded, with the draft of the same."""
-        draft = self._stores.drafts.get(task)
-        self._stores.drafts.forget(task)
-        if draft is None or draft.static_key != execution.run.identity.static_key:
-            return
-        cells = self._prepared.facts[task].cells
-        found = ("that it fails",) if record is None else differences(draft, record, self._stores.blobs, cells)
-        if found:
-            self._say(
-                f"warning: {task}: a run from the start differs from the draft: {', '.join(found)}\n\n"
-                "hint: the order in which cells were executed matters, or a state that they do not show"
-            )
-        else:
-            self._say(f"{task}: the draft is confirmed by a run from the start")
+        key, cells = execution.run.identity.static_key, self._prepared.facts[task].cells
+        if verdict := self._stores.drafts.settle(task, key, record, self._stores.blobs, cells):
+            self._say(verdict)
 
     def _origin(self, task: Task, attempt: AttemptResult) -> Origin:
         header = self._writer.header
@@ -402,20 +362,6 @@ class Loop:
             if name in tasks:
                 self._pool.cancel(name, grace)
 
-    @contextmanager
-    def _signals(self) -> Generator[None]:
-        """Turn signals into events while the loop runs; one that came too late to end anything counts as well."""
-        noted: list[int] = []
-
-        def note(number: int, _: FrameType | None) -> None:
-            noted.append(number)
-            self._events.put(_Signal(number))
-
-        before = {number: signal.signal(number, note) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            if noted:
-                self._outcome.signal = noted[0]
+    def _note_signal(self, number: int) -> None:
+        self._signalled = self._signalled or number
+        self._events.put(_Signal(number))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import select
-import signal
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.outcome import RunOutcome
+from nbmake_dag.ending_signals import handling
 from nbmake_dag.errors import NbdagError
 from nbmake_dag.progress.display import Display
 from nbmake_dag.watch.bell import Bell
@@ -70,7 +69,7 @@ class Watch:
 
     def run(self) -> int:
         """Return the exit code."""
-        with closing(self._bell), self._signals():
+        with closing(self._bell), handling(self._end):
             try:
                 self._build()
                 self._rebuilds.warm_up()
@@ -195,18 +194,7 @@ class Watch:
             if task.reasons:
                 self._say("\n  ".join((name, *task.reasons)))
 
-    @contextmanager
-    def _signals(self) -> Generator[None]:
+    def _end(self, number: int) -> None:
         """End in order when the terminal or the system says so, also while nothing is built."""
-
-        def stop(number: int, _: FrameType | None) -> None:
-            self._signalled = number
-            raise _Stop(number)
-
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, stop) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        self._signalled = number
+        raise _Stop(number)
