@@ -20,7 +20,7 @@ from nbmake_dag_reporting.runs import read_run
 from tests.hosts import Host, Hosts
 from tests.project import NBDAG, Project, await_true, kill
 
-pytestmark = [pytest.mark.slow, pytest.mark.netns, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.manual, pytest.mark.netns, pytest.mark.timeout(3600)]
 
 MNIST = Path(__file__).parents[2] / "examples" / "mnist-digits"
 MOMENTS = int(os.environ.get("NBDAG_CLUSTER_MOMENTS", "1"))
