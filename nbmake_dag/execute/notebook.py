@@ -11,6 +11,7 @@ from contextlib import suppress
 import msgspec
 from nbformat.v4 import writes
 
+import nbmake_dag
 from nbmake_dag.execute.cancellation import Cancellation
 from nbmake_dag.execute.kept_state import SOCKET, KeptState, put_back, take_away
 from nbmake_dag.execute.kernels import EXIT_TIMEOUT, Kernel, KernelError
@@ -43,6 +44,15 @@ def _start(path):
 _start({path!r})
 del _start
 """
+
+
+def _folder_to_import_from(runtime: str) -> str:
+    """Make a folder that holds nbdag and nothing else, for kernels of environments that do not have it."""
+    folder = os.path.join(runtime, "path")
+    os.makedirs(folder, exist_ok=True)
+    with suppress(FileExistsError):
+        os.symlink(os.path.dirname(nbmake_dag.__file__), os.path.join(folder, "nbmake_dag"))
+    return folder
 
 
 class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +183,7 @@ class _Attempt:
             await kernel.wait_ready()
         prepared.notebook.metadata["language_info"] = kernel.info["language_info"]
         if self._kept is None and kernel.language == "python" and "NBDAG_ACCESS" in self._spec.env:
-            await kernel.run(_START_UP.format(path=os.path.join(self._spec.runtime, "path")))
+            await kernel.run(_START_UP.format(path=_folder_to_import_from(self._spec.runtime)))
         after_cell = await self._prepare_snapshots(kernel, self._cells)
         self._ready = time.time_ns()
         if self._spec.timeout is not None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import ipykernel
 
 from tests.project import Project
 
@@ -130,3 +133,29 @@ def test_work_is_done_in_the_folder_and_environment_that_it_asks_for(project: Pr
     assert project.read("notebooks/out/own.txt") == "green"
     project.edit("notebooks/beside.py", "'COLOUR']", "'COLOUR'].upper()").build().ran("own-folder")
     assert project.read("notebooks/out/own.txt") == "GREEN"
+
+
+def test_a_kernel_of_an_environment_without_nbdag_logs_and_is_watched(project: Project, monkeypatch):
+    """It has ipykernel and nothing of ours: values are logged, local modules seen, files that it opens too."""
+    other = project.root.parent / "other"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(other)], check=True)
+    [packages] = other.glob("lib/python*/site-packages")
+    (packages / "ipykernel.pth").write_text(str(Path(ipykernel.__file__).parents[1]))
+    argv = [str(other / "bin/python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Other", "language": "python"}
+    project.write("../jupyter/kernels/other/kernel.json", json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(project.root.parent / "jupyter"))
+    project.pipeline('[tasks.elsewhere]\nnotebook = "elsewhere.py"\nkernel = "other"\noutputs = ["prefix.txt"]\n')
+    project.write("local.py", "VALUE = 1\n").write("undeclared.txt", "read")
+    project.notebook(
+        "elsewhere.py",
+        "import importlib, sys\nimport nbmake_dag as nbdag",
+        "nbdag.log_metric('value', importlib.import_module('lo' + 'cal').VALUE)",
+        "open('undeclared.txt').read()",
+        "open('prefix.txt', 'w').write(sys.prefix)",
+    )
+    project.build().ran("elsewhere").said('inputs += ["undeclared.txt"]')
+    assert project.read("prefix.txt") == str(other)
+    shown = json.loads(project.nbdag("show", "latest", "elsewhere", "--json").stdout)
+    assert shown["metrics"] == {"value": 1.0}
+    project.edit("local.py", "VALUE = 1", "VALUE = 2").build().ran("elsewhere")
