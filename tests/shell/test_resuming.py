@@ -62,7 +62,7 @@ def test_the_executed_notebook_has_kept_outputs_and_new_ones(notebook):
     executed = json.loads(notebook.blobs.read(draft.result.notebook, 1 << 30))["cells"]
     assert [cell["execution_count"] for cell in executed] == [1, 2, 3]
     assert executed[0]["outputs"][0]["data"] == {"text/plain": ["'new'"]}
-    assert executed[2]["outputs"][0]["text"] == "3\n"
+    assert executed[2]["outputs"][0]["text"] == ["3\n"]
 
 
 def test_files_and_logged_values_of_kept_cells_are_put_back(notebook, tmp_path):
