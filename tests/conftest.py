@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.needs import pytest_collection_modifyitems, pytest_terminal_summary
 from tests.project import Project
 
 # the commands that tests start by the hundred need not be compiled by each
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# how long an example takes says something of the machine only
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 __all__ = ["project", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
