@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 
 from nbmake_dag.commands.options import project_of
 from nbmake_dag.errors import UsageError
+from nbmake_dag.observe.git import commit_of
 from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.blobs import BlobError, BlobStore
 from nbmake_dag_cache.key import Key
@@ -88,19 +88,13 @@ def _folder_of(project: Project, ref: str) -> str:
     try:
         return find_run(project.runs, ref)
     except RunNotFoundError as error:
-        folder = find_run_of_commit(project.runs, revision) if (revision := _revision(project, ref)) else None
+        folder = (
+            find_run_of_commit(project.runs, revision)
+            if (revision := commit_of(project.repository, ref))
+            else None
+        )
         folder = folder or find_run_of_branch(project.runs, ref)
         if folder is None:
             what = f"no run has seen commit {revision}" if revision else str(error)
             raise UsageError(what, (), "`nbdag runs` lists them") from error
         return folder
-
-
-def _revision(project: Project, ref: str) -> str | None:
-    """Return the full hash of a git ref's commit."""
-    words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
-    try:
-        done = subprocess.run(words, cwd=project.repository, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout.strip() or None

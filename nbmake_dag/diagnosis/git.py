@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable
 
 from nbmake_dag.core.model import ProjectPath, Task
 from nbmake_dag.errors import Complaint
+from nbmake_dag.observe.git import ask_git
 from nbmake_dag.observe.project import Project
-
-_TIMEOUT_S = 30
 
 
 def files_of(repository: str) -> list[str] | None:
     """Return the files that are in git, or would be if they were added, relative to the repository."""
-    listed = _git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed = ask_git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return None if listed is None else list(dict.fromkeys(filter(None, listed.split("\0"))))
 
 
 def tracked_outputs(project: Project, tasks: Iterable[Task]) -> list[Complaint]:
     """Complain about outputs that are in git: every build would change what git compares."""
     config = os.path.basename(project.config)
-    listed = _git(project.root, "ls-files", "-z") or ""
+    listed = ask_git(project.root, "ls-files", "-z") or ""
     tracked = [path for path in listed.split("\0") if path]
     return [
         Complaint(
@@ -38,27 +36,12 @@ def tracked_outputs(project: Project, tasks: Iterable[Task]) -> list[Complaint]:
 
 def unignored_state(project: Project) -> list[Complaint]:
     """Complain where git would add what nbdag keeps."""
-    if _git(project.root, "rev-parse", "--git-dir") is None:
+    if ask_git(project.root, "rev-parse", "--git-dir") is None:
         return []
-    if _git(project.root, "check-ignore", "--quiet", ".nbdag/x") is not None:
+    if ask_git(project.root, "check-ignore", "--quiet", ".nbdag/x") is not None:
         return []
     return [Complaint(what="`.nbdag/` is not ignored by git", place=".gitignore", hint="add the line `/.nbdag/`")]
 
 
 def _is_of(path: str, output: ProjectPath) -> bool:
     return path.startswith(output) if output.endswith("/") else path == output
-
-
-def _git(folder: str, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return os.fsdecode(done.stdout)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 
 from nbmake_dag.errors import UsageError
-
-_TIMEOUT_S = 60
+from nbmake_dag.observe.git import ask_git, commit_of, run_git
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +24,10 @@ class Changes:
 def changes_since(repository: str, bases: tuple[str, ...]) -> Changes:
     """Compare with the first of ``bases`` that git knows; raises `UsageError` where it cannot be done."""
     _run(repository, "rev-parse", "--git-dir")
-    base = next((base for base in bases if _commit(repository, base)), None)
+    base = next((base for base in bases if commit_of(repository, base)), None)
     if base is None:
         raise _unknown(repository, bases)
-    revision = _ask(repository, "merge-base", base, "HEAD")
+    revision = ask_git(repository, "merge-base", base, "HEAD")
     if revision is None:
         what = f"--affected: nothing tells what {base} and this checkout have in common"
         raise UsageError(what, *_advice(repository, base))
@@ -46,19 +44,15 @@ def changes_since(repository: str, bases: tuple[str, ...]) -> Changes:
 
 def default_bases(repository: str) -> tuple[str, ...]:
     """Return what a branch is compared with by default: its upstream, else the default branch of ``origin``."""
-    upstream = _ask(repository, "rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}")
+    upstream = ask_git(repository, "rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}")
     return (upstream.strip(),) if upstream else ("origin/HEAD",)
 
 
 def content_at(repository: str, revision: str, path: str) -> bytes | None:
     """Return a file as it was in a commit, ``None`` where there was none."""
     name = os.path.relpath(path, repository)
-    done = _git(repository, "cat-file", "blob", f"{revision}:{name}")
+    done = run_git(repository, "cat-file", "blob", f"{revision}:{name}")
     return None if done is None or done.returncode else done.stdout
-
-
-def _commit(repository: str, name: str) -> str | None:
-    return _ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
 
 
 def _unknown(repository: str, bases: tuple[str, ...]) -> UsageError:
@@ -68,7 +62,7 @@ def _unknown(repository: str, bases: tuple[str, ...]) -> UsageError:
 
 def _advice(repository: str, base: str) -> tuple[tuple[tuple[str, str], ...], str]:
     """Say what is missing: in a shallow clone, its history."""
-    shallow = _ask(repository, "rev-parse", "--is-shallow-repository")
+    shallow = ask_git(repository, "rev-parse", "--is-shallow-repository")
     if shallow is not None and shallow.strip() == "true":
         hint = (
             "fetch all of it: `fetch-depth: 0` for actions/checkout, `GIT_DEPTH: 0` for GitLab, else"
@@ -78,13 +72,8 @@ def _advice(repository: str, base: str) -> tuple[tuple[tuple[str, str], ...], st
     return (("repository", repository),), f"fetch it, or name another one: --affected=BASE instead of {base}"
 
 
-def _ask(repository: str, *arguments: str) -> str | None:
-    done = _git(repository, *arguments)
-    return None if done is None or done.returncode else os.fsdecode(done.stdout)
-
-
 def _run(repository: str, *arguments: str) -> str:
-    done = _git(repository, *arguments)
+    done = run_git(repository, *arguments)
     if done is None:
         raise UsageError("--affected needs git, which cannot be run here", (), "install it")
     if done.returncode:
@@ -92,17 +81,3 @@ def _run(repository: str, *arguments: str) -> str:
         facts = (("repository", repository), ("git says", said))
         raise UsageError("--affected needs a git repository that can be read", facts)
     return os.fsdecode(done.stdout)
-
-
-def _git(repository: str, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
-    try:
-        return subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            cwd=repository,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
+from nbmake_dag.observe.git import ask_git
+
+_TIMEOUT_S = 2.0
 
 
 def is_dirty(repository: str) -> bool | None:
     """Tell whether tracked files differ from the commit; ``None`` where git cannot say within two seconds."""
-    try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"],
-            cwd=repository,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=2,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return bool(done.stdout)
+    changes = ask_git(repository, "status", "--porcelain", "--untracked-files=no", timeout=_TIMEOUT_S)
+    return None if changes is None else bool(changes)
