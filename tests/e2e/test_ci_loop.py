@@ -310,6 +310,7 @@ def tell(story: Story, *, merged: list[str], knows_why: bool = True) -> None:
     assert re.fullmatch(r"5 runs, 5 new, [\d.]+ MB\n", story.site())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_pipeline_lives_on_github_with_a_carried_cache(story):
     """Each job runs exactly what is new to it, on another machine, in another folder, and says so."""

@@ -149,6 +149,7 @@ def test_a_lost_blob_is_fetched_again(pair: Project):
     assert pair.nbdag("cache", "verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_the_option_and_the_mode_decide_what_is_read_and_written(pair: Project):
     """Writing needs both, and so does reading."""
     pair.build("--cache=read").ran("one", "two")
@@ -162,6 +163,7 @@ def test_the_option_and_the_mode_decide_what_is_read_and_written(pair: Project):
     assert records(pair) == 2
 
 
+@pytest.mark.slow
 def test_a_fork_writes_nothing_and_a_pull_request_only_for_itself(pair: Project, tmp_path: Path):
     """What main has all read; what a pull request made, main makes again."""
     pair.build(env=github("push", tmp_path)).ran("one", "two")
@@ -189,6 +191,7 @@ def test_a_result_with_a_secret_in_it_stays_here(pair: Project):
     pair.build(env=secret).ran()
 
 
+@pytest.mark.slow
 def test_what_could_not_be_sent_goes_with_the_next_build(pair: Project):
     """A shared cache that cannot be written costs one warning; later the results follow."""
     place = pair.root.parent / "shared"
@@ -223,6 +226,7 @@ def links(shared: Path) -> None:
         path.symlink_to("/dev/zero")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poison", [damaged_blob, evil_paths, pickles, links])
 def test_a_poisoned_shared_cache_is_built_around(pair: Project, poison):
     """Everything runs, one warning counts what was refused, and nothing is written beside the project."""
@@ -290,6 +294,7 @@ def bucket(project: Project) -> Iterator[dict[str, str]]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_two_clones_share_a_bucket(pair: Project, bucket: dict[str, str]):
     """S3 over HTTP; when it is gone, builds go on, with one warning."""
     pair.edit("pipeline.toml", "../shared", "s3://team/cache")
