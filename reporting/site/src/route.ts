@@ -1,5 +1,5 @@
 // The whole state of a page is its hash: `#/run/<id>/task/<name>?view=graph`.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 
 export interface Route {
   path: string[];
@@ -34,13 +34,15 @@ export function go(hash: string): void {
 }
 
 export function useRoute(): Route {
-  const [route, set] = useState(() => parse(location.hash));
+  const [hash, set] = useState(location.hash);
   useEffect(() => {
-    const update = () => set(parse(location.hash));
+    const update = () => set(location.hash);
     addEventListener("hashchange", update);
+    // it may have changed between the first drawing and now
+    update();
     return () => removeEventListener("hashchange", update);
   }, []);
-  return route;
+  return useMemo(() => parse(hash), [hash]);
 }
 
 export const runHref = (id: string): string => href(["run", id]);
