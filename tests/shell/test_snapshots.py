@@ -65,7 +65,7 @@ def test_what_the_present_notebook_cannot_use_goes_first(tmp_path, process):
     stray, fitting = taken(tmp_path / "s", "xy", 90.0, pids[0]), taken(tmp_path / "f", "a", 1.0, pids[1])
     for each in (stray, fitting):
         held.add(TASK, each)
-    held.budget = private_bytes(pids[0])
+    held.budget = private_bytes(pids[0]) * 3 // 2  # of one, not of both
     held.begin(TASK, [fitting], fitting)
     held.end(TASK, frozenset())
     assert held.of(TASK) == [fitting]
