@@ -106,16 +106,16 @@ class Executions:
     def retry(self, task: TaskName) -> float | None:
         """Queue a task again after a failed attempt; return the delay in seconds, ``None`` if it was the last."""
         execution = self._all[task]
-        policy = self._prepared.graph.tasks[task].policy
+        queued = self._prepared.graph.tasks[task]
         if execution.attempts[-1].outcome == "lost":
-            if execution.count("lost") > INFRASTRUCTURE_RETRIES or self._pool.gone:
+            if execution.count("lost") > INFRASTRUCTURE_RETRIES or self._pool.cannot_run(queued):
                 return None
             delay = 0.0
-        elif execution.count("failed", "timeout") > policy.retries:
+        elif execution.count("failed", "timeout") > queued.policy.retries:
             return None
         else:
-            delay = policy.retry_delay
-        self._queue.add(self._prepared.graph.tasks[task], time.monotonic() + delay)
+            delay = queued.policy.retry_delay
+        self._queue.add(queued, time.monotonic() + delay)
         return delay
 
     def keep(self, task: TaskName, paths: Iterable[ProjectPath]) -> tuple[Kept, ...]:

@@ -73,10 +73,9 @@ class Pool:
         """Whether attempts may run on other machines."""
         return self._cluster is not None
 
-    @property
-    def gone(self) -> bool:
-        """Whether nothing is left that could run a task."""
-        return self.lost and self._mode == RAY
+    def cannot_run(self, task: Task) -> bool:
+        """Say whether nothing is left that could run a task."""
+        return self.lost and (self._mode == RAY or task.policy.resources.gpus > 0)
 
     @property
     def may_want_ray(self) -> bool:
@@ -115,7 +114,7 @@ class Pool:
     def place(self, task: Task) -> str | None:
         """Name the executor that can take a task now, ``None`` if it has to wait."""
         cpus = self._cpus(task.policy.resources)
-        if self.gone:
+        if self.cannot_run(task):
             # which answers that the attempt is lost
             return RAY
         if self._cluster:

@@ -60,3 +60,11 @@ def test_a_failing_and_an_interrupted_task_are_the_same_with_ray(project):
     await_true((project.root.parent / "begun").exists, 120, "the notebook did not begin")
     kill(build)
     project.leaves_nobody()
+
+
+def test_where_ray_does_not_start_tasks_run_without(project):
+    """With a warning, one at a time."""
+    project.write("broken/ray/__init__.py", "raise ImportError('libray: cannot open shared object file')")
+    project.pipeline('[tasks.slow]\ncommand = "sleep 5 && echo {n}"\nmatrix = { n = [1, 2, 3] }\n')
+    build = project.build("-j2", env={"PYTHONPATH": str(project / "broken")})
+    build.ran("slow[n=1]", "slow[n=2]", "slow[n=3]").said("Ray did not start: ImportError: libray")
