@@ -9,6 +9,7 @@ made it runs again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -215,11 +216,21 @@ class BlobStore:
 
         Raises `BlobError`, or `OSError`; the destination is then as it was.
         """
+        folder = os.path.dirname(destination)
+        os.makedirs(folder or ".", exist_ok=True)
+        os.makedirs(self._place.temporary, exist_ok=True)
+        try:
+            # a kill leaves nothing beside the destination
+            self._restore_by_way_of(self._place.temporary, sha256, destination, executable=executable)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._restore_by_way_of(folder, sha256, destination, executable=executable)
+
+    def _restore_by_way_of(self, folder: str, sha256: str, destination: str, *, executable: bool) -> None:
+        temporary = temporary_in(folder)
+        digest = hashlib.sha256()
         with self._open(sha256) as source:
-            folder = os.path.dirname(destination)
-            os.makedirs(folder or ".", exist_ok=True)
-            temporary = temporary_in(folder)
-            digest = hashlib.sha256()
             try:
                 with _create(temporary, 0o777 if executable else 0o666) as target:
                     _copy(source, target, (digest,))

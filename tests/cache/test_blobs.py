@@ -191,6 +191,39 @@ def test_a_restored_file_shares_nothing_with_its_blob(tmp_path: Path):
     assert store.is_sound(name)
 
 
+def test_a_restore_reaches_another_file_system(tmp_path: Path):
+    """No file can be renamed to there, and nothing half written is left."""
+    store = BlobStore(str(tmp_path / "cache"))
+    name = store.put_bytes(b"far").sha256
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        assert os.stat(other).st_dev != os.stat(tmp_path).st_dev
+        store.restore(name, f"{other}/folder/out")
+        assert files_in(Path(other)) == ["folder/out"]
+        assert Path(other, "folder/out").read_bytes() == b"far"
+    assert files_in(tmp_path / "cache/tmp") == []
+
+
+DIES_BEFORE_ITS_LAST_STEP = """
+import os, sys
+from nbmake_dag_cache.blobs import BlobStore
+
+os.replace = lambda *_: os.kill(os.getpid(), 9)
+BlobStore(sys.argv[1]).restore(sys.argv[2], sys.argv[3])
+"""
+
+
+def test_a_killed_restore_leaves_nothing_beside_its_file(tmp_path: Path):
+    """What it had written is where the cache is swept."""
+    root = tmp_path / "cache"
+    name = BlobStore(str(root)).put_bytes(b"x" * 5_000).sha256
+    killed = subprocess.run(
+        [sys.executable, "-c", DIES_BEFORE_ITS_LAST_STEP, str(root), name, str(tmp_path / "out/file")], check=False
+    )
+    assert killed.returncode == -9
+    assert files_in(tmp_path / "out") == []
+    assert [path.stat().st_size for path in (root / "tmp").iterdir()] == [5_000]
+
+
 def test_a_source_that_changes_while_it_is_put_gives_a_sound_blob(tmp_path: Path):
     """Whatever mixture of states was read, the blob is named by it."""
     source, stop = tmp_path / "source", threading.Event()
