@@ -11,6 +11,8 @@ import click
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.request import Request
 from nbmake_dag.commands.options import located, overrides, project_of, served, views
+from nbmake_dag.errors import UsageError
+from nbmake_dag.observe.project import Project
 from nbmake_dag.record.ci import on_github_actions
 
 
@@ -68,11 +70,8 @@ def command(
         given["executor"] = "inline"
     request = Request(wait=not given.pop("no_wait"), **given)
     if dry_run:
-        from nbmake_dag.build.session import plan_of  # noqa: PLC0415 - not for a build
-        from nbmake_dag.commands.verdicts import describe_plan  # noqa: PLC0415 - likewise
-
-        for line in describe_plan(plan_of(project, request)):
-            click.echo(line)
+        about_a_run = (("--pdb", pdb), ("--serve", serve is not None), ("--summarize", summarize))
+        _say_plan(project, request, [name for name, is_given in about_a_run if is_given])
         return 0
     display = make_display(output, sys.stderr, explains=explain)
     listeners: list[Listener] = [display]
@@ -104,3 +103,15 @@ def command(
         for view in live if outcome.signal is None else ():
             view.until_interrupted()
     return outcome.exit_code
+
+
+def _say_plan(project: Project, request: Request, about_a_run: list[str]) -> None:
+    """Say what would run; raises `UsageError` where it is combined with options about a run."""
+    from nbmake_dag.build.session import plan_of  # noqa: PLC0415 - not for a build
+    from nbmake_dag.commands.verdicts import describe_plan  # noqa: PLC0415 - likewise
+
+    if about_a_run:
+        named = about_a_run[0]
+        raise UsageError(f"`--dry-run` runs nothing, and `{named}` is about what ran", (), f"leave out {named}")
+    for line in describe_plan(plan_of(project, request)):
+        click.echo(line)

@@ -70,6 +70,10 @@ class LiveView:
         self._server.show(outcome.run_id)
         self._wanted.put(True)
 
+    def complain(self, complaint: str) -> None:
+        """Show what keeps anything from being built; nothing when that is over."""
+        self._server.complain(complaint)
+
     def until_interrupted(self) -> None:
         """Go on serving after a build, if there is somebody at a terminal to end it."""
         if sys.stdin.isatty() and sys.stderr.isatty():

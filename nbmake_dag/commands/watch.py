@@ -56,5 +56,6 @@ def command(
             show=lambda: make_display(output, sys.stderr),
             listeners=live,
             say=lambda message: click.echo(message, err=True),
+            complain=live[0].complain if live else lambda _: None,
         )
         return watch.run()

@@ -36,7 +36,8 @@ class _Stop(BaseException):
 class Watch:
     """Waits and builds until it is told to stop.
 
-    ``show`` makes the display of each build, ``listeners`` are told of all.
+    ``show`` makes the display of each build, ``listeners`` are told of all. ``complain`` is told what keeps
+    anything from being built, and is told nothing when that is over.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Watch:
         show: Callable[[], Display],
         listeners: Sequence[Listener] = (),
         say: Callable[[str], None],
+        complain: Callable[[str], None],
     ) -> None:
         self._rebuilds = rebuilds
         self._keys = keys
         self._show = show
         self._listeners = listeners
         self._say = say
+        self._complain = complain
         self._bell = Bell()
         self._watcher: Watcher | Poller = (
             Poller(self._bell.ring) if poll else Watcher(self._bell.ring, rebuilds.is_ours)
@@ -99,13 +102,11 @@ class Watch:
             self._watch()
             outcome = self._build_wanted(wanted) if wanted else None
         except NbdagError as error:
-            if str(error) != self._complaint:
-                self._say(f"error: {error}")
-            self._complaint = str(error)
+            self._note_complaint(f"error: {error}")
             self._watch()
             outcome = None
         else:
-            self._complaint = ""
+            self._note_complaint("")
         if outcome is not None:
             self._last = outcome
             self._quiet_since = time.monotonic()
@@ -115,6 +116,15 @@ class Watch:
             self._changed_within = False
             self._bell.ring()
         self._pause(built=outcome is not None)
+
+    def _note_complaint(self, complaint: str) -> None:
+        """Say once what keeps anything from being built; nothing, when that is over."""
+        if complaint == self._complaint:
+            return
+        self._complaint = complaint
+        self._complain(complaint)
+        if complaint:
+            self._say(complaint)
 
     def _build_wanted(self, wanted: Wanted) -> RunOutcome | None:
         display = self._show()

@@ -2,7 +2,7 @@
 
 A message without a name holds lines of ``events.jsonl`` as they stand there; its identifier, ``<run>.<place>``, is
 what a page that was away gives to go on from. ``run`` names the run that the next lines are of, ``report`` a new
-version of the site.
+version of the site, ``complaint`` what keeps anything from being built, if something does.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ _PIECE = 256 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What there is to see: the run under way, or else the last one, and the version of the site."""
+    """What there is to see: the run under way, or the last one, the version of the site, why nothing is built."""
 
     run: str = ""
     version: str = ""
+    complaint: str = ""
 
 
 class LiveFeed:
@@ -28,7 +29,7 @@ class LiveFeed:
 
     def __init__(self, runs: str, shown: Shown, after: str) -> None:
         self._runs = runs
-        self._version = ""
+        self._version = self._complaint = ""
         run, _, place = after.rpartition(".")
         goes_on = run == shown.run and place.isdecimal()
         self._run, self._place = (run, int(place)) if goes_on else ("", 0)
@@ -46,6 +47,9 @@ class LiveFeed:
         if shown.version != self._version:
             self._version = shown.version
             return _message("report", self._version.encode())
+        if shown.complaint != self._complaint:
+            self._complaint = shown.complaint
+            return _message("complaint", self._complaint.encode())
         return b""
 
     def _lines(self) -> bytes:

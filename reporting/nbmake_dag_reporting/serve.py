@@ -72,6 +72,10 @@ class LiveServer:
         """Tell that the site was written again."""
         self._server.shown = replace(self._server.shown, version=version)
 
+    def complain(self, complaint: str) -> None:
+        """Tell what keeps anything from being built; nothing when that is over."""
+        self._server.shown = replace(self._server.shown, complaint=complaint)
+
     def close(self) -> None:
         self._server.closing.set()
         self._server.shutdown()

@@ -104,3 +104,11 @@ def test_tasks_say_how_they_are_cached(project):
     project.build("below").ran("always")
     build = project.edit("pipeline.toml", '"1h"', '"1ms"').build().ran("aging", "always")
     assert build.reasons("aging") == ["expired: older than max_age"]
+
+
+@pytest.mark.parametrize("option", ["--pdb", "--serve", "--summarize"])
+def test_what_is_about_a_run_does_not_go_with_a_dry_one(fan, option):
+    """It is refused, not ignored."""
+    done = fan.nbdag("build", "--dry-run", option)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: `--dry-run` runs nothing, and `{option}` is about what ran\n")

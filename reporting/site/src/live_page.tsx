@@ -17,7 +17,7 @@ const NONE = new Set<number>();
 export const liveHref = (task: string): string => href(["live", "task", task]);
 
 export function LivePage({ index, route }: { index: Index; route: Route }): JSX.Element {
-  const { run, connected } = useStream();
+  const { run, connected, complaint } = useStream();
   const underWay = run?.started !== undefined && run.ended === undefined && connected;
   const now = useNow(underWay);
   if (!run?.started) {
@@ -25,6 +25,7 @@ export function LivePage({ index, route }: { index: Index; route: Route }): JSX.
       <>
         <h1>Live</h1>
         <Connection lost={!connected} />
+        <Complaint text={complaint} />
         <p class="note">No build has begun yet.</p>
       </>
     );
@@ -42,6 +43,7 @@ export function LivePage({ index, route }: { index: Index; route: Route }): JSX.
         )}
       </div>
       <Connection lost={!connected} />
+      <Complaint text={complaint} />
       <Facts
         rows={[
           ["Run", <span class="mono">{run.id}</span>],
@@ -51,6 +53,15 @@ export function LivePage({ index, route }: { index: Index; route: Route }): JSX.
       />
       {tasks.length === 0 ? <p>Everything was up to date.</p> : <Under run={run} tasks={tasks} now={now} route={route} />}
     </>
+  );
+}
+
+/** What keeps the next build from beginning, such as a fault in `pipeline.toml`. */
+function Complaint({ text }: { text: string }): JSX.Element {
+  return (
+    <div role="alert" aria-label="Complaint">
+      {text && <pre class="text complaint">{text}</pre>}
+    </div>
   );
 }
 

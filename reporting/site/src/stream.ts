@@ -9,6 +9,7 @@ const AGAIN = 1000;
 const listeners = new Set<() => void>();
 let run: LiveRun | undefined;
 let connected = true;
+let complaint = "";
 let last = "";
 let source: EventSource | undefined;
 let drawing = false;
@@ -38,6 +39,10 @@ function connect(renew: (version: string) => void): void {
     changed();
   });
   source.addEventListener("report", (message) => renew(message.data as string));
+  source.addEventListener("complaint", (message) => {
+    complaint = message.data as string;
+    changed();
+  });
   source.addEventListener("open", () => {
     connected = true;
     changed();
@@ -56,15 +61,15 @@ export function follow(renew: (version: string) => void): void {
   document.addEventListener("visibilitychange", () => connect(renew));
 }
 
-/** The run under way, or else the last one; every change of it draws again. */
-export function useStream(): { run: LiveRun | undefined; connected: boolean } {
+/** The run under way, or else the last one, and what keeps a next one from beginning; every change draws again. */
+export function useStream(): { run: LiveRun | undefined; connected: boolean; complaint: string } {
   const [, draw] = useReducer<number, void>((count) => count + 1, 0);
   useEffect(() => {
     const listener = () => draw();
     listeners.add(listener);
     return () => void listeners.delete(listener);
   }, []);
-  return { run, connected };
+  return { run, connected, complaint };
 }
 
 /** The time now, moving on while something is under way. */

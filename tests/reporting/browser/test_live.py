@@ -181,6 +181,18 @@ def test_the_next_run_is_followed(watching: Watching, opened: Opened) -> None:
     expect(page.locator(".head .badge")).to_contain_text("success")
 
 
+def test_a_wrong_pipeline_is_shown_until_it_is_right(watching: Watching, opened: Opened) -> None:
+    """The page says what the terminal says: that nothing is built, and why."""
+    before = watching.project.read("pipeline.toml")
+    complaint = opened.page.get_by_role("alert", name="Complaint")
+    expect(complaint).to_have_text("")
+    watching.project.write("pipeline.toml", before.replace("notebook", "notbook", 1))
+    expect(complaint).to_contain_text("did you mean `notebook`?")
+    assert complaint.inner_text().strip() in watching.text()
+    watching.project.write("pipeline.toml", before)
+    expect(complaint).to_have_text("")
+
+
 def test_a_page_says_when_nbdag_has_ended(project: Project, browser: Browser) -> None:
     """What was last heard stays, and that it is no more than that is said."""
     project.pipeline('[tasks.a]\ncommand = "echo a > a.out"\noutputs = ["a.out"]\n')
