@@ -12,6 +12,7 @@ from nbmake_dag.commands.options import located, project_of
 from nbmake_dag.errors import UsageError
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import TaskRun
+from nbmake_dag_reporting.secrets_scan import Secrets
 
 
 @click.command
@@ -22,34 +23,27 @@ from nbmake_dag_reporting.run import TaskRun
 def command(directory: str | None, file: str | None, run: str, bundle: str | None, out: str | None) -> None:
     """Write a run with its artefacts and notebooks, to be kept or given away."""
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
-
-    if not bundle and not out:
-        raise UsageError("nothing to write", (), "name a file with --bundle, or a folder with -o")
-    recorded = recorded_of(directory, file, run)
-    if bundle:
-        _write_bundle(bundle, recorded, directory, file)
-        click.echo(bundle)
-    if out:
-        _write_tree(out, recorded)
-        click.echo(out)
-
-
-def _write_bundle(path: str, recorded: Recorded, directory: str | None, file: str | None) -> None:
-    from nbmake_dag.commands.secrets import refused, secrets_of  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.secrets import refused, secrets_of  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.bundle import BundleError, write_bundle  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets  # noqa: PLC0415 - likewise
 
+    if not bundle and not out:
+        raise UsageError("nothing to write", (), "name a file with --bundle, or a folder with -o")
+    recorded = recorded_of(directory, file, run)
     secrets = Secrets(secrets_of(settings_of(project_of(directory, file))))
     try:
-        _warn(write_bundle(path, recorded, secrets))
+        for written, write in ((bundle, write_bundle), (out, _write_tree)):
+            if written:
+                _warn(write(written, recorded, secrets))
+                click.echo(written)
     except SecretFoundError as error:
-        raise refused("the bundle was not written", error) from error
+        raise refused(f"{written} was not written", error) from error
     except BundleError as error:
         raise UsageError(str(error)) from error
 
 
-def _write_tree(out: str, recorded: Recorded) -> None:
+def _write_tree(out: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
     from markdown_it import MarkdownIt  # noqa: PLC0415 - only where it is asked for
 
     from nbmake_dag.build.executed import executed_notebooks  # noqa: PLC0415 - likewise
@@ -67,7 +61,7 @@ def _write_tree(out: str, recorded: Recorded) -> None:
             return {}
 
     # its "js-default" preset lets no HTML and no links to scripts through
-    _warn(write_tree(out, recorded, executed, MarkdownIt("js-default").render))
+    return write_tree(out, recorded, executed, MarkdownIt("js-default").render, secrets)
 
 
 def _warn(gone: tuple[str, ...]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from secrets import token_hex
 from typing import Any
 
 from nbmake_dag_reporting.bundle import Recorded
@@ -15,6 +17,7 @@ from nbmake_dag_reporting.html import notebook_page
 from nbmake_dag_reporting.notebook import encode_notebook
 from nbmake_dag_reporting.run import TaskRun
 from nbmake_dag_reporting.safe_names import safe_folders, safe_paths
+from nbmake_dag_reporting.secrets_scan import Secrets
 
 
 def write_tree(
@@ -22,43 +25,56 @@ def write_tree(
     recorded: Recorded,
     executed: Callable[[TaskRun], Mapping[int, Mapping[str, Any]]],
     markdown: Callable[[str], str],
+    secrets: Secrets,
 ) -> tuple[str, ...]:
-    """Write a run below a folder that is new or empty; returns what it names and is gone.
+    """Write a run into a folder that is new or empty, and return what it names and is gone.
 
-    ``executed`` gives the notebooks of a task by attempt; the last one is the task's.
+    ``executed`` gives the notebooks of a task by attempt; the last one is the task's. Raises
+    `SecretFoundError` and `OSError`; the folder is then as it was.
     """
-    run = recorded.run
-    _write(os.path.join(out, "run.json"), encode_document(run_document(run)))
-    _write(os.path.join(out, "dag.mmd"), mermaid(drawing_of(run)).encode())
-    _write(os.path.join(out, "gantt.mmd"), gantt(run).encode())
+    out = os.path.abspath(out)
+    half = os.path.join(os.path.dirname(out), f".nbdag-{token_hex(12)}")
     gone: list[str] = []
+    try:
+        for path, data in _files(recorded, executed, markdown):
+            if data is None:
+                gone.append(path)
+            else:
+                secrets.refuse(data, path)
+                _write(os.path.join(half, path), data)
+        os.rename(half, out)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise
+    return tuple(gone)
+
+
+def _files(
+    recorded: Recorded,
+    executed: Callable[[TaskRun], Mapping[int, Mapping[str, Any]]],
+    markdown: Callable[[str], str],
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield each path with its content, nothing where that is gone."""
+    run = recorded.run
+    yield "run.json", encode_document(run_document(run))
+    yield "dag.mmd", mermaid(drawing_of(run)).encode()
+    yield "gantt.mmd", gantt(run).encode()
     for name, folder in safe_folders(run.tasks).items():
-        task, place = run.tasks[name], os.path.join(out, "tasks", folder)
-        _write(os.path.join(place, "task.json"), encode_document(task_document(run, name)))
+        task, place = run.tasks[name], os.path.join("tasks", folder)
+        yield os.path.join(place, "task.json"), encode_document(task_document(run, name))
         notebooks = executed(task)
         for number, document in notebooks.items():
             stem = "notebook" if number == max(notebooks) else f"attempt-{number}"
-            _write(os.path.join(place, f"{stem}.ipynb"), encode_notebook(document))
+            yield os.path.join(place, f"{stem}.ipynb"), encode_notebook(document)
             page = notebook_page(document, name, markdown)
-            _write(os.path.join(place, f"{stem}.html"), page.encode("utf-8", "replace"))
-        blobs = {
-            os.path.join(place, "artifacts", path): task.artifacts[artifact].sha256
-            for artifact, path in safe_paths(task.artifacts).items()
-        }
-        blobs |= {
-            os.path.join(place, f"attempt-{attempt.number}.log"): attempt.log
-            for attempt in task.attempts
-            if attempt.log
-        }
+            yield os.path.join(place, f"{stem}.html"), page.encode("utf-8", "replace")
+        for artifact, path in safe_paths(task.artifacts).items():
+            yield os.path.join(place, "artifacts", path), recorded.blob(task.artifacts[artifact].sha256)
+        for attempt in task.attempts:
+            if attempt.log:
+                yield os.path.join(place, f"attempt-{attempt.number}.log"), recorded.blob(attempt.log)
         if task.series:
-            blobs[os.path.join(place, "series.json")] = task.series
-        for path, sha256 in blobs.items():
-            data = recorded.blob(sha256)
-            if data is None:
-                gone.append(os.path.relpath(path, out))
-            else:
-                _write(path, data)
-    return tuple(gone)
+            yield os.path.join(place, "series.json"), recorded.blob(task.series)
 
 
 def _write(path: str, data: bytes) -> None:

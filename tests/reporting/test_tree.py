@@ -1,9 +1,13 @@
 """A run as a tree of files."""
 
 import json
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
+import pytest
+
+from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 from nbmake_dag_reporting.tree import write_tree
 from tests.reporting.runs import recorded
 
@@ -27,6 +31,7 @@ def test_everything_stands_under_its_name(tmp_path: Path) -> None:
         recorded(tmp_path / "r1"),
         lambda task: {1: NOTEBOOK, 2: NOTEBOOK} if task.status == "failed" else {},
         escape,
+        Secrets({}),
     )
     assert gone == ()
     assert files(out) == [
@@ -57,7 +62,7 @@ def test_hostile_artefacts_stay_inside(tmp_path: Path) -> None:
     """No name of an artefact leads out of the folder of its task."""
     names = {"../../../up.txt": "secret", "/tmp/abs.txt": "secret", "..": "secret", "task.json": "secret"}
     out = tmp_path / "deep" / "out"
-    write_tree(str(out), recorded(tmp_path / "r1", names), lambda _: {}, escape)
+    write_tree(str(out), recorded(tmp_path / "r1", names), lambda _: {}, escape, Secrets({}))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "r1"]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
     inside = [path for path in files(out) if "artifacts" in path]
@@ -69,9 +74,21 @@ def test_an_artefact_that_is_gone_is_named(tmp_path: Path) -> None:
     """The tree is written without it."""
     original = recorded(tmp_path / "r1", {"a.txt": "roc"})
     without = type(original)(run=original.run, blob=lambda _: None, record=original.record)
-    gone = write_tree(str(tmp_path / "out"), without, lambda _: {}, escape)
+    gone = write_tree(str(tmp_path / "out"), without, lambda _: {}, escape, Secrets({}))
     assert sorted(gone) == [
         "tasks/ran[x=a%2Fb]/artifacts/a.txt",
         "tasks/ran[x=a%2Fb]/attempt-1.log",
         "tasks/say %22no%22/attempt-1.log",
     ]
+
+
+@pytest.mark.parametrize("before", ["tree", "tree/out"])
+def test_a_tree_that_would_hold_a_secret_is_not_written(tmp_path: Path, before: str) -> None:
+    """Not in part either; what holds it is named."""
+    out = tmp_path / "tree" / "out"
+    (tmp_path / before).mkdir(parents=True)
+    original = replace(recorded(tmp_path / "r1"), blob=lambda _: b"open sesame")
+    with pytest.raises(SecretFoundError) as caught:
+        write_tree(str(out), original, lambda _: {}, escape, Secrets({"WORD": "open sesame"}))
+    assert (caught.value.name, caught.value.place) == ("WORD", "tasks/ran[x=a%2Fb]/artifacts/roc.txt")
+    assert list((tmp_path / "tree").rglob("*")) == ([out] if before == "tree/out" else [])
