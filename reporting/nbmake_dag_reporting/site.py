@@ -191,6 +191,13 @@ def _stamp(directory: str) -> str:
     return ",".join(sizes) if any(sizes) else ""
 
 
+def _node_names(run: Run, *, publish_host: bool) -> dict[str, str]:
+    """Name the nodes of a run's cluster: numbered where no host may be published."""
+    attempts = [attempt for task in run.tasks.values() for attempt in task.attempts]
+    nodes = sorted({attempt.node for attempt in attempts if attempt.node})
+    return {node: node if publish_host else f"node {number}" for number, node in enumerate(nodes, 1)}
+
+
 def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOptions) -> None:
     run = recorded.run
     root = run.resource.attributes.get(schema.PROCESS_DIRECTORY)
@@ -202,6 +209,7 @@ def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOp
         executed=options.executed,
         scrub=scrub,
         publish_host=options.publish_host,
+        nodes=_node_names(run, publish_host=options.publish_host),
     )
     numbers = {name: number for number, name in enumerate(run.tasks)}
     tasks = [publisher.publish(task, numbers, run.id) for task in run.tasks.values()]

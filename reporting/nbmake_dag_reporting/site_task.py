@@ -36,6 +36,8 @@ class TaskPublisher:
     executed: Executed
     scrub: Scrub
     publish_host: bool
+    nodes: Mapping[str, str]
+    """What the nodes of a cluster are called on the site."""
 
     def publish(self, task: TaskRun, numbers: Mapping[str, int], run_id: str) -> dict[str, Any]:
         """Give the row of a task for the chunk of its run; ``numbers`` are the tasks' places in it."""
@@ -154,7 +156,9 @@ class TaskPublisher:
             "more": self.files.put({name: value for name, value in more.items() if value}, place),
         }
         if self.publish_host:
-            row |= {"host": attempt.host, "node": attempt.node}
+            row["host"] = attempt.host
+        if attempt.node:
+            row["node"] = self.nodes[attempt.node]
         return {name: value for name, value in row.items() if value is not None}
 
 

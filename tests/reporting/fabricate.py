@@ -43,6 +43,8 @@ class Made:
     """Type, message, traceback."""
     source: str = ""
     key: str = ""
+    node: str = ""
+    """Of a cluster."""
 
 
 def notebook(*cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,6 +236,8 @@ class Fabric:
             schema.ATTEMPT_OUTCOME: "failed" if task.error else "succeeded",
             schema.HOST_NAME: "adas-machine",
         }
+        if task.node:
+            attributes[schema.ATTEMPT_NODE] = task.node
         if task.notebook is not None:
             attributes[schema.ATTEMPT_NOTEBOOK] = self.put(json.dumps(task.notebook).encode())
         events: tuple[SpanEvent, ...] = ()

@@ -162,6 +162,20 @@ def test_the_host_is_published_when_that_is_asked_for(fabric: Fabric) -> None:
     assert b"adas-machine" not in b"".join(published(fabric).values())
 
 
+def test_nodes_of_a_cluster_are_numbered_where_no_host_is_published(fabric: Fabric) -> None:
+    """Which tasks ran on one node is seen in any case."""
+    names = {"a": "10.0.0.7", "b": "10.0.0.2", "c": "10.0.0.7", "d": ""}
+    fabric.run(1, *(Made(name=name, node=node) for name, node in names.items()))
+
+    def shown() -> list[str | None]:
+        return [task["attempts"][0].get("node") for task in chunk(fabric, "run/run-00001")["tasks"]]
+
+    report(fabric)
+    assert shown() == ["node 2", "node 1", "node 2", None]
+    report(fabric, publish_host=True)
+    assert shown() == ["10.0.0.7", "10.0.0.2", "10.0.0.7", None]
+
+
 def test_the_oldest_details_go_first(fabric: Fabric) -> None:
     """Over its size, a site keeps every row, and the details of its newest runs."""
     for number in range(5):

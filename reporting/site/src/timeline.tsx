@@ -1,6 +1,7 @@
-// When each task was executed: its attempts as bars, the critical path underlined.
+// When each task was executed: its attempts as bars, the critical path underlined, on a cluster a lane for each node.
 import { type JSX } from "preact";
 import { seconds } from "./format.ts";
+import { inLanes } from "./lanes.ts";
 import { type RunRow, type Task } from "./model.ts";
 import { DataTable, glyph, label } from "./ui.tsx";
 import { took } from "./critical.ts";
@@ -18,18 +19,19 @@ interface Props {
 }
 
 export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
-  const rows = tasks
+  const executed = tasks
     .map((task, i) => ({ task, i }))
     .filter(({ task }) => task.attempts?.length)
     .sort((a, b) => (a.task.start ?? 0) - (b.task.start ?? 0));
+  const { rows, lanes } = inLanes(executed);
   if (rows.length === 0) return <p class="note">Nothing was executed: every result was there already.</p>;
-  const ends = rows.flatMap(({ task }) => task.attempts!.map((attempt) => attempt.end ?? attempt.start));
+  const ends = rows.flatMap(({ attempts }) => attempts.map((attempt) => attempt.end ?? attempt.start));
   const total = Math.max(run.seconds ?? 0, (Math.max(...ends) - run.started) / 1000, 0.001);
   const last = run.started + total * 1000;
   const x = (milliseconds: number) => NAMES + ((milliseconds - run.started) / 1000 / total) * (WIDTH - NAMES - 74);
   const step = nice(total / 8);
-  const running = rows.some(({ task }) => task.attempts!.at(-1)!.outcome === "running");
-  const height = rows.length * ROW + 28;
+  const running = rows.some(({ attempts }) => attempts.at(-1)!.outcome === "running");
+  const height = (rows.length + lanes.length) * ROW + 28;
   return (
     <figure class="chart">
       <div class="scroll" tabIndex={0} role="group" aria-label="Timeline">
@@ -42,9 +44,17 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
               </text>
             </g>
           ))}
-          {rows.map(({ task, i }, row) => {
-            const y = 24 + row * ROW;
-            const end = Math.max(...task.attempts!.map((attempt) => attempt.end ?? last));
+          {lanes.map(({ node, at }) => (
+            <g class="lane" role="listitem">
+              <line x1="0" x2={WIDTH} y1={24 + at * ROW} y2={24 + at * ROW} />
+              <text x={NAMES - 10} y={24 + at * ROW + 16} text-anchor="end">
+                {node}
+              </text>
+            </g>
+          ))}
+          {rows.map(({ task, i, attempts, at }) => {
+            const y = 24 + at * ROW;
+            const end = Math.max(...attempts.map((attempt) => attempt.end ?? last));
             return (
               <g role="listitem">
                 <title>{`${task.name}: ${label(task.status)}, ${seconds(took(task) / 1000)}${critical.has(i) ? ", on the critical path" : ""}`}</title>
@@ -52,7 +62,7 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
                   <text class="name" x={NAMES - 10} y={y + 15} text-anchor="end">
                     {task.name.length > 26 ? `${task.name.slice(0, 10)}…${task.name.slice(-14)}` : task.name}
                   </text>
-                  {task.attempts!.map((attempt) => {
+                  {attempts.map((attempt) => {
                     const from = x(attempt.start);
                     const width = Math.max(2, x(attempt.end ?? last) - from);
                     const kind = { succeeded: "ran", running: "running" }[attempt.outcome] ?? "failed";
@@ -71,7 +81,7 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
                       </g>
                     );
                   })}
-                  {critical.has(i) && <rect class="path" x={x(task.start!)} y={y + ROW - 4} width={Math.max(2, x(end) - x(task.start!))} height="2.5" rx="1" />}
+                  {critical.has(i) && <rect class="path" x={x(attempts[0]!.start)} y={y + ROW - 4} width={Math.max(2, x(end) - x(attempts[0]!.start))} height="2.5" rx="1" />}
                   <text class="took" x={x(end) + 6} y={y + 15}>
                     {seconds(took(task) / 1000)}
                   </text>
@@ -89,11 +99,12 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
         {critical.size > 0 && <span class="key is-path">critical path</span>}
       </figcaption>
       <DataTable
-        head={["task", "attempt", "outcome", "begins after", "takes"]}
-        rows={rows.flatMap(({ task }) =>
-          task.attempts!.map((attempt) => [
+        head={["task", "attempt", ...(lanes.length ? ["node"] : []), "outcome", "begins after", "takes"]}
+        rows={rows.flatMap(({ task, attempts }) =>
+          attempts.map((attempt) => [
             task.name,
             attempt.n,
+            ...(lanes.length ? [attempt.node ?? ""] : []),
             label(attempt.outcome),
             seconds((attempt.start - run.started) / 1000),
             attempt.end ? seconds((attempt.end - attempt.start) / 1000) : "",

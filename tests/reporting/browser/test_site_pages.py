@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.reporting.browser.conftest import Opened
+from tests.reporting.browser.conftest import Opened, publish
 from tests.reporting.browser.test_site_access import PAGES
+from tests.reporting.fabricate import Fabric, Made
 
 pytestmark = pytest.mark.chromium
 
@@ -110,6 +111,25 @@ def test_a_run_shows_what_ran_and_why(opened: Opened) -> None:
     expect(page.locator("a.node")).to_have_count(3)
     page.get_by_role("link", name="Timeline").click()
     expect(page.locator("svg.timeline [role=listitem]")).to_have_count(2)
+
+
+def test_a_run_on_a_cluster_has_a_lane_for_each_node(browser: Browser, tmp_path: Path) -> None:
+    """The tasks of a node stand below its name, in the chart and in its table."""
+    fabric = Fabric(tmp_path)
+    made = (
+        Made(name=f"part {number}", node=("right", "left")[number % 2], seconds=number + 1) for number in range(5)
+    )
+    fabric.run(1, *made, Made(name="whole", node="right", above=("part 4",)))
+    page = browser.new_page()
+    Opened(page, f"file://{publish(fabric, tmp_path / 'site')}/").go("#/run/run-00001?view=timeline")
+    lines = page.locator("svg.timeline [role=listitem]")
+    order = ["node 1", "part 1", "part 3", "node 2", "part 0", "part 2", "part 4", "whole"]
+    by_height = "(found) => found.sort((a, b) => a.getBoundingClientRect().y - b.getBoundingClientRect().y)"
+    names = lines.evaluate_all(
+        f"(found) => ({by_height})(found).map((line) => line.querySelector('text').textContent)"
+    )
+    assert names == order
+    page.close()
 
 
 def test_a_task_shows_its_notebook_and_results(opened: Opened) -> None:
