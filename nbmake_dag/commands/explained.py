@@ -1,9 +1,8 @@
-"""Gathers what `nbdag explain` says: the plan's verdict, its ingredients, and the code of cells that changed."""
+"""Gathers what `nbdag explain` says: the plan's verdict, its ingredients, and the lines behind what changed."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,18 +10,18 @@ import msgspec
 
 from nbmake_dag.build.prepare import Prepared, Stores, prepare
 from nbmake_dag.build.request import Request
-from nbmake_dag.commands.recorded import reach, task_of
+from nbmake_dag.commands.explain_diffs import cell_diffs, value_diffs
+from nbmake_dag.commands.recorded import reach, recorded_in, task_of
 from nbmake_dag.core.explain import Explanation, explain
-from nbmake_dag.core.model import Notebook, Task, TaskName
+from nbmake_dag.core.model import Task, TaskName
 from nbmake_dag.core.plan import plan
 from nbmake_dag.core.reasons import Change
 from nbmake_dag.core.targets import select
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
-from nbmake_dag_cache.identity import identify
-from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
 from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +35,7 @@ class Explained:
     against: str | None
     """The run that was asked for; ``None`` compares with the last result."""
     diffs: Mapping[Change, tuple[str, ...]]
-    """The lines of cells that changed, where the old ones are still known."""
+    """The lines of cells, and the values, that changed, where the old ones are still known."""
 
 
 def explained(project: Project, target: str, against: Recorded | None) -> Explained:
@@ -59,8 +58,19 @@ def explained(project: Project, target: str, against: Recorded | None) -> Explai
         explanation=explanation,
         cells=facts.cells,
         against=against.run.id if against else None,
-        diffs=_diffs(task, explanation, project, against.blob if against else reach(project)[1]),
+        diffs={
+            **cell_diffs(task, explanation, project, against.blob if against else reach(project)[1]),
+            **value_diffs(explanation, against.run if against else _run_of(project, explanation)),
+        },
     )
+
+
+def _run_of(project: Project, explanation: Explanation) -> Run | None:
+    """Read the run that made the result that is compared with, if its record is still there."""
+    if explanation.before is not None:
+        with suppress(UsageError):
+            return recorded_in(project, explanation.before.origin.run_id).run
+    return None
 
 
 def _only_one(prepared: Prepared, target: str) -> TaskName:
@@ -79,35 +89,3 @@ def _record_in(recorded: Recorded, name: TaskName) -> Record:
     if found is None:
         raise UsageError(f"the result of {name} in run {recorded.run.id} is no longer in the cache")
     return msgspec.convert(found, Record)
-
-
-def _diffs(
-    task: Task, explanation: Explanation, project: Project, blob: Callable[[str], bytes | None]
-) -> dict[Change, tuple[str, ...]]:
-    changed = [change for change in explanation.changes if change.kind == "cell"]
-    source = explanation.before.source if explanation.before else None
-    old = blob(source) if changed and source else None
-    if old is None or not isinstance(task.work, Notebook):
-        return {}
-    with open(project.absolute(task.work.path), "rb") as file:
-        now = _counted_cells(file.read(), task.work.path)
-    before = _counted_cells(old, task.work.path)
-    return {change: _diff(change, before, now) for change in changed}
-
-
-def _diff(change: Change, before: list[str], now: list[str]) -> tuple[str, ...]:
-    place = int(change.name) - 1
-    old = before[place].splitlines() if change.before is not None and place < len(before) else []
-    new = now[place].splitlines() if change.now is not None and place < len(now) else []
-    return tuple(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
-
-
-def _counted_cells(data: bytes, path: str) -> list[str]:
-    """Return the code of the cells that count; a notebook may have had another format before."""
-    is_json = data.lstrip().startswith(b"{")
-    if is_json != path.endswith(".ipynb"):
-        path = "notebook.ipynb" if is_json else "notebook.py"
-    with suppress(UnreadableNotebookError):
-        notebook = read_notebook(data, path)
-        return [notebook.cells[cell.index].source for cell in identify(notebook).cells]
-    return []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nbmake_dag.core.decide import Restorable, UpToDate
-from nbmake_dag.core.facts import Facts, result_of
+from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.lookup import identify, present_trace
 from nbmake_dag.core.model import TaskName
@@ -24,6 +24,8 @@ class Explanation:
     ingredients: tuple[Ingredient, ...]
     before: Record | None
     changes: tuple[Change, ...]
+    results: Mapping[TaskName, Result]
+    """Those of all tasks that need not run."""
     waits_for: tuple[TaskName, ...] = ()
     """Tasks above that must run first: until then only own ingredients are known and compared."""
 
@@ -42,6 +44,7 @@ def explain(
     records = {
         other: found.record for other, found in verdicts.items() if isinstance(found, (UpToDate, Restorable))
     }
+    results = {other: result_of(record, graph.tasks[other].parameters) for other, record in records.items()}
     waits_for = tuple(other for other in graph.upstream[name] if other not in records)
     then = before.ingredients if before else ()
     if name in records:
@@ -50,7 +53,6 @@ def explain(
         now = facts.own
         then = tuple(item for item in then if item.stage == "own")
     else:
-        results = {other: result_of(record, graph.tasks[other].parameters) for other, record in records.items()}
         used = tuple((item.kind, item.name) for item in then if item.stage == "trace")
         known = identify(name, graph, facts, results).ingredients
         now = (*known, *present_trace(name, used, graph, modules, results))
@@ -59,5 +61,6 @@ def explain(
         ingredients=now,
         before=before,
         changes=changes(then, now) if before else (),
+        results=results,
         waits_for=waits_for,
     )

@@ -203,7 +203,9 @@ def test_upstream_causes(project, explain):
     project.build("first", "--executor=inline").ran("first")
     assert [
         "will run  second  input: first.txt changed (and 1 more)",
-        *changed("  input: first.txt changed", "  upstream value: first metrics.total"),
+        *changed(
+            "  input: first.txt changed", "  upstream value: first metrics.total", "      -2.0", "      +3.0"
+        ),
     ] == head(explain("second"))
 
 
