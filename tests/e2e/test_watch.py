@@ -280,12 +280,15 @@ def test_lost_events_are_made_up_for(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("rebuilds", "arguments"),
-    [(30, ()), (30, ("--serve",)), pytest.param(200, (), marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
-    ids=["30", "30, served", "200"],
+    [(20, ()), (20, ("--serve",)), pytest.param(200, (), marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
+    ids=["20", "20, served", "200"],
 )
 def test_rebuilding_leaves_nothing_behind(project: Project, rebuilds: int, arguments: tuple[str, ...]) -> None:
     """After many builds nothing has grown: descriptors, threads, processes, memory (200: 2 min)."""
     project.pipeline("""
+        [kernel]
+        snapshots = "0"
+
         [tasks.note]
         notebook = "notebooks/note.py"
         outputs = ["out/note.txt"]
