@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.benchmarks.copies import Copies
+from tests.benchmarks.digits import Digits
 from tests.benchmarks.notebooks import Notebooks
 
-Workload = Copies | Notebooks
+Workload = Copies | Digits | Notebooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,4 +135,7 @@ LINES = (
         peers=(PAPERMILL,),
         bars=(Bar(peer=PAPERMILL, bar=1.0, aim=0.5),),
     ),
+    Line(name="digits", workload=Digits(), small=Digits(), state="cold", peers=()),
+    Line(name="noop-digits", workload=Digits(), small=Digits(), state="built", peers=()),
+    Line(name="digits-one-stale", workload=Digits(), small=Digits(), state="edited", peers=()),
 )

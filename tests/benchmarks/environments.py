@@ -66,9 +66,9 @@ def peer(tool: str, cache: Path) -> Environment:
     return _made(tool, cache, REQUIREMENTS[tool], stamp=" ".join(REQUIREMENTS[tool]))
 
 
-def ours(cache: Path, *, extras: str = "") -> Environment:
+def ours(cache: Path) -> Environment:
     """Install this checkout as anyone would: not editable, anew whenever a file of it has changed."""
-    return _made(OURS + extras.strip("[]"), cache, (f"{REPOSITORY}{extras}",), stamp=_checkout())
+    return _made(OURS, cache, (f"{REPOSITORY}[examples]",), stamp=_checkout())
 
 
 def _made(tool: str, cache: Path, requirements: tuple[str, ...], stamp: str) -> Environment:
@@ -82,7 +82,7 @@ def _made(tool: str, cache: Path, requirements: tuple[str, ...], stamp: str) -> 
     if not done.exists() or not done.read_text().startswith(sys.version):
         _output([sys.executable, "-m", "venv", "--clear", str(environment.folder)])
     pip = [environment.program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if done.exists() and tool.startswith(OURS):
+    if done.exists() and tool == OURS:
         pip += ["--force-reinstall", "--no-deps"]
     _output([*pip, *requirements])
     done.write_text(stamp)
