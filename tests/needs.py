@@ -22,6 +22,7 @@ NEEDS = {
     "chromium": lambda: shutil.which("chromium") is not None and _is_installed("playwright"),
     "mlflow": partial(_is_installed, "mlflow"),
     "netns": can_make_hosts,
+    "root": lambda: os.geteuid() == 0 and shutil.which("setpriv") is not None,
     "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
 }
 """Markers, each with whether what it stands for is here."""

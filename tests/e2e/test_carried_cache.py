@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import OUTPUTS
-from tests.project import Project
+from tests.project import DEADLINE_S, NBDAG, Project
 
+NOBODY = 65534
 ALL = ["benchmark[size=10]", "benchmark[size=5]", "eda", "ingest", "summary", "train[size=10]", "train[size=5]"]
 
 
@@ -32,6 +34,40 @@ def test_a_carried_cache_is_all_hits_at_another_path_whatever_the_times(small: P
     other = carried(small, tmp_path / "elsewhere" / "deep" / "er")
     other.build().ran().restored(*ALL)
     assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
+    other.build().ran().restored()
+
+
+class OfNobody(Project):
+    """A project of another user, who may read all that is here, and write only what is theirs."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.home = root.parent / "home-of-nobody"
+        self.home.mkdir()
+        for path in (root, self.home, *root.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+
+    def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+        return subprocess.run(
+            ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *reads, *NBDAG, *arguments],
+            cwd=self.root,
+            env=self.environment({"HOME": str(self.home), **(env or {})}),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+
+@pytest.mark.root
+def test_a_carried_cache_is_all_hits_under_another_user(small: Project, tmp_path: Path):
+    """Every file is of another owner, with other times, at another path; what is put back is theirs."""
+    small.build().ran(*ALL)
+    other = OfNobody(carried(small, tmp_path / "of" / "nobody").root)
+    other.build().ran().restored(*ALL)
+    assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
+    assert {(other / path).stat().st_uid for path in other.contents(OUTPUTS)} == {NOBODY}
     other.build().ran().restored()
 
 
