@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import click
@@ -75,12 +76,15 @@ def command(
         return 0
     display = make_display(output, sys.stderr, explains=explain)
     listeners: list[Listener] = [display]
+    marked: AbstractContextManager[None] = nullcontext()
     if on_github_actions(os.environ):
-        from nbmake_dag.progress.annotations import Annotations  # noqa: PLC0415 - only there
+        from nbmake_dag.progress.annotations import Annotations, complaints_marked  # noqa: PLC0415 - only there
         from nbmake_dag.progress.screen import Screen  # noqa: PLC0415 - likewise
 
-        listeners.insert(0, Annotations(Screen(sys.stderr, live=False, colour=False), os.environ))
-    with views(project, serve) as live:
+        screen = Screen(sys.stderr, live=False, colour=False)
+        listeners.insert(0, Annotations(screen, os.environ))
+        marked = complaints_marked(screen, project)
+    with views(project, serve) as live, marked:
         try:
             outcome = build(project, request, (*listeners, *live), waiting=display.said)
         finally:

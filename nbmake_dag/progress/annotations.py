@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
 from nbmake_dag.build.listener import RunStart
 from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.core.model import Function, Notebook, Task, TaskName
+from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.execute.protocol import Event, Failure
+from nbmake_dag.observe.project import Project
 from nbmake_dag.progress.screen import Screen
 from nbmake_dag.progress.text import plain
 from nbmake_dag.progress.workflow_commands import WorkflowCommand, command, masks
@@ -16,6 +19,23 @@ from nbmake_dag.progress.workflow_commands import WorkflowCommand, command, mask
 _MOST = 10
 """Annotations of a step that GitHub shows."""
 _LONGEST = 1000
+
+
+@contextmanager
+def complaints_marked(screen: Screen, project: Project) -> Generator[None]:
+    """Mark each complaint at its line when the pipeline cannot be used."""
+    try:
+        yield
+    except ConfigError as error:
+        screen.print([_complaint(complaint, project) for complaint in error.complaints[:_MOST]])
+        raise
+
+
+def _complaint(complaint: Complaint, project: Project) -> WorkflowCommand:
+    path, _, line = complaint.place.rpartition(":")
+    place = {"file": os.path.relpath(project.absolute(path), project.repository), "line": line} if path else {}
+    hint = f"\nhint: {complaint.hint}" if complaint.hint else ""
+    return command("error", f"{complaint.what}{hint}", title="The pipeline cannot be used", **place)
 
 
 class Annotations:

@@ -111,6 +111,26 @@ def test_each_failure_is_marked_where_it_happened(nested):
     ]
 
 
+def test_each_complaint_about_the_pipeline_is_marked_at_its_line(nested):
+    """Relative to the repository, with its hint; the text is there all the same."""
+    nested.pipeline("""
+        [tasks.first]
+        notbook = "a.py"
+
+        [tasks.second]
+        command = "true"
+        retries = -1
+    """)
+    build = on_actions(nested)
+    assert build.returncode == 2
+    (first, unknown), (second, negative) = errors(build)
+    assert first == {"title": "The pipeline cannot be used", "file": "analysis/pipeline.toml", "line": "2"}
+    assert unknown == "unknown key `notbook` in `tasks.first`\nhint: did you mean `notebook`?"
+    assert second == {**first, "line": "6"}
+    assert negative.startswith("`retries` must be")
+    assert "pipeline.toml:2: " in build.stderr
+
+
 def test_github_shows_ten_marks_so_the_last_counts_the_others(project):
     """Twelve failures are nine marks, and one for three."""
     project.pipeline("""

@@ -74,7 +74,7 @@ def shown(base: str) -> dict[str, dict[str, tuple[str, str | None, bool]]]:
     """Return the spans of each trace that MLflow has: name, parent and whether it is an error, by their ids."""
     import mlflow
 
-    found = mlflow.MlflowClient(base).search_traces(experiment_ids=[EXPERIMENT])
+    found = mlflow.MlflowClient(base).search_traces(locations=[EXPERIMENT])
     return {
         trace.info.trace_id.removeprefix("tr-"): {
             span.span_id: (span.name, span.parent_id, span.status.status_code.name == "ERROR")
