@@ -7,9 +7,10 @@ from typing import Literal
 
 from tests.benchmarks.copies import Copies
 from tests.benchmarks.digits import Digits
+from tests.benchmarks.inputs import Inputs
 from tests.benchmarks.notebooks import Notebooks
 
-Workload = Copies | Digits | Notebooks
+Workload = Copies | Digits | Inputs | Notebooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,13 @@ LINES = (
         state="edited",
         peers=(PAPERMILL,),
         bars=(Bar(peer=PAPERMILL, bar=1.0, aim=0.5),),
+    ),
+    Line(
+        name="noop-inputs",
+        workload=Inputs(size=20 * 10**9, files=50_000),
+        small=Inputs(size=10**9, files=1000),
+        state="built",
+        peers=(),
     ),
     Line(name="digits", workload=Digits(), small=Digits(), state="cold", peers=()),
     Line(name="noop-digits", workload=Digits(), small=Digits(), state="built", peers=()),
