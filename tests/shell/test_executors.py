@@ -3,98 +3,29 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from nbmake_dag.execute.executor import ChildExecutor, python_argv
+from nbmake_dag.execute.executor import python_argv
 from nbmake_dag.execute.protocol import (
-    AttemptSpec,
-    CommandWork,
     Ended,
-    Event,
     ExecutorLost,
     ExecutorReady,
     Printed,
     Started,
 )
-from nbmake_dag.execute.runtime_dir import RuntimeDir
-from nbmake_dag.execute.supervision import Supervisor
-
-WITHIN_S = 30
-
-
-class Driver:
-    """A driver with one executor, and a project for its tasks."""
-
-    def __init__(self, root: Path, argv: Callable[[str], list[str]], name: str) -> None:
-        self.root = root
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.runtime = RuntimeDir.create()
-        self.supervisor = Supervisor.start(self.runtime)
-        self.executor = ChildExecutor(
-            name, self.supervisor, argv(self.runtime.path), dict(os.environ), self.events.put
-        )
-        self._scratches = 0
-
-    def submit(self, task: str, script: str, **options: object) -> None:
-        self._scratches += 1
-        scratch = self.runtime.join(f"scratch-{self._scratches}")
-        os.mkdir(scratch)
-        spec = AttemptSpec(
-            run_id="run",
-            task=task,
-            attempt=self._scratches,
-            root=str(self.root),
-            repository=str(self.root),
-            workdir=".",
-            work=CommandWork(arguments=script),
-            parameters={},
-            inputs=[],
-            outputs=[],
-            env={"PATH": os.environ["PATH"], "NBDAG_TASK": task},
-            blobs=str(self.root / "cache"),
-            scratch=scratch,
-            runtime=self.runtime.path,
-            **{"declared_outputs": (), **options},  # type: ignore[arg-type]
-        )
-        self.executor.submit(spec)
-
-    def until(self, kind: type, count: int = 1) -> list[Event]:
-        """Return the events up to the ``count``-th of a kind."""
-        seen: list[Event] = []
-        while sum(isinstance(event, kind) for event in seen) < count:
-            seen.append(self.events.get(timeout=WITHIN_S * 3))
-        return seen
-
-    def ended(self) -> Ended:
-        event = self.until(Ended)[-1]
-        assert isinstance(event, Ended)
-        return event
-
-    def wait_for(self, name: str) -> None:
-        deadline = time.monotonic() + WITHIN_S
-        while not (self.root / name).exists():
-            assert time.monotonic() < deadline, f"{name} was not written"
-            time.sleep(0.02)
-
-    def below(self) -> list[psutil.Process]:
-        return psutil.Process(self.supervisor.pid).children(recursive=True)
-
-    def close(self) -> None:
-        self.supervisor.close()
+from tests.shell.drivers import WITHIN_S, Driver
 
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(tmp_path, lambda _: python_argv("nbmake_dag.execute.worker"), "inline")
+    driver = Driver(tmp_path, "inline", lambda _: python_argv("nbmake_dag.execute.worker"))
     assert driver.events.get(timeout=WITHIN_S) == ExecutorReady(executor="inline", resources={"CPU": 1.0})
     yield driver
     driver.close()
@@ -164,7 +95,7 @@ def test_a_killed_supervisor_is_noticed(driver: Driver) -> None:
 
 def test_an_executor_that_cannot_start_says_why(tmp_path: Path) -> None:
     """Its last words are the reason."""
-    driver = Driver(tmp_path, lambda _: ["sh", "-c", "echo broken >&2; exit 3"], "inline")
+    driver = Driver(tmp_path, "inline", lambda _: ["sh", "-c", "echo broken >&2; exit 3"])
     assert driver.events.get(timeout=WITHIN_S) == ExecutorLost(
         executor="inline", reason="the inline executor exited with 3; its last words:\nbroken"
     )
@@ -174,7 +105,7 @@ def test_an_executor_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_an_executor_that_speaks_nonsense_is_lost(tmp_path: Path) -> None:
     """A frame that is no event ends the connection, and the process."""
     code = "import os, time; os.write(3, b'\\0\\0\\0\\2{}'); time.sleep(1000)"
-    driver = Driver(tmp_path, lambda _: [sys.executable, "-c", code], "inline")
+    driver = Driver(tmp_path, "inline", lambda _: [sys.executable, "-c", code])
     event = driver.events.get(timeout=WITHIN_S)
     assert isinstance(event, ExecutorLost)
     assert event.reason.startswith("it sent what cannot be read")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import re
 import socket
 import time
@@ -14,94 +13,32 @@ import msgspec
 import psutil
 import pytest
 
-from nbmake_dag.execute.executor import ChildExecutor, python_argv
+from nbmake_dag.execute.executor import python_argv
 from nbmake_dag.execute.protocol import (
-    AttemptSpec,
     Cluster,
-    CommandWork,
     Ended,
-    Event,
     ExecutorLost,
     ExecutorReady,
     Printed,
     Started,
 )
-from nbmake_dag.execute.runtime_dir import RuntimeDir
-from nbmake_dag.execute.supervision import Supervisor
+from tests.shell.drivers import WITHIN_S, Driver
 
 pytestmark = pytest.mark.ray
 
-WITHIN_S = 60
 
+def ray_driver(root: Path, *arguments: str) -> Driver:
+    """Start a Ray of its own, with two processors."""
 
-class RayDriver:
-    """A driver with a Ray of its own."""
+    def argv(runtime: str) -> list[str]:
+        return python_argv("nbmake_dag.execute.ray_host", "--runtime", runtime, "--cpus", "2", *arguments)
 
-    def __init__(self, root: Path, *arguments: str) -> None:
-        self.root = root
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.runtime = RuntimeDir.create()
-        self.supervisor = Supervisor.start(self.runtime)
-        argv = python_argv(
-            "nbmake_dag.execute.ray_host", "--runtime", self.runtime.path, "--cpus", "2", *arguments
-        )
-        self.executor = ChildExecutor("ray", self.supervisor, argv, dict(os.environ), self.events.put)
-        self._attempts = 0
-
-    def submit(self, task: str, script: str, **options: object) -> None:
-        self._attempts += 1
-        scratch = self.runtime.join(f"scratch-{self._attempts}")
-        os.mkdir(scratch)
-        self.executor.submit(
-            AttemptSpec(
-                run_id="run",
-                task=task,
-                attempt=self._attempts,
-                root=str(self.root),
-                repository=str(self.root),
-                workdir=".",
-                work=CommandWork(arguments=script),
-                parameters={},
-                inputs=[],
-                outputs=[],
-                env={"PATH": os.environ["PATH"], "NBDAG_TASK": task},
-                blobs=str(self.root / "cache"),
-                scratch=scratch,
-                runtime=self.runtime.path,
-                **{"declared_outputs": (), **options},  # type: ignore[arg-type]
-            )
-        )
-
-    def until(self, kind: type, count: int = 1) -> list[Event]:
-        """Return the events up to the ``count``-th of a kind."""
-        seen: list[Event] = []
-        while sum(isinstance(event, kind) for event in seen) < count:
-            seen.append(self.events.get(timeout=WITHIN_S))
-        return seen
-
-    def ended(self) -> Ended:
-        event = self.until(Ended)[-1]
-        assert isinstance(event, Ended)
-        return event
-
-    def wait_for(self, name: str) -> None:
-        deadline = time.monotonic() + WITHIN_S
-        while not (self.root / name).exists():
-            assert time.monotonic() < deadline, f"{name} was not written"
-            time.sleep(0.02)
-
-    def below(self) -> list[psutil.Process]:
-        return psutil.Process(self.supervisor.pid).children(recursive=True)
-
-    def close(self) -> None:
-        processes = self.below()
-        self.supervisor.close()
-        assert not psutil.wait_procs(processes, timeout=15)[1]
+    return Driver(root, "ray", argv)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayDriver]:
-    driver = RayDriver(tmp_path_factory.mktemp("ray"))
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    driver = ray_driver(tmp_path_factory.mktemp("ray"))
     ready = driver.events.get(timeout=WITHIN_S * 2)
     assert isinstance(ready, ExecutorReady)
     assert ready.resources["CPU"] == 2.0
@@ -110,12 +47,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayDriver]:
 
 
 @pytest.fixture
-def driver(shared: RayDriver, tmp_path: Path) -> RayDriver:
+def driver(shared: Driver, tmp_path: Path) -> Driver:
     shared.root = tmp_path
     return shared
 
 
-def test_events_of_an_attempt_arrive_in_order_while_it_runs(driver: RayDriver) -> None:
+def test_events_of_an_attempt_arrive_in_order_while_it_runs(driver: Driver) -> None:
     """The output so far is seen before the attempt ends; its result has the outputs."""
     driver.submit(
         "a", "echo hello; while [ ! -e go ]; do sleep 0.05; done; echo x > out", declared_outputs=("out",)
@@ -130,7 +67,7 @@ def test_events_of_an_attempt_arrive_in_order_while_it_runs(driver: RayDriver) -
     assert [output.path for output in ended.result.outputs] == ["out"]
 
 
-def test_two_attempts_run_at_once(driver: RayDriver) -> None:
+def test_two_attempts_run_at_once(driver: Driver) -> None:
     """Each waits for the other's file."""
     for own, other in (("a", "b"), ("b", "a")):
         driver.submit(own, f"touch {own}; while [ ! -e {other} ]; do sleep 0.05; done")
@@ -138,7 +75,7 @@ def test_two_attempts_run_at_once(driver: RayDriver) -> None:
     assert {end.result.outcome for end in ends} == {"succeeded"}
 
 
-def test_the_work_sees_nothing_of_ray(driver: RayDriver) -> None:
+def test_the_work_sees_nothing_of_ray(driver: Driver) -> None:
     """Neither variables, nor the token, nor a blocked SIGINT."""
     script = "env | grep -i ray || true; kill -INT $$; echo still here"
     driver.submit("a", script)
@@ -149,7 +86,7 @@ def test_the_work_sees_nothing_of_ray(driver: RayDriver) -> None:
     assert not [event for event in events if isinstance(event, Printed)]
 
 
-def test_a_running_attempt_is_cancelled_and_says_how_it_ended(driver: RayDriver) -> None:
+def test_a_running_attempt_is_cancelled_and_says_how_it_ended(driver: Driver) -> None:
     """It is interrupted, not killed: it can tidy up."""
     driver.submit("a", "trap 'touch tidied; exit 1' INT; touch started; while true; do sleep 0.1; done")
     driver.wait_for("started")
@@ -160,7 +97,7 @@ def test_a_running_attempt_is_cancelled_and_says_how_it_ended(driver: RayDriver)
     assert (driver.root / "tidied").exists()
 
 
-def test_an_attempt_that_waits_for_a_cpu_is_cancelled_without_running(driver: RayDriver) -> None:
+def test_an_attempt_that_waits_for_a_cpu_is_cancelled_without_running(driver: Driver) -> None:
     """It does not wait for its turn to learn that."""
     driver.submit("big", "touch started; while [ ! -e go ]; do sleep 0.05; done", cpus=2.0)
     driver.wait_for("started")
@@ -173,7 +110,7 @@ def test_an_attempt_that_waits_for_a_cpu_is_cancelled_without_running(driver: Ra
     assert not (driver.root / "never").exists()
 
 
-def test_a_killed_ray_worker_loses_its_attempt_once(driver: RayDriver) -> None:
+def test_a_killed_ray_worker_loses_its_attempt_once(driver: Driver) -> None:
     """It is reported in seconds, its processes are gone by then, and Ray does not run it again."""
     driver.submit("a", "echo run >> runs; touch started; sleep 1000")
     driver.wait_for("started")
@@ -192,7 +129,7 @@ def test_a_killed_ray_worker_loses_its_attempt_once(driver: RayDriver) -> None:
     assert (driver.root / "runs").read_text() == "run\n"
 
 
-def test_what_does_not_fit_a_socket_path_is_not_a_problem(driver: RayDriver) -> None:
+def test_what_does_not_fit_a_socket_path_is_not_a_problem(driver: Driver) -> None:
     """Ray's sockets lie in the runtime folder, whose name leaves room for them."""
     session = Path(driver.runtime.path, "r", "session_latest").resolve()
     paths = [str(path) for path in (session / "sockets").iterdir()]
@@ -250,7 +187,7 @@ def exchange(address: str, port: int, request: bytes) -> bytes:
     return answer
 
 
-def test_every_listener_wants_the_token(driver: RayDriver) -> None:
+def test_every_listener_wants_the_token(driver: Driver) -> None:
     """Those on loopback too, because other users of the machine reach them: each refuses calls of its service."""
     answers: dict[str, set[str | None]] = {}
     for process in driver.below():
@@ -272,7 +209,7 @@ def test_every_listener_wants_the_token(driver: RayDriver) -> None:
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_the_death_of_ray_itself_is_noticed(name: str, tmp_path: Path) -> None:
     """What ran is lost, the executor too, in seconds; the folder is gone after the build."""
-    driver = RayDriver(tmp_path)
+    driver = ray_driver(tmp_path)
     driver.submit("a", "touch started; sleep 1000")
     driver.until(Started)
     driver.wait_for("started")
@@ -294,7 +231,7 @@ def test_a_cluster_without_a_token_is_refused(tmp_path: Path, monkeypatch: pytes
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     cluster = Cluster(address="127.0.0.1:1", runtime_env={}, root=str(tmp_path), blobs="cache", max_size=1)
-    driver = RayDriver(tmp_path, "--cluster", msgspec.json.encode(cluster).decode())
+    driver = ray_driver(tmp_path, "--cluster", msgspec.json.encode(cluster).decode())
     lost = driver.events.get(timeout=WITHIN_S)
     assert lost == ExecutorLost(
         executor="ray",

@@ -6,7 +6,7 @@ import { number, seconds, time } from "./format.ts";
 import { columnId, type Index, type Matrix, type RunRow, statusOf, type StoredColumn } from "./model.ts";
 import { marks } from "./regress.ts";
 import { changed, replace, type Route, taskHref } from "./route.ts";
-import { Waiting } from "./ui.tsx";
+import { BranchSelect, Waiting } from "./ui.tsx";
 
 export function HistoryPage({ index, route }: { index: Index; route: Route }): JSX.Element {
   const tasks = [...new Set(index.columns.filter((column) => column.kind === "metrics" || column.kind === "duration").map((column) => column.task))];
@@ -36,15 +36,7 @@ export function HistoryPage({ index, route }: { index: Index; route: Route }): J
             ))}
           </select>
         </label>
-        <label>
-          Branch{" "}
-          <select value={branch} onChange={(event) => set({ branch: event.currentTarget.value })}>
-            <option value="">all</option>
-            {branches.map((name) => (
-              <option>{name}</option>
-            ))}
-          </select>
-        </label>
+        <BranchSelect branch={branch} branches={branches} to={(branch) => set({ branch })} />
         <label>
           Over{" "}
           <select value={axis} onChange={(event) => set({ x: event.currentTarget.value })}>

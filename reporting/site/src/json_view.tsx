@@ -1,6 +1,7 @@
 // A JSON value to look into: tables as tables, the rest by levels.
 import { type JSX } from "preact";
 import { value as shown } from "./format.ts";
+import { PlainTable } from "./ui.tsx";
 
 const MOST = 200;
 
@@ -49,31 +50,7 @@ export function table(value: unknown): Table | undefined {
   return { head: columns.map(([name]) => name), body: Array.from({ length }, (_, i) => columns.map(([, list]) => (list as unknown[])[i])) };
 }
 
-export function Rows({ head, body }: Table): JSX.Element {
-  return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="A table">
-      <table class="plain">
-        <thead>
-          <tr>
-            {head.map((name) => (
-              <th scope="col">{name}</th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {body.slice(0, MOST).map((row) => (
-            <tr>
-              {row.map((item) => (
-                <td class={typeof item === "number" ? "num" : ""}>{shown(item)}</td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {body.length > MOST && <p class="note">The first {MOST} of {body.length} rows.</p>}
-    </div>
-  );
-}
+export const Rows = ({ head, body }: Table): JSX.Element => <PlainTable head={head} rows={body} show={shown} most={MOST} label="A table" />;
 
 const isFlat = (row: unknown): row is Record<string, unknown> =>
   row !== null && typeof row === "object" && !Array.isArray(row) && Object.values(row).every((item) => item === null || typeof item !== "object");

@@ -5,7 +5,7 @@ import { useChunk } from "./chunks.ts";
 import { time } from "./format.ts";
 import { type Index, type Matrix, type RunRow, type Status, statusOf } from "./model.ts";
 import { changed, go, replace, type Route, taskHref } from "./route.ts";
-import { Badge, glyph, label, STATUSES, Waiting } from "./ui.tsx";
+import { Badge, BranchSelect, glyph, label, STATUSES, Waiting } from "./ui.tsx";
 
 const CELL = 22;
 const HEAD = 26;
@@ -32,15 +32,7 @@ export function MatrixPage({ index, route }: { index: Index; route: Route }): JS
           <span class="hidden">Find tasks</span>
           <input type="search" placeholder="Find tasks" value={text} onInput={(event) => set({ search: event.currentTarget.value })} />
         </label>
-        <label>
-          Branch{" "}
-          <select value={branch} onChange={(event) => set({ branch: event.currentTarget.value })}>
-            <option value="">all</option>
-            {branches.map((name) => (
-              <option>{name}</option>
-            ))}
-          </select>
-        </label>
+        <BranchSelect branch={branch} branches={branches} to={(branch) => set({ branch })} />
         <p class="legend">
           {STATUSES.map((status) => (
             <Badge of={status} />

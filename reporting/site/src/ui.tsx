@@ -163,11 +163,27 @@ export function Menu({ label: name, children }: { label: string; children: Compo
 }
 
 /** A chart's numbers, for whoever does not see it. */
+/** The data of a chart. */
 export function DataTable({ head, rows }: { head: string[]; rows: ComponentChildren[][] }): JSX.Element {
   return (
     <details class="data">
       <summary>Show as a table</summary>
-      <div class="scroll" tabIndex={0} role="group" aria-label="The data of the chart">
+      <PlainTable head={head} rows={rows} show={(cell) => cell} most={500} label="The data of the chart" />
+    </details>
+  );
+}
+
+/** A table without more, up to some rows; numbers stand at the right. */
+export function PlainTable<Cell>({ head, rows, show, most, label }: {
+  head: string[];
+  rows: Cell[][];
+  show: (cell: Cell) => ComponentChildren;
+  most: number;
+  label: string;
+}): JSX.Element {
+  return (
+    <>
+      <div class="scroll" tabIndex={0} role="group" aria-label={label}>
         <table class="plain">
           <thead>
             <tr>
@@ -177,18 +193,32 @@ export function DataTable({ head, rows }: { head: string[]; rows: ComponentChild
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, 500).map((row) => (
+            {rows.slice(0, most).map((row) => (
               <tr>
                 {row.map((cell) => (
-                  <td>{cell}</td>
+                  <td class={typeof cell === "number" ? "num" : ""}>{show(cell)}</td>
                 ))}
               </tr>
             ))}
           </tbody>
         </table>
       </div>
-      {rows.length > 500 && <p class="note">The first 500 of {rows.length}.</p>}
-    </details>
+      {rows.length > most && <p class="note">The first {most} of {rows.length} rows.</p>}
+    </>
+  );
+}
+
+export function BranchSelect({ branch, branches, to }: { branch: string; branches: string[]; to: (branch: string) => void }): JSX.Element {
+  return (
+    <label>
+      Branch{" "}
+      <select value={branch} onChange={(event) => to(event.currentTarget.value)}>
+        <option value="">all</option>
+        {branches.map((name) => (
+          <option>{name}</option>
+        ))}
+      </select>
+    </label>
   );
 }
 
