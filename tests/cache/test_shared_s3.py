@@ -8,9 +8,9 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from nbmake_dag_cache.remote import Limits, RemoteError
+from tests.buckets import bucket_called
 from tests.cache.sharing import RECORD_NAME, TABLE, TABLE_NAME, Clone, make_record
 
 LIMITS = Limits(operation=60)
@@ -20,22 +20,10 @@ BUCKET = "nbdag-test"
 @pytest.fixture
 def bucket(monkeypatch) -> Iterator[object]:
     """Serve an empty bucket, and let clients of this process find it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    try:
-        resource = boto3.resource("s3")
-        resource.create_bucket(Bucket=BUCKET)
-        yield resource.Bucket(BUCKET)
-    finally:
-        server.stop()
+    with bucket_called(BUCKET) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield boto3.resource("s3").Bucket(BUCKET)
 
 
 def test_a_bucket_holds_a_shared_cache(tmp_path: Path, bucket):

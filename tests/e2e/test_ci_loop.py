@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.buckets import bucket_called
 from tests.project import Project
 from tests.runner import Obeyed, obeyed
 from tests.workflow import Job, Runner
@@ -121,20 +120,8 @@ class Story:
 @pytest.fixture
 def s3() -> Iterator[dict[str, str]]:
     """Serve a bucket over HTTP on this machine; gives what a job must know of it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    try:
-        urllib.request.urlopen(urllib.request.Request(f"{url}/towns", method="PUT"), timeout=60).close()
-        yield {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-    finally:
-        server.stop()
+    with bucket_called("towns") as variables:
+        yield variables
 
 
 @pytest.fixture

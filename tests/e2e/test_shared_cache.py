@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from nbmake_dag_cache.signatures import Signer
+from tests.buckets import bucket_called
 from tests.cache.servers import serving, silent
 from tests.e2e.test_lean import imported
 from tests.project import Project
@@ -277,21 +276,8 @@ def test_a_file_system_that_is_not_installed_is_one_clear_error(pair: Project, r
 @pytest.fixture
 def bucket(project: Project) -> Iterator[dict[str, str]]:
     """Serve a bucket; its variables are for the builds."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=url, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="team")
-    yield {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "testtesttest",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    server.stop()
+    with bucket_called("team") as variables:
+        yield variables
 
 
 @pytest.mark.slow

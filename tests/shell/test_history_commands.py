@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.buckets import bucket_called
 from tests.github import FakeGitHub, serving, zipped
 from tests.project import Project
 
@@ -46,9 +48,21 @@ def rows(project: Project) -> list[str]:
     return sorted(json.loads(content)["rows"]["id"])
 
 
-def test_runs_reach_another_machine_through_a_folder(built: Project, tmp_path: Path) -> None:
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give the URL of an empty place that two machines reach."""
+    if request.param == "folder":
+        yield (tmp_path / "shared").as_uri()
+        return
+    with bucket_called("history") as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield "s3://history/digits"
+
+
+def test_runs_reach_another_machine(built: Project, tmp_path: Path, place: str) -> None:
     """What was pushed once is not pushed again; what was pulled is on the site, and can be named."""
-    url, other = (tmp_path / "shared").as_uri(), machine(tmp_path / "other")
+    url, other = place, machine(tmp_path / "other")
     both = ids(built)
     assert built.nbdag("runs", "push", *both, "--to", url).stdout.split() == both
     assert built.nbdag("runs", "push", "--to", url).stderr == "pushed 0, 1 were there\n"
