@@ -287,7 +287,7 @@ def test_rebuilding_leaves_nothing_behind(project: Project, rebuilds: int, argum
     """After many builds nothing has grown: descriptors, threads, processes, memory (200: 2 min)."""
     project.pipeline("""
         [kernel]
-        snapshots = "0"
+        snapshots = 0
 
         [tasks.note]
         notebook = "notebooks/note.py"
