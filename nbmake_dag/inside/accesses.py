@@ -23,28 +23,31 @@ class Accesses:
     def __init__(self, repository: Repository, file: str) -> None:
         self._repository = repository
         self._file = file
-        self._opened: set[tuple[Any, bool]] = set()
+        self._opened: set[tuple[Any, int]] = set()
         self._written: set[tuple[str, bool]] = set()
         self._at_once = False
 
     def watch(self) -> None:
         """Install the hook, for the rest of the process: Python has no way to remove it."""
-        prefixes = self._repository.prefixes
+        prefixes, writes, note = self._repository.prefixes, _WRITES, self._opened.add
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            # every open of the user's comes here: each name is local, and little is done
             try:
                 if event == "open":
                     path, _, flags = arguments
                     if path.__class__ is str and path[:1] == "/" and not path.startswith(prefixes):
                         return
-                    self._opened.add((path, flags & _WRITES != 0))
+                    note((path, flags & writes))
                 elif event == "os.rename":
-                    self._opened.add((arguments[1], True))
+                    note((arguments[1], writes))
                 elif event == "sqlite3.connect":
-                    self._opened.add((arguments[0], False))
+                    note((arguments[0], 0))
                 elif event == "os.chdir":
                     self.flush()
-                if self._at_once and self._opened:
+                else:
+                    return
+                if self._at_once:
                     self.flush()
             except Exception:  # noqa: BLE001, S110  # an error here would be raised in the user's code
                 pass
@@ -54,10 +57,11 @@ class Accesses:
 
     def flush(self) -> None:
         """Write down what was opened since the last time; relative paths are those of the present folder."""
-        opened, self._opened = self._opened, set()
+        opened = list(self._opened)
+        self._opened.difference_update(opened)
         found = {
-            (path, writes)
-            for name, writes in list(opened)
+            (path, flags != 0)
+            for name, flags in opened
             if isinstance(name, (str, bytes, os.PathLike)) and (path := self._repository.locate(os.fsdecode(name)))
         }
         new = sorted(found - self._written)
@@ -74,5 +78,5 @@ class Accesses:
 
     def _forked(self) -> None:
         """Write at once from now on: forked children often end without a last word."""
-        self._opened = set()
+        self._opened.clear()
         self._at_once = True

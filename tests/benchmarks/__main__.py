@@ -13,6 +13,7 @@ import click
 from tests.benchmarks.contest import LINES
 from tests.benchmarks.environments import Environment, cache_folder, ours, peer
 from tests.benchmarks.measure import adopt_orphans
+from tests.benchmarks.opening import added_to_an_open
 from tests.benchmarks.resuming import edited_to_shown
 from tests.benchmarks.table import HEAD, bounded, document, machine, rows
 from tests.benchmarks.timing import Race
@@ -20,7 +21,8 @@ from tests.benchmarks.watching import saved_to_done
 
 WATCH = "watch"
 RESUME = "resume"
-NAMES = (*(line.name for line in LINES), WATCH, RESUME)
+OPENS = "opens"
+NAMES = (*(line.name for line in LINES), WATCH, RESUME, OPENS)
 _REPORTED = (
     "nbmake-dag",
     "doit",
@@ -69,6 +71,11 @@ def main(only: tuple[str, ...], runs: int, file: Path | None, *, quick: bool) ->
         found["lines"].append({"name": RESUME, "edited_to_shown_s": shown, "whole_run_s": whole})
         _say([f"{RESUME}: cell 7 of 12 edited, the sixth takes {sleep_s:g} s; a whole run took {whole:.1f} s"])
         _say([bounded("edited to shown", shown, bar=1.0, aim=0.5)])
+    if OPENS in wanted:
+        micros = added_to_an_open(tools["nbdag"], work / OPENS, runs)
+        found["lines"].append({"name": OPENS, "added_us": micros})
+        _say([f"{OPENS}: a file of the repository, in microseconds"])
+        _say([bounded("added by noting it", micros, bar=1.0, aim=0.5)])
     if file:
         file.write_text(json.dumps(found, indent=1))
 
