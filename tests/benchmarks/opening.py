@@ -29,7 +29,7 @@ print(best / len(paths) * 1e6)
 
 
 def added_to_an_open(environment: Environment, place: Path, rounds: int) -> list[float]:
-    """Open files inside the repository with the hook and without, in turns; return the differences in microseconds."""
+    """Open files of a repository with the hook and without, in turns; return what it adds, in microseconds."""
     (place / "repository").mkdir(parents=True)
     return [_opens(environment, place, "hooked") - _opens(environment, place, "free") for _ in range(rounds)]
 
