@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ def is_sha256(text: str) -> bool:
 
 def temporary_in(folder: str) -> str:
     """Return a name in `folder` that nobody else uses."""
-    return os.path.join(folder, f"{TEMPORARY_PREFIX}{secrets.token_hex(12)}")
+    return os.path.join(folder, f"{TEMPORARY_PREFIX}{os.urandom(12).hex()}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import errno
 import importlib
 import os
 import sys
-import traceback
 
 import click
 
@@ -104,6 +103,8 @@ def run(arguments: list[str]) -> int:
 
 def _internal(error: Exception) -> int:
     if os.environ.get("NBDAG_TRACEBACK"):
+        import traceback  # noqa: PLC0415 - only there
+
         traceback.print_exception(error)
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         place = f": {error.filename}" if error.filename else ""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 from collections.abc import Sequence
 
 import msgspec
@@ -164,6 +163,8 @@ def _keep_partial(path: str, target: str) -> list[str]:
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         _remove(target)
+        import shutil  # noqa: PLC0415 - a build with nothing to do moves nothing
+
         shutil.move(path, target)
     except OSError:
         _remove(path)
@@ -173,6 +174,8 @@ def _keep_partial(path: str, target: str) -> list[str]:
 
 def _remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
+        import shutil  # noqa: PLC0415 - likewise
+
         shutil.rmtree(path)
         return
     with contextlib.suppress(FileNotFoundError):
