@@ -165,6 +165,7 @@ def test_snapshots_end_with_their_watch(project: Project, number: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_500_edits_leave_neither_memory_nor_processes_nor_sockets(project: Project) -> None:
     """Fifteen minutes: the budget holds after each, and the watch has no more open than after the first ones."""
     project.edit("slow.py", "state =", "ballast = bytearray(b'1' * 20_000_000)\nstate =")

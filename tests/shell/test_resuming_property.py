@@ -112,6 +112,7 @@ def test_a_draft_that_hidden_state_makes_differ_is_seen(notebook, before, change
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=150, deadline=None)
 @given(cells, edits)
 def test_many_drafts_of_pure_cells_are_what_runs_from_the_start_are(notebook, before, changes):
@@ -120,6 +121,7 @@ def test_many_drafts_of_pure_cells_are_what_runs_from_the_start_are(notebook, be
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=100, deadline=None)
 @given(cells, edits, st.integers(0, 8))
 def test_many_drafts_that_hidden_state_makes_differ_are_seen(notebook, before, changes, place):
