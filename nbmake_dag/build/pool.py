@@ -86,13 +86,18 @@ class Pool:
         """Start an executor that is not there yet, and return at once."""
         if name in self._executors:
             return
+        called = None
         if name == INLINE:
             argv = python_argv("nbmake_dag.execute.worker")
         else:
+            place = f"the Ray cluster at {self._cluster.address}" if self._cluster else "a local Ray"
+            called = f"the executor on {place}"
             cluster = msgspec.json.encode(self._cluster).decode() if self._cluster else ""
             where = ("--cluster", cluster) if cluster else ("--cpus", str(self.jobs))
             argv = python_argv("nbmake_dag.execute.ray_host", "--runtime", self.runtime, *where)
-        self._executors[name] = ChildExecutor(name, self._supervise(), argv, self._env, self.events.put)
+        self._executors[name] = ChildExecutor(
+            name, self._supervise(), argv, self._env, self.events.put, called=called
+        )
 
     def start_first(self) -> None:
         """Start the executor that the first task will need."""

@@ -52,9 +52,17 @@ class ChildExecutor:
     """An executor in a process below the supervisor; its events reach ``sink`` in a thread of this object."""
 
     def __init__(
-        self, name: str, supervisor: Supervisor, argv: Sequence[str], env: Mapping[str, str], sink: Sink
+        self,
+        name: str,
+        supervisor: Supervisor,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        sink: Sink,
+        *,
+        called: str | None = None,
     ) -> None:
         self.name = name
+        self._called = called or f"the {name} executor"
         self._supervisor = supervisor
         self._sink = sink
         self._running: dict[str, AttemptSpec] = {}
@@ -137,9 +145,9 @@ class ChildExecutor:
     def _why(self) -> str:
         self._exited.wait(_EXIT_WITHIN_S)
         if self._status is None:
-            return f"the {self.name} executor closed its connection"
+            return f"{self._called} closed its connection"
         ended = f"exited with {self._status}" if self._status >= 0 else f"was killed by signal {-self._status}"
-        return f"the {self.name} executor {ended}{_tail(self._log)}"
+        return f"{self._called} {ended}{_tail(self._log)}"
 
 
 def python_argv(module: str, *arguments: str) -> list[str]:
