@@ -77,7 +77,16 @@ class Hosts:
 
     def add(self, name: str, *options: str) -> Host:
         """Start a host, and its Ray: the first is the head."""
-        number = len(self.hosts) + 1
+        return self._start(name, len(self.hosts) + 1, *options)
+
+    def replace(self, name: str) -> Host:
+        """Throw a host away, and put a new one with its name and address in its place."""
+        old = self.hosts[name]
+        old.kill()
+        shutil.rmtree(old.tree)
+        return self._start(name, list(self.hosts).index(name) + 1)
+
+    def _start(self, name: str, number: int, *options: str) -> Host:
         host = self._boot(name, number)
         self.hosts[name] = host
         head = next(iter(self.hosts.values()))
