@@ -10,12 +10,23 @@ def main() -> None:
     """Run the command line; every error that a user can act on is shown without a traceback."""
     if sys.platform == "win32":
         sys.exit("nbdag does not run on Windows; it does in WSL: https://learn.microsoft.com/windows/wsl/install")
-    from nbmake_dag.commands.cli import run  # noqa: PLC0415 - after the refusal
-    from nbmake_dag.execute.light import leave_out_grammar  # noqa: PLC0415 - likewise
+    from nbmake_dag.execute.light import leave_out_grammar  # noqa: PLC0415 - after the refusal
 
     leave_out_grammar()
     _open_closed_streams()
     os._exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code; options are read only where there are some."""
+    if arguments == ["build"] and "GITHUB_ACTIONS" not in os.environ:
+        from nbmake_dag.commands.ending import exit_code_of  # noqa: PLC0415 - not for the other commands
+        from nbmake_dag.commands.whole_build import build_all  # noqa: PLC0415 - likewise
+
+        return exit_code_of(build_all)
+    from nbmake_dag.commands import cli  # noqa: PLC0415 - takes as long as a build with nothing to do
+
+    return cli.run(arguments)
 
 
 def _open_closed_streams() -> None:

@@ -1,16 +1,14 @@
-"""The commands, their exit codes, and the one place that shows errors."""
+"""The commands, and how their options are read."""
 
 from __future__ import annotations
 
-import errno
 import importlib
-import os
-import sys
+from functools import partial
 
 import click
 
 from nbmake_dag import __version__
-from nbmake_dag.errors import NbdagError
+from nbmake_dag.commands.ending import exit_code_of
 
 COMMANDS = {
     "build": "Bring targets up to date.",
@@ -32,17 +30,6 @@ COMMANDS = {
     "completions": "Print completions for a shell.",
 }
 """Each command is `command` in a module of its name, imported when it is called."""
-_OF_THE_MACHINE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EIO,
-    errno.EMFILE,
-    errno.ENFILE,
-}
-"""What a disk, its quota or its rights refuse, and no change to nbdag would mend."""
 
 OPTIONAL_VALUES = {"--serve": "0", "--summarize": "-", "--affected": ""}
 """Options whose value may be left out, with what that means; a value is given only as ``--option=value``."""
@@ -79,38 +66,16 @@ def cli(context: click.Context, directory: str | None, file: str | None) -> None
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
     spelled = [f"{word}={OPTIONAL_VALUES[word]}" if word in OPTIONAL_VALUES else word for word in arguments]
+    return exit_code_of(partial(_invoke, spelled))
+
+
+def _invoke(arguments: list[str]) -> object:
     try:
-        code = cli.main(spelled, prog_name="nbdag", standalone_mode=False)
-        sys.stdout.flush()
+        return cli.main(arguments, prog_name="nbdag", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except NbdagError as error:
-        click.echo(f"error: {error}", err=True)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:
         return 130
-    except (BrokenPipeError, SystemExit):
-        # whoever read our output has gone; click makes an exit of that
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001 - a defect of ours is said in one line too
-        return _internal(error)
-    return code if isinstance(code, int) else 0
-
-
-def _internal(error: Exception) -> int:
-    if os.environ.get("NBDAG_TRACEBACK"):
-        import traceback  # noqa: PLC0415 - only there
-
-        traceback.print_exception(error)
-    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-        place = f": {error.filename}" if error.filename else ""
-        click.echo(f"error: {error.strerror}{place}", err=True)
-        click.echo("\nhint: what was finished is kept; the next build goes on from there", err=True)
-        return 3
-    click.echo(f"error: {type(error).__name__}: {error}", err=True)
-    click.echo("\nhint: this is a defect of nbdag; NBDAG_TRACEBACK=1 shows where", err=True)
-    return 3

@@ -1,4 +1,4 @@
-"""Inputs: a workload of one task that reads much, which no peer is told."""
+"""Inputs: a workload of two tasks that read much, which no peer is told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Inputs:
 
     size: int
     files: int
-    count: int = 1
+    count: int = 2
 
     def __str__(self) -> str:
         return f"an input of {self.size / 1e9:g} GB, {self.files:,} small ones"
@@ -26,12 +26,14 @@ class Inputs:
         for number in range(self.files):
             (folder / "many" / f"{number}.txt").write_text(f"{number}\n")
         (folder / "pipeline.toml").write_text(
-            '[tasks.read]\ncommand = "ls many | wc -l > out.txt"\n'
-            'inputs = ["large.bin", "many/*.txt"]\noutputs = ["out.txt"]\n'
+            '[tasks.size]\ncommand = "wc -c < large.bin > size.txt"\n'
+            'inputs = ["large.bin"]\noutputs = ["size.txt"]\n\n'
+            '[tasks.number]\ncommand = "ls many | wc -l > number.txt"\n'
+            'inputs = ["many/*.txt"]\noutputs = ["number.txt"]\n'
         )
 
     def output(self, number: int) -> str:
-        return "out.txt"
+        return ("size.txt", "number.txt")[number]
 
     def edit(self, folder: Path, number: int) -> None:
         """Change one small file."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 from tests.project import Project
 
 HEAVY = ["ray", "papermill", "nbclient", "nbformat", "opentelemetry.sdk", "rich", "jupyter_client"]
-WITHOUT_STATE_FILE = ["diskcache", "tomli"]
-"""What only a build needs that cannot rest on the one file that says that nothing is to do."""
+WITHOUT_STATE_FILE = ["click", "diskcache", "tomli"]
+"""What only a build needs that has options, or cannot rest on the one file that says that nothing is to do."""
 PROGRAM = """
 import sys
-from nbmake_dag.commands.cli import run
+from nbmake_dag.__main__ import run
 
 code = run(["build", *sys.argv[2:]])
 print(code, *[name for name in sys.argv[1].split() if name in sys.modules])
@@ -33,6 +34,23 @@ def test_an_up_to_date_build_imports_nothing_heavy(small):
     small.build().ran()
     assert imported(small, [*HEAVY, *WITHOUT_STATE_FILE]) == "0"
     assert imported(small, HEAVY, "results/count.txt") == "0"
+
+
+def test_a_build_says_the_same_with_options_and_without(small):
+    """Of a pipeline that is up to date, that has a failure, that is wrong, and where there is none."""
+
+    def said(*options: str) -> tuple[int, str]:
+        done = small.nbdag("build", *options)
+        return done.returncode, re.sub(r"[0-9.]+ m?s\b|[0-9]{8}-[-0-9a-f]+", "…", done.stdout + done.stderr)
+
+    small.build()
+    assert said() == said("--output=auto")
+    small.pipeline('[tasks.wrong]\ncommand = "echo no; exit 3"\n')
+    assert said() == said("--output=auto")
+    small.pipeline("[tasks.wrong]\n")
+    assert said() == said("--output=auto")
+    small.remove("pipeline.toml")
+    assert said() == said("--output=auto")
 
 
 def test_the_grammar_of_iris_is_not_built() -> None:
