@@ -32,15 +32,15 @@ def command(directory: str | None, file: str | None, run: str, bundle: str | Non
         raise UsageError("nothing to write", (), "name a file with --bundle, or a folder with -o")
     recorded = recorded_of(directory, file, run)
     secrets = Secrets(secrets_of(settings_of(project_of(directory, file))))
-    try:
-        for written, write in ((bundle, write_bundle), (out, _write_tree)):
-            if written:
-                _warn(write(written, recorded, secrets))
-                click.echo(written)
-    except SecretFoundError as error:
-        raise refused(f"{written} was not written", error) from error
-    except BundleError as error:
-        raise UsageError(str(error)) from error
+    for path, write in ((bundle, write_bundle), (out, _write_tree)):
+        if path:
+            try:
+                _warn(write(path, recorded, secrets))
+            except SecretFoundError as error:
+                raise refused(f"{path} was not written", error) from error
+            except BundleError as error:
+                raise UsageError(str(error)) from error
+            click.echo(path)
 
 
 def _write_tree(out: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
