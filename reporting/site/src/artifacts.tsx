@@ -3,10 +3,11 @@ import { type JSX } from "preact";
 import { useContent } from "./chunks.ts";
 import { bytes } from "./format.ts";
 import { Framed } from "./frame.tsx";
-import { JsonView, parseCsv, Rows } from "./json_view.tsx";
+import { JsonView, Rows } from "./json_view.tsx";
 import { type Artifact } from "./model.ts";
 import { Svg } from "./output.tsx";
 import { markdown } from "./safe.ts";
+import { parseCsv } from "./tables.ts";
 import { Ansi, download, Fragment, Waiting } from "./ui.tsx";
 
 const isPicture = (artifact: Artifact): boolean => artifact.file !== undefined && !artifact.file.endsWith(".bin");

@@ -1,6 +1,7 @@
 // A JSON value to look into: tables as tables, the rest by levels.
 import { type JSX } from "preact";
 import { value as shown } from "./format.ts";
+import { type Table, table } from "./tables.ts";
 import { PlainTable } from "./ui.tsx";
 
 const MOST = 200;
@@ -29,55 +30,4 @@ export function JsonView({ value, level = 0 }: { value: unknown; level?: number 
   );
 }
 
-export interface Table {
-  head: string[];
-  body: unknown[][];
-}
-
-/** Read a table: a list of objects, a frictionless data resource, or columns of equal length. */
-export function table(value: unknown): Table | undefined {
-  if (value === null || typeof value !== "object") return undefined;
-  const data = "data" in value && Array.isArray(value.data) ? value.data : value;
-  if (Array.isArray(data) && data.length > 0 && data.every(isFlat)) {
-    const head = [...new Set(data.flatMap((row) => Object.keys(row)))];
-    return { head, body: data.map((row) => head.map((name) => row[name])) };
-  }
-  if (Array.isArray(value)) return undefined;
-  const columns = Object.entries(value);
-  const length = Array.isArray(columns[0]?.[1]) ? columns[0][1].length : -1;
-  const even = length > 0 && columns.every(([, list]) => Array.isArray(list) && list.length === length && list.every((item) => item === null || typeof item !== "object"));
-  if (!even) return undefined;
-  return { head: columns.map(([name]) => name), body: Array.from({ length }, (_, i) => columns.map(([, list]) => (list as unknown[])[i])) };
-}
-
 export const Rows = ({ head, body }: Table): JSX.Element => <PlainTable head={head} rows={body} show={shown} most={MOST} label="A table" />;
-
-const isFlat = (row: unknown): row is Record<string, unknown> =>
-  row !== null && typeof row === "object" && !Array.isArray(row) && Object.values(row).every((item) => item === null || typeof item !== "object");
-
-/** Read comma-separated values with quotes; the first line names the columns. */
-export function parseCsv(text: string, separator = ","): Table {
-  const rows: string[][] = [[]];
-  let cell = "";
-  let quoted = false;
-  const end = () => {
-    rows.at(-1)!.push(cell);
-    cell = "";
-  };
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i]!;
-    if (quoted) {
-      if (char !== '"') cell += char;
-      else if (text[i + 1] === '"') cell += text[++i];
-      else quoted = false;
-    } else if (char === '"') quoted = true;
-    else if (char === separator) end();
-    else if (char === "\n") {
-      end();
-      rows.push([]);
-    } else if (char !== "\r") cell += char;
-  }
-  end();
-  const [head = [], ...body] = rows.filter((row) => row.length > 1 || row[0]);
-  return { head, body: body.map((row) => row.map((item) => (item !== "" && Number.isFinite(Number(item)) ? Number(item) : item))) };
-}

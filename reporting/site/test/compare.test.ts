@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { align, quietText } from "../src/align.ts";
 import { pieces } from "../src/ansi.ts";
 import { criticalPath } from "../src/critical.ts";
-import { parseCsv } from "../src/json_view.tsx";
 import { type Cell, type Task } from "../src/model.ts";
 import { marks } from "../src/regress.ts";
+import { parseCsv } from "../src/tables.ts";
 
 const cell = (s: string, text?: string): Cell => ({ t: "code", s, ...(text && { o: [{ t: "stream", name: "stdout", text }] }) });
 
