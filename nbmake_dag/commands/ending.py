@@ -15,11 +15,12 @@ _OF_THE_MACHINE = {
     errno.EFBIG,
     errno.EROFS,
     errno.EACCES,
+    errno.EBUSY,
     errno.EIO,
     errno.EMFILE,
     errno.ENFILE,
 }
-"""What a disk, its quota or its rights refuse, and no change to nbdag would mend."""
+"""What a disk, its quota, its rights or another writer refuse, and no change to nbdag would mend."""
 
 
 def exit_code_of(command: Callable[[], object]) -> int:

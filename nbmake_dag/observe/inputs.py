@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from nbmake_dag.core.globs import matches, may_match_below, static_prefix
 from nbmake_dag.core.graph import Graph
@@ -48,17 +49,22 @@ class Inputs:
     def _digested(self, item: Input) -> Iterator[tuple[ProjectPath, Digest]]:
         if not item.is_glob and not item.path.endswith("/"):
             absolute = self._project.absolute(item.path)
-            if os.path.isfile(absolute):
-                yield item.path, self._files.digest(absolute)
-            elif os.path.isdir(absolute):
-                yield item.path, self._files.digest_directory(absolute)
+            with suppress(FileNotFoundError):
+                if os.path.isfile(absolute):
+                    yield item.path, self._files.digest(absolute)
+                elif os.path.isdir(absolute):
+                    yield item.path, self._files.digest_directory(absolute)
             return
         folder = static_prefix(item.path)
         pattern = item.path if item.is_glob else None
         for path in sorted(self._walk(folder, pattern)):
             if self._graph.owner_of(path) is not None:
                 continue
-            digest = self._files.digest(self._project.absolute(path))
+            try:
+                digest = self._files.digest(self._project.absolute(path))
+            except FileNotFoundError:
+                # it went since it was listed
+                continue
             if self._leftovers.get(path) == digest:
                 self.ignored.add(path)
             else:

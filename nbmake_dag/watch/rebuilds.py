@@ -168,7 +168,7 @@ class Rebuilds:
         seen, self._stores.files.seen = self._stores.files.seen, {}
         try:
             now = prepare(self._project, self._request, self._stores)
-        except NbdagError:
+        except (NbdagError, OSError):
             # it is said when the build has ended, if it is still so
             return frozenset()
         finally:

@@ -101,7 +101,8 @@ class Watch:
             wanted = self._rebuilds.look(everything=everything, confirm=confirm)
             self._watch()
             outcome = self._build_wanted(wanted) if wanted else None
-        except NbdagError as error:
+        except (NbdagError, OSError) as error:
+            # a file that cannot be read, or not for long enough, is looked at again
             self._note_complaint(f"error: {error}")
             self._watch()
             outcome = None

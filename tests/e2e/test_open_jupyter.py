@@ -41,7 +41,8 @@ class Jupyter:
     def answers(self) -> bool:
         try:
             return bool(self.ask())
-        except (OSError, StopIteration):
+        except (OSError, StopIteration, json.JSONDecodeError):
+            # nothing is written yet, or half of it
             return False
 
     def ask(self, method: str = "GET", content: Any = None) -> Any:

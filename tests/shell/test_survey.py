@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -134,6 +135,27 @@ def test_a_file_that_leaves_a_glob_changes_the_key(folder: Project) -> None:
     renamed = _own_key(folder, "merge")
     os.unlink(folder / "data/renamed.csv")
     assert len({before, renamed, _own_key(folder, "merge")}) == 3
+
+
+def test_files_that_come_and_go_while_they_are_looked_at_are_no_error(folder: Project) -> None:
+    """As in a checkout: what went after it was listed is not there."""
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            for number in range(50):
+                folder.write(f"data/{number}.csv", f"{number}\n")
+            for number in range(50):
+                (folder / f"data/{number}.csv").unlink()
+
+    writer = threading.Thread(target=come_and_go)
+    writer.start()
+    try:
+        for _ in range(40):
+            _own_key(folder, "merge")
+    finally:
+        over.set()
+        writer.join()
 
 
 def test_new_times_of_files_do_not_change_the_key(folder: Project) -> None:

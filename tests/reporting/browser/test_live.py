@@ -201,6 +201,6 @@ def test_a_page_says_when_nbdag_has_ended(project: Project, browser: Browser) ->
         page.goto(re.search(r"live view: (\S+)", watching.text())[1])
         expect(page.get_by_role("status")).to_contain_text("1 of 1")
         watching.end()
-    expect(page.get_by_role("alert")).to_contain_text("nbdag cannot be reached")
+    expect(page.get_by_text("nbdag cannot be reached")).to_be_visible()
     expect(page.get_by_role("status")).to_contain_text("1 of 1")
     page.close()
