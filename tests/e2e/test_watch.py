@@ -207,8 +207,7 @@ def test_what_became_pointless_is_stopped(project: Project) -> None:
         project.remove("began").write("data/slow.txt", "2")
         await_true((project / "began").exists, 60, "it was not begun again")
         project.remove("wait")
-        await_true((project / "below.out").exists, 60, "it did not end")
-        assert project.read("below.out") == "2"
+        watching.awaits("below.out", "2")
         assert watching.end(signal.SIGINT) == 130
 
 
