@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from nbmake_dag.execute.notebook_source import prepare
+from nbmake_dag.execute.notebook_source import injected_code
 from nbmake_dag_cache.identity import NotebookIdentity, identify
 from nbmake_dag_cache.key import Ingredient
-from nbmake_dag_cache.notebook import NotebookSource, read_notebook
+from nbmake_dag_cache.notebook import read_notebook
 from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.notebook import SourceCell, SourceNotebook, merge
@@ -43,17 +44,20 @@ def executed_notebook(
 
     ``parameters`` has the values of those that the record names.
     """
-    notebook = read_notebook(source, path)
-    identity = identify(notebook)
+    notebook, identity = _source(source, path)
     values = _injected(record.ingredients, identity, parameters)
     kernel = next((item.value for item in record.ingredients if item.kind == "kernel"), "").split(" ")
-    code = _assignments(kernel[0], kernel[1], values) if values else None
-    return merge(_source(notebook, identity), kept, code)
+    code = injected_code(kernel[0], kernel[1], values) if values else None
+    return merge(notebook, kept, code)
 
 
-def _source(notebook: NotebookSource, identity: NotebookIdentity) -> SourceNotebook:
+@lru_cache(maxsize=1024)
+def _source(source: bytes, path: str) -> tuple[SourceNotebook, NotebookIdentity]:
+    """Read a source, which all hits of a report may share."""
+    notebook = read_notebook(source, path)
+    identity = identify(notebook)
     counted = {cell.index: number for number, cell in enumerate(identity.cells)}
-    return SourceNotebook(
+    shown = SourceNotebook(
         cells=tuple(
             SourceCell(
                 kind=cell.kind,
@@ -68,6 +72,7 @@ def _source(notebook: NotebookSource, identity: NotebookIdentity) -> SourceNoteb
         metadata=notebook.metadata,
         parameters_index=notebook.parameters_index,
     )
+    return shown, identity
 
 
 def _injected(
@@ -102,13 +107,6 @@ def _paths(labelled: Iterable[str], globs: Iterable[str], workdir: str) -> Any:
 def _one(paths: list[str]) -> str:
     """Return a path; of a folder outside any task, which is known by its files, the folder."""
     return paths[0] if len(paths) == 1 else f"{os.path.commonpath(paths)}/"
-
-
-def _assignments(kernel: str, language: str, values: dict[str, Any]) -> str:
-    """Write the injected cell as an execution does."""
-    empty = NotebookSource(language=language, kernel=kernel, cells=())
-    code: str = prepare(empty, kernel, language, values).notebook.cells[0].source
-    return code
 
 
 def _read(recorded: Recorded, blob: str | None) -> bytes | None:

@@ -71,7 +71,7 @@ def prepare(source: NotebookSource, kernel: str, language: str, values: dict[str
     ]
     indices: list[int | None] = list(range(len(cells)))
     if values:
-        code = _written(kernel, language, values)
+        code = injected_code(kernel, language, values)
         position = 0 if source.parameters_index is None else source.parameters_index + 1
         cells.insert(position, new_code_cell(code, metadata=NotebookNode(tags=[INJECTED]), id=INJECTED))  # type: ignore[no-untyped-call]
         indices.insert(position, None)
@@ -83,8 +83,8 @@ def _identified(index: int, identifier: str | None) -> dict[str, str]:
     return {"id": identifier or f"cell-{index}"}
 
 
-def _written(kernel: str, language: str, values: dict[str, Any]) -> str:
-    """Write assignments in the language of the notebook."""
+def injected_code(kernel: str, language: str, values: dict[str, Any]) -> str:
+    """Write assignments in the language of a kernel; raises `ParameterError`."""
     from papermill.exceptions import PapermillException  # noqa: PLC0415  # takes 0.3 s, for parameters alone
     from papermill.translators import translate_parameters  # noqa: PLC0415  # likewise
 
