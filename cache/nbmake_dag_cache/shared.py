@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar
@@ -22,7 +21,8 @@ from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from nbmake_dag_cache.admission import RefusedError, admit
-from nbmake_dag_cache.blobs import BlobDamagedError, BlobMissingError, BlobStore
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.depot import Depot
 from nbmake_dag_cache.key import Ingredient, shared_name_of
 from nbmake_dag_cache.record import DamagedRecordError, Record, decode_record, encode_record
 from nbmake_dag_cache.remote import Remote
@@ -30,8 +30,6 @@ from nbmake_dag_cache.retention import blobs_of
 
 FORMAT: Literal[1] = 1
 MAX_RECORD = 16 << 20
-MAX_UNSIZED = 256 << 20
-"""Bytes of a blob whose size its record does not say: cells, a notebook, a series."""
 _MAX_TRACES = 1 << 20
 _TRACES_KEPT = 16
 _AT_ONCE = 8
@@ -107,12 +105,11 @@ class SharedCache:
         self.refused: Counter[str] = Counter()
         """How many entries were not believed, by what was wrong with them."""
         self._zones = zones
+        self._depot = Depot(remote, zones.reads)
         self._max_size = max_size
         self._verifier = verifier
         self._signer = signer
         self._lock = Lock()
-        self._spoiled: set[str] = set()
-        """Paths of blobs that are there, and are not what their names say."""
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="shared-blobs")
 
     def candidates(self, question: Question) -> Iterator[Record]:
@@ -145,7 +142,7 @@ class SharedCache:
         envelope = msgspec.json.encode(_Envelope(signature=signature, record=msgspec.Raw(data)))
         if len(envelope) > MAX_RECORD:
             raise RefusedError("too large")
-        self._each(lambda name: self._send(zone, name, blobs), sorted(blobs_of(record)))
+        self._each(lambda name: self._depot.send(zone, name, blobs), sorted(blobs_of(record)))
         self._note_trace(zone, record)
         self.remote.write(_path(zone, "records", shared_name_of(record.ingredients)), envelope)
 
@@ -183,40 +180,10 @@ class SharedCache:
     def _bring(self, blob: _Blob, blobs: BlobStore) -> None:
         """Have a blob here, intact, with the digests that its record gives."""
         here = blobs.examine(blob.sha256)
-        if here is not None:
-            if blob.size not in {None, here.size} or blob.xxh3 not in {None, here.xxh3}:
-                raise RefusedError("a blob with other digests")
-            return
-        reason = "missing blob"
-        for zone in self._zones.reads:
-            path = _path(zone, "blobs", blob.sha256)
-            size = blob.size if blob.size is not None else self.remote.size(path)
-            if size is None:
-                continue
-            if blob.size is None and size > MAX_UNSIZED:
-                reason = "blob too large"
-                continue
-            try:
-                blobs.receive(blob.sha256, self.remote.pieces(path, size), xxh3=blob.xxh3)
-            except (RefusedError, BlobDamagedError) as error:
-                if str(error) != "missing":
-                    reason = "damaged blob" if isinstance(error, BlobDamagedError) else f"blob {error}"
-                    self._spoiled.add(path)
-            else:
-                return
-        raise RefusedError(reason)
-
-    def _send(self, zone: str, name: str, blobs: BlobStore) -> None:
-        size = blobs.size(name)
-        if size is None:
-            raise BlobMissingError(name)
-        for other in {zone: None, **dict.fromkeys(self._zones.reads)}:
-            path = _path(other, "blobs", name)
-            if path not in self._spoiled:
-                with suppress(RefusedError):
-                    if self.remote.size(path) == size:
-                        return
-        self.remote.send(_path(zone, "blobs", name), blobs.path(name), size)
+        if here is None:
+            self._depot.bring(blob.sha256, blob.size, blobs, blob.xxh3)
+        elif blob.size not in {None, here.size} or blob.xxh3 not in {None, here.xxh3}:
+            raise RefusedError("a blob with other digests")
 
     def _note_trace(self, zone: str, record: Record) -> None:
         """Put what an execution used in front of what others with its static key used."""
@@ -264,5 +231,4 @@ def _needed(record: Record) -> set[_Blob]:
 
 
 def _path(zone: str, kind: str, name: str) -> str:
-    suffix = "" if kind == "blobs" else ".json"
-    return f"{zone}/{kind}/{name[:2]}/{name}{suffix}"
+    return f"{zone}/{kind}/{name[:2]}/{name}.json"

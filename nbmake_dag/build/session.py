@@ -17,7 +17,7 @@ from nbmake_dag.build.resources import refuse_what_never_fits, refuse_what_no_no
 from nbmake_dag.build.rests import remember_if_up_to_date
 from nbmake_dag.build.retention import after_build
 from nbmake_dag.build.run import open_writer, run_header
-from nbmake_dag.build.share import open_sharing
+from nbmake_dag.build.share import open_sharing, readable
 from nbmake_dag.build.watched import Watched
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.model import TaskName
@@ -134,6 +134,7 @@ def carry_out(
 
 def _cluster(prepared: Prepared, address: str) -> Cluster:
     pipeline, project = prepared.pipeline, prepared.project
+    remote, zones = readable(prepared)
     return Cluster(
         address=address,
         runtime_env=dict(pipeline.ray.runtime_env),
@@ -141,6 +142,8 @@ def _cluster(prepared: Prepared, address: str) -> Cluster:
         blobs=project.cache,
         packages=pipeline.environment.packages,
         max_size=pipeline.cache.max_size,
+        remote=remote,
+        zones=zones,
     )
 
 

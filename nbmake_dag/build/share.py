@@ -42,9 +42,7 @@ def open_sharing(
     from nbmake_dag_cache.remote import Remote, UnknownRemoteError, check_url  # noqa: PLC0415 - likewise
     from nbmake_dag_cache.shared import SharedCache  # noqa: PLC0415 - likewise
 
-    url = settings.remote
-    if "://" not in url:
-        url = os.path.join(prepared.project.root, url)
+    url = _url(settings.remote, prepared)
     try:
         check_url(url)
     except UnknownRemoteError as error:
@@ -65,6 +63,21 @@ def open_sharing(
     if writes and not refusal:
         uploads = Uploads(shared, stores, prepared.project.state, _secrets(prepared))
     return Sharing(prepared, stores, shared, uploads=uploads, post=post)
+
+
+def readable(prepared: Prepared) -> tuple[str | None, tuple[str, ...]]:
+    """Return the URL of the shared cache and the zones of it that this build reads; raises `UsageError`."""
+    settings = prepared.pipeline.cache
+    if settings.remote is None or not prepared.rules.seek_records:
+        return None, ()
+    from nbmake_dag.build.trust import trust_of  # noqa: PLC0415 - most builds share nothing
+
+    zones = trust_of(prepared.variables, settings.trusted_branches).zones
+    return _url(settings.remote, prepared), zones.reads
+
+
+def _url(remote: str, prepared: Prepared) -> str:
+    return remote if "://" in remote else os.path.join(prepared.project.root, remote)
 
 
 def new_keys() -> tuple[str, str]:

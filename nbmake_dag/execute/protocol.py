@@ -162,6 +162,8 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """For blobs to travel, to the node and back."""
     fetched: int = 0
     """Bytes that travelled to the node."""
+    shared: int = 0
+    """Of those, bytes that came from the shared cache."""
     sent: int = 0
     """Bytes that travelled back."""
 
@@ -327,6 +329,10 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """Those that must have the same version on every node."""
     max_size: int
     """Bytes that a node may keep of blobs that it was sent."""
+    remote: str | None = None
+    """The URL of a shared cache, where nodes seek blobs first."""
+    zones: tuple[str, ...] = ()
+    """Those of the shared cache that may be read."""
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):

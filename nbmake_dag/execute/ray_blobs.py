@@ -1,6 +1,8 @@
 """Blobs on their way between the driver's store and the nodes of a cluster, in pieces through Ray's object store.
 
-A few pieces are on their way at once, so that no process holds much more than those, however large a blob is.
+What a shared cache has, a node fetches from there. A node writes nothing to it: what leaves a task is searched for
+secrets first, by the driver, who knows them all. A few pieces are on their way at once, so that no process holds
+much more than those, however large a blob is.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from typing import Any
 
 import ray
 
+from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.depot import Depot
+from nbmake_dag_cache.remote import RemoteError
 
 PIECE = 8 << 20
 AHEAD = 4
@@ -99,7 +104,10 @@ class Courier:
     store: BlobStore
     locks: str
     """A folder for locks: of all who want a blob on this node, one fetches it."""
+    depot: Depot | None = None
     fetched: int = 0
+    shared: int = 0
+    """Bytes of ``fetched`` that came from the depot."""
     sent: int = 0
 
     def fetch(self, blobs: Iterable[tuple[str, int]]) -> None:
@@ -108,7 +116,8 @@ class Courier:
             with self._alone(sha256):
                 if self.store.renew(sha256, size):
                     continue
-                self.store.receive(sha256, self._pieces(sha256, size))
+                if not self._finds(sha256, size):
+                    self.store.receive(sha256, self._pieces(sha256, size))
                 self.fetched += size
 
     def send(self, names: Iterable[str]) -> None:
@@ -125,6 +134,17 @@ class Courier:
             while waiting:
                 _got(waiting.popleft())
             _got(self.post.end.remote(arrival))
+
+    def _finds(self, sha256: str, size: int) -> bool:
+        """Bring a blob from the shared cache, if there is one that has it."""
+        if self.depot is None:
+            return False
+        try:
+            self.depot.bring(sha256, size, self.store)
+        except (RefusedError, RemoteError):
+            return False
+        self.shared += size
+        return True
 
     def _pieces(self, sha256: str, size: int) -> Iterator[bytes]:
         waiting: deque[Any] = deque()

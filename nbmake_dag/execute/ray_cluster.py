@@ -67,7 +67,14 @@ class ClusterCarrier:
         self._names: dict[tuple[str, int, int, int], SeenFile] = {}
         alive = [row for row in ray.nodes() if row["Alive"]]  # type: ignore[no-untyped-call]
         self.nodes = tuple(map(_node, alive))
-        terms = Terms(nonce_path=_nonce_path(cluster.root), nonce=secrets.token_hex(16), max_size=cluster.max_size)
+        terms = Terms(
+            nonce_path=_nonce_path(cluster.root),
+            nonce=secrets.token_hex(16),
+            max_size=cluster.max_size,
+            remote=cluster.remote,
+            zones=cluster.zones,
+            env=dict(cluster.runtime_env.get("env_vars", {})),
+        )
         os.makedirs(os.path.dirname(terms.nonce_path), exist_ok=True)
         with open(terms.nonce_path, "w", encoding="ascii") as file:
             file.write(terms.nonce)

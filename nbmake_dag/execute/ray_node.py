@@ -40,6 +40,8 @@ from nbmake_dag.execute.ray_task import cancel_grace, decode_spec, encode_events
 from nbmake_dag.execute.runtime_dir import RuntimeDir
 from nbmake_dag.execute.supervision import Supervisor
 from nbmake_dag_cache.blobs import BlobError
+from nbmake_dag_cache.depot import Depot
+from nbmake_dag_cache.remote import Remote
 
 ALIVE_EVERY_S = 3.0
 DRIVER_LOST_AFTER_S = 30.0
@@ -57,6 +59,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     nonce_path: str
     nonce: str
     max_size: int
+    remote: str | None
+    zones: tuple[str, ...]
+    env: dict[str, str]
+    """Variables of the runtime environment, which the work sees too."""
 
 
 def node_task(encoded: bytes, ticket: str, terms: bytes, post: Any) -> Iterator[bytes]:
@@ -89,7 +95,8 @@ class _Visit:
         self._terms = terms
         self._cache = NodeCache.of_user()
         self._at_home = _reads(terms.nonce_path) == terms.nonce
-        self._courier = Courier(post, self._cache.store, self._cache.locks)
+        depot = _depot(terms.remote, terms.zones) if terms.remote else None
+        self._courier = Courier(post, self._cache.store, self._cache.locks, depot)
         self._transfer_s = 0.0
 
     def events(self) -> Iterator[list[Event]]:
@@ -108,7 +115,8 @@ class _Visit:
     def _here(self) -> AttemptSpec:
         """Give the order as it is on this machine, for which blobs may have to be fetched."""
         host = _host()
-        spec = replace(self._spec, runtime=host.runtime, scratch=host.scratch())
+        env = {**self._spec.env, **self._terms.env}
+        spec = replace(self._spec, runtime=host.runtime, scratch=host.scratch(), env=env)
         if self._at_home:
             return spec
         begun = time.monotonic()
@@ -124,7 +132,7 @@ class _Visit:
             sandbox=self._cache.sandboxes,
             apart=True,
             store=True,
-            env={**{name: value for name, value in spec.env.items() if not _is_of_machine(name)}, **_machine()},
+            env={**{name: value for name, value in env.items() if not _is_of_machine(name)}, **_machine()},
         )
 
     def _returned(self, end: Ended) -> Ended:
@@ -137,7 +145,12 @@ class _Visit:
             except (BlobError, RayError, OSError) as error:
                 return self._lost(f"what the task left did not reach the driver: {error}")
             self._transfer_s += time.monotonic() - begun
-        moved = Transfer(seconds=self._transfer_s, fetched=self._courier.fetched, sent=self._courier.sent)
+        moved = Transfer(
+            seconds=self._transfer_s,
+            fetched=self._courier.fetched,
+            shared=self._courier.shared,
+            sent=self._courier.sent,
+        )
         return replace(end, result=replace(result, transfer=moved))
 
     def _lost(self, reason: str) -> Ended:
@@ -200,6 +213,12 @@ class _Host:
 @functools.cache
 def _host() -> _Host:
     return _Host()
+
+
+@functools.cache
+def _depot(url: str, zones: tuple[str, ...]) -> Depot:
+    """Open the shared cache once for all that this process runs, so that one that fails is given up for good."""
+    return Depot(Remote(url), zones)
 
 
 class _Pulse:

@@ -164,6 +164,7 @@ def _transfer_attributes(transfer: Transfer | None) -> dict[str, AttributeValue]
         schema.ATTEMPT_PLACEMENT: transfer.placement_s,
         schema.TRANSFER_SECONDS: transfer.seconds,
         schema.TRANSFER_FETCHED: transfer.fetched,
+        schema.TRANSFER_SHARED: transfer.shared,
         schema.TRANSFER_SENT: transfer.sent,
     }
 

@@ -167,6 +167,9 @@ TRANSFER_SECONDS: Final = _declare(
 TRANSFER_FETCHED: Final = _declare(
     "nbdag.transfer.fetched", "int", "attempt", "on a cluster: bytes that travelled to the node"
 )
+TRANSFER_SHARED: Final = _declare(
+    "nbdag.transfer.shared", "int", "attempt", "on a cluster: those of them that came from the shared cache"
+)
 TRANSFER_SENT: Final = _declare("nbdag.transfer.sent", "int", "attempt", "on a cluster: bytes that travelled back")
 ATTEMPT_LOG: Final = _declare("nbdag.attempt.log", "string", "attempt", "blob: what a function or command printed")
 ATTEMPT_NOTEBOOK: Final = _declare("nbdag.attempt.notebook", "string", "attempt", "blob: the executed notebook")

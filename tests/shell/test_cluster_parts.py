@@ -16,7 +16,10 @@ from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.cancellation import Cancellation
 from nbmake_dag.execute.node_cache import NodeCache
 from nbmake_dag.execute.protocol import CommandWork, Node, SeenFile
+from nbmake_dag.execute.ray_blobs import PIECE, Courier
 from nbmake_dag_cache.blobs import BlobDamagedError, BlobStore
+from nbmake_dag_cache.depot import Depot
+from nbmake_dag_cache.remote import Remote
 
 
 def graph(text: str) -> Graph:
@@ -81,6 +84,42 @@ def test_an_attempt_without_a_workspace_runs_from_blobs_and_leaves_blobs(project
     assert result.log is not None
     assert str(tmp_path / "sandboxes") in here.read(result.log, 1000).decode()
     assert list((tmp_path / "sandboxes").iterdir()) == []
+
+
+def test_a_node_fetches_from_the_shared_cache_what_that_has(monkeypatch, tmp_path: Path) -> None:
+    """The driver is asked for the rest, for what is damaged there, and for all where it cannot be reached."""
+    driver = BlobStore(str(tmp_path / "driver"))
+    shared, damaged, alone = [driver.put_bytes(text) for text in (b"shared", b"damaged", b"alone")]
+    depot = Depot(Remote(str(tmp_path / "remote")), ("main", "local"))
+    depot.send("local", shared.sha256, driver)
+    depot.send("main", damaged.sha256, driver)
+    (tmp_path / "remote/main/blobs" / damaged.sha256[:2] / damaged.sha256).write_bytes(b"DAMAGED")
+    monkeypatch.setattr("ray.get", lambda reference, timeout: reference)
+    post = AskedPost(driver)
+    courier = Courier(post, BlobStore(str(tmp_path / "node")), str(tmp_path / "locks"), depot)
+    courier.fetch((blob.sha256, blob.size) for blob in (shared, damaged, alone))
+    assert post.asked == [damaged.sha256, alone.sha256]
+    assert (courier.fetched, courier.shared) == (6 + 7 + 5, 6)
+    assert courier.store.read(damaged.sha256, 100) == b"damaged"
+    (tmp_path / "no-folder").touch()
+    unreachable = Depot(Remote(str(tmp_path / "no-folder/remote")), ("main",))
+    other = Courier(post, BlobStore(str(tmp_path / "other")), str(tmp_path / "locks"), unreachable)
+    other.fetch([(shared.sha256, shared.size)])
+    assert post.asked[2:] == [shared.sha256]
+    assert (other.fetched, other.shared) == (6, 0)
+
+
+class AskedPost:
+    """The driver's end without a Ray; it notes which blobs were asked for."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self.store = store
+        self.asked: list[str] = []
+        self.piece = self
+
+    def remote(self, sha256: str, offset: int) -> bytes:
+        self.asked.append(sha256)
+        return self.store.piece(sha256, offset, PIECE)
 
 
 def test_a_node_keeps_what_was_used_last(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Blobs on a remote, in a namespace for each zone of trust: sought in those that are read, sent to one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from nbmake_dag_cache.admission import RefusedError
+from nbmake_dag_cache.blobs import BlobDamagedError, BlobMissingError, BlobStore
+from nbmake_dag_cache.remote import Remote
+
+MAX_UNSIZED = 256 << 20
+"""Bytes of a blob whose size its record does not say: cells, a notebook, a series."""
+
+
+class Depot:
+    """The blobs below one URL; any number of threads may use it at once."""
+
+    def __init__(self, remote: Remote, reads: tuple[str, ...]) -> None:
+        self._remote = remote
+        self._reads = reads
+        self._spoiled: set[str] = set()
+        """Paths of blobs that are there, and are not what their names say."""
+
+    def bring(self, name: str, size: int | None, blobs: BlobStore, xxh3: str | None = None) -> None:
+        """Bring a blob with these digests and, where it is known, this size in bytes into a store.
+
+        Raises `RefusedError` where no zone has it, `RemoteError`, `OSError`.
+        """
+        reason = "missing blob"
+        for zone in self._reads:
+            path = place_of(zone, name)
+            found = size if size is not None else self._remote.size(path)
+            if found is None:
+                continue
+            if size is None and found > MAX_UNSIZED:
+                reason = "blob too large"
+                continue
+            try:
+                blobs.receive(name, self._remote.pieces(path, found), xxh3=xxh3)
+            except (RefusedError, BlobDamagedError) as error:
+                if str(error) != "missing":
+                    reason = "damaged blob" if isinstance(error, BlobDamagedError) else f"blob {error}"
+                    self._spoiled.add(path)
+            else:
+                return
+        raise RefusedError(reason)
+
+    def send(self, zone: str, name: str, blobs: BlobStore) -> None:
+        """Write a blob of a store, unless it is there; raises `BlobError`, `RemoteError`."""
+        size = blobs.size(name)
+        if size is None:
+            raise BlobMissingError(name)
+        for other in {zone: None, **dict.fromkeys(self._reads)}:
+            path = place_of(other, name)
+            if path not in self._spoiled:
+                with suppress(RefusedError):
+                    if self._remote.size(path) == size:
+                        return
+        self._remote.send(place_of(zone, name), blobs.path(name), size)
+
+
+def place_of(zone: str, name: str) -> str:
+    """Give the path of a blob below the URL."""
+    return f"{zone}/blobs/{name[:2]}/{name}"
