@@ -105,6 +105,7 @@ class Hosts:
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(host.tree / "home"),
+            "PYTHONPATH": str(host.tree / "site"),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",

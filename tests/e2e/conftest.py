@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from tests.hosts import Hosts
 from tests.project import Project
 
 SMALL = """
@@ -93,3 +97,15 @@ def small(project: Project) -> Project:
         "open('results/summary.txt', 'w').write(repr(sorted(scores.items())))",
     )
     return project
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    """Make a cluster of three hosts that share no files."""
+    made = Hosts(tmp_path / "hosts")
+    try:
+        for name in ("head", "left", "right"):
+            made.add(name)
+        yield made
+    finally:
+        made.close()

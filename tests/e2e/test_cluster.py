@@ -1,6 +1,6 @@
 """A pipeline on three hosts that share no files: their Ray is started as the README says, the build on the head.
 
-Each test starts its own hosts, which takes a minute or more: `pytest -m netns -n0 tests/e2e/test_cluster.py`, with
+Each test starts its own hosts, which takes a minute or more: `pytest -m netns -n0 tests/e2e`, with
 NBDAG_CLUSTER_MOMENTS=20 for twenty random moments at which a host is lost.
 """
 
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nbmake_dag_reporting.runs import read_run
-from tests.hosts import Host, Hosts
+from tests.e2e.on_hosts import OnHost, at_head
+from tests.hosts import PORT, RAY, Host, Hosts
 from tests.project import NBDAG, Project, await_true, kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.manual, pytest.mark.netns, pytest.mark.timeout(3600)]
@@ -26,58 +24,6 @@ MNIST = Path(__file__).parents[2] / "examples" / "mnist-digits"
 MOMENTS = int(os.environ.get("NBDAG_CLUSTER_MOMENTS", "1"))
 """At how many random moments a host is lost, in each of two ways."""
 TASKS = 8
-
-
-class OnHost(Project):
-    """A project that is built on a host."""
-
-    def __init__(self, root: Path, hosts: Hosts, host: Host) -> None:
-        super().__init__(root)
-        self.hosts = hosts
-        self.host = host
-
-    def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.host.command([*NBDAG, *arguments], cwd=self.root),
-            env=self.hosts.environment(self.host) | (env or {}),
-            capture_output=True,
-            text=True,
-            timeout=1200,
-            check=False,
-        )
-
-    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.host.command([*NBDAG, *arguments], cwd=self.root),
-            env=self.hosts.environment(self.host) | (env or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def nodes(self) -> dict[str, str | None]:
-        """Return the node of each task's last attempt in the latest run."""
-        run = read_run(str(max((self.root / ".nbdag/runs").iterdir())))
-        return {task.name: task.attempts[-1].node for task in run.tasks.values() if task.attempts}
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[Hosts]:
-    made = Hosts(tmp_path / "hosts")
-    try:
-        for name in ("head", "left", "right"):
-            made.add(name)
-        yield made
-    finally:
-        made.close()
-
-
-def at_head(hosts: Hosts, source: Path | None = None) -> OnHost:
-    root = hosts.hosts["head"].tree / "project"
-    if source:
-        shutil.copytree(source, root)
-    (root / ".nbdag").mkdir(parents=True, exist_ok=True)
-    return OnHost(root, hosts, hosts.hosts["head"])
 
 
 def test_the_digits_on_three_hosts_are_those_of_one(hosts: Hosts, tmp_path: Path) -> None:
@@ -135,11 +81,30 @@ def lose_during_a_build(project: OnHost, host: Host, how: str, after_s: float) -
     host.kill() if how == "kill" else project.hosts.cut_off(host)
     assert build.wait(300) == 0
     assert project.read("all.txt").count("some input") == TASKS
-    run = read_run(str(max((project / ".nbdag/runs").iterdir())))
-    for task in run.tasks.values():
+    for task in project.run().tasks.values():
         outcomes = [attempt.outcome for attempt in task.attempts]
         assert outcomes[-1] == "succeeded"
         assert set(outcomes[:-1]) <= {"lost"}
+    project.build("--ray-address=auto").ran()
+
+
+def test_a_drained_host_costs_only_what_ran_on_it(hosts: Hosts) -> None:
+    """It gets nothing new, and is taken away at its deadline, as a provider does that wants a machine back."""
+    project = sleepers(at_head(hosts))
+    left = hosts.hosts["left"]
+    build = project.start("build", "--ray-address=auto")
+    await_true(lambda: list((project / "out").glob("*.txt")), 240, "no task ended")
+    reason = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=a test", "--deadline-remaining-seconds=2"]
+    where = f"--address={hosts.hosts['head'].address}:{PORT}"
+    drained = left.run(*RAY, "drain-node", where, *reason, env=hosts.environment(left))
+    assert drained.returncode == 0, drained.stderr
+    time.sleep(2)
+    left.kill()
+    assert build.wait(300) == 0
+    assert project.read("all.txt").count("some input") == TASKS
+    outcomes = [attempt.outcome for task in project.run().tasks.values() for attempt in task.attempts]
+    assert outcomes.count("lost") <= 1
+    assert set(outcomes) <= {"succeeded", "lost"}
     project.build("--ray-address=auto").ran()
 
 
@@ -175,6 +140,41 @@ def test_a_dead_head_ends_the_build_with_3(hosts: Hosts) -> None:
 def sleeping(host: Host) -> bool:
     found = subprocess.run(host.command(["pgrep", "-f", "sleep 4321"]), capture_output=True, check=False)
     return found.returncode == 0
+
+
+def test_the_runtime_environment_reaches_the_tasks(hosts: Hosts) -> None:
+    """Its variables, on a host that sees the repository and on one that does not."""
+    project = at_head(hosts)
+    labels = ", ".join(f'"{host.address}"' for host in hosts.hosts.values())
+    project.pipeline(
+        f"""
+        [ray.runtime_env]
+        env_vars = {{ FLAVOUR = "vanilla" }}
+
+        [tasks.taste]
+        command = "echo $FLAVOUR > {{host}}.txt"
+        matrix = {{ host = [{labels}] }}
+        outputs = ["{{host}}.txt"]
+        resources = {{ custom = {{ "node:{{host}}" = 0.1 }} }}
+        """
+    )
+    assert project.build("--ray-address=auto").code == 0
+    assert len(set(project.nodes().values())) == 3
+    assert {project.read(f"{host.address}.txt") for host in hosts.hosts.values()} == {"vanilla\n"}
+
+
+def test_another_version_on_a_node_is_refused(hosts: Hosts) -> None:
+    """Before the first task, with both versions."""
+    site = Path(hosts.environment(hosts.hosts["left"])["PYTHONPATH"]) / "odd-1.5.dist-info"
+    site.mkdir(parents=True)
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.5\n")
+    project = at_head(hosts)
+    project.pipeline('[environment]\npackages = ["odd"]\n\n[tasks.a]\ncommand = "touch a"\noutputs = ["a"]\n')
+    refused = project.build("--ray-address=auto")
+    assert refused.code != 0
+    refused.said("the cluster cannot run this pipeline")
+    refused.said("10.77.0.2 has odd 1.5, and this machine (not installed)")
+    assert not (project / "a").exists()
 
 
 def test_nodes_that_lack_what_the_pipeline_declares_are_named(hosts: Hosts) -> None:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from tests.project import Project
+from tests.project import Project, await_true
 
 HEAVY = ["ray", "papermill", "nbclient", "nbformat", "opentelemetry.sdk", "rich", "jupyter_client"]
 WITHOUT_STATE_FILE = ["click", "diskcache", "tomli"]
@@ -31,7 +31,8 @@ def imported(project: Project, names: list[str], *arguments: str) -> str:
 def test_an_up_to_date_build_imports_nothing_heavy(small):
     """Not even what reads the configuration and the indexes; building one target needs those."""
     small.build()
-    small.build().ran()
+    known = small / ".nbdag/state/unchanged"
+    await_true(lambda: small.build().ran() and known.is_dir(), 60, "what was just written is not at rest yet")
     assert imported(small, [*HEAVY, *WITHOUT_STATE_FILE]) == "0"
     assert imported(small, HEAVY, "results/count.txt") == "0"
 
