@@ -15,7 +15,7 @@ from nbmake_dag_cache.ipython import package_version
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.notebook import Cell, NotebookSource
 
-FORMAT = 1
+FORMAT = 2
 _TITLE_LENGTH = 80
 
 

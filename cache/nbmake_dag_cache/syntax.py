@@ -96,14 +96,14 @@ def _write_value(value: object) -> str:
     return _WRITERS[type(value)](value)
 
 
-# `hex`, because the decimal digits of an int are limited; lengths, so that no text can imitate what follows it.
+# `hex`, because the decimal digits of an int are limited; lengths and ends, so that none is the beginning of another.
 _WRITERS: dict[type, Callable[[Any], str]] = {
     NoneType: repr,
     bool: repr,
     EllipsisType: repr,
-    int: hex,
-    float: repr,
-    complex: repr,
+    int: lambda number: f"{number:#x};",
+    float: lambda number: f"{number!r};",
+    complex: lambda number: f"{number!r};",
     str: lambda text: f"s{len(text)}:{text}",
-    bytes: lambda data: f"b{data.hex()}",
+    bytes: lambda data: f"b{len(data)}:{data.hex()}",
 }

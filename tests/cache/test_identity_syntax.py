@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,8 @@ INVALIDATES = {
     "white space inside a string": ("x = 'a b'", "x = 'a  b'"),
     "text that does not parse": ("a b", "a  b"),
     "None as a key for unpacking": ("{None: a}", "{**a}"),
+    "floats whose digits join": ("x = [1.5, 20.5]", "x = [1.52, 0.5]"),
+    "bytes whose digits join": ("x = [1, b'']", "x = [0x1b]"),
     "position of an unpacked dict": ("{**a, 1: 2}", "{1: 2, **a}"),
     "required keyword": ("def f(*, a): 0", "def f(*, a=None): 0"),
 }
@@ -163,6 +166,14 @@ def test_identities_agree_with_trees(one, other):
     trees = [parse(_source(expression)) for expression in (one, other)]
     assume(None not in trees)
     assert (ast.dump(trees[0]) == ast.dump(trees[1])) == (write_tree(trees[0]) == write_tree(trees[1]))
+
+
+def test_no_constant_begins_like_another():
+    """So that no list of them is written like another list."""
+    numbers = [*range(300), *(number / 100 for number in range(300)), *(number / 10 * 1j for number in range(300))]
+    texts = ["", "s", "1", "12", "s1:", b"", b"\0", b"\0\1", b"\x1b"]
+    written = sorted(write_tree(ast.Constant(value)) for value in [*numbers, *texts, None, True, False, ...])
+    assert [pair for pair in pairwise(written) if pair[1].startswith(pair[0])] == []
 
 
 @given(LEAVES, LEAVES)
