@@ -96,7 +96,7 @@ def _write_value(value: object) -> str:
     return _WRITERS[type(value)](value)
 
 
-# `hex`, because the decimal digits of an int are limited; lengths and ends, so that none is the beginning of another.
+# `hex`, because the decimal digits of an int are limited; lengths and ends, so that none begins another.
 _WRITERS: dict[type, Callable[[Any], str]] = {
     NoneType: repr,
     bool: repr,
