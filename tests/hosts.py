@@ -92,6 +92,7 @@ class Hosts:
         head = next(iter(self.hosts.values()))
         where = ["--head", f"--port={PORT}"] if host is head else [f"--address={head.address}:{PORT}"]
         common = [f"--node-ip-address={host.address}", "--num-cpus=1", "--object-store-memory=100000000"]
+        common.append(f"--labels=host={host.name}")
         lean = ["--include-dashboard=false"] if host is head else []
         for _ in range(TRIES):
             started = host.run(*RAY, "start", *where, *common, *lean, *options, env=self.environment(host))

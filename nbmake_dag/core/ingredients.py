@@ -23,7 +23,7 @@ class Observed:
     """What the disk and the machine say of one task."""
 
     source: tuple[Ingredient, ...] = ()
-    """The cells of a notebook; nothing for other work."""
+    """The cells of a notebook, or the installed code of a function."""
     kernel: str = ""
     """What identifies the kernel or the interpreter; empty for a command."""
     modules: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -61,6 +61,7 @@ def _work(task: Task, observed: Observed) -> Iterator[Ingredient]:
             yield from observed.source
         case Function(module=module, qualname=qualname):
             yield Ingredient("function", "", f"{module}:{qualname}")
+            yield from observed.source
         case Command(arguments=str(script)):
             yield Ingredient("command", "", script)
         case Command(arguments=arguments):

@@ -14,6 +14,7 @@ _ORDER = (
     "cell",
     "function",
     "command",
+    "code",
     "module",
     "parameter",
     "input",
@@ -26,7 +27,7 @@ _ORDER = (
     "secret",
     "output",
 )
-_DIGESTED = {"cell", "module", "input", "lockfile", "variable", "read"}
+_DIGESTED = {"cell", "code", "module", "input", "lockfile", "variable", "read"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from nbmake_dag.observe.project import Project
-from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.digest import Digest, digest_bytes
 from nbmake_dag_cache.identity import identity_schema
 from nbmake_dag_cache.imports import Imports, PathAddition, imports_of
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
@@ -40,7 +40,7 @@ class Modules:
         self._files = files
         self._identities = identities
         self._schema = f"module {identity_schema()}"
-        self._installed = tuple(path for path in installed if self._is_local(path))
+        self._installed = tuple(path for path in installed if self.is_local(path))
         self._kinds: dict[str, str] = {}
         self._read: dict[str, ModuleIdentity | None] = {}
         self.folders: dict[str, Stamp | None] = {}
@@ -84,8 +84,7 @@ class Modules:
 
     def _identify(self, path: str) -> ModuleIdentity | None:
         try:
-            digest = self._files.digest(path)
-            known = self._identities.get(digest, self._schema)
+            known = self._identities.get(self._files.digest(path), self._schema)
             if known is not None:
                 return _decode(known)
             with open(path, "rb") as file:
@@ -93,14 +92,15 @@ class Modules:
         except OSError:
             return None
         identity = ModuleIdentity(python_identity(source), imports_of(source))
-        self._identities.put(digest, self._schema, msgspec.json.encode(identity).decode())
+        # it may have been saved meanwhile
+        self._identities.put(digest_bytes(source), self._schema, msgspec.json.encode(identity).decode())
         return identity
 
     def _additions(self, additions: Iterable[PathAddition], folder: str) -> Iterator[str]:
         for addition in additions:
             base = folder if addition.base == "file" else self._project.root
             place = os.path.normpath(os.path.join(base, addition.path))
-            if self._is_local(place):
+            if self.is_local(place):
                 yield place
 
     def _mentioned(
@@ -114,7 +114,7 @@ class Modules:
                 for _ in range(item.level - 1):
                     start = os.path.dirname(start)
                 search: tuple[str, ...] = (start,)
-                if self._is_local(start) and self._kind(init := os.path.join(start, "__init__.py")) == "file":
+                if self.is_local(start) and self._kind(init := os.path.join(start, "__init__.py")) == "file":
                     yield init
             else:
                 search = path
@@ -140,7 +140,7 @@ class Modules:
             )
             namespace: list[str] = []
             for spot in spots:
-                if not self._is_local(spot):
+                if not self.is_local(spot):
                     continue
                 self._search(os.path.dirname(spot))
                 if self._kind(init := os.path.join(spot, "__init__.py")) == "file":
@@ -169,7 +169,7 @@ class Modules:
             self._kinds[path] = kind
         return self._kinds[path]
 
-    def _is_local(self, path: str) -> bool:
+    def is_local(self, path: str) -> bool:
         """Whether a path is in the repository, and not in an environment that lies inside it."""
         return _within(path, self._project.repository) and not (
             _within(sys.prefix, self._project.repository) and _within(path, sys.prefix)

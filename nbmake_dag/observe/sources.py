@@ -1,22 +1,20 @@
-"""What tasks run, as it is written: notebooks, functions, and the scripts of commands."""
+"""What tasks run, as it is written: notebooks and functions."""
 
 from __future__ import annotations
 
 import ast
 import os
-import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
 
-from nbmake_dag.core.model import Command, Function, ProjectPath
+from nbmake_dag.core.model import Function, ProjectPath
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.blobs import BlobStore
-from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.digest import Digest, digest_bytes
 from nbmake_dag_cache.identity import NotebookIdentity, identify, identity_schema
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
 from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
@@ -93,24 +91,17 @@ class Sources:
         self._identities.put(stored.xxh3, _BLOB, stored.sha256)
         return stored.sha256
 
-    def scripts(self, work: Command) -> Iterator[str]:
-        """Yield the absolute paths of the Python scripts that a command names."""
-        words = _words(work.arguments) if isinstance(work.arguments, str) else work.arguments
-        for word in words:
-            path = os.path.normpath(self._project.absolute(word))
-            if word.endswith(".py") and os.path.isfile(path):
-                yield path
-
     def _read_notebook(self, path: str, place: str, language: str | None) -> NotebookFile:
         absolute = self._project.absolute(path)
         schema = " ".join((os.path.splitext(path)[1], *([language] if language else ()), self._schema))
         try:
-            digest = self._files.digest(absolute)
-            known = self._identities.get(digest, schema)
+            known = self._identities.get(digest := self._files.digest(absolute), schema)
             if known is not None:
                 return NotebookFile(digest=digest, identity=_decode(known))
             with open(absolute, "rb") as file:
                 data = file.read(MAX_NOTEBOOK_BYTES)
+            # it may have been saved meanwhile
+            digest = digest_bytes(data)
             source = read_notebook(data, path)
             identity = identify(replace(source, language=language) if language else source)
         except UnreadableNotebookError as error:
@@ -171,10 +162,3 @@ def _bound(node: ast.stmt) -> set[str]:
             return {alias.asname or alias.name for alias in aliases}
         case _:
             return set()
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command, comments=True)
-    except ValueError:
-        return command.split()

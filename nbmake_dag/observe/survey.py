@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from nbmake_dag.core.facts import ABSENT, Facts
@@ -19,6 +19,7 @@ from nbmake_dag.observe.interpreters import Interpreters, normalised
 from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels
 from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.scripts import scripts_of
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.identity import NotebookIdentity
@@ -219,17 +220,28 @@ class Survey:
             case Function() as work:
                 path = look.sources.function(work).path
                 own = look.interpreters.ask(look.python)
+                is_local = look.modules.is_local(path)
+                code = (Ingredient("code", work.module, look.modules.digest(path) or ABSENT),)
                 observed = Observed(
+                    # where a package is installed says nothing
+                    source=() if is_local else code,
                     kernel=f"{own.implementation} {own.version}",
-                    modules=self._digests(self._closure_of_file(path, own.editable)),
+                    modules=self._digests(self._closure_of_file(path, own.editable)) if is_local else {},
                     inputs=inputs,
                 )
                 return observed, self._software_of(look.python)
             case Command() as work:
-                scripts = [
-                    module for path in look.sources.scripts(work) for module in self._closure_of_file(path, {})
-                ]
-                return Observed(modules=self._digests(scripts), inputs=inputs), self._software_of(look.python)
+                modules = self._digests(self._modules_of_command(work, task.workdir))
+                return Observed(modules=modules, inputs=inputs), self._software_of(look.python)
+
+    def _modules_of_command(self, work: Command, workdir: ProjectPath) -> Iterator[str]:
+        folder = os.path.normpath(self._project.absolute(workdir))
+        scripts = scripts_of(work.arguments, folder)
+        if scripts.files or scripts.imports.modules:
+            editable = self._look.interpreters.ask(self._look.python).editable
+            yield from self._look.modules.closure(scripts.imports, folder, editable, search=(folder,))
+            for path in scripts.files:
+                yield from self._closure_of_file(path, editable)
 
     def _closure_of_file(self, path: str, editable: dict[str, str]) -> tuple[str, ...]:
         identity = self._look.modules.identity(path)

@@ -145,22 +145,13 @@ def sleeping(host: Host) -> bool:
 def test_the_runtime_environment_reaches_the_tasks(hosts: Hosts) -> None:
     """Its variables, on a host that sees the repository and on one that does not."""
     project = at_head(hosts)
-    labels = ", ".join(f'"{host.address}"' for host in hosts.hosts.values())
-    project.pipeline(
-        f"""
-        [ray.runtime_env]
-        env_vars = {{ FLAVOUR = "vanilla" }}
-
-        [tasks.taste]
-        command = "echo $FLAVOUR > {{host}}.txt"
-        matrix = {{ host = [{labels}] }}
-        outputs = ["{{host}}.txt"]
-        resources = {{ custom = {{ "node:{{host}}" = 0.1 }} }}
-        """
-    )
-    assert project.build("--ray-address=auto").code == 0
-    assert len(set(project.nodes().values())) == 3
-    assert {project.read(f"{host.address}.txt") for host in hosts.hosts.values()} == {"vanilla\n"}
+    text = '[ray.runtime_env]\nenv_vars = { FLAVOUR = "vanilla" }\n\n'
+    for name in hosts.hosts:
+        text += f'[tasks.{name}]\ncommand = "echo $FLAVOUR > {name}.txt"\noutputs = ["{name}.txt"]\n'
+        text += f'resources = {{ node = {{ host = "{name}" }} }}\n\n'
+    project.pipeline(text).build("--ray-address=auto").ran(*hosts.hosts)
+    assert len(set(project.nodes().values())) == len(hosts.hosts)
+    assert {project.read(f"{name}.txt") for name in hosts.hosts} == {"vanilla\n"}
 
 
 def test_another_version_on_a_node_is_refused(hosts: Hosts) -> None:

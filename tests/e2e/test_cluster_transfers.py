@@ -26,6 +26,7 @@ HALF = 250
 LARGE = 5 << 30
 """Bytes of a file that travels to a node, and of one that travels back."""
 MUCH = 400 << 20
+AT_LEFT = 'resources = { node = { host = "left" } }'
 
 
 def test_what_every_host_sees_does_not_travel(hosts: Hosts) -> None:
@@ -89,19 +90,18 @@ def test_large_files_travel_in_little_memory(hosts: Hosts) -> None:
     project = at_head(hosts)
     with (project / "large.bin").open("wb") as file:
         file.truncate(LARGE)
-    node = f'resources = {{ custom = {{ "node:{hosts.hosts["left"].address}" = 0.1 }} }}'
     project.pipeline(
         f"""
         [tasks.there]
         command = "stat -c %s large.bin > size.txt"
         inputs = ["large.bin"]
         outputs = ["size.txt"]
-        {node}
+        {AT_LEFT}
 
         [tasks.back]
         command = "echo begun > back.bin; truncate -s {LARGE} back.bin"
         outputs = ["back.bin"]
-        {node}
+        {AT_LEFT}
         """
     )
     with largest(hosts) as seen:
@@ -142,7 +142,6 @@ def test_what_the_shared_cache_has_comes_from_there(hosts: Hosts) -> None:
     """Where a node may read it; here it is a folder that all hosts see, and the repository is not."""
     project = at_head(hosts)
     remote = hosts.base / "shared-cache"
-    node = f'resources = {{ custom = {{ "node:{hosts.hosts["left"].address}" = 0.1 }} }}'
     text = f"""
         [cache]
         remote = "{remote.as_uri()}"
@@ -156,7 +155,7 @@ def test_what_the_shared_cache_has_comes_from_there(hosts: Hosts) -> None:
         command = "wc -l < made.txt > used.txt"
         inputs = ["made.txt"]
         outputs = ["used.txt"]
-        {node}
+        {AT_LEFT}
     """
     project.pipeline(text)
     project.build("make").ran("make")

@@ -21,8 +21,11 @@ from nbmake_dag.core.lookup import identify
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.collect import collect_outputs
 from nbmake_dag.execute.protocol import AttemptResult, Failure
+from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import find_project
+from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.memo import IdentityMemo, StatMemo
 from nbmake_dag_cache.record import Origin, Record
 from tests.project import Project
 
@@ -126,6 +129,67 @@ def test_another_file_does_not_change_the_key(folder: Project, path: str, text: 
     before = _own_key(folder, "merge")
     folder.write(path, text)
     assert _own_key(folder, "merge") == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        '"python one.py; python tool.py"',
+        '"python tool.py;"',
+        '"(python tool.py)>log 2>&1"',
+        "\"python 'tool.py' && echo done\"",
+        '["python", "tool.py"]\nworkdir = "steps/"',
+        '"python ../tool.py"\nworkdir = "steps/"',
+        '["python", "-m", "tool"]',
+        '["python", "-m", "tool.main"]',
+        '["python", "-m", "tool"]\nworkdir = "steps/"',
+        "\"python -c 'from tool import main; main()'\"",
+    ],
+)
+def test_the_python_that_a_command_names_is_of_its_key(folder: Project, command: str) -> None:
+    """However the shell is told, wherever it runs; so is what that imports. Nothing else is."""
+    if "tool.main" in command:
+        path = "tool/main.py"
+        folder.write("tool/__init__.py", "")
+    else:
+        path = "steps/tool.py" if "steps" in command and "../" not in command else "tool.py"
+    folder.pipeline(f"[tasks.run]\ncommand = {command}\n")
+    folder.write(path, "import helper").write("steps/other.py", "").write("one.py", "")
+    keys = [_own_key(folder, "run")]
+    for changed in (path, "helper.py"):
+        folder.write(changed, f"{folder.read(changed)}\nchanged = True\n")
+        keys.append(_own_key(folder, "run"))
+    assert len(set(keys)) == len(keys)
+    folder.write("unrelated.py", "VALUE = 3").write("steps/other.py", "VALUE = 3")
+    assert _own_key(folder, "run") == keys[-1]
+
+
+def test_where_the_code_of_an_installed_function_lies_does_not_count(folder: Project, tmp_path: Path) -> None:
+    """Checkouts at different depths share its results."""
+    text = '[tasks.copy]\nfunction = "shutil:copyfile"\nparameters = { src = "a", dst = "b" }\n'
+    other = Project(tmp_path / "much/deeper/project").pipeline(text)
+    assert _own_key(folder.pipeline(text), "copy") == _own_key(other, "copy")
+
+
+class SavedOnceHashed(StatMemo):
+    """Somebody saves each file between the moments when its bytes are hashed and when they are read."""
+
+    def digest(self, path: str) -> Digest:
+        digest = super().digest(path)
+        Path(path).write_text("import helper\n")
+        return digest
+
+
+def test_what_a_file_was_when_it_was_hashed_is_not_said_of_what_it_is_when_read(folder: Project) -> None:
+    """An empty module is not taken ever after for what was saved over one."""
+    project = find_project(str(folder.root))
+    empty = folder.write("empty.py", "") / "empty.py"
+    identities = IdentityMemo(project.state)
+    Modules(project, SavedOnceHashed(project.state), identities, ()).identity(str(empty))
+    empty.write_text("")
+    found = Modules(project, StatMemo(project.state), identities, ()).identity(str(empty))
+    assert found is not None
+    assert found.imports.modules == ()
 
 
 def test_a_file_that_leaves_a_glob_changes_the_key(folder: Project) -> None:
