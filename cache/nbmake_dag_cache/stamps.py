@@ -30,10 +30,10 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def folder_stamp(folder: str) -> Stamp | None:
+def folder_stamp(path: str) -> Stamp | None:
     """Return what changes when something joins or leaves a folder, ``None`` where there is none."""
     try:
-        return stamp_of(os.stat(folder))
+        return stamp_of(os.stat(path))
     except OSError:
         return None
 

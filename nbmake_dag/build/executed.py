@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -85,23 +85,31 @@ def _injected(
     values = {name: parameters[name] for name in names.get("parameter", ()) if name in parameters}
     workdir = next((item.value for item in ingredients if item.kind == "workdir"), "./")
     if identity.takes_inputs:
-        values["inputs"] = _paths(names.get("input", ()), names.get("glob", ()), workdir)
+        values["inputs"] = _paths(names, "input", workdir)
     if identity.takes_outputs:
-        values["outputs"] = _paths(names.get("output", ()), (), workdir)
+        values["outputs"] = _paths(names, "output", workdir)
     return values
 
 
-def _paths(labelled: Iterable[str], globs: Iterable[str], workdir: str) -> Any:
+def _paths(names: Mapping[str, list[str]], kind: str, workdir: str) -> Any:
     """Return declared paths by name, or as a list where their labels are places in one; a glob is a list."""
+    globs = names.get("glob", []) if kind == "input" else []
     found: dict[str, list[str]] = {label: [] for label in globs}
-    for text in labelled:
-        label, _, path = text.partition(": ")
-        relative = os.path.relpath(path, workdir)
-        found.setdefault(label, []).append(f"{relative}/" if path.endswith("/") else relative)
+    for label, path in _labelled(names.get(kind, ()), workdir):
+        found.setdefault(label, []).append(path)
     values = {label: sorted(paths) if label in globs else _one(paths) for label, paths in found.items()}
+    if kind == "input":
+        values |= _labelled(names.get("folder", ()), workdir)
     if all(label.isdecimal() for label in values):
         return [values[label] for label in sorted(values, key=int)]
     return values
+
+
+def _labelled(texts: Iterable[str], workdir: str) -> Iterator[tuple[str, str]]:
+    for text in texts:
+        label, _, path = text.partition(": ")
+        relative = os.path.relpath(path, workdir)
+        yield label, f"{relative}/" if path.endswith("/") else relative
 
 
 def _one(paths: list[str]) -> str:

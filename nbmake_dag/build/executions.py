@@ -18,6 +18,7 @@ from nbmake_dag.build.pace import urgency, wants_ray
 from nbmake_dag.build.pool import RAY, Pool
 from nbmake_dag.build.prepare import Prepared, Stores
 from nbmake_dag.build.ready import Queue
+from nbmake_dag.build.resources import HINT, lacking
 from nbmake_dag.build.resuming import Resuming
 from nbmake_dag.build.seen import seen_paths
 from nbmake_dag.build.specs import attempt_spec
@@ -25,7 +26,7 @@ from nbmake_dag.core.facts import Result
 from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag.core.schedule import Run
 from nbmake_dag.execute.aside import Aside, drop, put_back, set_aside
-from nbmake_dag.execute.protocol import AttemptResult, SeenFile
+from nbmake_dag.execute.protocol import AttemptResult, Ended, Failure, SeenFile
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_cache.digest import digest_text
 
@@ -66,10 +67,16 @@ class Executions:
         self._durations = stores.last.durations()
         self._seen: list[float] = []
         self._next_look = 0.0
+        self._unfit: dict[TaskName, str] = {}
+        self._refused: set[TaskName] = set()
 
     def add(self, run: Run, above: Mapping[TaskName, Result]) -> None:
         self._all[run.task] = Execution(run=run, above=above)
-        self._queue.add(self._prepared.graph.tasks[run.task])
+        task = self._prepared.graph.tasks[run.task]
+        if not self._pool.travels and (what := lacking(task.policy.resources)):
+            self._unfit[run.task] = f"it needs {what}: {HINT}"
+        else:
+            self._queue.add(task)
 
     def get(self, task: TaskName) -> Execution:
         return self._all[task]
@@ -77,6 +84,7 @@ class Executions:
     def remove(self, task: TaskName) -> Execution | None:
         """Forget a task that has ended, or will not begin."""
         self._queue.remove(task)
+        self._unfit.pop(task, None)
         return self._all.pop(task, None)
 
     def between_attempts(self) -> list[TaskName]:
@@ -90,6 +98,10 @@ class Executions:
         """
         begun: list[TaskName] = []
         now = time.monotonic()
+        while self._unfit:
+            name, why = self._unfit.popitem()
+            begun.append(name)
+            self._refuse(name, why)
         for task, executor in self._queue.placed(self._pool.place, now):
             if not self._all[task.name].attempts:
                 begun.append(task.name)
@@ -107,6 +119,8 @@ class Executions:
         """Queue a task again after a failed attempt; return the delay in seconds, ``None`` if it was the last."""
         execution = self._all[task]
         queued = self._prepared.graph.tasks[task]
+        if task in self._refused:
+            return None
         if execution.attempts[-1].outcome == "lost":
             if execution.count("lost") > INFRASTRUCTURE_RETRIES or self._pool.cannot_run(queued):
                 return None
@@ -157,7 +171,11 @@ class Executions:
         if number == 1:
             execution.kept = (*execution.kept, *self.keep(name, outputs))
         failed = os.path.join(project.failed, run_id, folder_name(name))
-        execution.aside = set_aside(project.state, project.root, outputs, failed)
+        try:
+            execution.aside = set_aside(project.state, project.root, outputs, failed)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            self._refuse(name, f"there is no room for its outputs: {error.strerror}: {error.filename}")
+            return
         env = work_environment(
             task,
             self._prepared.variables,
@@ -187,6 +205,14 @@ class Executions:
         if self._resuming is not None and not self._pool.travels:
             spec = self._resuming.prepare(spec, task, self._prepared, execution.run.identity, execution.above)
         self._pool.submit(executor, spec, task)
+
+    def _refuse(self, name: TaskName, why: str) -> None:
+        """Let a task fail that cannot begin, and never could."""
+        self._refused.add(name)
+        now, number = time.time_ns(), len(self._all[name].attempts) + 1
+        failure = Failure(type="Refused", message=why)
+        result = AttemptResult(outcome="failed", started=now, ended=now, failure=failure)
+        self._pool.events.put(Ended(task=name, attempt=number, result=result))
 
     def _start_ray_if_it_pays(self, now: float) -> None:
         waiting = list(self._queue)

@@ -70,6 +70,10 @@ def _files(path: str) -> Iterator[str]:
 def _clear(folder: str, keep: set[str]) -> None:
     if os.path.islink(folder) or os.path.isfile(folder):
         os.remove(folder)
+    for inside, folders, _ in os.walk(folder):
+        # what a link leads to is the user's
+        for link in filter(os.path.islink, (os.path.join(inside, name) for name in folders)):
+            os.remove(link)
     for path in _files(folder):
         if path not in keep:
             os.remove(path)

@@ -204,11 +204,15 @@ class Loop:
             note(outcome.task, outcome.record)
         for message in outcome.warnings:
             self._say(f"warning: {outcome.task}: {message}")
-        for kept in outcome.kept:
-            blob = project.relative(Place(project.cache).blob(kept.sha256))
-            self._say(f"{kept.path} was not made by nbdag; to get it back: cp {blob} {kept.path}")
+        self._say_what_was_kept(outcome.kept)
         for listener in self._listeners:
             listener.ended(outcome)
+
+    def _say_what_was_kept(self, kept: Iterable[Kept]) -> None:
+        project = self._prepared.project
+        for file in kept:
+            blob = project.relative(Place(project.cache).blob(file.sha256))
+            self._say(f"{file.path} was not made by nbdag; to get it back: cp {blob} {file.path}")
 
     def _source(self, task: TaskName) -> str | None:
         """Name the blob of a task's notebook as it is now."""
@@ -228,8 +232,8 @@ class Loop:
             self._follow(self._schedule.handle(Restored(task=task)))
         else:
             self._say(f"warning: {task} runs again: {item.error}")
+            self._say_what_was_kept(item.kept)
             self._follow(self._schedule.handle(Unrestorable(task=task)))
-            self._executions.get(task).kept = item.kept
 
     # executing
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.model import Resources
+from nbmake_dag.core.model import Resources, Task
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.execute.protocol import Node
+
+HINT = "build on a Ray cluster that has it: `--ray-address`"
 
 
 def usable_cpus() -> int:
@@ -17,19 +18,30 @@ def usable_cpus() -> int:
     return max(1, min(affinity, _quota() or affinity))
 
 
-def refuse_what_never_fits(graph: Graph, file: str) -> None:
-    """Raise `ConfigError` for tasks that ask for more than this machine has; processors are capped instead."""
-    gpus, memory = _gpus(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def refuse_what_never_fits(tasks: Iterable[Task], file: str) -> None:
+    """Raise `ConfigError` for tasks that ask for more than this machine has."""
     complaints = [
-        Complaint(what=f"task `{task.name}` needs {what}", place=f"{file}:{task.line}", hint=_HINT)
-        for task in graph.tasks.values()
-        if (what := _missing(task.policy.resources, gpus, memory))
+        Complaint(what=f"task `{task.name}` needs {what}", place=f"{file}:{task.line}", hint=HINT)
+        for task in tasks
+        if (what := lacking(task.policy.resources))
     ]
     if complaints:
         raise ConfigError(tuple(complaints))
 
 
-def refuse_what_no_node_fits(graph: Graph, nodes: Sequence[Node], file: str) -> None:
+def lacking(wanted: Resources) -> str:
+    """Say what this machine has too little of, if anything; processors are capped instead."""
+    gpus, memory = _gpus(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted.gpus > gpus:
+        return f"{wanted.gpus:g} GPUs, and this machine has {gpus}"
+    if wanted.memory > memory:
+        return f"{wanted.memory:,} bytes of memory, and this machine has {memory:,}"
+    if wanted.custom:
+        return f"the resource `{next(iter(wanted.custom))}`, which this machine does not have"
+    return ""
+
+
+def refuse_what_no_node_fits(tasks: Iterable[Task], nodes: Sequence[Node], file: str) -> None:
     """Raise `ConfigError` for tasks that no machine of a cluster has room for, and say what each has."""
     has = "; ".join(f"{node.name} has {_described(node)}" for node in nodes)
     complaints = [
@@ -38,7 +50,7 @@ def refuse_what_no_node_fits(graph: Graph, nodes: Sequence[Node], file: str) -> 
             place=f"{file}:{task.line}",
             hint=has,
         )
-        for task in graph.tasks.values()
+        for task in tasks
         if not any(_fits(task.policy.resources, node) for node in nodes)
     ]
     if complaints:
@@ -59,19 +71,6 @@ def _described(node: Node) -> str:
     amounts = [f"{name} {amount:g}" for name, amount in sorted(node.resources.items())]
     labels = [f"{name}={value}" for name, value in sorted(node.labels.items()) if not name.startswith("ray.io/")]
     return ", ".join((*amounts, *labels))
-
-
-_HINT = "build on a Ray cluster that has it: `--ray-address`"
-
-
-def _missing(wanted: Resources, gpus: int, memory: int) -> str:
-    if wanted.gpus > gpus:
-        return f"{wanted.gpus:g} GPUs, and this machine has {gpus}"
-    if wanted.memory > memory:
-        return f"{wanted.memory:,} bytes of memory, and this machine has {memory:,}"
-    if wanted.custom:
-        return f"the resource `{next(iter(wanted.custom))}`, which this machine does not have"
-    return ""
 
 
 def _gpus() -> int:

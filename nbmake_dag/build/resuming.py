@@ -71,8 +71,8 @@ class Resuming:
         taken = self.snapshots.of(task.name)
         present = _present(taken, prepared, results)
         fitting = [each for each in taken if fits(each, now, present)]
-        expired = prepared.facts[task.name].expired
-        chosen = choose(fitting, now, present) if self.resumes and spec.attempt == 1 and not expired else None
+        unusable = prepared.facts[task.name].unusable
+        chosen = choose(fitting, now, present) if self.resumes and spec.attempt == 1 and not unusable else None
         self.snapshots.begin(task.name, fitting, chosen)
         if chosen is None:
             return replace(spec, snapshot_after=LEAST_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nbmake_dag.build.listener import Listener, RunStart
 from nbmake_dag.build.loop import Loop
@@ -19,7 +19,7 @@ from nbmake_dag.build.retention import after_build
 from nbmake_dag.build.run import open_writer, run_header
 from nbmake_dag.build.share import open_sharing, readable
 from nbmake_dag.build.watched import Watched
-from nbmake_dag.core.decide import Restorable, UpToDate
+from nbmake_dag.core.decide import Restorable, Stale, UpToDate
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import Verdict, plan
 from nbmake_dag.core.schedule import Schedule
@@ -56,10 +56,8 @@ def plan_of(project: Project, request: Request) -> dict[TaskName, Verdict]:
 
 
 def make_pool(prepared: Prepared, request: Request) -> Pool:
-    """Make the executors of a build, none of them started; raises `NbdagError` for a task that never fits."""
+    """Make the executors of a build, none of them started."""
     address = request.ray_address or prepared.pipeline.ray.address or prepared.variables.get("RAY_ADDRESS")
-    if address is None:
-        refuse_what_never_fits(prepared.graph, os.path.basename(prepared.project.config))
     return Pool(
         mode=request.executor,
         jobs=request.jobs or usable_cpus(),
@@ -79,15 +77,14 @@ def carry_out(
 ) -> RunOutcome:
     """Build what was prepared, with executors that are left running; the caller holds the lock."""
     project = prepared.project
-    verdicts = plan(prepared.graph, prepared.facts, prepared.rules).values()
-    executes = not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts)
-    if executes and (nodes := pool.await_nodes()):
-        refuse_what_no_node_fits(prepared.graph, nodes, os.path.basename(project.config))
+    verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
+    executes = not all(isinstance(verdict, (UpToDate, Restorable)) for verdict in verdicts.values())
     warnings: list[str] = []
     notes: list[str] = []
     sharing = None
-    if not all(isinstance(verdict, UpToDate) for verdict in verdicts):
+    if not all(isinstance(verdict, UpToDate) for verdict in verdicts.values()):
         sharing = open_sharing(prepared, request, stores, post=pool.events.put, said=notes.append)
+    _refuse_what_cannot_run(prepared, verdicts, pool, seeks=sharing is not None)
     if executes and sharing is None:
         # what is sought first may be found
         pool.start_first()
@@ -130,6 +127,19 @@ def carry_out(
     after_build(project, prepared.pipeline, keys)
     remember_if_up_to_date(prepared, request, stores, outcome)
     return outcome
+
+
+def _refuse_what_cannot_run(
+    prepared: Prepared, verdicts: Mapping[TaskName, Verdict], pool: Pool, *, seeks: bool
+) -> None:
+    """Raise `ConfigError` for tasks that no node has room for, and for those that are certain to be refused."""
+    graph, file = prepared.graph, os.path.basename(prepared.project.config)
+    may_run = [name for name, verdict in verdicts.items() if not isinstance(verdict, (UpToDate, Restorable))]
+    if pool.travels and may_run:
+        refuse_what_no_node_fits((graph.tasks[name] for name in may_run), pool.await_nodes(), file)
+    elif not seeks:
+        stale = (name for name in may_run if isinstance(verdicts[name], Stale))
+        refuse_what_never_fits((graph.tasks[name] for name in stale), file)
 
 
 def _cluster(prepared: Prepared, address: str) -> Cluster:

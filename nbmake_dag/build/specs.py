@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from nbmake_dag.build.prepare import Prepared
 from nbmake_dag.build.seen import files_of_input
 from nbmake_dag.core.facts import Result
-from nbmake_dag.core.lookup import label
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Task, TaskName
 from nbmake_dag.execute.protocol import (
     AttemptSpec,
@@ -113,7 +112,7 @@ def _outputs(task: Task) -> Paths:
 
 def _seen(task: Task, values: Mapping[Input, str | list[str]]) -> Paths:
     if any(item.name is not None for item in task.inputs):
-        return {label(task, item): value for item, value in values.items()}
+        return {str(item.name): value for item, value in values.items()}
     return list(values.values())
 
 

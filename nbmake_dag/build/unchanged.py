@@ -30,7 +30,17 @@ from nbmake_dag_cache.stamps import FileClock, Stamp, folder_stamp, hash_file, i
 _CHECKSUM = 16
 _KEPT = 8
 """Files kept: of the latest requests that differ."""
-_MEANING = ("PATH", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HOME")
+_MEANING = (
+    "HOME",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_NO_CONFIG",
+    "JUPYTER_PATH",
+    "JUPYTER_PREFER_ENV_PATH",
+    "PATH",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+)
 """Variables that decide which kernel, interpreter or module a name means."""
 
 

@@ -15,7 +15,8 @@ from nbmake_dag.core.globs import matches
 from nbmake_dag.core.model import Notebook, Task
 from nbmake_dag.execute.protocol import AttemptResult, Failure
 from nbmake_dag.observe.project import Project
-from nbmake_dag_cache.notebook import read_notebook
+from nbmake_dag_cache.cells import executable
+from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
 from nbmake_dag_cache.record import Access
 
 _ABSENT = re.compile(r"No such file|No module named|[Nn]ot found|does not exist|[Cc]annot (?:open|access)")
@@ -83,13 +84,18 @@ def _default_input(task: Task, key: str, project: Project) -> set[str]:
     """
     if not isinstance(task.work, Notebook):
         return set()
-    with open(project.absolute(task.work.path), "rb") as file:
-        source = read_notebook(file.read(), task.work.path)
+    try:
+        with open(project.absolute(task.work.path), "rb") as file:
+            source = read_notebook(file.read(), task.work.path)
+    except (OSError, UnreadableNotebookError):
+        # edited while it ran
+        return set()
     cell = None if source.parameters_index is None else source.cells[source.parameters_index]
-    for node in ast.parse(cell.source).body if cell else ():
+    tree = executable(cell.source).tree if cell else None
+    for node in tree.body if tree else ():
         match node:
             case ast.Assign(targets=[ast.Name(id="inputs")], value=ast.Dict() as value):
-                with contextlib.suppress(ValueError, KeyError, TypeError):
+                with contextlib.suppress(ValueError, KeyError, TypeError, SyntaxError):
                     path = ast.literal_eval(value)[ast.literal_eval(key)]
                     return {os.path.normpath(os.path.join(task.workdir, path))}
             case _:

@@ -91,12 +91,10 @@ def _why(
 ) -> tuple[str, ...]:
     previous = facts.previous
     if previous is None:
-        return ("expired: older than max_age",) if facts.expired else ("new: it has no result yet",)
+        return (facts.unusable or "new: it has no result yet",)
     used = tuple((item.kind, item.name) for item in previous.ingredients if item.stage == "trace")
     trace = tuple(present_trace(name, used, graph, facts.modules, results))
     found = changes(previous.ingredients, (*identity.ingredients, *trace))
     if found:
         return tuple(describe(change, graph.tasks[name], facts.cells) for change in found[:MAX_REASONS])
-    if facts.expired:
-        return ("expired: older than max_age",)
-    return ("its record is no longer in the cache",)
+    return (facts.unusable or "its record is no longer in the cache",)

@@ -33,8 +33,8 @@ class Facts:
     modules: Mapping[str, str] = field(default_factory=dict[str, str])
     cells: tuple[int, ...] = ()
     previous: Record | None = None
-    expired: bool = False
-    """A record is there, but older than ``max_age``."""
+    unusable: str = ""
+    """Why a record that is there may not be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from nbmake_dag.core.facts import ABSENT
-from nbmake_dag.core.lookup import label, literal
+from nbmake_dag.core.lookup import labels, literal
 from nbmake_dag.core.model import Command, Function, Input, Notebook, ProjectPath, Task
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.key import Ingredient
@@ -72,13 +72,13 @@ def _work(task: Task, observed: Observed) -> Iterator[Ingredient]:
 
 
 def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
-    for item in task.inputs:
-        name = label(task, item)
+    for item, name in labels(task).items():
+        files = observed.inputs.get(item, ())
         if item.is_glob:
             yield Ingredient("glob", name, "")
-        elif item.path.endswith("/"):
+        elif item.path.endswith("/") or any(path != item.path for path, _ in files):
             yield Ingredient("folder", f"{name}: {item.path}", "")
-        for path, digest in observed.inputs.get(item, ()):
+        for path, digest in files:
             yield Ingredient("input", f"{name}: {path}", digest)
     for position, output in enumerate(task.outputs):
         name = output.name if output.name is not None else str(position)

@@ -48,18 +48,22 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def label(task: Task, item: Input) -> str:
-    """Name an input as the work sees it: by its name, or by its place in the list."""
-    return item.name if item.name is not None else str(task.inputs.index(item))
+def labels(task: Task) -> dict[Input, str]:
+    """Name each input as the work sees it: by its name, or by its place in the list."""
+    names: dict[Input, str] = {}
+    for position, item in enumerate(task.inputs):
+        names.setdefault(item, str(position) if item.name is None else item.name)
+    return names
 
 
 def upstream_ingredients(
     task: Task, edges: Iterable[Edge], results: Mapping[TaskName, Result]
 ) -> Iterator[Ingredient]:
     """Yield the digest of every file that a task above made and this one declares as input."""
+    names = labels(task)
     for edge in edges:
         output = results[edge.producer].outputs.get(edge.output)
-        name = label(task, edge.input)
+        name = names[edge.input]
         if output is None:
             yield Ingredient("input", f"{name}: {edge.input.path}", ABSENT, "upstream")
         elif edge.input.path == edge.output:

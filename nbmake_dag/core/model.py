@@ -65,10 +65,6 @@ class Output:
     path: ProjectPath
     name: str | None = None
 
-    @property
-    def is_directory(self) -> bool:
-        return self.path.endswith("/")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:

@@ -50,10 +50,7 @@ def _undecided(
     if facts.records:
         return Undecided(upstream=waiting)
     if facts.previous is None:
-        return Stale(
-            reasons=("expired: older than max_age" if facts.expired else "new: it has no result yet",),
-            identity=None,
-        )
+        return Stale(reasons=(facts.unusable or "new: it has no result yet",), identity=None)
     before = (item for item in facts.previous.ingredients if item.stage == "own")
     found = changes(before, facts.own)
     reasons = tuple(describe(change, task, facts.cells) for change in found) or (

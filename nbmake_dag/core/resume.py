@@ -10,7 +10,6 @@ from nbmake_dag_cache.key import Ingredient
 
 INJECTED = Digest("injected")
 """Stands for the cell of injected parameters, whose text follows from ingredients and from ``given``."""
-_OF_CELLS = {"cell", "parameters cell"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

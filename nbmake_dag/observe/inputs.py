@@ -47,17 +47,17 @@ class Inputs:
         return self._found[item.path]
 
     def _digested(self, item: Input) -> Iterator[tuple[ProjectPath, Digest]]:
-        if not item.is_glob and not item.path.endswith("/"):
-            absolute = self._project.absolute(item.path)
+        absolute = self._project.absolute(item.path)
+        if item.is_glob:
+            found = self._walk(static_prefix(item.path), item.path)
+        elif os.path.isdir(absolute):
+            found = self._walk(item.path.rstrip("/") + "/", None)
+        else:
             with suppress(FileNotFoundError):
                 if os.path.isfile(absolute):
                     yield item.path, self._files.digest(absolute)
-                elif os.path.isdir(absolute):
-                    yield item.path, self._files.digest_directory(absolute)
             return
-        folder = static_prefix(item.path)
-        pattern = item.path if item.is_glob else None
-        for path in sorted(self._walk(folder, pattern)):
+        for path in sorted(found):
             if self._graph.owner_of(path) is not None:
                 continue
             try:
@@ -71,10 +71,10 @@ class Inputs:
                 yield path, digest
 
     def _walk(self, start: str, pattern: str | None) -> Iterator[ProjectPath]:
-        """Yield the files below a folder, those that match a glob; links to folders below it are not followed."""
-        waiting = [start]
+        """Yield the files below a folder, those that match a glob; links are followed, but not in circles."""
+        waiting = [(start, frozenset([os.path.realpath(self._project.absolute(start))]))]
         while waiting:
-            folder = waiting.pop()
+            folder, entered = waiting.pop()
             absolute = self._project.absolute(folder)
             self.folders.setdefault(absolute, folder_stamp(absolute))
             try:
@@ -83,8 +83,11 @@ class Inputs:
                 continue
             for entry in entries:
                 path = folder + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if path not in _NEVER and (pattern is None or may_match_below(pattern, f"{path}/")):
-                        waiting.append(f"{path}/")
+                if entry.is_dir():
+                    if entry.name in _NEVER or (pattern is not None and not may_match_below(pattern, f"{path}/")):
+                        continue
+                    target = os.path.realpath(entry.path) if entry.is_symlink() else None
+                    if target not in entered:
+                        waiting.append((f"{path}/", entered | {target} if target else entered))
                 elif (pattern is None or matches(pattern, path)) and entry.is_file():
                     yield ProjectPath(path)

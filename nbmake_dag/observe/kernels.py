@@ -54,7 +54,7 @@ class Kernels:
         self._memo = memo
         self._known: dict[str, Kernel] = {}
         self.folders: dict[str, Stamp | None] = {}
-        """Folders that were searched, and those of kernels found: a change there may change what a name means."""
+        """What was searched, and what was found there: a change of it may change what a name means."""
 
     def get(self, name: str) -> Kernel:
         """Look a kernel up; raises `UsageError` for a name that is not installed, with those that are."""
@@ -87,7 +87,9 @@ class Kernels:
                 (("installed", ", ".join(installed) or "none"),),
                 did_you_mean(name, installed) or "install its package, or name another with `kernel = ...`",
             ) from None
-        folders[found.resource_dir] = folder_stamp(found.resource_dir)
+        # a file that is rewritten in its place leaves no trace in its folder
+        for path in (found.resource_dir, os.path.join(found.resource_dir, "kernel.json")):
+            folders[path] = folder_stamp(path)
         spec = _Spec(language=str(found.language).lower(), argv=found.argv, folders=folders)
         self._memo.put(self._question(name), _SCHEMA, msgspec.json.encode(spec).decode())
         return spec

@@ -159,7 +159,10 @@ class Survey:
             )
             for name in self._graph.order
             for item in self._graph.external[name]
-            if not item.is_glob and not item.path.endswith("/") and not self._look.inputs.files(item)
+            if not item.is_glob
+            and not self._look.inputs.files(item)
+            and not item.path.endswith("/")
+            and not os.path.isdir(self._project.absolute(item.path))
         ]
         if complaints:
             raise ConfigError(tuple(complaints))
@@ -168,7 +171,8 @@ class Survey:
         own = own_ingredients(task, *self._observe(task), self._pipeline.cache.epoch)
         own_key = key_of(own)
         found = self._look.records.candidates(own_key)
-        usable = tuple(record for record in found if self.is_usable(record, task))
+        unusable = {record.key: self._unusable(record, task) for record in found}
+        usable = tuple(record for record in found if not unusable[record.key])
         traced = {
             item.name
             for record in (*usable, *([previous] if previous else ()))
@@ -183,7 +187,7 @@ class Survey:
             modules=self.module_digests(traced),
             cells=self.cells(task),
             previous=previous,
-            expired=len(usable) < len(found),
+            unusable=next(filter(None, unusable.values()), ""),
         )
 
     def module_digests(self, paths: Iterable[str]) -> dict[str, str]:
@@ -195,10 +199,15 @@ class Survey:
 
     def is_usable(self, record: Record, task: Task) -> bool:
         """Say whether a record is young enough, and of an execution that was strict enough."""
+        return not self._unusable(record, task)
+
+    def _unusable(self, record: Record, task: Task) -> str:
         max_age = task.policy.max_age
         if max_age is not None and self._now - record.origin.started > max_age * 1e9:
-            return False
-        return not (record.undeclared and (task.policy.strict or task.policy.sandbox))
+            return "expired: older than max_age"
+        if record.undeclared and (task.policy.strict or task.policy.sandbox):
+            return "strict: its result rests on files that are not declared"
+        return ""
 
     def _observe(self, task: Task) -> tuple[Observed, Software]:
         look = self._look

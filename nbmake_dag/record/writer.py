@@ -82,7 +82,6 @@ class RunWriter:
         self._files: list[LineFile] = []
         self._resource = encode_resource(header.resource)
         self._url = str(header.resource.attributes.get(schema.RUN_URL) or run_url(self.directory))
-        self._open()
 
     def give_up(self, error: Exception) -> None:
         """Say once that there will be no complete record."""
@@ -102,6 +101,7 @@ class RunWriter:
     @_recorded
     def started(self, tasks: Iterable[TaskInfo] = ()) -> None:
         """Begin, with the tasks that the run is about; none for a run that consists of `hits`."""
+        self._open()
         self._infos = {info.name: info for info in tasks}
         header = self.header
         self._journal.add(
@@ -247,7 +247,6 @@ class RunWriter:
         )
         self._journal.add(events.RunEnded(time=now, result=result, exit_code=exit_code))
 
-    @_recorded
     def _open(self) -> None:
         os.makedirs(self.directory, exist_ok=True)
         self._trace = self._file(TRACE)

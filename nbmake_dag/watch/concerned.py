@@ -81,5 +81,5 @@ def outdated(graph: Graph, before: Mapping[TaskName, Facts], now: Mapping[TaskNa
 
 
 def _own(facts: Facts) -> str:
-    expired = facts.previous.origin.run_id if facts.expired and facts.previous else ""
+    expired = facts.previous.origin.run_id if facts.unusable and facts.previous else ""
     return f"{facts.own_key} {expired}"

@@ -149,9 +149,21 @@ def _started(event: RunStarted) -> RunStarted:
 def _names(runs_dir: str) -> list[str]:
     try:
         with os.scandir(runs_dir) as entries:
-            return sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
+            return sorted((entry.name for entry in entries if _is_begun(entry.path)), reverse=True)
     except FileNotFoundError:
         return []
+
+
+def _is_begun(directory: str) -> bool:
+    """Say whether a folder holds the first word of a run; one that was killed before that has none."""
+    return any(_size(os.path.join(directory, name)) for name in (EVENTS, TRACE, f"{TRACE}.gz"))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def read_content(directory: str, name: str) -> bytes:

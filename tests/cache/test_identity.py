@@ -171,4 +171,4 @@ def test_the_schema_names_versions_without_importing_them():
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert shown == f"{identity_schema()}\nset()\n"
     python = ".".join(map(str, sys.version_info[:3]))
-    assert identity_schema() == f"1 python={python} ipython={version('ipython')} jupytext={version('jupytext')}"
+    assert identity_schema() == f"2 python={python} ipython={version('ipython')} jupytext={version('jupytext')}"

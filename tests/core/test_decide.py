@@ -87,14 +87,15 @@ def test_forcing_another_task_forces_nothing_here() -> None:
 def test_a_result_that_is_too_old_is_expired() -> None:
     """Also when its record cannot be read any more."""
     for previous in (_past().previous[A], None):
-        decision = _decide(_past(), records=(), previous=previous, expired=True)
+        decision = _decide(_past(), records=(), previous=previous, unusable="expired: older than max_age")
         assert isinstance(decision, Stale)
         assert decision.reasons == ("expired: older than max_age",)
 
 
 def test_a_change_is_said_rather_than_the_age() -> None:
     """A task that is both expired and changed has its change as reason."""
-    decision = _decide(_past().now(graph(task("a", makes="a.csv d/", work="edited"))), expired=True)
+    edited = _past().now(graph(task("a", makes="a.csv d/", work="edited")))
+    decision = _decide(edited, unusable="expired: older than max_age")
     assert isinstance(decision, Stale)
     assert decision.reasons == ("command: edited",)
 

@@ -106,7 +106,7 @@ def test_a_task_whose_record_is_gone_is_stale_below_a_stale_one() -> None:
     c = TaskName("c")
     gone = {**facts, c: replace(facts[c], records=())}
     assert _short(plan(past.graph, gone, Rules()))["c"] == "stale: its record is no longer in the cache"
-    expired = {**facts, c: replace(facts[c], records=(), previous=None, expired=True)}
+    expired = {**facts, c: replace(facts[c], records=(), previous=None, unusable="expired: older than max_age")}
     assert _short(plan(past.graph, expired, Rules()))["c"] == "stale: expired: older than max_age"
 
 

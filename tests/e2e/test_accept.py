@@ -70,8 +70,9 @@ def test_a_stale_task_above_that_is_no_target_is_refused(project: Project) -> No
 
 
 def test_an_output_that_is_not_there_is_refused(project: Project) -> None:
-    """Only what exists can be accepted."""
+    """Only what exists can be accepted. What was refused is no run."""
     done = project.nbdag("build", "--accept")
+    assert "there is no run latest" in project.nbdag("show", "latest").stderr
 
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         2,

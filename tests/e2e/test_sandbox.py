@@ -128,6 +128,16 @@ def test_a_sandbox_has_what_was_promised_and_no_more(project):
     assert (project / "sub/made/there/x").exists()
 
 
+def test_a_failure_that_looks_like_a_missing_input_is_no_more_than_a_failure(project):
+    """A key that no text spells, and a parameters cell with a magic."""
+    project.pipeline('[defaults]\nsandbox = true\n\n[tasks.a]\nnotebook = "a.py"\n')
+    for key in ("int", "''", "'x'"):
+        project.write(
+            "a.py", f"# %% tags=['parameters']\n# %time 1\ninputs = {{'y': 'y.txt'}}\n\n# %%\n{{}}[{key}]\n"
+        )
+        project.build().ended(1, failed=["a"]).said("KeyError")
+
+
 def test_what_a_failed_attempt_wrote_is_kept_as_ever(project):
     """The partial output is where those of tasks without a sandbox are; the old one is back."""
     project.pipeline('[tasks.a]\ncommand = "echo 1 > out.txt"\noutputs = ["out.txt"]\nsandbox = true\n')

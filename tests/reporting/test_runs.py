@@ -166,6 +166,13 @@ def test_an_id_that_is_the_prefix_of_another_is_found(runs: Path) -> None:
     assert find_run(str(runs), "20260102-a") == str(runs / "20260102-a")
 
 
+def test_a_folder_without_a_word_of_a_run_is_none(runs: Path) -> None:
+    """A build was killed before it could say anything."""
+    (runs / "20260104-a").mkdir()
+    (runs / "20260104-a" / "events.jsonl").touch()
+    assert find_run(str(runs), "latest").endswith("20260103-a")
+
+
 @pytest.mark.parametrize(
     ("ref", "message"),
     [
