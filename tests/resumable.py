@@ -61,7 +61,6 @@ class Resumable:
         """Run cells, from the last snapshot that fits if ``resumes``."""
         (self.root / "a.py").write_text("".join(f"# %%\n{cell}\n\n" for cell in cells))
         identity = identify(read_notebook((self.root / "a.py").read_bytes(), "a.py"))
-        numbers = {cell.index: number for number, cell in enumerate(identity.cells)}
         now = basis(identity.ingredients(), injects=False)
         chosen = choose(self.snapshots, now, {}) if resumes else None
         spec = AttemptSpec(
@@ -76,7 +75,7 @@ class Resumable:
                     path="a.py",
                     kernel="python3",
                     start=fields.pop("start", "warm"),
-                    counted=tuple(numbers.get(index) for index in range(len(cells))),
+                    counted=frozenset(cell.index for cell in identity.cells),
                 ),
                 "parameters": {},
                 "inputs": {},

@@ -18,7 +18,6 @@ from nbmake_dag.execute.protocol import (
     Upstream,
     Work,
 )
-from nbmake_dag_cache.identity import NotebookIdentity
 
 
 def attempt_spec(
@@ -76,7 +75,7 @@ def _work(task: Task, prepared: Prepared) -> Work:
                 preload=settings.preload,
                 inject_inputs=work.inject_inputs,
                 inject_outputs=work.inject_outputs,
-                counted=_counted(prepared.survey.notebook(work)),
+                counted=frozenset(cell.index for cell in prepared.survey.notebook(work).cells),
             )
         case Function() as work:
             return FunctionWork(
@@ -87,12 +86,6 @@ def _work(task: Task, prepared: Prepared) -> Work:
             )
         case Command(arguments=arguments):
             return CommandWork(arguments=arguments)
-
-
-def _counted(identity: NotebookIdentity) -> tuple[int | None, ...]:
-    """Give each cell its number among those that count, up to the last one of these."""
-    numbers = {cell.index: number for number, cell in enumerate(identity.cells)}
-    return tuple(numbers.get(index) for index in range(max(numbers, default=-1) + 1))
 
 
 def _input_value(

@@ -31,7 +31,7 @@ class NotebookCells:
         self,
         spec: AttemptSpec,
         prepared: Prepared,
-        counted: tuple[int | None, ...],
+        counted: frozenset[int],
         kernel: Kernel,
         emit: Callable[[Event], None],
         kept: KeptState | None = None,
@@ -48,8 +48,7 @@ class NotebookCells:
         self._counting = [
             position
             for position in self._positions
-            if (index := prepared.indices[position]) is None
-            or (index < len(counted) and counted[index] is not None)
+            if (index := prepared.indices[position]) is None or index in counted
         ]
         self._begun = 0
         if kept:

@@ -40,12 +40,12 @@ class Prepared(msgspec.Struct, frozen=True):
             and "skip-execution" not in cell.metadata.get("tags", ())
         ]
 
-    def outputs(self, counted: tuple[int | None, ...]) -> list[dict[str, Any]]:
-        """List what is kept of the cells that count; ``counted`` has their order for every cell of the source."""
+    def outputs(self, counted: frozenset[int]) -> list[dict[str, Any]]:
+        """List what is kept of the cells that count, given by their indices in the source."""
         return [
             {"outputs": cell.get("outputs", []), "execution_count": cell.get("execution_count")}
             for index, cell in zip(self.indices, self.notebook.cells, strict=True)
-            if index is not None and counted[index] is not None
+            if index in counted
         ]
 
 

@@ -18,8 +18,8 @@ class NotebookWork(msgspec.Struct, frozen=True, kw_only=True, tag="notebook"):
     preload: tuple[str, ...] = ()
     inject_inputs: bool = False
     inject_outputs: bool = False
-    counted: tuple[int | None, ...] = ()
-    """For every cell of the source, its index among the cells that count."""
+    counted: frozenset[int] = frozenset()
+    """Indices of the cells of the source that count."""
 
 
 class FunctionWork(msgspec.Struct, frozen=True, kw_only=True, tag="function"):

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import ipykernel
+import jupytext
+import pytest
 
 from tests.project import Project
 
@@ -114,6 +116,20 @@ def test_tasks_of_all_kinds_make_a_pipeline(project, monkeypatch):
     assert project.read("final.txt").startswith("moin 10\n")
     project.build().ran()
     assert project.read("final.txt").startswith("hello 10\n")
+
+
+@pytest.mark.parametrize("last", ["# markdown\nThe end.", "# a comment", ""], ids=["text", "comment", "nothing"])
+@pytest.mark.parametrize("name", ["note.py", "note.ipynb"])
+def test_a_notebook_may_end_in_a_cell_that_does_not_count(project: Project, name: str, last: str):
+    """Nothing runs after it; what it shows is kept, and found again."""
+    project.notebook("note.py", "print('hello')", last).pipeline(f'[tasks.a]\nnotebook = "{name}"\n')
+    if name == "note.ipynb":
+        jupytext.write(jupytext.read(project / "note.py"), project / name)
+    project.build().ran("a")
+    project.build().ran()
+    assert project.nbdag("show", "latest", "a", "--notebook=shown.ipynb").returncode == 0
+    shown = json.loads(project.read("shown.ipynb"))
+    assert shown["cells"][0]["outputs"][0]["text"] == ["hello\n"]
 
 
 def test_work_is_done_in_the_folder_and_environment_that_it_asks_for(project: Project):

@@ -53,7 +53,8 @@ def attempt(project):
     def run(*cells, start="warm"):
         project.write("notebook.py", "\n\n".join(f"# %%\n{cell}" for cell in cells))
         project.scratch.mkdir(exist_ok=True)
-        work = NotebookWork(path="notebook.py", kernel="python3", start=start, counted=(*range(len(cells)),))
+        counted = frozenset(range(len(cells)))
+        work = NotebookWork(path="notebook.py", kernel="python3", start=start, counted=counted)
         above = Upstream(params={"size": 3}, logged=Logged(metrics={"auc": 0.5}))
         spec = project.spec(work, runtime=runtime, upstream={"above": above})
         return run_attempt(spec, lambda _: None, Cancellation())

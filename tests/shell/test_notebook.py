@@ -39,7 +39,7 @@ def run(tmp_path, runtime):
             path=name,
             kernel=kernel,
             start=start,
-            counted=tuple(range(len(cells) or 9)),
+            counted=frozenset(range(len(cells) or 9)),
             preload=options.pop("preload", ()),
             inject_inputs=options.pop("inject_inputs", False),
             inject_outputs=options.pop("inject_outputs", False),
