@@ -145,6 +145,7 @@ class _Attempt:
     async def _launch(self, snapshot: str = "") -> Kernel:
         spec, work = self._spec, self._work
         start = KernelStart(
+            ipython_dir=os.path.join(self._spec.scratch, "ipython"),
             runtime=spec.runtime,
             log=os.path.join(spec.scratch, "kernel.log"),
             warm=work.start == "warm",

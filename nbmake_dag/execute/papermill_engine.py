@@ -49,7 +49,8 @@ class NbdagEngine(Engine):  # type: ignore[misc]  # papermill has no types
 async def _execute(
     nb_man: NotebookExecutionManager, kernel_name: str, runtime: str, cell_timeout: int | None, printed: Any
 ) -> None:
-    start = KernelStart(runtime=runtime, log=os.path.join(runtime, "kernel.log"), warm=False)
+    folder, log = (os.path.join(runtime, name) for name in ("ipython", "kernel.log"))
+    start = KernelStart(runtime=runtime, ipython_dir=folder, log=log, warm=False)
     kernel = await Kernel.launch(kernel_name, start, env=dict(os.environ), cwd=os.getcwd())
     try:
         await kernel.wait_ready()

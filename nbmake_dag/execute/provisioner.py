@@ -18,10 +18,12 @@ _IPYKERNEL = re.compile(r"\S+( -Xfrozen_modules=off)? -m ipykernel(_launcher)? -
 
 
 class KernelStart(msgspec.Struct, frozen=True, kw_only=True):
-    """How kernels are started in one build."""
+    """How a kernel is started."""
 
     runtime: str
     """The short private directory for sockets, zygotes and connection files."""
+    ipython_dir: str
+    """For a profile of the kernel's own: neither a user's configuration reaches it, nor what others `%store`."""
     log: str = os.devnull
     """A file for what a kernel prints while nobody listens to it."""
     warm: bool = True
@@ -30,11 +32,6 @@ class KernelStart(msgspec.Struct, frozen=True, kw_only=True):
     """What a forked kernel finds imported."""
     snapshot: str = ""
     """The socket of the snapshot to go on from, if any."""
-
-    @property
-    def ipython_dir(self) -> str:
-        """A profile of the build's own: a user's configuration and history do not reach its kernels."""
-        return os.path.join(self.runtime, "ipython")
 
     def zygote(self, interpreter: str, env: dict[str, str]) -> Zygote:
         return Zygote(runtime=self.runtime, interpreter=interpreter, env=env, modules=self.modules)

@@ -112,7 +112,7 @@ def main() -> None:
     become_orphan()
     reset_signals()
     if kernels:
-        prepare_kernels(runtime, modules)
+        prepare_kernels(modules)
     request = Server(listener).serve(runtime)
     # Below is a forked child, with an empty stack: it ends as any Python program does.
     if request is None:
@@ -148,7 +148,7 @@ def reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def prepare_kernels(runtime: str, modules: list[str]) -> None:
+def prepare_kernels(modules: list[str]) -> None:
     """Import what kernels need; what cannot be imported here fails in the notebook that wants it."""
     if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]
@@ -161,11 +161,6 @@ def prepare_kernels(runtime: str, modules: list[str]) -> None:
         except Exception as error:  # noqa: BLE001  # whatever it raises, it raises again in the notebook
             sys.stderr.write(f"{name}: {error}\n")
     del sys.modules["debugpy"]
-    from IPython.core.profiledir import ProfileDir  # noqa: PLC0415  # slow, and not for other programs
-
-    folder = os.path.join(runtime, "ipython")
-    os.makedirs(folder, exist_ok=True)
-    ProfileDir.create_profile_dir_by_name(folder)  # type: ignore[no-untyped-call]
     gc.collect()
     gc.freeze()
     gc.disable()  # until a kernel is ready
@@ -324,6 +319,7 @@ def run_kernel(request: Request) -> None:
     config.IPKernelApp.connection_file = request["connection_file"]
     config.IPKernelApp.parent_handle = 1  # no thread that polls for the parent: the system tells us
     config.BaseIPythonApplication.ipython_dir = request["ipython_dir"]
+    os.makedirs(request["ipython_dir"], exist_ok=True)
     config.HistoryManager.hist_file = ":memory:"
     sys.argv = [ipykernel_launcher.__file__, "-f", request["connection_file"]]
     app = KernelApp.instance(config=config)
@@ -345,12 +341,16 @@ def live(app: Any) -> None:
 def end_kernel(shell: Any) -> None:
     """End as Python does, but for taking apart all modules, which costs as much as the whole start of a kernel.
 
-    Threads are waited for, exit handlers run, the user's objects are finalized, and files are flushed.
+    Threads are waited for, exit handlers run, the objects of the user and of local modules are finalized, and
+    files are flushed.
     """
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing ends its forks
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # likewise
     shell.user_ns.clear()
     shell.user_module.__dict__.clear()
+    inside: Any = sys.modules.get("nbmake_dag.inside.start")
+    for module in inside.loaded() if inside else ():
+        vars(module).clear()
     gc.collect()
     for each in gc.get_objects():
         if isinstance(each, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not each.closed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
@@ -27,13 +27,17 @@ def compile_from_source(repository: Repository) -> None:
     SourceFileLoader.path_stats = local_path_stats  # type: ignore[method-assign, assignment]
 
 
-def loaded_modules(repository: Repository, root: str) -> list[str]:
-    """Return the files of the local modules that are loaded, relative to ``root``; not those of nbdag itself."""
-    files: set[str] = set()
+def local_modules(repository: Repository) -> Iterator[tuple[str, ModuleType, str]]:
+    """Yield name, module and absolute path of the local modules that are loaded; not those of nbdag itself."""
     modules: list[tuple[str, object]] = list(sys.modules.items())
     for name, module in modules:
-        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None  # no lazy module wakes up
-        path = repository.locate(file) if isinstance(file, str) else None
-        if path and name != "__main__":
-            files.add(os.path.relpath(path, root))
-    return sorted(files)
+        if isinstance(module, ModuleType) and name != "__main__":
+            file = vars(module).get("__file__")  # no lazy module wakes up
+            path = repository.locate(file) if isinstance(file, str) else None
+            if path:
+                yield name, module, path
+
+
+def loaded_modules(repository: Repository, root: str) -> list[str]:
+    """Return the files of the local modules that are loaded, relative to ``root``."""
+    return sorted({os.path.relpath(path, root) for _, _, path in local_modules(repository)})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from types import ModuleType
 
 from nbmake_dag.inside.accesses import Accesses
-from nbmake_dag.inside.modules import compile_from_source, loaded_modules
+from nbmake_dag.inside.modules import compile_from_source, loaded_modules, local_modules
 from nbmake_dag.inside.repository import Repository
 from nbmake_dag.inside.stream import append, close
 
@@ -25,6 +26,9 @@ def start() -> None:
     first = [os.environ["NBDAG_ROOT"], os.environ.get("NBDAG_SOURCE_DIR", os.environ["NBDAG_ROOT"])]
     sys.path[:] = dict.fromkeys([*first, *map(repository.mapped, sys.path)])
     compile_from_source(repository)
+    for name, _, _ in local_modules(repository):
+        # a zygote imported it before, perhaps as it was before an edit
+        del sys.modules[name]
     accesses.watch()
     atexit.register(finish)
 
@@ -36,6 +40,11 @@ def finish() -> None:
     repository, accesses = _started
     append({"kind": "modules", "paths": loaded_modules(repository, os.environ["NBDAG_ROOT"])})
     accesses.flush()
+
+
+def loaded() -> list[ModuleType]:
+    """Return the local modules that are loaded."""
+    return [module for _, module, _ in local_modules(_started[0])] if _started else []
 
 
 def resume() -> None:

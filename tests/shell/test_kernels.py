@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.execute.kernels import Kernel, KernelError
 from nbmake_dag.execute.provisioner import KernelStart
@@ -17,7 +18,7 @@ from nbmake_dag.execute.provisioner import KernelStart
 def start():
     """Make a short private directory for kernels; zygotes end with it."""
     path = tempfile.mkdtemp(prefix="r", dir="/tmp")
-    yield KernelStart(runtime=path, log=f"{path}/kernel.log")
+    yield KernelStart(runtime=path, ipython_dir=f"{path}/ipython", log=f"{path}/kernel.log")
     shutil.rmtree(path)
 
 
@@ -43,7 +44,7 @@ async def started(name, start):
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_kernel_leaves_nothing(start, warm):
     """From its start to its end: it answers, ends cleanly, and its sockets and files are gone."""
-    start = KernelStart(runtime=start.runtime, log=start.log, warm=warm)
+    start = replace(start, warm=warm)
 
     async def run():
         kernel = await started("python3", start)

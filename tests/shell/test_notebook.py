@@ -1,5 +1,6 @@
 """Running one notebook: real kernels, and all that a notebook can do to them."""
 
+import gzip
 import json
 import os
 import shutil
@@ -443,3 +444,42 @@ def test_what_it_cost_is_measured(run):
     )
     assert ran.run.cpu_s > 0.3
     assert ran.run.peak_rss > 200_000_000
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """Give the environment of a notebook that is seen to use local modules."""
+    return {
+        "NBDAG_REPOSITORY": str(tmp_path),
+        "NBDAG_ROOT": str(tmp_path),
+        "NBDAG_ACCESS": str(tmp_path / "access.jsonl"),
+        "NBDAG_LOG": str(tmp_path / "log.jsonl"),
+        "PYTHONPATH": str(tmp_path),
+    }
+
+
+def test_a_preloaded_module_of_the_repository_is_what_it_is_now(run, watched, tmp_path):
+    """The process that kernels are forked from imported it before it was edited."""
+    for value in ("1", "2"):
+        (tmp_path / "edited.py").write_text(f"VALUE = {value}\n")
+        ran = run("\nimport edited\nprint(edited.VALUE)", env=watched, preload=("edited",))
+        assert text(*ran.outputs) == f"{value}\n"
+
+
+@pytest.mark.parametrize("start", ["warm", "fresh"])
+def test_a_file_that_a_local_module_holds_is_complete(run, watched, tmp_path, start):
+    """What is written at its end belongs to it."""
+    (tmp_path / "store.py").write_text(f"import gzip\nout = gzip.open('{tmp_path}/out.gz', 'wt')\n")
+    ran = run("\nimport store\nstore.out.write('all of it')", env=watched, start=start)
+    assert ran.run.outcome == "succeeded"
+    with gzip.open(tmp_path / "out.gz", "rt") as file:
+        assert file.read() == "all of it"
+
+
+@pytest.mark.parametrize("start", ["warm", "fresh"])
+def test_what_one_notebook_stores_no_other_sees(run, start):
+    """Not even by IPython's own means; within one notebook they work."""
+    own = run("\nx = 42\n%store x", "\ndel x\n%store -r x\nprint(x)", start=start)
+    assert "42" in text(*own.outputs)
+    other = run("\n%store -r x", start=start)
+    assert "no stored variable" in text(*other.outputs)
