@@ -104,9 +104,10 @@ class _Attempt:
         self._cancellation.on_request(self._cancel_from(asyncio.get_running_loop()))
         kernel, end, failure, outcome = None, None, None, "succeeded"
         try:
-            kernel = await self._resume() or await self._launch()
-            failure = await self._run_in(kernel)
-            outcome = "failed" if failure else "succeeded"
+            kernel = await self._begin()
+            if kernel:
+                failure = await self._run_in(kernel)
+                outcome = "failed" if failure else "succeeded"
         except ZygoteError as error:
             outcome, failure = "lost", Failure(type="_OTHER", message=f"no process can be started: {error}")
         except KernelError as error:
@@ -122,6 +123,22 @@ class _Attempt:
             outcome = "lost"
         return self._result(started, outcome, failure, kernel, end)
 
+    async def _begin(self) -> Kernel | None:
+        """Get a kernel; ``None`` if the end was asked for before there was one."""
+        starting, stop = asyncio.ensure_future(self._start()), asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                return starting.result()
+            self._stopped = "cancelled"
+            return None
+        finally:
+            starting.cancel()
+            stop.cancel()
+
+    async def _start(self) -> Kernel:
+        return await self._resume() or await self._launch()
+
     async def _resume(self) -> Kernel | None:
         """Go on from a snapshot, if there is one; ``None`` if there is none any more."""
         kernel, spec = None, self._spec
@@ -131,6 +148,10 @@ class _Attempt:
             self._kept = put_back(spec.resume.folder, spec)
             kernel = await self._launch(os.path.join(spec.resume.folder, SOCKET))
             await kernel.wait_ready()
+        except asyncio.CancelledError:
+            if kernel:
+                await kernel.close()
+            raise
         except (OSError, BlobError, ZygoteError, KernelError) as error:
             if kernel:
                 await kernel.close()

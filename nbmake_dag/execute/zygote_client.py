@@ -182,6 +182,9 @@ class Process:
             line = await asyncio.wait_for(self.line(), START_TIMEOUT)
         except TimeoutError:
             line = None
+        except asyncio.CancelledError:
+            self.close()
+            raise
         if line is None:
             self.close()
             raise self._starter.failed()

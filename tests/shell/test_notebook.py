@@ -277,6 +277,24 @@ def test_a_cancelled_notebook_ends(run):
     assert (ran.run.outcome, ran.run.failure, ran.run.cells[0].error) == ("cancelled", None, "KeyboardInterrupt")
 
 
+def test_a_notebook_is_cancelled_while_its_kernel_is_being_started(run, tmp_path):
+    """It does not wait until a slow module has been imported."""
+    begun = tmp_path / "begun"
+    (tmp_path / "slow.py").write_text(f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(50)\n")
+    cancellation = Cancellation()
+
+    def cancel_once_begun():
+        while not begun.exists():
+            time.sleep(0.05)
+        cancellation.request(5.0)
+
+    threading.Thread(target=cancel_once_begun).start()
+    started = time.monotonic()
+    ran = run("\nprint(1)", cancellation=cancellation, env={"PYTHONPATH": str(tmp_path)}, preload=("slow",))
+    assert (ran.run.outcome, ran.run.failure) == ("cancelled", None)
+    assert time.monotonic() - started < 40
+
+
 def test_nothing_of_one_notebook_is_visible_to_another(run, tmp_path):
     """Names, modules, environment, directory, signals, random numbers: every kernel begins anew."""
     look = (
