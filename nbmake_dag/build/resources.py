@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nbmake_dag.core.model import Resources, Task
 from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.execute.memory import total_memory
 from nbmake_dag.execute.protocol import Node
 
 HINT = "build on a Ray cluster that has it: `--ray-address`"
@@ -31,13 +32,15 @@ def refuse_what_never_fits(tasks: Iterable[Task], file: str) -> None:
 
 def lacking(wanted: Resources) -> str:
     """Say what this machine has too little of, if anything; processors are capped instead."""
-    gpus, memory = _gpus(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    gpus, memory = _gpus(), total_memory()
     if wanted.gpus > gpus:
         return f"{wanted.gpus:g} GPUs, and this machine has {gpus}"
     if wanted.memory > memory:
         return f"{wanted.memory:,} bytes of memory, and this machine has {memory:,}"
     if wanted.custom:
         return f"the resource `{next(iter(wanted.custom))}`, which this machine does not have"
+    if labels := _plain(wanted.labels):
+        return f"a node with the label {next(f'{name}={value}' for name, value in labels.items())}"
     return ""
 
 
@@ -60,11 +63,12 @@ def refuse_what_no_node_fits(tasks: Iterable[Task], nodes: Sequence[Node], file:
 def _fits(wanted: Resources, node: Node) -> bool:
     amounts = {"CPU": wanted.cpus, "GPU": wanted.gpus, "memory": wanted.memory, **wanted.custom}
     enough = all(node.resources.get(name, 0.0) >= amount for name, amount in amounts.items() if amount)
-    # such as `!a` and `in(a, b)` are left to Ray
-    plain = {
-        name: value for name, value in wanted.labels.items() if value[:1] != "!" and not value.startswith("in(")
-    }
-    return enough and all(node.labels.get(name) == value for name, value in plain.items())
+    return enough and all(node.labels.get(name) == value for name, value in _plain(wanted.labels).items())
+
+
+def _plain(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that a node must have; such as `!a` and `in(a, b)` are left to Ray."""
+    return {name: value for name, value in labels.items() if value[:1] != "!" and not value.startswith("in(")}
 
 
 def _described(node: Node) -> str:
@@ -74,10 +78,13 @@ def _described(node: Node) -> str:
 
 
 def _gpus() -> int:
+    """Count them as Ray does: those of the machine that are visible."""
     try:
-        return len(os.listdir("/proc/driver/nvidia/gpus"))
+        found = len(os.listdir("/proc/driver/nvidia/gpus"))
     except OSError:
         return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return found if visible is None else min(found, len([name for name in visible.split(",") if name.strip()]))
 
 
 def _quota() -> int | None:

@@ -9,6 +9,11 @@ from contextlib import suppress
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+def total_memory() -> int:
+    """Return the bytes that this machine has."""
+    return _PAGE * os.sysconf("SC_PHYS_PAGES")
+
+
 def tree_rss(pid: int) -> int:
     """Add up the resident bytes of a process and its descendants; 0 where /proc does not tell."""
     total = 0

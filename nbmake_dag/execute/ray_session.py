@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayError, TaskCancelledError
 
 from nbmake_dag.execute.frames import Frames
+from nbmake_dag.execute.memory import total_memory
 from nbmake_dag.execute.protocol import (
     AttemptResult,
     AttemptSpec,
@@ -31,7 +32,6 @@ from nbmake_dag.execute.protocol import (
 from nbmake_dag.execute.ray_local import light_node
 from nbmake_dag.execute.ray_task import ask_to_end, attempt_task, decode_events, warm_task
 from nbmake_dag.execute.runtime_dir import end_marked
-from nbmake_dag_cache.blobs import BlobError
 
 _STUCK_AFTER_S = 20.0
 _WATCH_EVERY_S = 0.5
@@ -47,6 +47,8 @@ def start_local(runtime: str, cpus: int, lose: Callable[[str], None]) -> None:
             address="local",
             num_cpus=cpus,
             object_store_memory=_OBJECT_STORE,
+            # else what happens to be free now is all that tasks can ever have
+            _memory=total_memory(),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -188,8 +190,8 @@ class _Task:
                     return
         except TaskCancelledError:
             outcome, reason = "cancelled", "cancelled"
-        except (RayError, BlobError, OSError) as error:
-            reason = str(error)
+        except Exception as error:  # noqa: BLE001  # Ray raises whatever it likes, and somebody waits for an end
+            reason = str(error) or type(error).__name__
         if submission == self._submissions:
             self._report("cancelled" if self._cancelled else outcome, reason)
 
@@ -218,7 +220,7 @@ class _Task:
         ask_to_end(self.spec, grace)
         if not self._started.is_set() and self._generator is not None:
             ray.cancel(self._generator)
-        if not self._over.wait(grace + _STUCK_AFTER_S):
+        if not self._over.wait(grace + _STUCK_AFTER_S) and self._generator is not None:
             ray.cancel(self._generator, force=True)
 
     def lose(self, reason: str) -> None:

@@ -32,6 +32,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _END_WITHIN_S = 14.0
 _DESCRIPTORS = 4096
+_THREADS = 17
+"""The place of the number of threads among the fields of ``/proc/PID/stat`` that follow the name."""
 
 
 def _prctl(option: int, value: int) -> None:
@@ -42,7 +44,10 @@ def _prctl(option: int, value: int) -> None:
 
 
 def parents() -> dict[int, int]:
-    """Map every process to its parent; zombies, which are past killing, are left out."""
+    """Map every process to its parent; zombies, which are past killing, are left out.
+
+    One whose first thread alone has ended looks like a zombie; it still runs, and has its children.
+    """
     found: dict[int, int] = {}
     if sys.platform != "linux":
         import subprocess  # noqa: PLC0415
@@ -53,9 +58,9 @@ def parents() -> dict[int, int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-                if state != b"Z":
-                    found[int(name)] = int(parent)
+                fields = file.read().rpartition(b")")[2].split()
+                if fields[0] != b"Z" or int(fields[_THREADS]) > 1:
+                    found[int(name)] = int(fields[1])
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.project import Project, await_true, kill
@@ -38,6 +40,19 @@ def patient(project: Project) -> Project:
 def test_long_tasks_that_could_run_at_once_do(project):
     """Ray is started while the first one runs."""
     patient(project).build("-j2").ran("left", "right")
+
+
+def test_a_task_may_want_nearly_all_memory_of_the_machine(project):
+    """Also what somebody else occupies just now."""
+    memory = int(0.98 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    project.pipeline(f'[tasks.large]\ncommand = "true"\nresources = {{ memory = "{memory}B" }}\n')
+    project.build("--executor=ray").ran("large")
+
+
+def test_what_ray_refuses_is_an_end(project):
+    """Here a label that only Ray can read, and cannot."""
+    project.pipeline('[tasks.odd]\ncommand = "true"\nresources = { node = { disk = "in(a" } }\n')
+    project.build("--executor=ray").ended(3, failed=["odd"])
 
 
 def test_with_one_job_ray_is_never_started(project):

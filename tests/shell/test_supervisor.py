@@ -161,6 +161,34 @@ def test_a_killed_supervisor_takes_everything_along(tmp_path: Path) -> None:
     supervisor.close()
 
 
+HEADLESS = """
+import ctypes, os, platform, sys, threading, time
+child = os.fork()
+if child == 0:
+    time.sleep(1000)
+threading.Thread(target=time.sleep, args=(1000,)).start()
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write(str(child))
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+"""A process whose first thread has ended: it looks like a zombie, and goes on, as its child does."""
+
+
+def test_what_looks_dead_and_is_not_is_ended_with_its_children(tmp_path: Path) -> None:
+    """As Ray's raylet does for a while when it is told to end."""
+    runtime = RuntimeDir.create()
+    supervisor = Supervisor.start(runtime)
+    ready = tmp_path / "ready"
+    argv = [sys.executable, "-c", HEADLESS, str(ready)]
+    supervisor.spawn(argv, env=dict(os.environ), cwd="/", log=runtime.join("log"))
+    assert eventually(ready.exists)
+    child = psutil.Process(int(ready.read_text()))
+    assert eventually(lambda: psutil.Process(child.ppid()).status() == psutil.STATUS_ZOMBIE)
+    supervisor.close()
+    assert eventually(lambda: not child.is_running())
+
+
 def test_exits_are_reported_once_with_their_status() -> None:
     """An exit code, a signal, and a program that does not exist: 127, with the reason in its log."""
     runtime = RuntimeDir.create()
