@@ -104,7 +104,7 @@ class ZygoteProvisioner(KernelProvisionerBase):
         return self.connection_info
 
     async def _resume(self, cmd: list[str], env: dict[str, str], outputs: int) -> Process:
-        request = {"connection_file": cmd[-1], "env": env}
+        request = {"connection_file": cmd[-1], "ipython_dir": self.start.ipython_dir, "env": env}
         process = Snapshot(path=self.start.snapshot).request(request, outputs)
         await process.started()
         return process

@@ -168,6 +168,8 @@ def _resume(old: Any, request: Request) -> None:
     IPythonKernel.clear_instance()
     config = copy.deepcopy(old.config)
     config.IPKernelApp.connection_file = request["connection_file"]
+    config.BaseIPythonApplication.ipython_dir = request["ipython_dir"]
+    os.makedirs(request["ipython_dir"], exist_ok=True)
     sys.argv[:] = [sys.argv[0], "-f", request["connection_file"]]
     app = kind.instance(config=config)
     app.initialize([])
