@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
-from nbmake_dag.core.model import Task
+from nbmake_dag.execute.encodable import encodable
 from nbmake_dag.observe.project import Project
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.model import Task
 
 _OURS = ("NBDAG_", "TRACEPARENT", "TRACESTATE")
 _MLFLOW = "MLFLOW_TRACKING_URI"
+
+
+def driver_environment() -> dict[str, str]:
+    """Return the variables of this process, but for those that are not UTF-8, which no message can hold."""
+    return {name: value for name, value in os.environ.items() if encodable(name + value) == name + value}
 
 
 def work_environment(

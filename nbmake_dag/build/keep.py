@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nbmake_dag.build.outcome import Kept
 from nbmake_dag.core.model import ProjectPath
+from nbmake_dag.execute.encodable import encodable
 from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.digest import Digest, digest_file
@@ -39,7 +40,7 @@ def keep_bytes(
             relative = project.relative(file)
             digest = digest_file(file)
             if ours.get(relative) != digest and (relative, digest) not in held:
-                kept.append(Kept(path=relative, sha256=blobs.put_file(file).sha256))
+                kept.append(Kept(path=encodable(relative), sha256=blobs.put_file(file).sha256))
     return tuple(kept)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from nbmake_dag.build.affected import affected_tasks
 from nbmake_dag.build.carried import carried_results
 from nbmake_dag.build.drafts import Drafts
+from nbmake_dag.build.environment import driver_environment
 from nbmake_dag.build.last import LastResults
 from nbmake_dag.build.request import Request
 from nbmake_dag.core.config import PipelineFile, parse
@@ -22,6 +23,7 @@ from nbmake_dag.core.paths import read_path
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.core.targets import select
 from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.execute.encodable import encodable
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
@@ -89,7 +91,7 @@ class Prepared:
     ignored: tuple[str, ...]
     """Leftover outputs of tasks that no longer exist, which a glob would have matched."""
     notes: tuple[str, ...] = ()
-    """What a person should know of how the tasks were chosen."""
+    """What a person should know of how the tasks were chosen, and of what they see."""
 
 
 def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, Sources, Interpreters]:
@@ -107,7 +109,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
     pipeline, sources, interpreters = load(project, request, stores)
     whole = build_graph(pipeline, file=os.path.basename(project.config))
     targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
-    variables = dict(os.environ)
+    variables = driver_environment()
     leftovers = stores.last.leftovers(whole)
 
     def survey_of(graph: Graph, inputs: Inputs) -> Survey:
@@ -124,7 +126,10 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         )
         return Survey(project, pipeline, graph, instruments)
 
-    notes: tuple[str, ...] = ()
+    notes = tuple(
+        f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
+        for name in sorted(os.environ.keys() - variables.keys())
+    )
     if request.affected is not None:
         found = affected_tasks(
             project,
@@ -136,7 +141,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             read=lambda data: _read(project, data, sources, request),
         )
         targets &= found.tasks
-        notes = (found.said,)
+        notes = (*notes, found.said)
     wanted = whole.below(targets) if request.downstream else targets
     graph = build_graph(pipeline, only=wanted if request.only else whole.above(wanted))
     inputs = Inputs(project, graph, stores.files, leftovers)

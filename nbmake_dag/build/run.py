@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from nbmake_dag import __version__
+from nbmake_dag.build.environment import driver_environment
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.lock import build_lock
 from nbmake_dag.build.outcome import RunOutcome
@@ -29,7 +30,8 @@ def build(
         for path in recover(project.state):
             waiting(f"an interrupted build left {project.relative(path)}")
         if request.takes_hits:
-            unchanged = recall(project, signature(project, request, os.environ), os.environ, started)
+            environ = driver_environment()
+            unchanged = recall(project, signature(project, request, environ), environ, started)
             if unchanged is not None:
                 return _record_hits(project, request, unchanged, listeners, started)
         if request.accept:
@@ -58,7 +60,7 @@ def run_header(
             version=__version__,
             root=project.root,
             repository=project.repository,
-            environ=os.environ,
+            environ=driver_environment(),
             dirty=dirty,
         ),
         parameters=request.overrides,

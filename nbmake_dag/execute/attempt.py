@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from nbmake_dag.execute.collect import collect_outputs
 from nbmake_dag.execute.command import run_command
+from nbmake_dag.execute.encodable import encodable
 from nbmake_dag.execute.fold import Folded, fold_accesses, fold_log, fold_missed
 from nbmake_dag.execute.function import run_function
 from nbmake_dag.execute.process import ProcessRun
@@ -55,7 +56,13 @@ def run_attempt(
         )
         result = AttemptResult(outcome="lost", started=started, ended=time.time_ns(), failure=failure)
     shutil.rmtree(spec.scratch, ignore_errors=True)
-    return replace(result, started=started, host=socket.gethostname(), node=node)
+    shown = result.failure and _encodable(result.failure)
+    return replace(result, started=started, failure=shown, host=socket.gethostname(), node=node)
+
+
+def _encodable(failure: Failure) -> Failure:
+    texts = {name: encodable(getattr(failure, name)) for name in ("type", "message", "traceback", "cell_source")}
+    return replace(failure, **texts)
 
 
 def _run_apart(spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancellation) -> AttemptResult:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
+from nbmake_dag.execute.encodable import encodable
 from nbmake_dag.execute.protocol import Failure
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.digest import Digest, digest_file_twice, digest_listing
@@ -62,6 +63,8 @@ def _walk(folder: str, shown: str, allowed: tuple[str, str], above: tuple[str, .
         raise _BadOutputError("BadOutput", f"{shown.rstrip('/')} is a symlink to a folder that holds it")
     with os.scandir(folder) as entries:
         for entry in entries:
+            if encodable(entry.name) != entry.name:
+                raise _BadOutputError("BadOutput", f"{encodable(shown + entry.name)} has a name that is not UTF-8")
             if entry.is_dir():
                 _check_target(entry.path, shown + entry.name, allowed)
                 below = _walk(entry.path, f"{shown}{entry.name}/", allowed, (*above, real))

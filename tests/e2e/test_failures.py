@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from tests.project import Project
 
@@ -147,3 +148,53 @@ def test_an_output_that_was_not_written_is_a_failure(project):
     """Success is strict."""
     project.pipeline('[tasks.lazy]\ncommand = "true"\noutputs = ["lazy.txt"]\n')
     project.build().ended(1, failed=["lazy"]).said("declared but not written: lazy.txt")
+
+
+def test_text_that_is_not_utf_8_is_no_defect(project):
+    """Variables of another encoding are not passed on; file names fail their task, messages are shown escaped."""
+    project.write(
+        "steps.py",
+        r"""
+        import os
+        def name(outputs):
+            os.makedirs(outputs[0])
+            open(os.fsencode(outputs[0]) + b"caf\xe9", "w").close()
+        def message():
+            raise ValueError("bad name \udcff")
+        """,
+    )
+    project.notebook("note.py", r'print("odd \udcff")', r'raise ValueError("bad name \udcff")')
+    project.pipeline(
+        """
+        [environment]
+        variables = ["ODD"]
+
+        [tasks.name]
+        function = "steps:name"
+        outputs = ["out/"]
+
+        [tasks.message]
+        function = "steps:message"
+
+        [tasks.note]
+        notebook = "note.py"
+
+        [tasks.well]
+        command = "echo ${ODD-unset} > well.txt"
+        outputs = ["well.txt"]
+        """
+    )
+    (project / "out").mkdir()
+    (project / os.fsdecode(b"out/caf\xe9")).write_text("the user's")
+    odd = {"ODD": os.fsdecode(b"caf\xe9")}
+    build = project.build("-k", env=odd).ended(1, failed=["message", "name", "note"], ran=["well"])
+    for text in (
+        r"out/caf\udce9 has a name that is not UTF-8",
+        r"ValueError: bad name \udcff",
+        r"out/caf\udce9 was not made by nbdag",
+        "warning: no task sees the variable ODD: it is not UTF-8",
+    ):
+        build.said(text)
+    assert [task["attempts"] for task in build.summary["tasks"]] == [1, 1, 1, 1]
+    assert project.read("well.txt") == "unset\n"
+    project.build("well", env=odd).ran()
