@@ -65,7 +65,8 @@ def prepare(source: NotebookSource, kernel: str, language: str, values: dict[str
         _NEW_CELL[cell.kind](  # type: ignore[no-untyped-call]
             cell.source,
             metadata=NotebookNode(cell.metadata),  # type: ignore[no-untyped-call]
-            **_identified(index, cell.identifier),
+            id=identified(index, cell.identifier),
+            **({"attachments": cell.attachments} if cell.attachments else {}),
         )
         for index, cell in enumerate(source.cells)
     ]
@@ -78,9 +79,9 @@ def prepare(source: NotebookSource, kernel: str, language: str, values: dict[str
     return Prepared(new_notebook(cells=cells, metadata=NotebookNode(source.metadata)), tuple(indices))  # type: ignore[no-untyped-call]
 
 
-def _identified(index: int, identifier: str | None) -> dict[str, str]:
+def identified(index: int, identifier: str | None) -> str:
     """Name a cell that has no name by its place, so that executing a notebook twice gives the same file."""
-    return {"id": identifier or f"cell-{index}"}
+    return identifier or f"cell-{index}"
 
 
 def injected_code(kernel: str, language: str, values: dict[str, Any]) -> str:

@@ -119,6 +119,39 @@ def test_a_notebook_file_keeps_what_was_run(opened: Project) -> None:
     assert [(cell.source, cell.outputs[0].text) for cell in cells] == [("x = 2", "said")]
 
 
+@pytest.mark.parametrize("minor", [4, 5])
+def test_a_notebook_file_keeps_all_that_was_not_edited(opened: Project, minor: int) -> None:
+    """Images in markdown, and outputs of cells that were not run in the copy; what is written is valid."""
+    image = {"image.png": {"image/png": "aW1hZ2U="}}
+    note: Any = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("![](attachment:image.png)", attachments=image),
+            nbformat.v4.new_code_cell("x = 1"),
+            nbformat.v4.new_code_cell(
+                "print(x)", execution_count=2, outputs=[nbformat.v4.new_output("stream", text="1")]
+            ),
+        ]
+    )
+    note.nbformat_minor = minor
+    for cell in note.cells if minor == 4 else ():
+        del cell["id"]
+    nbformat.write(note, opened / "note.ipynb")
+    opened.pipeline('[tasks.note]\nnotebook = "note.ipynb"\noutputs = ["x"]\n')
+    copy = copy_of(opened, "note")
+    for old, new in (("x = 1", "y = 0"), ("y = 0", "x = 2")):
+        notebook: Any = nbformat.read(copy, 4)
+        edited = next(index for index, cell in enumerate(notebook.cells) if cell.source == old)
+        notebook.cells[edited].source = new
+        notebook.cells.insert(edited, nbformat.v4.new_markdown_cell(f"A thought on {new}"))
+        nbformat.write(notebook, copy)
+        opened.nbdag("open", "note", "--save-back")
+    found: Any = nbformat.read(opened / "note.ipynb", 4)
+    nbformat.validate(found)
+    assert [cell.source for cell in found.cells][3:] == ["x = 2", "print(x)"]
+    assert found.cells[0].attachments == image
+    assert found.cells[4].outputs[0].text == "1"
+
+
 def test_a_failure_is_opened_as_far_as_it_came(opened: Project) -> None:
     """``--failed`` names the executed notebook with its traceback."""
     opened.edit("notebooks/note.py", "total = size * 2", "total = size / 0")
