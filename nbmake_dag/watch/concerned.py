@@ -33,6 +33,11 @@ class Built:
             self.own[name] = _own(facts[name])
             self.modules |= facts[name].modules
 
+    def forget(self, names: Collection[TaskName]) -> None:
+        """Take tasks for ones that were never built."""
+        for name in names:
+            self.own.pop(name, None)
+
     def unchanged(self, graph: Graph, facts: Mapping[TaskName, Facts]) -> set[TaskName]:
         """Return the tasks that rest, like all above them, on what they were built on.
 

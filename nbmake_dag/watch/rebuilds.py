@@ -49,14 +49,17 @@ class Rebuilds:
         self._pool: Pool | None = None
         self._pool_basis: object = None
         self._built = Built()
+        self._failed_drafts: set[TaskName] = set()
         self._prepared: Prepared | None = None
         self._resuming = Resuming()
 
     @property
     def has_drafts(self) -> bool:
-        """Whether the latest look knows of a result that a run from the start has yet to confirm."""
+        """Whether the latest look knows of a result, or a failure, that a run from the start has yet to confirm."""
         prepared = self._prepared
-        return prepared is not None and any(name in self._stores.drafts for name in prepared.graph.order)
+        return prepared is not None and any(
+            name in self._stores.drafts or name in self._failed_drafts for name in prepared.graph.order
+        )
 
     def forget(self) -> None:
         """Let the next look want all that is not up to date, also what failed before."""
@@ -66,7 +69,7 @@ class Rebuilds:
         """Return what is to be built now, if anything; raises `NbdagError` where that cannot be said.
 
         ``everything`` is to be built whether it is up to date or not. To ``confirm`` is to take no draft for a
-        result.
+        result or a failure.
         """
         self._resuming.snapshots.drop_idle()
         self._take_in_other_builds()
@@ -75,6 +78,8 @@ class Rebuilds:
         prepared = self._prepared = self._prepare(request, confirm=confirm)
         if everything:
             return Wanted(request=request, prepared=prepared, confirms=True)
+        if confirm:
+            self._built.forget(self._failed_drafts)
         verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
         found = concerned(prepared.graph, prepared.facts, verdicts, self._built)
         if not found.wanted and not (confirm and self.has_drafts):
@@ -133,6 +138,8 @@ class Rebuilds:
         ended = [name for name, end in outcome.tasks.items() if end.status != "cancelled"]
         failed = [name for name in ended if outcome.tasks[name].status == "failed"]
         self._built.note(ended, failed, prepared.facts)
+        self._failed_drafts.difference_update(ended)
+        self._failed_drafts.update(name for name in failed if outcome.tasks[name].draft)
         return outcome
 
     def warm_up(self) -> None:

@@ -100,6 +100,21 @@ def test_drafts_are_confirmed_when_nothing_happens(project: Project) -> None:
     project.build().ran()
 
 
+def test_a_draft_that_fails_runs_from_the_start_when_nothing_happens(project: Project) -> None:
+    """A cell that is executed a second time may miss what the first time removed."""
+    project.edit("slow.py", "state = ['first']", "Path('scratch').touch()")
+    project.edit("slow.py", "result = 'old'", "Path('scratch').unlink()\nresult = 'old'")
+    with Watching(project) as watching:
+        project.edit("slow.py", "'old'", "'new'")
+        watching.said("slow  failed after")
+        watching.awaits("out/copy.txt", "new")
+        await_true(watching.rests, 30, "the build goes on")
+        assert slow_runs(project) == 2
+        assert watching.text().count("failed after") == 1
+        assert watching.end() == 143
+    project.build().ran()
+
+
 def test_other_builds_of_a_watch_leave_a_draft_as_it_is(project: Project) -> None:
     """It stands as a result while other tasks are built, and is shown as what it is."""
     project.write("pipeline.toml", project.read("pipeline.toml") + '[tasks.other]\ncommand = "cat other.txt"\n')
