@@ -14,7 +14,7 @@ from typing import Any
 from nbmake_dag.core.resume import Basis, Taken, basis, choose
 from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.cancellation import Cancellation
-from nbmake_dag.execute.kept_state import SOCKET
+from nbmake_dag.execute.kept_state import SOCKET, remove_snapshot
 from nbmake_dag.execute.protocol import (
     AttemptResult,
     AttemptSpec,
@@ -54,6 +54,7 @@ class Resumable:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.runtime = tempfile.mkdtemp(prefix="r", dir="/tmp")
+        self.attempts = tempfile.mkdtemp(prefix="a", dir="/tmp")
         self.snapshots: list[Taken] = []
         self.blobs = BlobStore(str(root / ".nbdag" / "cache"))
 
@@ -83,7 +84,7 @@ class Resumable:
                 "declared_outputs": (),
                 "env": {**os.environ, "NBDAG_ROOT": str(self.root), "NBDAG_REPOSITORY": str(self.root)},
                 "blobs": str(self.root / ".nbdag" / "cache"),
-                "scratch": tempfile.mkdtemp(dir=self.runtime),
+                "scratch": tempfile.mkdtemp(dir=self.attempts),
                 "runtime": self.runtime,
                 "snapshot_after": 0.0,
                 "resume": Resume(folder=chosen.folder, cells=chosen.cells) if chosen else None,
@@ -102,11 +103,12 @@ class Resumable:
         """Drop all snapshots."""
         for taken in self.snapshots:
             Snapshot(path=f"{taken.folder}/{SOCKET}").end()
-            shutil.rmtree(taken.folder)
+            remove_snapshot(taken.folder)
         self.snapshots.clear()
 
     def close(self) -> None:
         shutil.rmtree(self.runtime)
+        shutil.rmtree(self.attempts)
 
     def _shown(self, result: AttemptResult) -> list[str]:
         if result.cell_outputs is None:

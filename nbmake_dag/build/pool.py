@@ -6,6 +6,7 @@ import itertools
 import os
 import queue
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from nbmake_dag.core.model import Resources, Task, TaskName
 from nbmake_dag.errors import InfrastructureError
 from nbmake_dag.execute.executor import ChildExecutor, Executor, python_argv
+from nbmake_dag.execute.private_folder import private_folder
 from nbmake_dag.execute.protocol import AttemptSpec, Cluster, Ended, Event, ExecutorLost, ExecutorReady, Node
 from nbmake_dag.execute.runtime_dir import RuntimeDir
 from nbmake_dag.execute.supervision import Supervisor
@@ -31,7 +33,8 @@ class Pool:
     """Executors are started when they are first wanted, and all end with `close`.
 
     ``mode`` is ``auto``, ``ray`` or ``inline``. Inline runs one task at a time; together with a local Ray no more
-    than ``jobs`` processors are given away. On a cluster Ray itself places what is submitted.
+    than ``jobs`` processors are given away. On a cluster Ray itself places what is submitted. ``attempts`` is the
+    folder for the folders of attempts.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Pool:
         jobs: int,
         cluster: Cluster | None,
         env: Mapping[str, str],
+        attempts: str,
     ) -> None:
         self.events: queue.SimpleQueue[object] = queue.SimpleQueue()
         """What the executors say, and whatever else whoever reads it wants to hear."""
@@ -50,6 +54,9 @@ class Pool:
         self._mode = RAY if cluster else mode
         self._cluster = cluster
         self._env = env
+        self._attempts = attempts
+        self._scratches = ""
+        self._folders = ExitStack()
         self._supervisor: Supervisor | None = None
         self._executors: dict[str, Executor] = {}
         self._ready: set[str] = set()
@@ -64,7 +71,9 @@ class Pool:
 
     def scratch(self) -> str:
         """Make a private folder for one attempt."""
-        path = os.path.join(self.runtime, f"a{next(self._numbers)}")
+        if not self._scratches:
+            self._scratches = self._folders.enter_context(private_folder(self._attempts))
+        path = os.path.join(self._scratches, f"a{next(self._numbers)}")
         os.mkdir(path, 0o700)
         return path
 
@@ -168,6 +177,7 @@ class Pool:
             executor.close()
         if self._supervisor is not None:
             self._supervisor.close()
+        self._folders.close()
 
     def _supervise(self) -> Supervisor:
         if self._supervisor is None:

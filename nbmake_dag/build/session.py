@@ -63,6 +63,7 @@ def make_pool(prepared: Prepared, request: Request) -> Pool:
         jobs=request.jobs or usable_cpus(),
         cluster=_cluster(prepared, address) if address else None,
         env=prepared.variables,
+        attempts=prepared.project.attempts,
     )
 
 

@@ -1,7 +1,8 @@
 """What a notebook has left between two cells besides its kernel, kept beside a snapshot and put back from there.
 
 The outputs of its cells, the files that it wrote and declares, and what it logged. Declared files are held as
-blobs; logged files, which are never written twice, as links.
+blobs; logged files, which are never written twice, as links. So the folder of a snapshot, whose socket has a short
+path, only leads to a folder beside that of the attempt.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.record import Output
 
 SOCKET = "k"
-_STATE, _LOG, _ARTIFACTS = "state.json", "log.jsonl", "artifacts"
+_KEPT, _STATE, _LOG, _ARTIFACTS = "kept", "state.json", "log.jsonl", "artifacts"
 
 
 class KeptCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,17 +70,21 @@ class OutputsSoFar:
 
 
 def write_state(folder: str, spec: AttemptSpec, state: KeptState) -> None:
-    """Keep a state in a folder that exists."""
-    with open(os.path.join(folder, _STATE), "wb") as file:
+    """Keep the state of a snapshot whose folder exists."""
+    kept = os.path.join(os.path.dirname(spec.scratch), os.path.basename(folder))
+    os.mkdir(kept, 0o700)
+    os.symlink(kept, os.path.join(folder, _KEPT))
+    with open(os.path.join(kept, _STATE), "wb") as file:
         file.write(msgspec.json.encode(state))
     if os.path.exists(spec.env["NBDAG_LOG"]):
-        shutil.copyfile(spec.env["NBDAG_LOG"], os.path.join(folder, _LOG))
-    shutil.copytree(spec.env["NBDAG_ARTIFACTS"], os.path.join(folder, _ARTIFACTS), copy_function=os.link)
+        shutil.copyfile(spec.env["NBDAG_LOG"], os.path.join(kept, _LOG))
+    shutil.copytree(spec.env["NBDAG_ARTIFACTS"], os.path.join(kept, _ARTIFACTS), copy_function=os.link)
 
 
 def put_back(folder: str, spec: AttemptSpec) -> KeptState:
     """Let an attempt begin with a state; raises `OSError` or `BlobError` where it is no longer there."""
-    with open(os.path.join(folder, _STATE), "rb") as file:
+    kept = os.path.join(folder, _KEPT)
+    with open(os.path.join(kept, _STATE), "rb") as file:
         state = msgspec.json.decode(file.read(), type=KeptState)
     blobs = BlobStore(spec.blobs)
     for output in state.outputs:
@@ -87,12 +92,18 @@ def put_back(folder: str, spec: AttemptSpec) -> KeptState:
             os.makedirs(os.path.join(spec.root, output.path), exist_ok=True)
         for each in output.files:
             blobs.restore(each.sha256, os.path.join(spec.root, each.path), executable=each.executable)
-    if os.path.exists(os.path.join(folder, _LOG)):
-        shutil.copyfile(os.path.join(folder, _LOG), spec.env["NBDAG_LOG"])
+    if os.path.exists(os.path.join(kept, _LOG)):
+        shutil.copyfile(os.path.join(kept, _LOG), spec.env["NBDAG_LOG"])
     shutil.copytree(
-        os.path.join(folder, _ARTIFACTS), spec.env["NBDAG_ARTIFACTS"], copy_function=os.link, dirs_exist_ok=True
+        os.path.join(kept, _ARTIFACTS), spec.env["NBDAG_ARTIFACTS"], copy_function=os.link, dirs_exist_ok=True
     )
     return state
+
+
+def remove_snapshot(folder: str) -> None:
+    """Remove the folder of a snapshot and its state, as far as there are any."""
+    shutil.rmtree(os.path.realpath(os.path.join(folder, _KEPT)), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def take_away(spec: AttemptSpec) -> None:

@@ -1,13 +1,12 @@
 """A private copy of the repository for one attempt: it has what the task may see, and nothing else.
 
 Where there is a workspace, files come from it, and outputs are moved into it. Elsewhere they are blobs, and
-outputs stay blobs. A copy that a killed process left is known by its lock, which nobody holds, and removed.
+outputs stay blobs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Generator
@@ -15,16 +14,15 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
+from nbmake_dag.execute.private_folder import private_folder
 from nbmake_dag.execute.protocol import AttemptResult, AttemptSpec, SeenFile
 from nbmake_dag_cache.blobs import BlobStore, copy_file
-
-_LOCK = "lock"
 
 
 @contextmanager
 def private_copy(spec: AttemptSpec) -> Generator[AttemptSpec]:
     """Make the copy, and give the order as it reads in there; what the attempt wrote is moved out at the end."""
-    with _folder(spec.sandbox) as folder:
+    with private_folder(spec.sandbox) as folder:
         repository = os.path.join(folder, os.path.basename(spec.repository) or "repository")
         root = os.path.normpath(os.path.join(repository, os.path.relpath(spec.root, spec.repository)))
         inside = replace(
@@ -89,34 +87,3 @@ def _move(source: str, target: str) -> None:
             copy(source, target)
     elif os.path.exists(source):
         shutil.move(source, target)
-
-
-@contextmanager
-def _folder(base: str) -> Generator[str]:
-    """Make a folder that is removed at the end, or by the next one who makes such a folder."""
-    os.makedirs(base, mode=0o700, exist_ok=True)
-    for name in os.listdir(base):
-        _remove_stale(os.path.join(base, name))
-    path = os.path.join(base, os.urandom(8).hex())
-    os.mkdir(path, 0o700)
-    lock = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(lock)
-
-
-def _remove_stale(path: str) -> None:
-    try:
-        lock = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return  # made a moment ago, or being removed
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path, ignore_errors=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(lock)

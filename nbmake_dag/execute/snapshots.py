@@ -6,7 +6,6 @@ counted once. Dropped are first those that the present notebook cannot use, then
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.resume import Taken
-from nbmake_dag.execute.kept_state import SOCKET
+from nbmake_dag.execute.kept_state import SOCKET, remove_snapshot
 from nbmake_dag.execute.zygote_client import Snapshot
 
 IDLE_S = 3600.0
@@ -116,7 +115,7 @@ class Snapshots:
     def _drop(self, held: _Held) -> None:
         del self._held[held.taken.folder]
         Snapshot(path=f"{held.taken.folder}/{SOCKET}").end()
-        shutil.rmtree(held.taken.folder, ignore_errors=True)
+        remove_snapshot(held.taken.folder)
 
 
 def private_bytes(pid: int) -> int:

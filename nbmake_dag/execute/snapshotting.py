@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 
 from nbmake_dag.execute.fold import fold_accesses, fold_log
-from nbmake_dag.execute.kept_state import SOCKET, KeptState, OutputsSoFar, UnkeepableError, write_state
+from nbmake_dag.execute.kept_state import (
+    SOCKET,
+    KeptState,
+    OutputsSoFar,
+    UnkeepableError,
+    remove_snapshot,
+    write_state,
+)
 from nbmake_dag.execute.kernels import Kernel, KernelError
 from nbmake_dag.execute.notebook_cells import NotebookCells
 from nbmake_dag.execute.protocol import AttemptSpec, Event, Snapshotted, Unresumable
@@ -53,7 +59,7 @@ class Snapshotting:
         try:
             self._emit(await self._take(folder))
         except (UnkeepableError, KernelError, ZygoteError, TimeoutError) as error:
-            shutil.rmtree(folder)
+            remove_snapshot(folder)
             self._refuse(str(error))
         self._last = self._cells.elapsed_s
         if self._spec.snapshot_after:

@@ -52,6 +52,11 @@ class Project:
         return os.path.join(self.root, ".nbdag", "failed")
 
     @property
+    def attempts(self) -> str:
+        """What attempts that run have no other place for: what they log, and what snapshots keep."""
+        return os.path.join(self.state, "attempts")
+
+    @property
     def sandboxes(self) -> str:
         """Private copies of the repository, for attempts that may see no more than they declare."""
         return os.path.join(self.state, "sandboxes")

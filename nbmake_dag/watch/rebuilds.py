@@ -55,7 +55,7 @@ class Rebuilds:
 
     @property
     def has_drafts(self) -> bool:
-        """Whether the latest look knows of a result, or a failure, that a run from the start has yet to confirm."""
+        """Whether the latest look knows of a result or failure that a run from the start has yet to confirm."""
         prepared = self._prepared
         return prepared is not None and any(
             name in self._stores.drafts or name in self._failed_drafts for name in prepared.graph.order

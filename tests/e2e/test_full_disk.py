@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.project import DEADLINE_S, NBDAG
+from tests.project import DEADLINE_S, NBDAG, await_true, kill
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,24 @@ def test_without_room_a_build_fails_as_if_it_had_never_begun(project, blocks, co
     project.build().ran("make")
     assert len(project.contents(["out"])) == 10
     project.build().ran().restored()
+
+
+def test_what_a_task_logs_lies_beside_the_cache(project):
+    """The folders for sockets are often small; what a killed build left is removed by the next."""
+    attempts = project / ".nbdag/state/attempts"
+    project.pipeline("""
+        [tasks.log]
+        command = "echo $NBDAG_ARTIFACTS > place.txt; touch begun; sleep $(cat seconds)"
+        inputs = ["seconds"]
+        outputs = ["place.txt"]
+    """)
+    project.write("seconds", "0").build().ran("log")
+    assert project.read("place.txt").startswith(f"{attempts}/")
+    assert list(attempts.iterdir()) == []
+    project.remove("begun").write("seconds", "1000")
+    build = project.start("build")
+    await_true((project / "begun").exists, 60, "it did not begin")
+    kill(build)
+    assert len(list(attempts.iterdir())) == 1
+    project.write("seconds", "0").build("-B").ran("log")
+    assert list(attempts.iterdir()) == []

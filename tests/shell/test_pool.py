@@ -14,7 +14,7 @@ GRAPHICS = dataclasses.replace(PLAIN, policy=Policy(resources=Resources(gpus=1))
 
 
 def pool(mode: str) -> Pool:
-    return Pool(mode=mode, jobs=2, cluster=None, env={})
+    return Pool(mode=mode, jobs=2, cluster=None, env={}, attempts="")
 
 
 def test_what_needs_a_gpu_waits_for_ray():
