@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from nbmake_dag.execute.cancellation import Cancellation
 from nbmake_dag.execute.protocol import AttemptSpec, Event, Failure, Printed
+from nbmake_dag.execute.runtime_dir import end_marked
 
 _PIECE = 1 << 14
 """Bytes read at once; as text of three bytes for each of them still below what one `Printed` may hold."""
@@ -27,7 +28,7 @@ _SHOWN_ON_FAILURE = 8 << 10
 _GRACE_AFTER_TIMEOUT = 2.0
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _LAST_WORDS = 1.0
-"""Seconds in which the pipes of a killed group must end; only a process that left it can hold them longer."""
+"""Seconds in which the pipes of a killed group must end; a process that left it, and holds them longer, is ended."""
 
 _News: TypeAlias = Literal["exited", "cancelled", "timeout"]
 
@@ -129,6 +130,8 @@ class _Watch:
         limit = time.monotonic() + _LAST_WORDS
         for reader in readers:
             reader.join(max(0.0, limit - time.monotonic()))
+        if any(reader.is_alive() for reader in readers):
+            end_marked(self._spec.runtime, self._spec.task)
         with self._lock:
             self._over = True
         return self._reap(stopped)
