@@ -180,6 +180,9 @@ class Pool:
         self._folders.close()
 
     def _supervise(self) -> Supervisor:
+        if self._supervisor is not None and self._supervisor.gone:
+            self._supervisor.close()
+            self._supervisor = None
         if self._supervisor is None:
             self._supervisor = Supervisor.start(RuntimeDir.create())
         return self._supervisor

@@ -67,6 +67,11 @@ class Supervisor:
             os.waitpid(pid, 0)
         return cls(runtime, ours, None if detached else pid)
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has died, and all that it started with it."""
+        return self._gone
+
     def spawn(
         self,
         argv: Sequence[str],

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+
+import psutil
 
 from nbmake_dag.build.pool import INLINE, RAY, Pool
 from nbmake_dag.core.model import Policy, Resources
 from nbmake_dag.execute.protocol import ExecutorLost
 from tests.core.builders import task
+from tests.project import await_true
 
 PLAIN = task("plain")
 GRAPHICS = dataclasses.replace(PLAIN, policy=Policy(resources=Resources(gpus=1)))
@@ -33,3 +37,15 @@ def test_when_ray_is_lost_only_what_can_run_without_goes_on():
         assert left.cannot_run(PLAIN) == (mode == RAY)
         assert left.place(GRAPHICS) == RAY
         assert left.cannot_run(GRAPHICS)
+
+
+def test_a_killed_supervisor_is_replaced():
+    """What it had started is gone with it; all that is started from then on belongs to another."""
+    left = pool("inline")
+    runtime = left.runtime
+    for child in psutil.Process().children():
+        if runtime in child.cmdline():
+            child.kill()
+    await_true(lambda: left.runtime != runtime, 10, "it was not replaced")
+    assert not os.path.exists(runtime)
+    left.close()
