@@ -28,7 +28,7 @@ _SHOWN_ON_FAILURE = 8 << 10
 _GRACE_AFTER_TIMEOUT = 2.0
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _LAST_WORDS = 1.0
-"""Seconds in which the pipes of a killed group must end; a process that left it, and holds them longer, is ended."""
+"""Seconds in which the pipes of a killed group must end; a process that left it and holds them longer is ended."""
 
 _News: TypeAlias = Literal["exited", "cancelled", "timeout"]
 

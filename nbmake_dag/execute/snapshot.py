@@ -67,26 +67,7 @@ def take(path: str) -> None:
 
 def _pause(app: Any, context: Context, listener: socket.socket) -> None:
     """Fork, unless something speaks against it; in the fork this does not return."""
-    global _random_state  # noqa: PLW0603  # a process is one kernel
-    obstacle = _obstacles.found(listener.fileno()) or _pending(app)
-    if not obstacle:
-        reading, writing = os.pipe()
-        _random_state = random.getstate()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the threads are our own
-            pid = os.fork()
-        if pid == 0:
-            os.close(writing)
-            if not os.read(reading, 1):
-                os._exit(0)
-            os.close(reading)
-            _wait(app, context, listener)
-        os.close(reading)
-        obstacle = _obstacles.found_after_fork()
-        if not obstacle:
-            os.write(writing, b"+")
-        os.close(writing)
-        os.waitpid(pid, 0)
+    obstacle = _obstacles.found(listener.fileno()) or _pending(app) or _fork(app, context, listener)
     if obstacle:
         listener.settimeout(_ASK_WITHIN)
         connection, _ = listener.accept()
@@ -94,6 +75,34 @@ def _pause(app: Any, context: Context, listener: socket.socket) -> None:
         answer(connection, {"refused": obstacle})
         connection.close()
     listener.close()
+
+
+def _fork(app: Any, context: Context, listener: socket.socket) -> str:
+    """Fork, and say what speaks against it only then."""
+    global _random_state  # noqa: PLW0603  # a process is one kernel
+    reading, writing = os.pipe()
+    _random_state = random.getstate()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the threads are our own
+            pid = os.fork()
+    except OSError as error:
+        os.close(reading)
+        os.close(writing)
+        return f"it cannot be forked: {error.strerror}"
+    if pid == 0:
+        os.close(writing)
+        if not os.read(reading, 1):
+            os._exit(0)
+        os.close(reading)
+        _wait(app, context, listener)
+    os.close(reading)
+    obstacle = _obstacles.found_after_fork()
+    if not obstacle:
+        os.write(writing, b"+")
+    os.close(writing)
+    os.waitpid(pid, 0)
+    return obstacle
 
 
 def _pending(app: Any) -> str:

@@ -58,7 +58,7 @@ class Snapshotting:
         os.mkdir(folder, 0o700)
         try:
             self._emit(await self._take(folder))
-        except (UnkeepableError, KernelError, ZygoteError, TimeoutError) as error:
+        except (UnkeepableError, KernelError, ZygoteError, OSError) as error:
             remove_snapshot(folder)
             self._refuse(str(error))
         self._last = self._cells.elapsed_s

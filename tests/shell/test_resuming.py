@@ -185,6 +185,14 @@ def test_snapshots_are_taken_again_when_an_obstacle_is_gone(notebook):
     assert (len(ran.reasons), len(ran.snapshots)) == (1, 1)
 
 
+def test_without_memory_for_a_fork_the_notebook_goes_on(notebook):
+    """Nothing but the snapshot is missed."""
+    refusal = "import os\ndef refuse(): raise OSError(12, 'no memory')\nos.fork = refuse"
+    ran = notebook.run([refusal, "print(1)"])
+    assert (ran.result.outcome, ran.shown[-1], ran.snapshots) == ("succeeded", "1\n", [])
+    assert ran.reasons[0] == "it cannot be forked: no memory"
+
+
 def test_a_kernel_that_starts_fresh_is_not_forked(notebook):
     """That is said, and nothing is tried."""
     ran = notebook.run(["x = 1", "x"], start="fresh")
