@@ -50,7 +50,7 @@ class Keys:
 @contextlib.contextmanager
 def terminal_keys(stream: TextIO = sys.stdin) -> Generator[Keys]:
     """Read keys as they are pressed, unseen, if ``stream`` is a terminal and this is its foreground process."""
-    if not stream.isatty() or os.tcgetpgrp(stream.fileno()) != os.getpgrp():
+    if not _is_ours(stream):
         yield Keys(None)
         return
     descriptor = stream.fileno()
@@ -60,3 +60,11 @@ def terminal_keys(stream: TextIO = sys.stdin) -> Generator[Keys]:
         yield Keys(descriptor)
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _is_ours(stream: TextIO) -> bool:
+    try:
+        return stream.isatty() and os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:
+        # a terminal, but of another session
+        return False

@@ -206,6 +206,7 @@ class Watch:
                 self._say("\n  ".join((name, *task.reasons)))
 
     def _end(self, number: int) -> None:
-        """End in order when the terminal or the system says so, also while nothing is built."""
-        self._signalled = number
-        raise _Stop(number)
+        """End in order when the terminal or the system says so, also while nothing is built; once will do."""
+        if self._signalled is None:
+            self._signalled = number
+            raise _Stop(number)

@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from operator import le
 from pathlib import Path
 
@@ -14,6 +16,13 @@ import psutil
 import pytest
 from jupyter_server.services.contents.fileio import atomic_writing
 
+from nbmake_dag.build.request import Request
+from nbmake_dag.observe.project import find_project
+from nbmake_dag.progress.display import make_display
+from nbmake_dag.watch.keys import Keys, terminal_keys
+from nbmake_dag.watch.poll import Poller
+from nbmake_dag.watch.rebuilds import Rebuilds
+from nbmake_dag.watch.watching import Watch
 from tests.project import Project, await_true
 from tests.watching import Watching
 
@@ -242,6 +251,34 @@ def test_polling_sees_what_events_would(project: Project) -> None:
         project.write("data/a.txt", "2")
         watching.awaits("a.out", "2")
         watching.end()
+
+
+def test_a_second_signal_changes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch is ending, and does not lose its way in that."""
+    project.pipeline("[tasks.unfinished]\n")
+
+    def end() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    close = Poller.close
+    monkeypatch.setattr(Poller, "close", lambda self: (end(), close(self)))
+    with closing(Rebuilds(find_project(str(project.root)), Request())) as rebuilds:
+        watch = Watch(
+            rebuilds,
+            Keys(None),
+            poll=True,
+            show=lambda: make_display("none", sys.stderr),
+            say=lambda message: end() if message == "waiting for changes" else None,
+            complain=lambda _: None,
+        )
+        assert watch.run() == 143
+
+
+def test_a_terminal_of_another_session_has_no_keys() -> None:
+    """As for a watch that was started with ``setsid``."""
+    ours, theirs = os.openpty()
+    with open(ours, "wb"), open(theirs) as terminal, terminal_keys(terminal) as keys:
+        assert keys.descriptors == ()
 
 
 @pytest.mark.slow
