@@ -59,7 +59,7 @@ def accept(project: Project, request: Request, listeners: Sequence[Listener], st
 
 
 def _decide(prepared: Prepared, stores: Stores, writer: RunWriter, started: int) -> list[TaskOutcome]:
-    results: dict[TaskName, Result] = {}
+    results: dict[TaskName, Result] = dict(prepared.rules.left_out)
     outcomes: list[TaskOutcome] = []
     for name in prepared.graph.order:
         task = prepared.graph.tasks[name]

@@ -16,13 +16,13 @@ from nbmake_dag.build.request import Request
 from nbmake_dag.core.config import PipelineFile, parse
 from nbmake_dag.core.decide import Rules
 from nbmake_dag.core.expansion import expand
-from nbmake_dag.core.facts import Facts
+from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import Function, Pipeline, TaskName
 from nbmake_dag.core.paths import read_path
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.core.targets import select
-from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.errors import Complaint, ConfigError, UsageError
 from nbmake_dag.execute.encodable import encodable
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
@@ -33,6 +33,7 @@ from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.survey import Instruments, Survey
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
+from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
 
 
@@ -143,14 +144,16 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         targets &= found.tasks
         notes = (*notes, found.said)
     wanted = whole.below(targets) if request.downstream else targets
-    graph = build_graph(pipeline, only=wanted if request.only else whole.above(wanted))
+    needed = whole.above(wanted)
+    left_out = needed - wanted if request.only else frozenset[TaskName]()
+    graph = build_graph(pipeline, only=needed - left_out, whole=whole if left_out else None)
     inputs = Inputs(project, graph, stores.files, leftovers)
     survey = survey_of(graph, inputs)
     previous = {
-        name: record for name in graph.order if (record := stores.last.record(name, stores.records)) is not None
+        name: record for name in needed if (record := stores.last.record(name, stores.records)) is not None
     }
     if stores.last.is_empty:
-        previous = carried_results(project, graph.order, stores.records)
+        previous = carried_results(project, needed, stores.records)
     return Prepared(
         project=project,
         pipeline=pipeline,
@@ -162,6 +165,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             forced=_forced(request, graph, targets),
             use_records=request.reads_cache,
             seek_records=pipeline.cache.remote is not None and "read" in pipeline.cache.remote_mode,
+            left_out=_last_results(left_out, whole, previous),
         ),
         writes_cache=request.writes_cache,
         survey=survey,
@@ -169,6 +173,19 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         ignored=tuple(sorted(inputs.ignored)),
         notes=notes,
     )
+
+
+def _last_results(
+    names: frozenset[TaskName], whole: Graph, records: Mapping[TaskName, Record]
+) -> dict[TaskName, Result]:
+    """Return the results of tasks that are left out; raises `UsageError` for one that has none."""
+    if missing := sorted(names - records.keys()):
+        raise UsageError(
+            f"`{missing[0]}` is needed, and has no result yet",
+            (),
+            "build it first, or let its outputs count as they are with --accept",
+        )
+    return {name: result_of(records[name], whole.tasks[name].parameters) for name in names}
 
 
 def _read(project: Project, data: bytes, sources: Sources, request: Request) -> Pipeline:

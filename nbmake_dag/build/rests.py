@@ -21,7 +21,7 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
     records = {name: end.record for name, end in outcome.tasks.items() if end.record and _is_hit_next(end)}
     if len(records) < len(prepared.graph.order) or not request.reads_cache or prepared.ignored:
         return
-    if request.affected is not None:
+    if request.affected is not None or prepared.rules.left_out:
         return
     project, graph = prepared.project, prepared.graph
     files = _files(prepared, stores, records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from nbmake_dag.core.facts import Facts, Result
@@ -44,12 +44,14 @@ Decision: TypeAlias = UpToDate | Restorable | Stale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the command line says about hits: the tasks that must run, and whether records may be used."""
+    """What the command line says about hits: what must run, whether records may be used, what is left out."""
 
     forced: frozenset[TaskName] = frozenset()
     use_records: bool = True
     seek_records: bool = False
     """Whether a shared cache is asked about each miss."""
+    left_out: Mapping[TaskName, Result] = field(default_factory=dict[TaskName, Result])
+    """The last results of tasks that are needed, and no part of the build."""
 
 
 def decide(

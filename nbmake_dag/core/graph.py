@@ -36,6 +36,8 @@ class Graph:
     downstream: Mapping[TaskName, tuple[TaskName, ...]]
     owners: Mapping[ProjectPath, TaskName]
     """The task of every declared output."""
+    whole: Graph | None = None
+    """The graph with all that these tasks need, where some of it is left out here."""
 
     def owner_of(self, path: str) -> TaskName | None:
         """Return the task whose declared output is ``path``, or holds it."""
@@ -45,17 +47,26 @@ class Graph:
         """Return the tasks that the given ones need, directly or not, and the given ones."""
         return _closure(names, self.upstream)
 
+    def readable_by(self, name: TaskName) -> frozenset[TaskName]:
+        """Return the tasks whose logged values a task may read: all above it, those that are left out as well."""
+        return (self.whole or self).above((name,)) - {name}
+
     def below(self, names: Iterable[TaskName]) -> frozenset[TaskName]:
         """Return the tasks that need the given ones, directly or not, and the given ones."""
         return _closure(names, self.downstream)
 
 
 def build_graph(
-    pipeline: Pipeline, *, file: str = "pipeline.toml", only: frozenset[TaskName] | None = None
+    pipeline: Pipeline,
+    *,
+    file: str = "pipeline.toml",
+    only: frozenset[TaskName] | None = None,
+    whole: Graph | None = None,
 ) -> Graph:
     """Find the edges of a pipeline; raises `ConfigError` for a cycle, and for a task that reads its own output.
 
-    With ``only``, the tasks outside it do not exist: what they made is taken as files on disk.
+    With ``only``, the tasks outside it do not exist: what they made is taken as files on disk. If some of them are
+    needed, ``whole`` says what is above them.
     """
     tasks = {name: task for name, task in pipeline.tasks.items() if only is None or name in only}
     owners = {output.path: task.name for task in tasks.values() for output in task.outputs}
@@ -95,7 +106,8 @@ def build_graph(
         edges[name] = tuple(found)
         external[name] = tuple(outside)
         after = (other for other in task.after if other in tasks)
-        upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *after]))
+        beyond = whole.above(set(whole.upstream[name]) - tasks.keys()) & tasks.keys() if whole else ()
+        upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *after, *sorted(beyond)]))
     if complaints:
         raise ConfigError(tuple(complaints))
     downstream: dict[TaskName, list[TaskName]] = {name: [] for name in tasks}
@@ -110,6 +122,7 @@ def build_graph(
         upstream=upstream,
         downstream={name: tuple(below) for name, below in downstream.items()},
         owners=owners,
+        whole=whole,
     )
 
 

@@ -121,7 +121,7 @@ def present_trace(
             yield Ingredient(kind, which, modules.get(which, ABSENT), "trace")
         else:
             if above is None:
-                above = {other: results[other] for other in graph.above((name,)) if other != name}
+                above = {other: results[other] for other in graph.readable_by(name)}
             yield Ingredient(kind, which, read_digest(which, above), "trace")
 
 

@@ -26,7 +26,7 @@ Verdict: TypeAlias = Decision | Undecided
 def plan(graph: Graph, facts: Mapping[TaskName, Facts], rules: Rules) -> dict[TaskName, Verdict]:
     """Decide about every task of a graph, in its order."""
     verdicts: dict[TaskName, Verdict] = {}
-    results: dict[TaskName, Result] = {}
+    results: dict[TaskName, Result] = dict(rules.left_out)
     for name in graph.order:
         waiting = tuple(other for other in graph.upstream[name] if other not in results)
         verdict = (

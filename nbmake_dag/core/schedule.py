@@ -180,7 +180,7 @@ class Schedule:
         self._closed = False
         self._outdated: frozenset[TaskName] = frozenset()
         self._sought: set[TaskName] = set()
-        self._results: dict[TaskName, Result] = {}
+        self._results: dict[TaskName, Result] = dict(rules.left_out)
         self._records: dict[TaskName, Record] = {}
         self._position = {name: position for position, name in enumerate(graph.order)}
         self._missing = {name: len(graph.upstream[name]) for name in graph.order}
@@ -193,7 +193,7 @@ class Schedule:
 
     def results_above(self, task: TaskName) -> dict[TaskName, Result]:
         """Return the results of all tasks above one that may run."""
-        return {name: self._results[name] for name in self._graph.above((task,)) if name != task}
+        return {name: self._results[name] for name in self._graph.readable_by(task)}
 
     def start(self) -> list[Instruction]:
         return self._decide(name for name in self._graph.order if not self._missing[name])

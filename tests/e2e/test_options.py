@@ -56,6 +56,53 @@ def test_targets_are_names_tags_globs_and_paths_with_what_they_need(fan):
     unknown.said("no task, tag or output is called `wole`").said("did you mean `whole`?")
 
 
+def test_only_reads_what_the_last_results_logged(project):
+    """What is left out answers `upstream()` as before, however stale it is; without a result it is an error."""
+    project.write("seed.txt", "1").pipeline(
+        """
+        [tasks.a]
+        function = "work:a"
+        inputs = ["seed.txt"]
+
+        [tasks.b]
+        function = "work:b"
+        after = ["a"]
+
+        [tasks.c]
+        function = "work:c"
+        outputs = ["c.txt"]
+        after = ["b"]
+        """
+    )
+    project.write(
+        "work.py",
+        """
+        import nbmake_dag as nbdag
+
+        def a():
+            nbdag.log_metric("seed", int(open("seed.txt").read()))
+
+        def b():
+            pass
+
+        def c(outputs):
+            open(outputs[0], "w").write(str(nbdag.upstream()["a"].metrics["seed"]))
+        """,
+    )
+    nothing = project.build("--only", "c")
+    assert nothing.code == 2
+    nothing.said("error: `a` is needed, and has no result yet\n\nhint: build it first")
+
+    project.build().ran("a", "b", "c")
+    project.write("seed.txt", "2").edit("work.py", "str(nbdag", "repr(nbdag")
+    project.build("--only", "c").ran("c")
+    assert project.read("c.txt") == "1.0"
+    project.build("--only", "a", "c").ran("a", "c")
+    assert project.read("c.txt") == "2.0"
+    project.build("a").ran()
+    project.build("--only", "c").ran()
+
+
 def test_force_runs_what_is_named_and_the_cache_is_used_as_asked(fan):
     """Equal outputs cut off below; `off` and `write` use no hit, `off` and `read` store nothing."""
     everything = ["part[name=x]", "part[name=y]", "source", "whole"]
