@@ -17,9 +17,9 @@ _NAMED = 3
 
 
 def summary_lines(outcome: RunOutcome, palette: Palette) -> list[str]:
-    """Say what was skipped because of which failure, and the numbers."""
+    """Say what was skipped because of which failure, what was accepted, and the numbers."""
     numbers = summary_line(outcome)
-    return [*_failed_lines(outcome), palette.strong(numbers)]
+    return [*_failed_lines(outcome), *_accepted_lines(outcome), palette.strong(numbers)]
 
 
 def summary_line(outcome: RunOutcome) -> str:
@@ -53,6 +53,11 @@ def _failed_lines(outcome: RunOutcome) -> list[str]:
             skipped.setdefault(task.because, []).append(name)
     lines = [f"failed: {_names(failed)}"] if len(failed) > 1 else []
     return lines + [f"skipped: {_names(names)}, because {cause} failed" for cause, names in skipped.items()]
+
+
+def _accepted_lines(outcome: RunOutcome) -> list[str]:
+    accepted = [name for name, task in outcome.tasks.items() if task.reasons[:1] == ("accepted",)]
+    return [f"accepted: {_names(accepted)}"] if accepted else []
 
 
 def _names(names: Sequence[TaskName]) -> str:

@@ -171,7 +171,11 @@ def _task(span: Span, spans: _Sorted, resolve: Resolve) -> TaskRun:
         saved_s=at.get(schema.CACHE_SAVED, 0.0),
         draft=at.get(schema.TASK_DRAFT, False),
         accepted=at.get(schema.CACHE_ACCEPTED, False),
-        upstreams=tuple(spans.names[link.span_id] for link in span.links if link.span_id in spans.names),
+        upstreams=tuple(
+            spans.names[link.span_id]
+            for link in span.links
+            if link.attributes.get(schema.LINK_TYPE) == "depends_on" and link.span_id in spans.names
+        ),
         params={**below(at, schema.PARAM), **left.params},
         metrics=left.metrics,
         tags=left.tags,

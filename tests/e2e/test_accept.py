@@ -32,7 +32,11 @@ def test_an_accepted_change_runs_nothing(project: Project) -> None:
 
     accepted = project.build("--accept", "copy")
 
+    accepted.said("accepted: copy\n1 task: 0 ran")
     assert (accepted.code, accepted.having("up_to_date")) == (0, ["copy"])
+    assert "needs" not in project.nbdag("show", "latest", "copy").stdout
+    assert project.nbdag("graph", "--run", "latest").stdout.count("-->") == 0
+    assert "warning" not in project.nbdag("report").stderr
     assert project.build().having("up_to_date") == ["copy", "count"]
 
 
