@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import click
@@ -20,7 +21,17 @@ from nbmake_dag_cache.records import RecordStore
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import BundleError, Recorded, read_bundle
 from nbmake_dag_reporting.run import TaskRun
-from nbmake_dag_reporting.runs import RunNotFoundError, find_run, find_run_of_branch, find_run_of_commit, read_run
+from nbmake_dag_reporting.runs import (
+    RunNotFoundError,
+    find_run,
+    find_run_of_branch,
+    find_run_of_commit,
+    has_seen,
+    is_good_of,
+    name_of,
+    read_run,
+    run_names,
+)
 
 _LARGEST_BLOB = 256 << 20
 
@@ -38,14 +49,20 @@ def recorded_of(directory: str | None, file: str | None, ref: str) -> Recorded:
 
 
 def recorded_in(project: Project, ref: str) -> Recorded:
-    """Read a run of a project; raises `UsageError` where there is none."""
+    """Read a run of a project, its own or a pulled one; raises `UsageError` where there is none."""
     record, blob = reach(project)
     try:
-        folder = _folder_of(project, ref)
-    except UsageError:
-        if (pulled := _pulled(project, ref)) is None:
-            raise
-        return pulled
+        folder = find_run(project.runs, ref)
+    except RunNotFoundError as error:
+        revision = commit_of(project.repository, ref)
+        of_commit = find_run_of_commit(project.runs, revision) if revision else None
+        folder = of_commit or find_run_of_branch(project.runs, ref) or ""
+        if not folder:
+            pulled = _pulled(project, ref, revision)
+            if pulled is None:
+                what = f"no run has seen commit {revision}" if revision else str(error)
+                raise UsageError(what, (), "`nbdag runs` lists them") from error
+            return pulled
     return Recorded(run=read_run(folder, record), blob=blob, record=record)
 
 
@@ -73,28 +90,27 @@ def task_of(recorded: Recorded, name: str) -> TaskRun:
     return recorded.run.tasks[name]
 
 
-def _pulled(project: Project, ref: str) -> Recorded | None:
-    """Read a run that another machine made, by its id."""
-    from nbmake_dag.history.places import found_below  # noqa: PLC0415 - only where no run of this checkout is meant
+def pulled_runs(project: Project) -> Iterator[Recorded]:
+    """Read the runs that other machines pushed and this one pulled, newest first; damaged ones are left out."""
+    from nbmake_dag.history.places import found_below  # noqa: PLC0415 - only where runs of others are meant
 
-    found = next((run for run in found_below(project.history) if run.name == ref), None)
+    for found in sorted(found_below(project.pulled), key=lambda run: run.name, reverse=True):
+        with suppress(BundleError):
+            yield found.read()
+
+
+def _pulled(project: Project, ref: str, revision: str | None) -> Recorded | None:
+    """Read a run that another machine made; one from build artefacts is meant by its whole id alone."""
+    from nbmake_dag.history.places import found_below  # noqa: PLC0415 - only where runs of others are meant
+
+    fetched = [run for run in found_below(project.history) if run.name == ref]
+    runs = {run.name: run for run in fetched or found_below(project.pulled)}
     try:
-        return found.read() if found else None
+        name = name_of(ref, [*run_names(project.runs), *sorted(runs, reverse=True)])
+        return runs[name].read()
     except BundleError as error:
         raise UsageError(str(error)) from error
-
-
-def _folder_of(project: Project, ref: str) -> str:
-    try:
-        return find_run(project.runs, ref)
-    except RunNotFoundError as error:
-        folder = (
-            find_run_of_commit(project.runs, revision)
-            if (revision := commit_of(project.repository, ref))
-            else None
-        )
-        folder = folder or find_run_of_branch(project.runs, ref)
-        if folder is None:
-            what = f"no run has seen commit {revision}" if revision else str(error)
-            raise UsageError(what, (), "`nbdag runs` lists them") from error
-        return folder
+    except RunNotFoundError:
+        seen = (run for run in pulled_runs(project) if revision and has_seen(run.run, revision))
+        good = (run for run in pulled_runs(project) if is_good_of(run.run, ref))
+        return next(chain(seen, good), None)

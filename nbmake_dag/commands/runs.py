@@ -17,7 +17,7 @@ from nbmake_dag.observe.project import Project
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
 def command(context: click.Context, directory: str | None, file: str | None, count: int, *, as_json: bool) -> None:
-    """List the recorded runs, newest first; or share them with other machines."""
+    """List the recorded runs and the pulled ones, newest first; or share them with other machines."""
     before_directory, before_file = context.obj
     context.obj = (directory or before_directory, file or before_file)
     if context.invoked_subcommand is None:
@@ -73,13 +73,17 @@ def pull(directory: str | None, file: str | None, url: str | None) -> None:
 
 
 def _list(project: Project, count: int, *, as_json: bool) -> None:
-    from nbmake_dag.commands.run_text import run_table  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.recorded import pulled_runs  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.run_text import run_table  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document, head_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.runs import list_runs, read_run  # noqa: PLC0415 - likewise
 
+    own = list_runs(project.runs)
+    known = {head.id for head in own}
+    pulled = [recorded.run for recorded in pulled_runs(project) if recorded.run.id not in known]
     heads = [
-        head if head.ended is not None else read_run(os.path.join(project.runs, head.id))
-        for head in list_runs(project.runs)[:count]
+        head if head.ended is not None or head.id not in known else read_run(os.path.join(project.runs, head.id))
+        for head in sorted([*own, *pulled], key=lambda head: head.id, reverse=True)[:count]
     ]
     if as_json:
         click.echo(encode_document([head_document(head) for head in heads]), nl=False)

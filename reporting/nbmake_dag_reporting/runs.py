@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -75,7 +75,7 @@ def read_trace(directory: str) -> bytes:
 
 def list_runs(runs_dir: str) -> list[RunHead]:
     """Describe all runs, newest first, from the last line of each. What is no run is left out."""
-    return [head for name in _names(runs_dir) if (head := read_head(os.path.join(runs_dir, name)))]
+    return [head for name in run_names(runs_dir) if (head := read_head(os.path.join(runs_dir, name)))]
 
 
 def read_head(directory: str) -> RunHead | None:
@@ -100,25 +100,28 @@ def read_start(directory: str) -> RunStarted | None:
 
 def find_run(runs_dir: str, ref: str) -> str:
     """Give the directory of a run by its id, a unique prefix of it, ``latest`` or ``latest~N``."""
-    names = _names(runs_dir)
+    return os.path.join(runs_dir, name_of(ref, run_names(runs_dir)))
+
+
+def name_of(ref: str, names: Sequence[str]) -> str:
+    """Give the name that is meant, of names that have the newest run first; raises `RunNotFoundError`."""
     if ref == "latest" or ref.startswith("latest~"):
         back = ref.removeprefix("latest").removeprefix("~") or "0"
         if not back.isdecimal() or int(back) >= len(names):
             raise RunNotFoundError(f"there is no run {ref}: {len(names)} are recorded")
-        return os.path.join(runs_dir, names[int(back)])
+        return names[int(back)]
     found = [name for name in names if name == ref] or [name for name in names if ref and name.startswith(ref)]
     if not found:
         raise RunNotFoundError(f"no run is named {ref}")
     if len(found) > 1:
         raise RunNotFoundError(f"{len(found)} runs have names that start with {ref}: {', '.join(found[:5])}")
-    return os.path.join(runs_dir, found[0])
+    return found[0]
 
 
 def find_run_of_commit(runs_dir: str, revision: str) -> str | None:
     """Give the directory of the newest run that saw a commit, named by its full hash."""
-    heads = (head for name in _names(runs_dir) if (head := read_head(os.path.join(runs_dir, name))))
-    seen = (head for head in heads if revision in {head.vcs.head_revision, head.vcs.merge_revision})
-    return next((head.directory for head in seen), None)
+    heads = (head for name in run_names(runs_dir) if (head := read_head(os.path.join(runs_dir, name))))
+    return next((head.directory for head in heads if has_seen(head, revision)), None)
 
 
 def find_run_of_branch(runs_dir: str, branch: str, before: str | None = None) -> str | None:
@@ -126,10 +129,19 @@ def find_run_of_branch(runs_dir: str, branch: str, before: str | None = None) ->
 
     With ``before``, only runs older than the one with this id count.
     """
-    names = (name for name in _names(runs_dir) if before is None or name < before)
+    names = (name for name in run_names(runs_dir) if before is None or name < before)
     heads = (head for name in names if (head := read_head(os.path.join(runs_dir, name))))
-    good = (head for head in heads if head.result == "success" and head.vcs.change_id is None)
-    return next((head.directory for head in good if head.vcs.head_name == branch), None)
+    return next((head.directory for head in heads if is_good_of(head, branch)), None)
+
+
+def has_seen(head: RunHead, revision: str) -> bool:
+    """Say whether a run saw a commit, named by its full hash."""
+    return revision in {head.vcs.head_revision, head.vcs.merge_revision}
+
+
+def is_good_of(head: RunHead, branch: str) -> bool:
+    """Say whether a run of a branch went well, and is not of a pull request from one of that name."""
+    return head.result == "success" and head.vcs.change_id is None and head.vcs.head_name == branch
 
 
 def _conforming(span: Span) -> Span:
@@ -146,7 +158,8 @@ def _started(event: RunStarted) -> RunStarted:
     )
 
 
-def _names(runs_dir: str) -> list[str]:
+def run_names(runs_dir: str) -> list[str]:
+    """Return the names of all runs that have begun, newest first."""
     try:
         with os.scandir(runs_dir) as entries:
             return sorted((entry.name for entry in entries if _is_begun(entry.path)), reverse=True)

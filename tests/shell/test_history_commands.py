@@ -72,6 +72,26 @@ def test_runs_reach_another_machine(built: Project, tmp_path: Path, place: str) 
     assert other.nbdag("show", both[1], "say").stdout == built.nbdag("show", both[1], "say").stdout
 
 
+def test_a_pulled_run_is_found_like_an_own_one(tmp_path: Path) -> None:
+    """It is listed and goes by a prefix, `latest` or a branch; of own and pulled ones, the own ones come first."""
+    url, built = str(tmp_path / "shared"), machine(tmp_path / "built").commit()
+    built.build(env={"WORD": "harmless"}).ran("say")
+    assert built.nbdag("runs", "push", "--to", url).returncode == 0
+    other = machine(tmp_path / "other")
+    other.nbdag("runs", "pull", "--from", url)
+    (pulled,) = ids(other)
+    assert [pulled] == ids(built)
+    for ref in (pulled[:-2], "latest", "main"):
+        assert other.nbdag("show", ref).stdout.startswith(f"run {pulled} ")
+    assert "what decides its result" in other.nbdag("explain", "say", "--against", "main").stdout
+    other.build(env={"WORD": "harmless"}).ran("say")
+    own, _ = ids(other)
+    assert other.nbdag("diff", "main", "latest").stdout.startswith(f"{pulled} → {own}\n")
+    assert other.nbdag("show", "latest").stdout.startswith(f"run {own} ")
+    (other / f".nbdag/history/pulled/{pulled}.json.gz").write_bytes(b"damaged")
+    assert ids(other) == [own]
+
+
 def test_the_place_is_that_of_the_shared_cache(built: Project, tmp_path: Path) -> None:
     """`[cache] remote` says where, and without it an option must."""
     nowhere = machine(tmp_path / "nowhere").nbdag("runs", "pull")
