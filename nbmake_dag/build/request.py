@@ -36,6 +36,16 @@ class Request:
     """Whether to wait for another build in this repository."""
 
     @property
+    def asked_for(self) -> tuple[str, ...]:
+        """What was asked for, in words of the command line; nothing for everything."""
+        tags = (f"--tag={tag}" for tag in self.tags)
+        excluded = (f"--exclude={pattern}" for pattern in self.exclude)
+        affected = [f"--affected={self.affected}".rstrip("=")] if self.affected is not None else []
+        only = ["--only"] if self.only else []
+        downstream = ["--downstream"] if self.downstream else []
+        return (*self.targets, *tags, *excluded, *affected, *only, *downstream)
+
+    @property
     def takes_hits(self) -> bool:
         """Whether an up-to-date pipeline is left alone."""
         return self.reads_cache and not (self.force or self.force_all or self.accept or self.affected is not None)

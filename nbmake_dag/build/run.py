@@ -64,7 +64,7 @@ def run_header(
             dirty=dirty,
         ),
         parameters=request.overrides,
-        targets=request.targets,
+        targets=request.asked_for,
         traceparent=os.environ.get("TRACEPARENT", ""),
     )
 

@@ -9,7 +9,7 @@ from nbmake_dag.commands.options import located
 
 @click.command
 @click.argument("before", metavar="RUN")
-@click.argument("after", metavar="RUN", default="latest")
+@click.argument("after", metavar="[RUN]", required=False)
 @located
 @click.option(
     "--format",
@@ -19,8 +19,10 @@ from nbmake_dag.commands.options import located
     help="Markdown is for a pull request.",
 )
 @click.option("--site", metavar="URL", help="Link Markdown to the site published at URL.")
-def command(directory: str | None, file: str | None, before: str, after: str, form: str, site: str | None) -> None:
-    """Say what differs between two runs, the first being the baseline.
+def command(
+    directory: str | None, file: str | None, before: str, after: str | None, form: str, site: str | None
+) -> None:
+    """Say what differs between two runs, the first being the baseline; the second is the latest if not named.
 
     RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle.
     """
@@ -28,15 +30,16 @@ def command(directory: str | None, file: str | None, before: str, after: str, fo
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.site_links import SiteLinks  # noqa: PLC0415 - likewise
+    from nbmake_dag.errors import UsageError  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.compare import compare  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     links = SiteLinks(site) if site else None
-    found = compare(
-        recorded_of(directory, file, before),
-        recorded_of(directory, file, after),
-        declared_metrics(directory, file),
-    )
+    old, new = recorded_of(directory, file, before), recorded_of(directory, file, after or "latest")
+    if after is None and old.run.id == new.run.id:
+        hint = f"name another: nbdag diff latest~1 {before}"
+        raise UsageError(f"run {before} is the latest one, with which it would be compared", (), hint)
+    found = compare(old, new, declared_metrics(directory, file))
     if form == "json":
         click.echo(encode_document(found.document()))
     elif form == "markdown":

@@ -90,15 +90,15 @@ def _table(found: Comparison, title: str, rows: list[tuple[str, ...]], links: Si
 
 def _sections(found: Comparison) -> list[tuple[str, list[tuple[str, ...]]]]:
     graph = [
-        *((name, "added") for name in found.added),
-        *((name, "removed") for name in found.removed),
+        *((name, "added" if found.same_targets else f"not in run {found.before}") for name in found.added),
+        *((name, "removed" if found.same_targets else f"not in run {found.after}") for name in found.removed),
         *((f"{above} → {name}", "edge added") for above, name in found.edges_added),
         *((f"{above} → {name}", "edge removed") for above, name in found.edges_removed),
     ]
     sections: list[tuple[str, list[tuple[str, ...]]]] = [
         ("Results", [_result(change) for change in found.results]),
         ("Metrics", [_row("Metrics", change) for change in found.metrics]),
-        ("Graph", [(plain(name), what) for name, what in graph]),
+        ("Graph", [(plain(name), plain(what)) for name, what in graph]),
         (
             "Why tasks ran",
             [(_short(task), _short(reason)) for task, why in found.reasons.items() for reason in why],

@@ -83,8 +83,10 @@ class Comparison:
     environment: tuple[Change, ...] = ()
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    """Tasks of one run alone; where ``same_targets`` is unset, that says nothing of the pipeline."""
     edges_added: tuple[tuple[str, str], ...] = ()
     edges_removed: tuple[tuple[str, str], ...] = ()
+    same_targets: bool = True
 
     def document(self) -> dict[str, Any]:
         """Give what ``--format=json`` writes."""
@@ -109,11 +111,18 @@ def compare(before: Recorded, after: Recorded, declared: Mapping[str, Declared])
         for name in old
         if name in new
     ]
+    same_targets = before.run.targets == after.run.targets
+    common = old.keys() & new.keys()
+    edges_before, edges_after = (
+        {edge for edge in _edges(run.run) if same_targets or common.issuperset(edge)} for run in (before, after)
+    )
     return Comparison(
         before=before.run.id,
         after=after.run.id,
         results=tuple(change for pair in pairs for change in _results(pair)),
-        reasons={name: task.reasons for name, task in new.items() if task.attempts},
+        reasons={
+            name: task.reasons for name, task in new.items() if task.attempts and before.run.id != after.run.id
+        },
         statuses=tuple(_changes((p.name, {"": p.before.status}, {"": p.after.status}) for p in pairs)),
         parameters=tuple(_changes((p.name, p.before.params, p.after.params) for p in pairs)),
         metrics=tuple(_judged(pairs, declared)),
@@ -128,8 +137,9 @@ def compare(before: Recorded, after: Recorded, declared: Mapping[str, Declared])
         environment=tuple(_changes([("", _environment(before.run), _environment(after.run))])),
         added=tuple(name for name in new if name not in old),
         removed=tuple(name for name in old if name not in new),
-        edges_added=tuple(sorted(_edges(after.run) - _edges(before.run))),
-        edges_removed=tuple(sorted(_edges(before.run) - _edges(after.run))),
+        edges_added=tuple(sorted(edges_after - edges_before)),
+        edges_removed=tuple(sorted(edges_before - edges_after)),
+        same_targets=same_targets,
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,5 +195,18 @@ def test_a_comment_never_exceeds_what_github_takes(tmp_path: Path) -> None:
 def test_a_run_does_not_differ_from_itself(tmp_path: Path) -> None:
     """One sentence says so."""
     fabric = Fabric(tmp_path)
-    same = of(fabric, fabric.run(1, Made(name="a", metrics={"auc": 0.9})))
+    same = of(fabric, fabric.run(1, Made(name="a", metrics={"auc": 0.9}, reasons=("new: it has no result yet",))))
     assert list(text_lines(compare(same, same, {}))) == ["run-00001 → run-00001", "nothing differs"]
+
+
+def test_what_was_not_asked_for_is_no_change_of_the_graph(tmp_path: Path) -> None:
+    """A task of a run alone was added only if the same was asked for."""
+    fabric = Fabric(tmp_path)
+    made = (Made(name="a"), Made(name="b", above=("a",)), Made(name="c", above=("b",)))
+    whole = of(fabric, fabric.run(1, *made))
+    part = of(fabric, fabric.run(2, *made[:2]))
+    part = replace(part, run=replace(part.run, targets=("b",)))
+    there, back = compare(whole, part, {}), compare(part, whole, {})
+    assert (there.edges_removed, back.edges_added) == ((), ())
+    assert list(text_lines(there)) == ["run-00001 → run-00002", "", "Graph", "  c  not in run run-00002"]
+    assert list(text_lines(back)) == ["run-00002 → run-00001", "", "Graph", "  c  not in run run-00002"]

@@ -74,6 +74,13 @@ def nbdag(built: Project, capsys: pytest.CaptureFixture[str]) -> Callable[..., s
     return said
 
 
+def test_the_latest_run_is_compared_with_another(nbdag: Callable[..., str]) -> None:
+    """One named run is compared with the latest; that itself is refused."""
+    assert nbdag("diff", "latest~1").startswith("RUN → RUN\n")
+    refused = nbdag("diff", "latest", code=2)
+    assert refused.endswith("hint: name another: nbdag diff latest~1 latest\n")
+
+
 def squeezed(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
