@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 from nbmake_dag.execute.notebook_source import injected_code
 from nbmake_dag_cache.identity import NotebookIdentity, identify
 from nbmake_dag_cache.key import Ingredient
-from nbmake_dag_cache.notebook import read_notebook
+from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
 from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.notebook import SourceCell, SourceNotebook, merge
@@ -49,6 +50,17 @@ def executed_notebook(
     kernel = next((item.value for item in record.ingredients if item.kind == "kernel"), "").split(" ")
     code = injected_code(kernel[0], kernel[1], values) if values else None
     return merge(notebook, kept, code)
+
+
+def cell_places(recorded: Recorded, name: str) -> tuple[int, ...]:
+    """Return the place in the file of each cell of a task that counts, from 0; nothing if it is not known."""
+    task = recorded.run.tasks[name]
+    source = _read(recorded, task.notebook_source)
+    if source is None or task.path is None:
+        return ()
+    with suppress(UnreadableNotebookError):
+        return tuple(cell.index for cell in _source(source, task.path)[1].cells)
+    return ()
 
 
 @lru_cache(maxsize=1024)

@@ -26,7 +26,8 @@ def command(
 
     RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle.
     """
-    from nbmake_dag.commands.diff_text import markdown_text, text_lines  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.diff_cells import with_places  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.diff_text import markdown_text, text_lines  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.site_links import SiteLinks  # noqa: PLC0415 - likewise
@@ -39,7 +40,7 @@ def command(
     if after is None and old.run.id == new.run.id:
         hint = f"name another: nbdag diff latest~1 {before}"
         raise UsageError(f"run {before} is the latest one, with which it would be compared", (), hint)
-    found = compare(old, new, declared_metrics(directory, file))
+    found = with_places(compare(old, new, declared_metrics(directory, file)), old, new)
     if form == "json":
         click.echo(encode_document(found.document()))
     elif form == "markdown":

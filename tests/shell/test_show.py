@@ -81,6 +81,17 @@ def test_the_latest_run_is_compared_with_another(nbdag: Callable[..., str]) -> N
     assert refused.endswith("hint: name another: nbdag diff latest~1 latest\n")
 
 
+def test_a_comparison_counts_all_cells(tmp_path: Path) -> None:
+    """An ingredient that is a cell is numbered like the cell in the reason."""
+    project = Project(tmp_path / "project").pipeline('[tasks.a]\nnotebook = "a.py"')
+    project.notebook("a.py", "# markdown\nText", "# nothing", "x = 1")
+    project.build("--executor=inline").ran("a")
+    assert project.edit("a.py", "x = 1", "x = 2").build().ran("a").reasons("a") == ["code: a.py, cell 3"]
+    compared = project.nbdag("diff", "latest~1", "latest").stdout
+    assert "\n  a  code: a.py, cell 3\n" in compared
+    assert "\n  a  cell 3  " in compared
+
+
 def squeezed(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
