@@ -23,7 +23,7 @@ from nbmake_dag.core.paths import read_path
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.core.targets import select
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
-from nbmake_dag.execute.encodable import encodable
+    """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
@@ -92,7 +92,7 @@ class Prepared:
     ignored: tuple[str, ...]
     """Leftover outputs of tasks that no longer exist, which a glob would have matched."""
     notes: tuple[str, ...] = ()
-    """What a person should know of how the tasks were chosen, and of what they see."""
+    """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
 
 
 def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, Sources, Interpreters]:
@@ -154,13 +154,14 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
     }
     if stores.last.is_empty:
         previous = carried_results(project, needed, stores.records)
+    facts = survey.facts(previous)
     return Prepared(
         project=project,
         pipeline=pipeline,
         whole=whole,
         graph=graph,
         targets=targets,
-        facts=survey.facts(previous),
+        facts=facts,
         rules=Rules(
             forced=_forced(request, graph, targets),
             use_records=request.reads_cache,
@@ -171,7 +172,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         survey=survey,
         variables=variables,
         ignored=tuple(sorted(inputs.ignored)),
-        notes=notes,
+        notes=(*notes, *(f"warning: {found}" for found in absent(project, pipeline, graph, survey))),
     )
 
 

@@ -13,10 +13,10 @@ from nbmake_dag.commands.options import located, project_of
 def command(directory: str | None, file: str | None, targets: tuple[str, ...]) -> int:
     """Check a pipeline for what a build cannot know, and say what to change.
 
-    Looked at are kernels, Ray, the file system, what git tracks and ignores, absolute paths in notebooks, and
-    files that tasks used without declaring them. Each TASK, or else the quickest, is executed again in a
-    temporary copy, to see whether it leaves the same bytes and reads its inputs. Exits with 1 if there is
-    something to change.
+    Looked at are kernels, Ray, the file system, what git tracks and ignores, absolute paths in notebooks, files
+    that tasks used without declaring them, and what is declared and not there: packages, files of globs. Each
+    TASK, or else the quickest, is executed again in a temporary copy, to see whether it leaves the same bytes and
+    reads its inputs. Exits with 1 if there is something to change.
     """
     from nbmake_dag.diagnosis.checks import examine  # noqa: PLC0415 - not for --help
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from nbmake_dag.build.prepare import Stores, load
+from nbmake_dag.build.prepare import Stores, load, prepare
 from nbmake_dag.build.request import Request
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.targets import select
 from nbmake_dag.diagnosis.absolute_paths import absolute_paths
 from nbmake_dag.diagnosis.git import tracked_outputs, unignored_state
-from nbmake_dag.diagnosis.machine import broken_ray, missing_kernels, remote_file_system
+from nbmake_dag.diagnosis.machine import broken_ray, remote_file_system
 from nbmake_dag.diagnosis.repetition import quickest, repeat
 from nbmake_dag.errors import Complaint
-from nbmake_dag.observe.kernels import Kernels
+from nbmake_dag.observe.absent import absent
+from nbmake_dag.observe.kernels import Kernels, missing_kernels
 from nbmake_dag.observe.project import Project
 
 _MOUNTS = "/proc/self/mountinfo"
@@ -34,7 +35,9 @@ def examine(
         graph = build_graph(pipeline, file=os.path.basename(project.config))
         chosen = select(graph, targets)
         tasks = [graph.tasks[name] for name in graph.order if name in chosen]
-        yield from missing_kernels(project, tasks, sources, Kernels(os.environ, stores.identities))
+        needed = (graph.tasks[name] for name in graph.order if name in graph.above(chosen))
+        without_kernel = missing_kernels(project, needed, sources, Kernels(os.environ, stores.identities))
+        yield from without_kernel
         yield from broken_ray()
         if os.path.exists(_MOUNTS):
             with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
@@ -43,6 +46,10 @@ def examine(
         yield from tracked_outputs(project, tasks)
         yield from absolute_paths(project, tasks)
         yield from _undeclared(project, graph, chosen, stores)
+        if without_kernel:
+            return
+        prepared = prepare(project, Request(targets=targets), stores)
+        yield from absent(project, pipeline, prepared.graph, prepared.survey)
         sample = quickest(graph, stores)
         for name in [task.name for task in tasks] if targets else [sample] if sample else []:
             executes(name)

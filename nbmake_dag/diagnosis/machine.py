@@ -1,38 +1,16 @@
-"""What a machine lacks that a pipeline needs: kernels, Ray, a file system that can lock and tell of changes."""
+"""What a machine lacks that a pipeline needs: Ray, a file system that can lock and tell of changes."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
 
-from nbmake_dag.core.model import Notebook, Task
-from nbmake_dag.errors import Complaint, UsageError
-from nbmake_dag.observe.kernels import DEFAULT, Kernels
+from nbmake_dag.errors import Complaint
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.sources import Sources
 
 _REMOTE = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
 )
-
-
-def missing_kernels(
-    project: Project, tasks: Iterable[Task], sources: Sources, kernels: Kernels
-) -> list[Complaint]:
-    """Complain about notebooks whose kernel is not installed."""
-    complaints: list[Complaint] = []
-    for task in tasks:
-        if isinstance(task.work, Notebook):
-            name = task.work.kernel or sources.notebook(task.work.path).identity.kernel or DEFAULT
-            try:
-                kernels.get(name)
-            except UsageError as error:
-                place = f"{os.path.basename(project.config)}:{task.line}"
-                complaints.append(
-                    Complaint(what=f"task `{task.name}`: {error.what}", place=place, hint=error.hint)
-                )
-    return complaints
 
 
 def broken_ray() -> list[Complaint]:

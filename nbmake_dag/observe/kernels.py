@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from nbmake_dag.core.model import Notebook, Task
 from nbmake_dag.core.suggest import did_you_mean
-from nbmake_dag.errors import UsageError
+from nbmake_dag.errors import Complaint, UsageError
 from nbmake_dag.observe.interpreters import Interpreters
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.sources import Sources
 from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.memo import IdentityMemo
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
@@ -44,6 +47,28 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     argv: list[str]
     folders: dict[str, Stamp | None]
+
+
+def missing_kernels(
+    project: Project, tasks: Iterable[Task], sources: Sources, kernels: Kernels
+) -> list[Complaint]:
+    """Complain about notebooks whose kernel is not installed."""
+    complaints: list[Complaint] = []
+    for task in tasks:
+        if isinstance(task.work, Notebook):
+            name = task.work.kernel or sources.notebook(task.work.path).identity.kernel or DEFAULT
+            try:
+                kernels.get(name)
+            except UsageError as error:
+                facts = "; ".join(f"{fact}: {value}" for fact, value in error.facts)
+                complaints.append(
+                    Complaint(
+                        what=f"task `{task.name}`: {error.what}",
+                        place=f"{os.path.basename(project.config)}:{task.line}",
+                        hint=f"{error.hint} ({facts})",
+                    )
+                )
+    return complaints
 
 
 class Kernels:

@@ -16,7 +16,7 @@ from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters, normalised
-from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels
+from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels, missing_kernels
 from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.scripts import scripts_of
@@ -129,8 +129,8 @@ class Survey:
         return tuple(touched)
 
     def facts(self, previous: Mapping[TaskName, Record]) -> dict[TaskName, Facts]:
-        """Observe every task; raises `ConfigError` with every input that is missing."""
-        self._refuse_missing_inputs()
+        """Observe every task; raises `ConfigError` with every input and kernel that is missing."""
+        self._refuse_what_is_missing()
         return {name: self._facts(self._graph.tasks[name], previous.get(name)) for name in self._graph.order}
 
     def notebook(self, work: Notebook) -> NotebookIdentity:
@@ -150,8 +150,10 @@ class Survey:
         interpreter = kernel.interpreter if kernel else self._look.python
         return self._look.interpreters.ask(interpreter).packages if interpreter else {}
 
-    def _refuse_missing_inputs(self) -> None:
-        complaints = [
+    def _refuse_what_is_missing(self) -> None:
+        look = self._look
+        complaints = missing_kernels(self._project, self._graph.tasks.values(), look.sources, look.kernels)
+        complaints += [
             Complaint(
                 what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
                 place=f"{os.path.basename(self._project.config)}:{self._graph.tasks[name].line}",

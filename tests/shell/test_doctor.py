@@ -166,6 +166,38 @@ def test_a_kernel_that_is_not_installed_and_a_broken_ray_are_found(project: Proj
     lines = done.stdout.splitlines()
     assert lines[0] == "pipeline.toml:1: task `c`: there is no kernel `cobol`"
     assert "Ray cannot be imported: ImportError: no such symbol" in lines
+    assert (done.stdout.count("cobol"), done.stderr) == (1, "2 things to change\n")
+    built = project.nbdag("build", "-k")
+    assert (built.returncode, built.stderr.splitlines()[0]) == (2, f"error: {lines[0]}")
+
+
+def test_packages_and_globs_that_are_not_there_are_said(project: Project) -> None:
+    """A build warns and goes on, since both may be meant so; what a task above makes is there."""
+    project.write(".gitignore", "/.nbdag/\n/*.txt\n").pipeline(
+        """
+        [environment]
+        packages = ["msgspec", "Clik"]
+
+        [tasks.make]
+        command = "touch made.txt"
+        inputs = ["datta/*.csv"]
+        outputs = ["made.txt"]
+
+        [tasks.read]
+        command = "touch read.txt"
+        inputs = ["ma*.txt", "datta/*.csv"]
+        outputs = ["read.txt"]
+        """
+    )
+    lines = [
+        "pipeline.toml: package `Clik` of `[environment]` is not installed",
+        "  hint: did you mean `click`?",
+        "pipeline.toml:4: input `datta/*.csv` of task `make` matches no file",
+    ]
+    project.build().ran("make", "read").said(
+        "".join(f"{line}\n" for line in lines).replace("pipe", "warning: pipe")
+    )
+    assert _examine(project) == (1, "".join(f"{line}\n" for line in lines))
 
 
 def test_a_pipeline_that_cannot_be_read_is_an_error_of_its_own(project: Project) -> None:
