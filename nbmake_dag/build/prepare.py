@@ -21,7 +21,7 @@ from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import Function, Pipeline, TaskName
 from nbmake_dag.core.paths import read_path
 from nbmake_dag.core.signature import Signature
-from nbmake_dag.core.targets import select
+from nbmake_dag.core.targets import matched, refuse_needed, select
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
     """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
 from nbmake_dag.observe.inputs import Inputs
@@ -143,8 +143,11 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         )
         targets &= found.tasks
         notes = (*notes, found.said)
-    wanted = whole.below(targets) if request.downstream else targets
+    excluded = matched(whole, request.exclude)
+    wanted = whole.below(targets) - excluded if request.downstream else targets
     needed = whole.above(wanted)
+    if not request.only and request.affected is None:
+        refuse_needed(whole, excluded, needed)
     left_out = needed - wanted if request.only else frozenset[TaskName]()
     graph = build_graph(pipeline, only=needed - left_out, whole=whole if left_out else None)
     inputs = Inputs(project, graph, stores.files, leftovers)

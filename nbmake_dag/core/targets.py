@@ -24,7 +24,19 @@ def select(
     chosen |= {name for tag in tags for name in _tagged(graph, tag)}
     if not targets and not tags:
         chosen = set(graph.order)
-    return frozenset(chosen - {name for pattern in exclude for name in _named(graph, pattern)})
+    return frozenset(chosen - matched(graph, exclude))
+
+
+def matched(graph: Graph, words: Iterable[str]) -> frozenset[TaskName]:
+    """Return the tasks that any of some words means; raises `UsageError` for one that means nothing."""
+    return frozenset(name for word in words for name in _named(graph, word))
+
+
+def refuse_needed(graph: Graph, excluded: frozenset[TaskName], wanted: frozenset[TaskName]) -> None:
+    """Raise `UsageError` where what is excluded is needed by what is wanted."""
+    for name in graph.order:
+        if name in excluded and (below := [other for other in graph.downstream[name] if other in wanted]):
+            raise UsageError(f"`{name}` is excluded, and `{below[0]}` needs it", (), f"exclude `{below[0]}` too")
 
 
 def _named(graph: Graph, target: str) -> frozenset[TaskName]:

@@ -42,6 +42,8 @@ def test_targets_are_names_tags_globs_and_paths_with_what_they_need(fan):
     assert names(fan.build("part[name=x]").ran("part[name=x]")) == ["part[name=x]", "source"]
     assert names(fan.build("--tag", "parts").ran()) == ["part[name=x]", "part[name=y]", "source"]
     assert names(fan.build("part", "--exclude", "*x]").ran()) == ["part[name=y]", "source"]
+    fan.build("--exclude", "part[name=x]").said("`part[name=x]` is excluded, and `whole` needs it\n")
+    fan.build("source", "--downstream", "--exclude", "whole").ran()
     fan.build("source", "--downstream").ran("whole")
     assert fan.read("whole.txt") == "1\nx\n1\ny\n"
 
