@@ -23,7 +23,7 @@ from nbmake_dag.core.paths import read_path
 from nbmake_dag.core.signature import Signature
 from nbmake_dag.core.targets import matched, refuse_needed, select
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
-    """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
+from nbmake_dag.execute.encodable import encodable
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
