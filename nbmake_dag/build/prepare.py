@@ -24,6 +24,7 @@ from nbmake_dag.core.signature import Signature
 from nbmake_dag.core.targets import matched, refuse_needed, select
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
 from nbmake_dag.execute.encodable import encodable
+from nbmake_dag.observe.absent import absent
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
