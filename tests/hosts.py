@@ -83,8 +83,9 @@ class Hosts:
         """Throw a host away, and put a new one with its name and address in its place."""
         old = self.hosts[name]
         old.kill()
-        # it would go by itself, some time after the last process of the host
-        self._at_switch("ip", "link", "del", f"to-{name}")
+        # it goes by itself, some time after the last process of the host
+        link = f"to-{name}"
+        self._at_switch("sh", "-c", f"ip link del {link} 2>/dev/null || ! ip link show {link} 2>/dev/null")
         shutil.rmtree(old.tree)
         return self._start(name, list(self.hosts).index(name) + 1)
 
