@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shlex
+import subprocess
 import time
 from contextlib import closing
 
@@ -72,10 +73,7 @@ def _show(notebook: str, back: tuple[Copy, Project] | None, *, print_path: bool)
             f"edits flow back to {back[1].relative(back[0].source)} until this ends; Ctrl-C ends it", err=True
         )
     try:
-        while jupyter is None or jupyter.poll() is None:
-            if back is not None:
-                _save(*back)
-            time.sleep(_PERIOD_S)
+        _await_end(jupyter, back)
     except KeyboardInterrupt:
         if jupyter is not None:
             jupyter.terminate()
@@ -83,6 +81,20 @@ def _show(notebook: str, back: tuple[Copy, Project] | None, *, print_path: bool)
     if back is not None:
         _save(*back)
     return 0
+
+
+def _await_end(jupyter: subprocess.Popen[bytes] | None, back: tuple[Copy, Project] | None) -> None:
+    """Save until the editor ends; what cannot be saved is said once."""
+    said = ""
+    while jupyter is None or jupyter.poll() is None:
+        try:
+            if back is not None:
+                _save(*back)
+        except UsageError as error:
+            if str(error) != said:
+                said = str(error)
+                click.echo(f"error: {said}", err=True)
+        time.sleep(_PERIOD_S)
 
 
 def _save(copy: Copy, project: Project) -> None:

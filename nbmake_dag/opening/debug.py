@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 
@@ -46,6 +47,8 @@ def debug(project: Project, request: Request, name: TaskName, waiting: Callable[
         aside = set_aside(
             project.state, project.root, [output.path for output in task.outputs], os.path.join(folder, "outputs")
         )
+        # what interrupts IPython is not for this process, which puts outputs back after it
+        before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
         try:
             subprocess.run(
                 [kernel.interpreter, "-m", "IPython", "--pdb", "--no-banner", "--no-confirm-exit", path],
@@ -54,4 +57,5 @@ def debug(project: Project, request: Request, name: TaskName, waiting: Callable[
                 check=False,
             )
         finally:
+            signal.signal(signal.SIGINT, before)
             put_back(aside)

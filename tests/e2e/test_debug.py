@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 
-from tests.project import NBDAG, Project
+from tests.project import NBDAG, Project, await_true
 
 
 def test_a_failed_notebook_is_run_again_in_a_debugger(project: Project) -> None:
@@ -31,3 +33,33 @@ def test_a_failed_notebook_is_run_again_in_a_debugger(project: Project) -> None:
     )
     assert (done.returncode, "('it is', 42)" in done.stdout) == (1, True), done.stdout + done.stderr
     assert project.read("out.txt") == "before"
+
+
+def test_an_interrupt_is_for_the_debugger(project: Project) -> None:
+    """It stands where the code was interrupted; the build ends as it would have without."""
+    project.pipeline('[tasks.note]\nnotebook = "note.py"\n')
+    project.notebook(
+        "note.py",
+        """
+        import os, time
+        if os.path.exists("again"):
+            open("sleeping", "w").close()
+            time.sleep(100)
+        open("again", "w").close()
+        1 / 0
+        """,
+    )
+    debugging = subprocess.Popen(
+        [*NBDAG, "build", "--pdb", "note"],
+        cwd=project.root,
+        env=project.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    await_true((project / "sleeping").exists, 60, "it was not run again")
+    os.killpg(debugging.pid, signal.SIGINT)
+    said, _ = debugging.communicate("p 'it is', 6 * 7\nq\n", timeout=60)
+    assert (debugging.returncode, "('it is', 42)" in said) == (1, True), said

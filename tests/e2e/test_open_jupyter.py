@@ -101,3 +101,17 @@ def test_a_notebook_saved_in_jupyter_reaches_its_source(project: Project, jupyte
     assert project.read("note.py") == SOURCE.replace("size * 2", "size * 3")
     jupyter.process.send_signal(signal.SIGINT)
     assert jupyter.process.wait(30) == 0
+
+
+def test_edits_on_both_sides_are_said_and_end_nothing(project: Project, jupyter: Jupyter) -> None:
+    """What is in Jupyter stays there until somebody has taken it over."""
+    model = jupyter.ask()
+    for text in ("Another look", "Yet another look"):
+        project.write("note.py", SOURCE.replace("A look", text))
+        cell = next(cell for cell in model["content"]["cells"] if "total" in cell["source"])
+        cell["source"] = f"# {text}\n{cell['source']}"
+        jupyter.ask("PUT", {"type": "notebook", "format": "json", "content": model["content"]})
+        await_true(lambda: "was changed since" in jupyter.said(), 30, f"it was not said: {jupyter.said()}")
+    assert jupyter.answers()
+    assert jupyter.process.poll() is None
+    assert jupyter.said().count("was changed since") == 1
