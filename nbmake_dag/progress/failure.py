@@ -73,7 +73,8 @@ def _sections(failure: Failure, root: str, palette: Palette) -> list[list[str]]:
     """Return what went wrong, and how it came to it."""
     if failure.type == "exit":
         output = failure.traceback.rstrip().split("\n")[-_OUTPUT:] if failure.traceback.strip() else []
-        return [[palette.bad(failure.message)], [f"  {line}" for line in bounded(output)]]
+        first, *notes = bounded(failure.message.split("\n"))
+        return [[palette.bad(first), *notes], [f"  {line}" for line in bounded(output)]]
     frames, exception = users_part(_relative(failure.traceback, root), failure.line)
     raised = failure.traceback or failure.cell is not None
     if failure.type in _NO_EXCEPTION or not raised:

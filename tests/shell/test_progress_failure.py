@@ -241,3 +241,9 @@ def test_a_kernels_colours_stay_where_they_are_wanted():
     failure = Failure(type="KeyError", message="m", traceback=IN_IPYTHON, cell=0, cell_source="x", line=1)
     shown = described(failure, colour=True)
     assert "\x1b[36mFile \x1b[39m\x1b[32mhelper.py:7\x1b[39m" in shown
+
+
+def test_an_end_that_is_told_in_lines_is_shown_in_lines():
+    """Such as that of a kernel, with what it printed last."""
+    failure = Failure(type="exit", message="the kernel died\nits last words")
+    assert described(failure) == "  notebooks/a.py\n\n  the kernel died\n  its last words\n"
