@@ -273,7 +273,15 @@ def become_process(request: Request, outputs: int, zygote: int) -> None:
     os.close(nothing)
     os.close(outputs)
     if "cwd" in request:
-        os.chdir(request["cwd"])
+        enter(request["cwd"])
+
+
+def enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        os.write(2, f"it cannot run in {folder}: {error.strerror}\n".encode(errors="backslashreplace"))
+        os._exit(127)
 
 
 def execute(request: Request) -> None:

@@ -121,6 +121,16 @@ def test_a_program_that_does_not_exist_says_so(runtime, outputs):
     assert tail(f"{runtime}/out") == "/none: No such file or directory"
 
 
+def test_a_folder_that_does_not_exist_is_named(runtime, outputs):
+    """In a sentence, as the program's only output."""
+
+    async def run():
+        return await end_of(await start(Zygote.plain(runtime), outputs, "true", cwd="/no/such"))
+
+    assert asyncio.run(run()).exit_code == 127
+    assert tail(f"{runtime}/out") == "it cannot run in /no/such: No such file or directory"
+
+
 @pytest.mark.parametrize("how", ["asked", "directory", "killed"])
 def test_processes_end_with_their_zygote(runtime, outputs, how):
     """Told to end, without its directory, or killed: nothing of it stays, and its clients hear of it."""
