@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 import stat
+import time
 
 MARKER = "NBDAG_RUNTIME"
 """The environment variable by which every process of a build can be told from others."""
@@ -19,6 +20,9 @@ MARKER = "NBDAG_RUNTIME"
 LOCK = "lock"
 _LONGEST_BASE = 28
 """Characters: Ray's socket paths add 66 to those of the folder, and AF_UNIX takes 103 (macOS) or 107."""
+
+_FORGOTTEN_AFTER_S = 3600.0
+"""The age of a folder without a lock that nobody will lock any more."""
 
 
 class RuntimeDir:
@@ -105,7 +109,8 @@ def _sweep(base: str) -> None:
         try:
             lock = os.open(os.path.join(path, LOCK), os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            # made a moment ago and not yet locked, or being removed
+            # made a moment ago and not yet locked, or being removed; or its build was killed just then
+            _remove_forgotten(path)
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,3 +123,11 @@ def _sweep(base: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(lock)
+
+
+def _remove_forgotten(path: str) -> None:
+    with contextlib.suppress(OSError):
+        if time.time() - os.stat(path).st_mtime > _FORGOTTEN_AFTER_S:
+            import shutil  # noqa: PLC0415  # likewise
+
+            shutil.rmtree(path)

@@ -263,6 +263,19 @@ def test_folders_of_dead_builds_are_swept_and_living_ones_are_not(base: Path) ->
     created.release()
 
 
+def test_folders_that_were_never_locked_are_swept_when_they_are_old(base: Path) -> None:
+    """A build that was killed at once left them; one that is just beginning is not disturbed."""
+    RuntimeDir.create().release()
+    old, fresh = base / "nbdag" / "old", base / "nbdag" / "fresh"
+    old.mkdir()
+    fresh.mkdir()
+    os.utime(old, (0, time.time() - 4000))
+    created = RuntimeDir.create()
+    assert sorted((base / "nbdag").iterdir()) == sorted([fresh, Path(created.path)])
+    fresh.rmdir()
+    created.release()
+
+
 @pytest.mark.parametrize("bad", ["open", "long", "link", "file"])
 def test_a_folder_that_is_not_private_and_short_is_not_used(
     bad: str, base: Path, monkeypatch: pytest.MonkeyPatch
