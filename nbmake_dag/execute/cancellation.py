@@ -35,10 +35,6 @@ class Cancellation:
         for callback in callbacks:
             callback()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until it is requested or ``timeout`` seconds have passed; return `requested`."""
-        return self._event.wait(timeout)
-
     def on_request(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when it is requested; at once if it was."""
         with self._lock:

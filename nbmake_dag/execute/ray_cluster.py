@@ -38,14 +38,13 @@ from nbmake_dag.execute.protocol import (
 )
 from nbmake_dag.execute.ray_blobs import Post
 from nbmake_dag.execute.ray_node import NODE_LOST_AFTER_S, Terms, node_task
-from nbmake_dag.execute.ray_session import RaySession, placement
+from nbmake_dag.execute.ray_session import NOT_ASSIGNABLE, RaySession, placement
 from nbmake_dag.execute.ray_task import decode_events
 from nbmake_dag_cache.blobs import BlobStore
 
 _CHECK_WITHIN_S = 60.0
 _LOOK_EVERY_S = 2.0
 _POST_THREADS = 16
-_NOT_ASSIGNABLE = ("object_store_memory", "node:")
 
 
 class UnfitClusterError(Exception):
@@ -186,7 +185,7 @@ def _node(row: dict[str, Any]) -> Node:
     return Node(
         name=row["NodeManagerAddress"],
         resources={
-            name: amount for name, amount in row["Resources"].items() if not name.startswith(_NOT_ASSIGNABLE)
+            name: amount for name, amount in row["Resources"].items() if not name.startswith(NOT_ASSIGNABLE)
         },
         labels=dict(row.get("Labels") or {}),
     )

@@ -37,7 +37,7 @@ _STUCK_AFTER_S = 20.0
 _WATCH_EVERY_S = 0.5
 _OBJECT_STORE = 80 << 20
 """Bytes, about the least that Ray takes: only small values go through it."""
-_NOT_ASSIGNABLE = ("object_store_memory", "node:")
+NOT_ASSIGNABLE = ("object_store_memory", "node:")
 
 
 def start_local(runtime: str, cpus: int, lose: Callable[[str], None]) -> None:
@@ -129,7 +129,7 @@ class RaySession:
     def serve(self) -> None:
         """Announce what there is, and carry out orders until the driver wants no more."""
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        resources = {name: amount for name, amount in total.items() if not name.startswith(_NOT_ASSIGNABLE)}
+        resources = {name: amount for name, amount in total.items() if not name.startswith(NOT_ASSIGNABLE)}
         self._frames.send(ExecutorReady(executor="ray", resources=resources, nodes=self._carrier.nodes))
         while isinstance(order := self._frames.receive(), Submit | Cancel):
             if isinstance(order, Submit):
