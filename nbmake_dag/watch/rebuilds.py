@@ -50,6 +50,7 @@ class Rebuilds:
         self._pool_basis: object = None
         self._built = Built()
         self._failed_drafts: set[TaskName] = set()
+        self._hopeless: frozenset[TaskName] = frozenset()
         self._prepared: Prepared | None = None
         self._resuming = Resuming()
 
@@ -60,6 +61,11 @@ class Rebuilds:
         return prepared is not None and any(
             name in self._stores.drafts or name in self._failed_drafts for name in prepared.graph.order
         )
+
+    @property
+    def up_to_date(self) -> int | None:
+        """How many tasks there are, if the latest look found nothing to build and no failure that stands."""
+        return None if self._prepared is None or self._hopeless else len(self._prepared.graph.order)
 
     def forget(self) -> None:
         """Let the next look want all that is not up to date, also what failed before."""
@@ -77,11 +83,15 @@ class Rebuilds:
         request = replace(self._request, force_all=everything)
         prepared = self._prepared = self._prepare(request, confirm=confirm)
         if everything:
+            self._hopeless = frozenset()
             return Wanted(request=request, prepared=prepared, confirms=True)
         if confirm:
             self._built.forget(self._failed_drafts)
         verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
         found = concerned(prepared.graph, prepared.facts, verdicts, self._built)
+        self._hopeless = found.hopeless
+        # a task that is well now would fail anew
+        self._built.forget(self._built.failed - found.hopeless)
         if not found.wanted and not (confirm and self.has_drafts):
             return None
         if found.hopeless:

@@ -12,6 +12,7 @@ from nbmake_dag.build.outcome import RunOutcome
 from nbmake_dag.ending_signals import handling
 from nbmake_dag.errors import NbdagError
 from nbmake_dag.progress.display import Display
+from nbmake_dag.progress.summary import summary_line
 from nbmake_dag.watch.bell import Bell
 from nbmake_dag.watch.keys import HELP, Key, Keys
 from nbmake_dag.watch.poll import Poller
@@ -62,6 +63,7 @@ class Watch:
             Poller(self._bell.ring) if poll else Watcher(self._bell.ring, rebuilds.is_ours)
         )
         self._complaint = ""
+        self._is_well = True
         self._last: RunOutcome | None = None
         self._changed_within = False
         self._in_a_row = 0
@@ -85,7 +87,7 @@ class Watch:
                             self._explain()
                         case Key.REBUILD:
                             self._rebuilds.forget()
-                            self._build()
+                            self._build(asked=True)
                         case Key.REBUILD_ALL:
                             self._build(everything=True)
                         case None:
@@ -95,8 +97,9 @@ class Watch:
             finally:
                 self._watcher.close()
 
-    def _build(self, *, everything: bool = False, confirm: bool = False) -> None:
-        """Look, and build what there is to build."""
+    def _build(self, *, everything: bool = False, confirm: bool = False, asked: bool = False) -> None:
+        """Look, and build what there is to build; where that is nothing, say so if a person ``asked``."""
+        began = time.monotonic()
         try:
             wanted = self._rebuilds.look(everything=everything, confirm=confirm)
             self._watch()
@@ -105,9 +108,10 @@ class Watch:
             # a file that cannot be read, or not for long enough, is looked at again
             self._note_complaint(f"error: {error}")
             self._watch()
-            outcome = None
+            outcome, self._is_well = None, False
         else:
             self._note_complaint("")
+            self._note_state(outcome, began, asked=asked)
         if outcome is not None:
             self._last = outcome
             self._quiet_since = time.monotonic()
@@ -117,6 +121,13 @@ class Watch:
             self._changed_within = False
             self._bell.ring()
         self._pause(built=outcome is not None)
+
+    def _note_state(self, outcome: RunOutcome | None, began: float, *, asked: bool) -> None:
+        """Say that all is well where no build says it: once after what was not, and whenever a person asks."""
+        before, count = self._is_well, self._rebuilds.up_to_date
+        self._is_well = count is not None and (outcome is None or outcome.result == "success")
+        if outcome is None and count is not None and (asked or not before):
+            self._say(summary_line(RunOutcome(run_id="", unchanged=count, duration_s=time.monotonic() - began)))
 
     def _note_complaint(self, complaint: str) -> None:
         """Say once what keeps anything from being built; nothing, when that is over."""

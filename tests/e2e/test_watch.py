@@ -162,6 +162,25 @@ def test_an_invalid_pipeline_is_waited_out(saved: Watching) -> None:
     assert saved.text().count("has nothing to run") == 1
 
 
+def test_that_all_is_well_again_is_said_once(saved: Watching) -> None:
+    """Where nothing has to be built for that: what was broken is as it was before."""
+    mark(saved)
+    note, pipeline = saved.project.read("notebooks/note.py"), saved.project.read("pipeline.toml")
+    well = "2 tasks: 0 ran, 0 restored, 2 up to date in"
+    before, failures = saved.text().count(well), saved.text().count("failed after")
+    for times in (1, 2):
+        saved.project.write("notebooks/note.py", source("worse") + "1 / 0\n")
+        saved.said("failed after", times=failures + times)
+        saved.project.write("notebooks/note.py", note)
+        saved.said(well, times=before + times)
+    saved.project.write("pipeline.toml", pipeline + "[tasks.less]\n")
+    saved.said("`less`")
+    saved.project.write("pipeline.toml", pipeline)
+    saved.said(well, times=before + 3)
+    mark(saved)
+    assert saved.text().count(well) == before + 3
+
+
 def test_another_build_is_taken_in(saved: Watching) -> None:
     """What `nbdag build` did meanwhile is not done again, and does not wait for the watch."""
     before = built(saved)
@@ -272,6 +291,31 @@ def test_a_second_signal_changes_nothing(project: Project, monkeypatch: pytest.M
             complain=lambda _: None,
         )
         assert watch.run() == 143
+
+
+def test_enter_is_answered_also_where_nothing_is_to_do(project: Project) -> None:
+    """With the numbers that a build would end with."""
+    project.pipeline('[tasks.a]\ncommand = "true"\n').build().ran("a")
+    pressed, keyboard = os.pipe()
+    said: list[str] = []
+
+    def hear(message: str) -> None:
+        said.append(message)
+        os.write(keyboard, b"\n" if message.startswith("waiting") else b"q")
+
+    with closing(Rebuilds(find_project(str(project.root)), Request())) as rebuilds:
+        watch = Watch(
+            rebuilds,
+            Keys(pressed),
+            poll=True,
+            show=lambda: make_display("none", sys.stderr),
+            say=hear,
+            complain=lambda _: None,
+        )
+        assert watch.run() == 0
+    os.close(pressed)
+    os.close(keyboard)
+    assert said[1].startswith("1 task: 0 ran, 0 restored, 1 up to date in")
 
 
 def test_a_terminal_of_another_session_has_no_keys() -> None:
