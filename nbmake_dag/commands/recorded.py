@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from nbmake_dag.commands.options import project_of
+from nbmake_dag.core.targets import is_instance
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.git import commit_of
 from nbmake_dag.observe.project import Project
@@ -83,11 +84,17 @@ def reach(project: Project) -> tuple[Resolve, Callable[[str], bytes | None]]:
 
 
 def task_of(recorded: Recorded, name: str) -> TaskRun:
-    """Return a task of a run; raises `UsageError` for a name that it does not have."""
-    if name not in recorded.run.tasks:
-        names = ", ".join(list(recorded.run.tasks)[:20])
+    """Return a task of a run; raises `UsageError` for a name that it does not have, or that means several."""
+    tasks = recorded.run.tasks
+    if name in tasks:
+        return tasks[name]
+    found = [other for other in tasks if is_instance(other, name) or tasks[other].family == name]
+    if len(found) > 1:
+        raise UsageError(f"`{name}` is {len(found)} tasks", (), f"name one of them: {', '.join(found[:20])}")
+    if not found:
+        names = ", ".join(list(tasks)[:20])
         raise UsageError(f"run {recorded.run.id} has no task {name}", (), f"it has {names}")
-    return recorded.run.tasks[name]
+    return tasks[found[0]]
 
 
 def pulled_runs(project: Project) -> Iterator[Recorded]:

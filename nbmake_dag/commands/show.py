@@ -54,6 +54,6 @@ def command(
         with open(notebook, "wb") as target:
             target.write(encode_notebook(document))
     if as_json:
-        click.echo(encode_document(task_document(recorded.run, task)), nl=False)
+        click.echo(encode_document(task_document(recorded.run, found.name)), nl=False)
     elif not notebook:
         click.echo("\n".join(task_lines(recorded.run, found, document)))

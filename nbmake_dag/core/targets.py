@@ -16,7 +16,8 @@ def select(
 ) -> frozenset[TaskName]:
     """Return the tasks that are named, without what they need; all of them if nothing is named.
 
-    A target is a task, an instance, a glob over names, a tag, or the path of an output, tried in this order.
+    A target is a task, an instance, a glob over names, a tag, or the path of an output, tried in this order; the
+    parameters of an instance may stand in any order.
     Raises `UsageError` for one that means nothing.
     """
     targets, tags = tuple(targets), tuple(tags)
@@ -40,12 +41,14 @@ def refuse_needed(graph: Graph, excluded: frozenset[TaskName], wanted: frozenset
 
 
 def _named(graph: Graph, target: str) -> frozenset[TaskName]:
-    """Return the tasks that one word means; in its globs ``[`` is an ordinary character, as instances need it."""
+    """Return the tasks that one word means."""
     if target in graph.tasks:
         return frozenset({TaskName(target)})
     if family := _where(graph, lambda name: graph.tasks[name].family == target):
         return family
-    glob = re.compile(re.escape(target).replace(r"\*", ".*").replace(r"\?", "."))
+    if instance := _where(graph, lambda name: is_instance(name, target)):
+        return instance
+    glob = _glob(target)
     if globbed := _where(
         graph, lambda name: bool(glob.fullmatch(name) or glob.fullmatch(graph.tasks[name].family))
     ):
@@ -56,9 +59,25 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
     owner = graph.owner_of(path) or graph.owner_of(f"{path}/")
     if owner is not None:
         return frozenset({owner})
+    part = target.replace("[", "[*").replace("]", "*]")
+    if part != target and _where(graph, lambda name: bool(_glob(part).fullmatch(name))):
+        raise UsageError(f"no task, tag or output is called `{target}`", (), f"did you mean `{part}`?")
     families = (task.family for task in graph.tasks.values())
     known = tuple(dict.fromkeys((*graph.tasks, *families, *graph.owners)))
     raise UsageError(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known))
+
+
+def _glob(word: str) -> re.Pattern[str]:
+    """Read a word as a glob in which ``[`` is an ordinary character, as the names of instances need it."""
+    return re.compile(re.escape(word).replace(r"\*", ".*").replace(r"\?", "."))
+
+
+def is_instance(name: str, word: str) -> bool:
+    """Say whether a word spells an instance, with its parameters in any order."""
+    (family, _, parameters), (other, bracket, others) = name.partition("["), word.partition("[")
+    if not bracket or family != other:
+        return False
+    return sorted(parameters.rstrip("]").split(",")) == sorted(others.rstrip("]").split(","))
 
 
 def _tagged(graph: Graph, tag: str) -> frozenset[TaskName]:

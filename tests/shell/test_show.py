@@ -92,6 +92,18 @@ def test_a_comparison_counts_all_cells(tmp_path: Path) -> None:
     assert "\n  a  cell 3  " in compared
 
 
+def test_an_instance_is_shown_and_a_family_is_told_apart(tmp_path: Path) -> None:
+    """Its parameters may stand in any order; a family is several tasks."""
+    project = Project(tmp_path / "project").pipeline(
+        '[tasks.grid]\nmatrix = { n = [1, 2], shop = ["a"] }\ncommand = "echo {n} {shop}"\n'
+    )
+    project.build().ran("grid[n=1,shop=a]", "grid[n=2,shop=a]")
+    assert json.loads(project.nbdag("show", "latest", "grid[shop=a,n=2]", "--json").stdout)["params"]["n"] == 2
+    several = "error: `grid` is 2 tasks\n\nhint: name one of them: grid[n=1,shop=a], grid[n=2,shop=a]\n"
+    assert project.nbdag("show", "latest", "grid").stderr == several
+    assert project.nbdag("explain", "grid").stderr == several
+
+
 def squeezed(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
