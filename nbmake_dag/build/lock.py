@@ -16,7 +16,7 @@ _POLL_S = 0.1
 
 @contextmanager
 def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) -> Generator[None]:
-    """Hold the project's lock; ``waiting`` is told once who holds it. Raises `LockedError` without ``wait``.
+    """Hold the project's lock; ``waiting`` is told once who has it. Raises `LockedError` without ``wait``.
 
     The file's text says who holds the lock; it is only read by people.
     """
@@ -25,13 +25,18 @@ def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) 
     try:
         said = False
         while not _try(descriptor):
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another build"
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "just begun"
             if not wait:
                 raise LockedError(
-                    f"{holder} works here", (("project", project.root),), "leave out --no-wait to wait for it"
+                    f"another build runs here ({holder})",
+                    (("project", project.root),),
+                    "leave out --no-wait to wait for it",
                 )
             if not said:
-                waiting(holder)
+                waiting(
+                    f"another build runs here ({holder}): waiting; Ctrl-C ends the wait,"
+                    " `nbdag build --no-wait` does not begin it"
+                )
                 said = True
             time.sleep(_POLL_S)
         os.ftruncate(descriptor, 0)

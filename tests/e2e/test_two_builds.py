@@ -32,7 +32,9 @@ def test_a_second_build_waits_or_says_so_and_finds_all_done(project):
         [*NBDAG, "build"], cwd=project.root, env=project.environment(), stderr=subprocess.PIPE, text=True
     )
     assert second.stderr is not None
-    assert f"process {first.pid}" in second.stderr.readline()
+    said = second.stderr.readline()
+    assert said.startswith(f"another build runs here (process {first.pid}, since ")
+    assert said.endswith("): waiting; Ctrl-C ends the wait, `nbdag build --no-wait` does not begin it\n")
     go.touch()
     assert first.wait(60) == 0
     assert "0 ran, 0 restored, 1 up to date" in second.communicate(timeout=60)[1]
