@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterable
 
 import msgspec
 
 from nbmake_dag.build.outcome import Kept
 from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.place import Place
 
 _decode = msgspec.json.Decoder(Kept).decode
 
@@ -26,6 +28,13 @@ def remember_kept(project: Project, kept: Iterable[Kept]) -> None:
     lines = b"".join(msgspec.json.encode(item) + b"\n" for item in sorted(new, key=lambda item: item.path))
     with open(_path(project), "ab") as file:
         file.write(lines)
+
+
+def way_back(project: Project, kept: Kept) -> str:
+    """Say how to get a file of the user back, with paths as they are typed in the current directory."""
+    paths = (Place(project.cache).blob(kept.sha256), project.absolute(kept.path))
+    blob, file = (shlex.quote(os.path.relpath(path)) for path in paths)
+    return f"{kept.path} was not made by nbdag; to get it back: cp {blob} {file}"
 
 
 def remembered(project: Project) -> tuple[Kept, ...]:

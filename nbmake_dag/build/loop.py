@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from nbmake_dag.build.executions import Execution, Executions
+from nbmake_dag.build.kept import way_back
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.notebook_output import with_notebook_output
 from nbmake_dag.build.outcome import Kept, RunOutcome, TaskOutcome
@@ -44,7 +45,6 @@ from nbmake_dag.core.schedule import (
 from nbmake_dag.ending_signals import handling
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, ExecutorLost
 from nbmake_dag.record.writer import RunWriter
-from nbmake_dag_cache.place import Place
 from nbmake_dag_cache.record import Origin, Record
 from nbmake_dag_reporting import schema
 
@@ -209,10 +209,8 @@ class Loop:
             listener.ended(outcome)
 
     def _say_what_was_kept(self, kept: Iterable[Kept]) -> None:
-        project = self._prepared.project
         for file in kept:
-            blob = project.relative(Place(project.cache).blob(file.sha256))
-            self._say(f"{file.path} was not made by nbdag; to get it back: cp {blob} {file.path}")
+            self._say(way_back(self._prepared.project, file))
 
     def _source(self, task: TaskName) -> str | None:
         """Name the blob of a task's notebook as it is now."""

@@ -11,7 +11,7 @@ import click
 
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.request import Request
-from nbmake_dag.commands.options import located, overrides, project_of, served, views
+from nbmake_dag.commands.options import located, overrides, project_of, served, targets_of, views
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.ci import on_github_actions
@@ -69,6 +69,7 @@ def command(
     project = project_of(directory, file)
     if pdb:
         given["executor"] = "inline"
+    given["targets"] = targets_of(project, directory, given["targets"])
     request = Request(wait=not given.pop("no_wait"), **given)
     if dry_run:
         about_a_run = (("--pdb", pdb), ("--serve", serve is not None), ("--summarize", summarize))

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.options import located, project_of, targets_of
 from nbmake_dag.errors import UsageError
 
 
@@ -23,9 +23,9 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...], *
     the command that gets them back is shown.
     """
     from nbmake_dag.build.clean import clean_cache, clean_outputs  # noqa: PLC0415 - not for --help
+    from nbmake_dag.build.kept import way_back  # noqa: PLC0415 - likewise
     from nbmake_dag.build.lock import build_lock  # noqa: PLC0415 - likewise
     from nbmake_dag.execute.aside import recover  # noqa: PLC0415 - likewise
-    from nbmake_dag_cache.place import Place  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
     if cache and targets:
@@ -34,14 +34,13 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...], *
         _ask(project.cache)
     with build_lock(project, wait=True, waiting=partial(click.echo, err=True)):
         recover(project.state)
-        cleaned = clean_outputs(project, targets)
+        cleaned = clean_outputs(project, targets_of(project, directory, targets))
         if cache:
             clean_cache(project)
     for path in cleaned.removed:
         click.echo(path)
     for kept in cleaned.kept:
-        blob = project.relative(Place(project.cache).blob(kept.sha256))
-        click.echo(f"{kept.path} was not made by nbdag; to get it back: cp {blob} {kept.path}", err=True)
+        click.echo(way_back(project, kept), err=True)
     removed = "1 output" if len(cleaned.removed) == 1 else f"{len(cleaned.removed)} outputs"
     click.echo(f"removed {removed}{' and the cache' if cache else ''}", err=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,6 +47,15 @@ def project_of(directory: str | None, file: str | None) -> Project:
     """Find the project that the command line means."""
     before_directory, before_file = click.get_current_context().obj
     return find_project(directory or before_directory, file or before_file)
+
+
+def targets_of(project: Project, directory: str | None, targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Understand targets that begin with ``./`` or ``../`` as paths from where the command works."""
+    base = os.path.abspath(directory or click.get_current_context().obj[0] or os.curdir)
+    return tuple(
+        project.relative(os.path.join(base, target)) if target.startswith(("./", "../")) else target
+        for target in targets
+    )
 
 
 def overrides(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Value]:  # noqa: ARG001

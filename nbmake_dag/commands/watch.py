@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 
 from nbmake_dag.build.request import Request
-from nbmake_dag.commands.options import located, overrides, project_of, served, views
+from nbmake_dag.commands.options import located, overrides, project_of, served, targets_of, views
 from nbmake_dag.progress.display import make_display
 from nbmake_dag.watch.keys import terminal_keys
 from nbmake_dag.watch.rebuilds import Rebuilds
@@ -44,6 +44,7 @@ def command(
     A task that fails keeps nothing else from being built. Ctrl-C ends it.
     """
     project = project_of(directory, file)
+    given["targets"] = targets_of(project, directory, given["targets"])
     with (
         views(project, serve) as live,
         closing(Rebuilds(project, Request(keep_going=True, **given))) as rebuilds,

@@ -29,7 +29,7 @@ def failure_lines(outcome: TaskOutcome, task: Task, root: str, palette: Palette)
         [palette.strong(_place(task, failure))],
         [f"  {line}" for line in _excerpt(failure, palette)],
         *_sections(failure, root, palette),
-        _remains(outcome),
+        _remains(outcome, root),
     ]
     shown = [section for section in sections if section]
     return [line for section in shown for line in (*(f"  {line}" for line in section), "")]
@@ -92,8 +92,9 @@ def _relative(text: str, root: str) -> str:
     return text.replace(f"~{root.removeprefix(home)}/", "") if root.startswith(f"{home}/") else text
 
 
-def _remains(outcome: TaskOutcome) -> list[str]:
+def _remains(outcome: TaskOutcome, root: str) -> list[str]:
     if outcome.failed_folder is None:
         return []
     notebook = "the executed notebook and " if outcome.attempts[-1].notebook else ""
-    return [f"{notebook}partial outputs: {outcome.failed_folder}/"]
+    folder = os.path.relpath(os.path.join(root, outcome.failed_folder))
+    return [f"{notebook}partial outputs: {folder}/"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.project import await_true
+import subprocess
+
+from tests.project import NBDAG, await_true
 
 
 def test_files_used_but_not_declared_are_said_as_lines_to_add(project):
@@ -78,6 +80,13 @@ def test_what_the_user_wrote_over_an_output_can_be_had_back(project):
         assert project.read("out.txt") == "made\n"
         blob = line.partition("to get it back: cp ")[2].split()[0]
         assert project.read(blob) == ("before" if build else "edited")
+    project.write("out.txt", "edited again").write("sub/x", "")
+    said = subprocess.run(
+        [*NBDAG, "build", "../out.txt"], cwd=project / "sub", capture_output=True, text=True, check=True
+    ).stderr
+    _, _, command = said.splitlines()[0].partition("to get it back: ")
+    subprocess.run(["sh", "-c", command], cwd=project / "sub", check=True)
+    assert project.read("out.txt") == "edited again"
 
 
 def test_a_linked_input_counts_by_its_target(project):

@@ -149,9 +149,9 @@ FAILURE = """\
 
   ValueError: no digits
 
-  partial outputs: .nbdag/failed/r/train[n=2]/
+  partial outputs: FAILED/
 
-"""
+""".replace("FAILED", os.path.relpath("/p/.nbdag/failed/r/train[n=2]"))
 
 GROUPED_FAILURE = FAILURE.replace("0.5 s", "0.5 s\n    loss 1.0")
 FOLDED_FAILURE = FAILURE.replace("0.5 s", "0.5 s\nloss 1.0\n::endgroup::").replace("✗", "::group::✗")

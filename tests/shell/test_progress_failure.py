@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_failing_cell_is_shown_with_its_line_and_the_users_frames():
     )
     assert (
         described(failure, notebook="blob", failed_folder=".nbdag/failed/r/t")
-        == """\
+        == f"""\
   notebooks/a.py, cell 4, line 2
 
       1 | frame = load()
@@ -105,7 +106,7 @@ def test_a_failing_cell_is_shown_with_its_line_and_the_users_frames():
     File /e/lib/python3.11/site-packages/frame.py:4113, in DataFrame.__getitem__
     File /e/lib/python3.11/site-packages/pandas/base.py:3819, in Index.get_loc
 
-  the executed notebook and partial outputs: .nbdag/failed/r/t/
+  the executed notebook and partial outputs: {os.path.relpath("/p/.nbdag/failed/r/t")}/
 """
     )
 
