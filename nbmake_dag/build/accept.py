@@ -74,9 +74,8 @@ def _decide(prepared: Prepared, stores: Stores, writer: RunWriter, started: int)
                     f"`{name}` is stale, and what is below it cannot be accepted", (("why", reasons[0]),), hint
                 )
             case Restorable(record=record, missing=missing):
-                raise UsageError(
-                    f"outputs of `{name}` are not in place", (("missing", ", ".join(missing)),), "build it first"
-                )
+                facts = (("which", ", ".join(missing)),)
+                raise UsageError(f"outputs of `{name}` are not as they were made", facts, "build it first")
             case _:
                 record = decision.record
                 end = TaskOutcome(task=name, status="up_to_date", record=record)

@@ -142,7 +142,7 @@ def _bundle(path: str) -> Found:
 def _say(result: SiteResult) -> None:
     click.echo(result.page)
     new = f"{len(result.added)} new" if result.added else "nothing new"
-    click.echo(f"{result.runs} runs, {new}, {result.size / 1e6:.1f} MB", err=True)
+    click.echo(f"{result.runs} run{'' if result.runs == 1 else 's'}, {new}, {result.size / 1e6:.1f} MB", err=True)
     for what in result.refused:
         click.echo(f"warning: left out {what}", err=True)
     if result.dropped:

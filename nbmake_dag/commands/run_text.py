@@ -88,8 +88,10 @@ def task_lines(run: Run, task: TaskRun, notebook: Mapping[str, Any] | None) -> I
     }
     yield from _section("artifacts", artifacts)
     yield from _section("outputs", {path: digest[:12] for path, digest in task.outputs.items()})
-    yield from _section("undeclared", dict.fromkeys(task.undeclared_reads, "read"))
-    yield from _section("undeclared", dict.fromkeys(task.undeclared_writes, "written"))
+    undeclared = dict.fromkeys(task.undeclared_reads, "read")
+    for path in task.undeclared_writes:
+        undeclared[path] = f"{undeclared[path]}, written" if path in undeclared else "written"
+    yield from _section("undeclared", undeclared)
     yield from _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in task.attempts})
     for attempt in task.attempts:
         if attempt.failure:

@@ -19,8 +19,10 @@ def reasons_of(verdict: Verdict) -> tuple[str, ...]:
     match verdict:
         case Stale(reasons=reasons):
             return reasons
-        case Restorable(missing=missing):
-            return tuple(f"output: {path} is not in place" for path in missing)
+        case Restorable(missing=missing, changed=changed):
+            return tuple(
+                f"output: {path} {'was changed' if path in changed else 'is not in place'}" for path in missing
+            )
         case Undecided(upstream=upstream):
             return (f"depends on {', '.join(upstream)}",)
         case UpToDate():
@@ -37,8 +39,9 @@ def describe_plan(verdicts: Mapping[TaskName, Verdict]) -> Iterator[str]:
             more = f" (and {others} more)" if others else ""
             yield f"{words[status_of(verdict)]:<8}  {name:<{width}}  {reason}{more}"
     counts = count(verdicts)
+    tasks = "1 task" if len(verdicts) == 1 else f"{len(verdicts)} tasks"
     yield (
-        f"{len(verdicts)} tasks: {counts['stale']} will run, {counts['undecided']} may run,"
+        f"{tasks}: {counts['stale']} will run, {counts['undecided']} may run,"
         f" {counts['restored']} to restore, {counts['up_to_date']} up to date"
     )
 

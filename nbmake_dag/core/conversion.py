@@ -80,9 +80,28 @@ def _convert_value(value: Any, annotation: Any, complaints: Complaints, path: tu
         got = shown(value)
         if (item := _ITEM.search(fault)) is not None:
             got = f"a list whose item {int(item[1]) + 1} is {shown(value[int(item[1])])}"
+        elif isinstance(value, dict):
+            got += _wrong_entry(cast("dict[str, Any]", value), kinds)
         fault = f"must be {expected}, not {got}"
     complaints.add(path, f"`{_shortened(path[-1])}` {fault}")
     return UNSET
+
+
+def _wrong_entry(table: dict[str, Any], kinds: tuple[Any, ...]) -> str:
+    """Name the first entry that no kind of table takes."""
+    items = [get_args(kind)[1] for kind in kinds if get_origin(kind) is dict]
+    for name, value in table.items() if items else ():
+        if not any(_fits(value, item) for item in items):
+            return f" whose entry `{_shortened(name)}` is {shown(value)}"
+    return ""
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind, dec_hook=decode)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _convert_tables(

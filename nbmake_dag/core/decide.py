@@ -29,6 +29,8 @@ class Restorable:
 
     record: Record
     missing: tuple[ProjectPath, ...]
+    changed: frozenset[ProjectPath] = frozenset()
+    """Those of them that are there, with other bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ def decide(
     if not missing:
         return UpToDate(record=record)
     if record.stored:
-        return Restorable(record=record, missing=missing)
+        changed = frozenset(path for path in missing if path in facts.present)
+        return Restorable(record=record, missing=missing, changed=changed)
     return Stale(reasons=(f"output: {missing[0]} is gone, and not stored",), identity=identity)
 
 

@@ -27,6 +27,9 @@ _ORDER = (
     "secret",
     "output",
 )
+_KINDS = {"parameters cell": "notebook", "function": "function", "command": "command"}
+"""Kinds of work by an ingredient that each alone has."""
+_OF_WORK = {*_KINDS, "cell", "code", "kernel"}
 _DIGESTED = {"cell", "code", "module", "input", "lockfile", "variable", "read"}
 
 
@@ -49,7 +52,15 @@ def changes(before: Iterable[Ingredient], now: Iterable[Ingredient]) -> tuple[Ch
         for kind, name in {**old, **new}
         if old.get((kind, name)) != new.get((kind, name))
     ]
+    was, is_now = _kind_of_work(old), _kind_of_work(new)
+    if was and is_now and was != is_now:
+        rest = (change for change in differing if change.kind not in _OF_WORK)
+        return (Change(kind="work", name="", before=was, now=is_now), *sorted(rest, key=_rank))
     return tuple(sorted(_shortened(differing, old, new), key=_rank))
+
+
+def _kind_of_work(ingredients: Iterable[tuple[str, str]]) -> str | None:
+    return next((_KINDS[kind] for kind, _ in ingredients if kind in _KINDS), None)
 
 
 def describe(change: Change, task: Task, cells: Sequence[int]) -> str:
@@ -58,6 +69,8 @@ def describe(change: Change, task: Task, cells: Sequence[int]) -> str:
         number = int(change.name)
         place = cells[number - 1] + 1 if number <= len(cells) else number
         return f"code: {_source(task)}, cell {place}{_appeared(change)}"
+    if change.kind == "work":
+        return f"kind of work: {change.before} -> {change.now}"
     if change.kind == "read":
         other, of, which = msgspec.json.decode(change.name, type=tuple[str, str, str | None])
         what = f"{of}.{which}" if which else f"the names of {of}"

@@ -123,7 +123,9 @@ class Family:
         if self._kind == "function":
             source = self._keys["function"]
             if (match := _FUNCTION.fullmatch(source)) is None:
-                self._complain("function", f"`{source}` is not `module:callable`")
+                module, dot, name = source.rpartition(".")
+                hint = f"did you mean `{module}:{name}`?" if dot and ":" not in source else ""
+                self._complain("function", f"`{source}` is not `module:callable`", hint)
                 return Function(module="", qualname="")
             return Function(module=match["module"], qualname=match["qualname"], **inject)
         return Command(arguments="")
@@ -192,5 +194,5 @@ class Family:
             self._complaints.add((*self._path, *at), f"{role} `{text}` {error.what}", error.hint)
             return None
 
-    def _complain(self, key: str, what: str) -> None:
-        self._complaints.add((*self._path, key), what)
+    def _complain(self, key: str, what: str, hint: str = "") -> None:
+        self._complaints.add((*self._path, key), what, hint)

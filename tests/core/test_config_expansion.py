@@ -397,7 +397,10 @@ FAULTS = {
             "  hint: give it one of `notebook`, `function` and `command`"
         ),
     ),
-    "no function": ('[tasks.a]\nfunction = "pkg.f"\n', "pipeline.toml:2: `pkg.f` is not `module:callable`"),
+    "no function": (
+        '[tasks.a]\nfunction = "pkg.f"\n',
+        "pipeline.toml:2: `pkg.f` is not `module:callable`\n  hint: did you mean `pkg:f`?",
+    ),
     "empty command": ("[tasks.a]\ncommand = []\n", "pipeline.toml:2: the command of task `a` is empty"),
     "blank command": ('[tasks.a]\ncommand = " "\n', "pipeline.toml:2: the command of task `a` is empty"),
     "NUL in a command": (

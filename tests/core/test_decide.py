@@ -49,7 +49,8 @@ def test_an_edited_output_is_put_back() -> None:
     """An output that is there with other bytes counts as missing."""
     past = _past()
     past.present["a.csv"] = past.present["d/"]
-    assert _decide(past) == Restorable(record=past.previous[A], missing=(ProjectPath("a.csv"),))
+    path = ProjectPath("a.csv")
+    assert _decide(past) == Restorable(record=past.previous[A], missing=(path,), changed=frozenset({path}))
 
 
 def test_a_deleted_output_that_was_not_stored_runs_again() -> None:

@@ -52,6 +52,13 @@ def test_a_change_is_said_in_a_line(kind: str, name: str, before: str | None, no
     assert _said(old, new) == [said]
 
 
+def test_another_kind_of_work_is_one_change() -> None:
+    """What only one kind has is not told besides."""
+    notebook = [*_cells("ab"), Ingredient("parameters cell", "", "0"), Ingredient("kernel", "", "python3 3.11")]
+    command = [Ingredient("command", "", "true"), Ingredient("parameter", "n", "1")]
+    assert _said(notebook, command) == ["kind of work: notebook -> command", "parameter: n added"]
+
+
 @pytest.mark.parametrize(
     ("before", "now", "said"),
     [
