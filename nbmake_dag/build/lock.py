@@ -20,7 +20,7 @@ def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) 
 
     The file's text says who holds the lock; it is only read by people.
     """
-    os.makedirs(project.state, exist_ok=True)
+    project.make_state()
     descriptor = os.open(os.path.join(project.state, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         said = False

@@ -51,7 +51,7 @@ class Stores:
 
     @classmethod
     def open(cls, project: Project) -> Stores:
-        os.makedirs(project.state, exist_ok=True)
+        project.make_state()
         return cls(
             files=StatMemo(project.state),
             identities=IdentityMemo(project.state),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nbmake_dag.errors import UsageError
@@ -60,6 +61,15 @@ class Project:
     def sandboxes(self) -> str:
         """Private copies of the repository, for attempts that may see no more than they declare."""
         return os.path.join(self.state, "sandboxes")
+
+    def make_state(self) -> None:
+        """Make the folder of the state, and let git ignore all of ``.nbdag`` from then on."""
+        try:
+            os.makedirs(self.state)
+        except FileExistsError:
+            return
+        with suppress(FileExistsError), open(os.path.join(self.root, ".nbdag", ".gitignore"), "x") as file:
+            file.write("*\n")
 
     def relative(self, path: str) -> str:
         """Say an absolute path relative to the root, as a person would type it there."""

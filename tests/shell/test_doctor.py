@@ -59,7 +59,7 @@ def test_before_the_first_build_nothing_is_executed(project: Project) -> None:
 def test_outputs_in_git_and_a_state_that_is_not_ignored_are_found(project: Project) -> None:
     """The lines to change are commands and lines that can be copied."""
     _git(project, "init")
-    project.write("words.txt", "one\n")
+    project.write("words.txt", "one\n").write(".nbdag/state/from-before", "")
     _git(project, "add", "words.txt")
     code, out = _examine(project)
     assert code == 1
@@ -69,6 +69,23 @@ def test_outputs_in_git_and_a_state_that_is_not_ignored_are_found(project: Proje
         "pipeline.toml:1: output `words.txt` of task `words` is tracked by git\n"
         "  hint: git rm -r --cached words.txt && echo /words.txt >> .gitignore\n"
     )
+
+
+def test_git_ignores_a_state_that_is_new(project: Project) -> None:
+    """From the first build on, without a line of the user's; what the user made of that file stays."""
+    _git(project, "init")
+    project.build().ran("words")
+    assert project.git("status", "--porcelain").split() == [
+        "??",
+        "pipeline.toml",
+        "??",
+        "text.txt",
+        "??",
+        "words.txt",
+    ]
+    project.write(".nbdag/.gitignore", "mine").build()
+    assert project.nbdag("clean", "--cache", "--yes").returncode == 0
+    assert project.read(".nbdag/.gitignore") == "mine"
 
 
 def test_a_task_that_leaves_other_bytes_each_time_is_found(project: Project) -> None:
