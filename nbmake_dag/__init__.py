@@ -49,10 +49,26 @@ _HOMES = {
 }
 
 
+_A_BUILD = "a build begins and ends runs by itself"
+_INSTEAD = {
+    "active_run": _A_BUILD,
+    "autolog": "log what is to be kept with log_metric, log_param and log_artifact",
+    "end_run": _A_BUILD,
+    "log_artifacts": "log_artifact takes a directory too",
+    "log_image": "log_figure takes images of PIL too",
+    "log_model": "declare the model as an output of the task, or log its file with log_artifact",
+    "set_experiment": "the name of the pipeline stands in pipeline.toml",
+    "set_tracking_uri": "runs are recorded in .nbdag/runs, and `nbdag report` shows them",
+    "start_run": _A_BUILD,
+}
+"""What of MLflow is not here, and what to do instead."""
+
+
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{instead}")
     from importlib import import_module  # noqa: PLC0415  # only whoever asks pays
 
     value: object = getattr(import_module(home), name)

@@ -11,7 +11,17 @@ import click
 
 from nbmake_dag.build.listener import Listener
 from nbmake_dag.build.request import Request
-from nbmake_dag.commands.options import located, overrides, project_of, served, targets_of, views
+from nbmake_dag.commands.options import (
+    EXECUTOR,
+    OUTPUT,
+    PARAMETER,
+    located,
+    overrides,
+    project_of,
+    served,
+    targets_of,
+    views,
+)
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.ci import on_github_actions
@@ -22,7 +32,7 @@ from nbmake_dag.record.ci import on_github_actions
 @located
 @click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
-@click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
+@click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help=PARAMETER)
 @click.option("-B", "--force", is_flag=True, help="Run the targets, all if none is named.")
 @click.option("--force-all", is_flag=True, help="Run them, and all that they need.")
 @click.option("--accept", is_flag=True, help="Run nothing: take the targets' present outputs as up to date.")
@@ -33,12 +43,24 @@ from nbmake_dag.record.ci import on_github_actions
 @click.option(
     "--affected", metavar="[=BASE]", help="Build only what changed since BASE, by default the pull request's."
 )
-@click.option("--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True)
+@click.option(
+    "--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True, help=EXECUTOR
+)
 @click.option("--ray-address", metavar="A", help="Run on the Ray cluster at this address.")
-@click.option("--cache", type=click.Choice(["off", "read", "write", "read-write"]), default="read-write")
+@click.option(
+    "--cache",
+    type=click.Choice(["off", "read", "write", "read-write"]),
+    default="read-write",
+    show_default=True,
+    help="Use what is stored (read), store what is made (write).",
+)
 @click.option("--no-wait", is_flag=True, help="Fail with exit code 4 if another build works here.")
 @click.option(
-    "--output", type=click.Choice(["auto", "stream", "group", "errors", "none"]), default="auto", show_default=True
+    "--output",
+    type=click.Choice(["auto", "stream", "group", "errors", "none"]),
+    default="auto",
+    show_default=True,
+    help=OUTPUT,
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would run, and why; change nothing.")
 @click.option("--explain", is_flag=True, help="Say every reason why a task runs.")

@@ -19,6 +19,7 @@ from nbmake_dag_reporting.drawing import Drawing
     type=click.Choice(["mermaid", "dot", "json", "svg"]),
     default="mermaid",
     show_default=True,
+    help="Mermaid is shown by GitHub and GitLab.",
 )
 @click.option("--run", metavar="RUN", help="Draw what happened in RUN.")
 def command(directory: str | None, file: str | None, form: str, run: str | None) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from nbmake_dag.commands.serving import LiveView
     from nbmake_dag.core.model import Value
 
+PARAMETER = "Set a parameter; VALUE is TOML, else a string."
+EXECUTOR = "Run tasks in parallel with Ray, or one at a time (inline); auto starts Ray where that is sooner."
+OUTPUT = (
+    "Show what tasks print: as it comes (stream), below each task (group), of failed ones (errors); auto chooses."
+)
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

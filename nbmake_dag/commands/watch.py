@@ -9,7 +9,17 @@ from typing import Any, Literal
 import click
 
 from nbmake_dag.build.request import Request
-from nbmake_dag.commands.options import located, overrides, project_of, served, targets_of, views
+from nbmake_dag.commands.options import (
+    EXECUTOR,
+    OUTPUT,
+    PARAMETER,
+    located,
+    overrides,
+    project_of,
+    served,
+    targets_of,
+    views,
+)
 from nbmake_dag.progress.display import make_display
 from nbmake_dag.watch.keys import terminal_keys
 from nbmake_dag.watch.rebuilds import Rebuilds
@@ -20,13 +30,19 @@ from nbmake_dag.watch.watching import Watch
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
-@click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
+@click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help=PARAMETER)
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these targets.")
-@click.option("--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True)
+@click.option(
+    "--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True, help=EXECUTOR
+)
 @click.option("--ray-address", metavar="A", help="Run on the Ray cluster at this address.")
 @click.option(
-    "--output", type=click.Choice(["auto", "stream", "group", "errors", "none"]), default="auto", show_default=True
+    "--output",
+    type=click.Choice(["auto", "stream", "group", "errors", "none"]),
+    default="auto",
+    show_default=True,
+    help=OUTPUT,
 )
 @click.option("--poll", is_flag=True, help="Look once a second, for file systems that tell of no changes.")
 @served

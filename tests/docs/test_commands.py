@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+import nbmake_dag as nbdag
 from nbmake_dag.commands.cli import COMMANDS, cli
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -28,17 +29,28 @@ def test_the_readme_names_every_command(name: str) -> None:
     assert f"nbdag {name}" in README
 
 
+@pytest.mark.parametrize("name", [name for name in nbdag.__all__ if not name.startswith(("_", "load_"))])
+def test_the_readme_names_every_call(name: str) -> None:
+    """What notebooks may use can be found in the README."""
+    assert f"`{name}" in README
+
+
+@pytest.mark.parametrize("name", ["start_run", "log_artifacts"])
+def test_what_mlflow_has_besides_is_refused_with_what_to_do(name: str) -> None:
+    """Whoever knows MLflow tries it."""
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'; [a-z]"):
+        getattr(nbdag, name)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name: str) -> None:
-    """`--help` leaves no option unexplained, except where its choices are the explanation."""
+    """`--help` leaves no option unexplained, also where it lists the choices."""
     command = importlib.import_module(f"nbmake_dag.commands.{name}").command
 
     unexplained = [
         where
         for where, parameter in parameters(command)
-        if isinstance(parameter, click.Option)
-        and not (parameter.help or parameter.hidden)
-        and not isinstance(parameter.type, click.Choice)
+        if isinstance(parameter, click.Option) and not (parameter.help or parameter.hidden)
     ]
 
     assert unexplained == []
