@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import ray
 from msgspec.structs import replace
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbmake_dag import __version__
@@ -43,6 +43,7 @@ from nbmake_dag.execute.ray_task import decode_events
 from nbmake_dag_cache.blobs import BlobStore
 
 _CHECK_WITHIN_S = 60.0
+_ASK_AGAIN_S = 0.5
 _LOOK_EVERY_S = 2.0
 _POST_THREADS = 16
 
@@ -194,17 +195,15 @@ def _node(row: dict[str, Any]) -> Node:
 def _check(rows: list[dict[str, Any]], cluster: Cluster, terms: Terms) -> frozenset[str]:
     """Ask every node what it has; return those that see the workspace. Raises `UnfitClusterError`."""
     look = ray.remote(num_cpus=0, max_retries=0)(_looker())
-    asked = [
-        (
-            row["NodeID"],
-            row["NodeManagerAddress"],
-            look.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(row["NodeID"], soft=False),
-                runtime_env=cluster.runtime_env or None,
-            ).remote(terms.nonce_path, list(cluster.packages)),
-        )
-        for row in rows
-    ]
+
+    def ask(node: str) -> Any:
+        return look.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+            runtime_env=cluster.runtime_env or None,
+        ).remote(terms.nonce_path, list(cluster.packages))
+
+    asked = [(row["NodeID"], row["NodeManagerAddress"], ask(row["NodeID"])) for row in rows]
+    deadline = time.monotonic() + _CHECK_WITHIN_S
     needed = {
         "Python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "nbmake-dag": __version__,
@@ -214,13 +213,16 @@ def _check(rows: list[dict[str, Any]], cluster: Cluster, terms: Terms) -> frozen
     problems: list[str] = []
     for node, name, reference in asked:
         try:
-            nonce, has = ray.get(reference, timeout=_CHECK_WITHIN_S)
+            answer = _answer(node, reference, ask, deadline)
         except GetTimeoutError:
             problems.append(f"{name} does not answer within {_CHECK_WITHIN_S:.0f} s")
             continue
         except RayError as error:
             problems.append(f"{name} cannot be asked: {error}")
             continue
+        if answer is None:
+            continue
+        nonce, has = answer
         if nonce == terms.nonce:
             seen.add(node)
         problems += [
@@ -231,6 +233,27 @@ def _check(rows: list[dict[str, Any]], cluster: Cluster, terms: Terms) -> frozen
     if problems:
         raise UnfitClusterError("the cluster cannot run this pipeline:\n  " + "\n  ".join(problems))
     return frozenset(seen)
+
+
+def _answer(
+    node: str, reference: Any, ask: Callable[[str], Any], deadline: float
+) -> tuple[str, dict[str, str]] | None:
+    """Wait for what a node answers, ``None`` where it has gone meanwhile; raises `RayError`.
+
+    A node that joined just now is not known to all of Ray yet, and is asked again.
+    """
+    while True:
+        try:
+            answer: tuple[str, dict[str, str]] = ray.get(reference, timeout=max(0.0, deadline - time.monotonic()))
+        except RayError as error:
+            if node not in _alive():
+                return None
+            if not isinstance(error, TaskUnschedulableError) or time.monotonic() > deadline:
+                raise
+            time.sleep(_ASK_AGAIN_S)
+            reference = ask(node)
+        else:
+            return answer
 
 
 def _version(name: str) -> str:

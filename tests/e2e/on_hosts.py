@@ -49,13 +49,19 @@ class OnHost(Project):
         )
 
     def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.host.command([*NBDAG, *arguments], cwd=self.root),
-            env=self.hosts.environment(self.host) | (env or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                self.host.command([*NBDAG, *arguments], cwd=self.root),
+                env=self.hosts.environment(self.host) | (env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> Path:
+        """What the build that was started last says."""
+        return self.host.tree / "build.log"
 
     def latest(self) -> str:
         """Return the folder of the latest run."""
