@@ -52,6 +52,13 @@ FAULTS = (
         tests=("tests/core/test_ingredients.py",),
     ),
     Fault(
+        name="let literals run into each other",
+        path="cache/nbmake_dag_cache/syntax.py",
+        old='    float: lambda number: f"{number!r};",\n',
+        new="    float: repr,\n",
+        tests=("tests/cache/test_identity_syntax.py",),
+    ),
+    Fault(
         name="trust mtime",
         path="cache/nbmake_dag_cache/stamps.py",
         old="return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino",
@@ -75,8 +82,8 @@ FAULTS = (
     Fault(
         name="forget a glob's membership",
         path="nbmake_dag/core/ingredients.py",
-        old="        for path, digest in observed.inputs.get(item, ()):\n",
-        new="        for path, digest in () if item.is_glob else observed.inputs.get(item, ()):\n",
+        old="        files = observed.inputs.get(item, ())\n",
+        new="        files = () if item.is_glob else observed.inputs.get(item, ())\n",
         tests=(SURVEY,),
     ),
     Fault(
