@@ -21,7 +21,7 @@ from nbmake_dag.core.model import (
     TaskName,
 )
 from nbmake_dag_cache.digest import Digest
-from nbmake_dag_cache.key import Ingredient, Key, key_of
+from nbmake_dag_cache.key import Ingredient, Key, key_of, shared_name_of
 
 DATA = Input(path=ProjectPath("data.csv"))
 TABLES = Input(path=ProjectPath("t/*.csv"), is_glob=True)
@@ -216,7 +216,8 @@ def test_no_two_lists_are_hashed_alike() -> None:
         [Ingredient("a", "b", ""), Ingredient("c", "", "")],
         [Ingredient("a", "1:b", "c")],
     )
-    assert len({key_of(items) for items in lists}) == len(lists)
+    for hashed in (key_of, shared_name_of):
+        assert len({hashed(items) for items in lists}) == len(lists)
 
 
 def test_the_key_does_not_depend_on_order_or_stage() -> None:
@@ -224,3 +225,4 @@ def test_the_key_does_not_depend_on_order_or_stage() -> None:
     one, two = Ingredient("input", "0: a", "1"), Ingredient("cell", "1", "2")
     made = Ingredient("input", "0: a", "1", "upstream")
     assert key_of([one, two]) == key_of([two, one]) == key_of([two, made]) == "05045b94cef3b591b6029ab53419ebec"
+    assert shared_name_of([one, two]) == shared_name_of([two, made])

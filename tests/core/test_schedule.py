@@ -413,6 +413,7 @@ def _digest(found: Result) -> str:
         (Stopped(task=TaskName("a")), "a is ready, not running"),
         (Restored(task=TaskName("a")), "a is ready, not restoring"),
         (Unrestorable(task=TaskName("a")), "a is ready, not restoring"),
+        (Sought(task=TaskName("a")), "a is ready, not seeking"),
     ],
 )
 def test_an_event_that_cannot_be_is_refused(event: Event, message: str) -> None:
