@@ -15,6 +15,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import psutil
+
 NBDAG = [sys.executable, "-m", "nbmake_dag"]
 DEADLINE_S = 240
 MARK = "NBDAG_STORY"
@@ -215,3 +217,16 @@ def await_true(condition: Callable[[], Any], within_s: float, what: str) -> None
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+def await_end(pid: int, within_s: float = 10) -> None:
+    """Wait until a process has ended, even if nobody has asked how; a killed one takes a moment to die."""
+    __tracebackhide__ = True
+
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    await_true(ended, within_s, f"process {pid} goes on")

@@ -6,14 +6,13 @@ import os
 import threading
 import time
 
-import psutil
 import pytest
 
 from nbmake_dag.execute.cancellation import Cancellation
 from nbmake_dag.execute.command import run_command
 from nbmake_dag.execute.protocol import CommandWork
 from nbmake_dag.execute.runtime_dir import MARKER
-from tests.project import await_true
+from tests.project import await_end
 
 
 def _run(project, arguments, *, cancellation=None, emit=None, **fields):
@@ -22,10 +21,6 @@ def _run(project, arguments, *, cancellation=None, emit=None, **fields):
     run = run_command(project.spec(work, **fields), work, emit or events.append, cancellation or Cancellation())
     printed = {name: "".join(e.text for e in events if e.stream == name) for name in ("stdout", "stderr")}
     return run, printed
-
-
-def _gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_command_succeeds_with_what_it_printed(project):
@@ -105,7 +100,7 @@ def test_a_timeout_interrupts_first_and_kills_what_does_not_listen(project):
         "timeout",
         "still running after 0.3 s",
     )
-    assert _gone(int(run.log))
+    await_end(int(run.log))
     assert run.exit_code == -9
 
 
@@ -147,7 +142,7 @@ def test_what_a_command_leaves_behind_in_its_group_is_ended_with_it(project):
     """A background process does not keep the task running, and does not outlive it."""
     run, _ = _run(project, "sleep 100 & echo $!")
     assert run.outcome == "succeeded"
-    assert _gone(int(run.log))
+    await_end(int(run.log))
 
 
 def test_a_process_that_left_the_group_does_not_hold_the_task(project):
@@ -157,7 +152,7 @@ def test_a_process_that_left_the_group_does_not_hold_the_task(project):
     run, _ = _run(project, "setsid sleep 100 & echo $!; while ! ps -o sid= $! | grep -q $!; do :; done")
     assert run.outcome == "succeeded"
     assert time.monotonic() - begun < 50
-    await_true(lambda: _gone(int(run.log)), 5, "it goes on")
+    await_end(int(run.log))
 
 
 def test_of_endless_output_the_beginning_and_the_end_are_kept(project):

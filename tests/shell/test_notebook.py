@@ -13,12 +13,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
-import psutil
 import pytest
 
 from nbmake_dag.execute.cancellation import Cancellation
 from nbmake_dag.execute.notebook import run_notebook
 from nbmake_dag.execute.protocol import AttemptSpec, CellEnded, CellStarted, NotebookWork, Printed
+from tests.project import await_end
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +81,6 @@ def run(tmp_path, runtime):
 def text(*outputs):
     """Join what cells printed."""
     return "".join("".join(each.get("text", "")) for cell in outputs for each in cell["outputs"])
-
-
-def is_gone(pid):
-    """Say whether a process has ended or is just dying, even if nobody has asked how."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_outputs_are_kept_for_every_cell_that_counts(run):
@@ -348,7 +335,7 @@ def test_a_process_that_a_cell_left_behind_is_killed(run):
     """Nothing of the kernel's process group survives the run."""
     ran = run("\nimport subprocess\nprint(subprocess.Popen(['sleep', '1000']).pid)")
     assert ran.run.outcome == "succeeded"
-    assert is_gone(int(text(*ran.outputs)))
+    await_end(int(text(*ran.outputs)))
 
 
 def test_outputs_are_shown_as_they_end(run):
@@ -433,7 +420,8 @@ def test_eight_notebooks_at_once_share_a_zygote(run, runtime):
         runs = list(pool.map(lambda n: run(f"\nprint({n})", name=f"n{n}.py"), range(8)))
     assert [text(*each.outputs) for each in runs] == [f"{n}\n" for n in range(8)]
     assert len({each.run.pid for each in runs}) == 8
-    assert all(is_gone(each.run.pid) for each in runs)
+    for each in runs:
+        await_end(each.run.pid)
     assert [name for name in os.listdir(runtime) if name.startswith("k")] == []
 
 

@@ -7,12 +7,12 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 
 import psutil
 import pytest
 
 from nbmake_dag.execute.zygote_client import Exit, Zygote, ZygoteError, tail
+from tests.project import await_end
 
 
 @pytest.fixture
@@ -29,16 +29,6 @@ def outputs(runtime):
     descriptor = os.open(f"{runtime}/out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     yield descriptor
     os.close(descriptor)
-
-
-def ended(pid):
-    """Wait until a process has ended, as far as it can be seen."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def zygote_of(pid):
@@ -87,7 +77,7 @@ def test_signals_reach_the_whole_group(runtime, outputs):
 
     child, end = asyncio.run(run())
     assert end.exit_code == -signal.SIGTERM
-    assert ended(child)
+    await_end(child)
 
 
 def test_what_a_program_leaves_in_its_group_is_killed(runtime, outputs):
@@ -97,7 +87,7 @@ def test_what_a_program_leaves_in_its_group_is_killed(runtime, outputs):
         return await end_of(await start(Zygote.plain(runtime), outputs, "sh", "-c", "sleep 1000 & echo $!"))
 
     assert asyncio.run(run()).exit_code == 0
-    assert ended(int(tail(f"{runtime}/out")))
+    await_end(int(tail(f"{runtime}/out")))
 
 
 def test_letting_go_kills(runtime, outputs):
@@ -108,7 +98,7 @@ def test_letting_go_kills(runtime, outputs):
         process.close()
         return process.pid
 
-    assert ended(asyncio.run(run()))
+    await_end(asyncio.run(run()))
 
 
 def test_a_program_that_does_not_exist_says_so(runtime, outputs):
@@ -148,7 +138,8 @@ def test_processes_end_with_their_zygote(runtime, outputs, how):
         assert await end_of(process) is None
         return parent, process.pid
 
-    assert all(ended(pid) for pid in asyncio.run(run()))
+    for pid in asyncio.run(run()):
+        await_end(pid)
 
 
 def test_a_zygote_is_started_once_and_again_when_it_is_gone(runtime, outputs):
