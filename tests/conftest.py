@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # a test that plays a CI says which; the one that runs the tests is not its business
 for name in [name for name in os.environ if name in {"CI", "GITLAB_CI"} or name.startswith(("GITHUB_", "CI_"))]:
     del os.environ[name]
+# what a shell starts in the background ignores interrupts, and with it the programs that tests interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # how long an example takes says something of the machine only
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

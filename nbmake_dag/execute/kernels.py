@@ -162,7 +162,7 @@ class Kernel:
     async def shut_down(self, within: float) -> str | None:
         """Ask it to end, so that what it registered for its exit runs; return what went wrong, if anything.
 
-        A kernel of another implementation has done its part when it answers: some linger without a reason.
+        A kernel of another implementation has done its part when it answers: some linger, or crash as they end.
         """
         answered = False
         if not self.ended.done() and self.info.get("implementation") == "ipython":
@@ -174,10 +174,10 @@ class Kernel:
             await asyncio.wait({self.ended}, timeout=_LINGER)
             answered = answer.done()
             answer.cancel()
-        if self.ended.done():
-            return None if self.exit_code == 0 else f"{self.how_it_ended()} after its last cell"
         if answered:
             return None
+        if self.ended.done():
+            return None if self.exit_code == 0 else f"{self.how_it_ended()} after its last cell"
         return (
             f"the kernel had not ended {within:.0f} s after its last cell, and was killed: "
             "a thread or an exit handler of the notebook still ran"

@@ -88,6 +88,7 @@ def test_a_draft_that_rests_on_hidden_state_is_found_out(project: Project) -> No
     assert project.read("out/copy.txt") == "['first', 2, 'else']"
 
 
+@pytest.mark.slow
 def test_drafts_are_confirmed_when_nothing_happens(project: Project) -> None:
     """Nobody has to ask; the dependents are then up to date, or confirmed themselves."""
     with Watching(project) as watching:
@@ -100,6 +101,7 @@ def test_drafts_are_confirmed_when_nothing_happens(project: Project) -> None:
     project.build().ran()
 
 
+@pytest.mark.slow
 def test_a_draft_that_fails_runs_from_the_start_when_nothing_happens(project: Project) -> None:
     """A cell that is executed a second time may miss what the first time removed."""
     project.edit("slow.py", "state = ['first']", "Path('scratch').touch()")

@@ -26,7 +26,7 @@ def with_kernelspec(tmp_path, monkeypatch, **spec):
     """Install a kernelspec named ``odd``."""
     folder = tmp_path / "kernels" / "odd"
     folder.mkdir(parents=True)
-    (folder / "kernel.json").write_text(json.dumps({"display_name": "Odd", "language": "python", **spec}))
+    (folder / "kernel.json").write_text(json.dumps({"display_name": "Odd", "language": "python"} | spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
 
 
@@ -99,3 +99,23 @@ def test_a_thread_that_never_ends_is_no_clean_end(start):
     problem, end = asyncio.run(run())
     assert problem.startswith("the kernel had not ended 1 s after its last cell, and was killed: a thread")
     assert end.exit_code == -9
+
+
+def test_how_a_kernel_of_another_language_ends_is_its_own_business(start, tmp_path, monkeypatch):
+    """It has answered that it ends; a crash after that loses nothing."""
+    crashing = """
+import os
+from bash_kernel.kernel import BashKernel
+from ipykernel.kernelapp import IPKernelApp
+IPKernelApp.launch_instance(kernel_class=BashKernel)
+os.abort()
+"""
+    argv = [sys.executable, "-c", crashing, "-f", "{connection_file}"]
+    with_kernelspec(tmp_path, monkeypatch, argv=argv, language="bash")
+
+    async def run():
+        kernel = await started("odd", start)
+        return await kernel.shut_down(30), await kernel.close()
+
+    problem, end = asyncio.run(run())
+    assert (problem, end.exit_code) == (None, -6)
