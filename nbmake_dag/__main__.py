@@ -10,9 +10,9 @@ def main() -> None:
     """Run the command line; every error that a user can act on is shown without a traceback."""
     if sys.platform == "win32":
         sys.exit("nbdag does not run on Windows; it does in WSL: https://learn.microsoft.com/windows/wsl/install")
-    from nbmake_dag.execute.light import leave_out_grammar  # noqa: PLC0415 - after the refusal
+    from nbmake_dag.execute.light import stay_light  # noqa: PLC0415 - after the refusal
 
-    leave_out_grammar()
+    stay_light()
     _open_closed_streams()
     os._exit(run(sys.argv[1:]))
 

@@ -9,6 +9,7 @@ from nbmake_dag.build.prepare import Prepared
 from nbmake_dag.build.seen import files_of_input
 from nbmake_dag.core.facts import Result
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Task, TaskName
+from nbmake_dag.execute.ipykernels import is_ipykernel
 from nbmake_dag.execute.protocol import (
     AttemptSpec,
     CommandWork,
@@ -71,6 +72,7 @@ def _work(task: Task, prepared: Prepared) -> Work:
             return NotebookWork(
                 path=work.path,
                 kernel=kernel.name if kernel else "",
+                interpreter=kernel.interpreter if kernel and is_ipykernel(kernel.argv) else None,
                 start=settings.start,
                 preload=settings.preload,
                 inject_inputs=work.inject_inputs,

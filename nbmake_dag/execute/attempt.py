@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -118,7 +120,9 @@ def _dispatch(
     spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancellation, blobs: BlobStore
 ) -> AttemptResult:
     match spec.work:
-        case NotebookWork():
+        case NotebookWork() as work:
+            if work.interpreter and work.start == "warm" and not spec.apart and not spec.resume:
+                threading.Thread(target=_start_zygote, args=(spec, work, work.interpreter), daemon=True).start()
             from nbmake_dag.execute.notebook import run_notebook  # noqa: PLC0415  # 0.3 s that others need not pay
 
             return _of_notebook(run_notebook(spec, emit, cancellation), blobs)
@@ -126,6 +130,14 @@ def _dispatch(
             return _of_process(run_function(spec, work, emit, cancellation), blobs)
         case CommandWork() as work:
             return _of_process(run_command(spec, work, emit, cancellation), blobs)
+
+
+def _start_zygote(spec: AttemptSpec, work: NotebookWork, interpreter: str) -> None:
+    """Have it import what kernels need, while this process imports what it needs itself."""
+    from nbmake_dag.execute.zygote_client import Zygote, ZygoteError  # noqa: PLC0415  # not for other work
+
+    with suppress(OSError, ZygoteError):  # said by whoever wants a kernel of it
+        Zygote(runtime=spec.runtime, interpreter=interpreter, env=spec.env, modules=work.preload).start()
 
 
 def _of_process(run: ProcessRun, blobs: BlobStore) -> AttemptResult:

@@ -1,16 +1,22 @@
-"""Keeps nbformat light: jsonschema, which checks notebooks for it, builds a grammar of IRIs where it finds one.
-
-That takes a second, wherever Jupyter's server is installed, and no notebook has an IRI to be checked.
-"""
+"""Keeps what reads notebooks light: modules that it imports where they are installed, and has no use for here."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any, cast
 
-_GRAMMAR = "rfc3987_syntax"
+_OF_NO_USE = (
+    # jsonschema, which checks notebooks, imports them for formats no notebook has; the last takes a second
+    "isoduration",
+    "rfc3986_validator",
+    "rfc3987_syntax",
+    # jupytext has them for Jupyter's server, and imports that server
+    "jupytext.async_contentsmanager",
+    "jupytext.sync_contentsmanager",
+)
 
 
-def leave_out_grammar() -> None:
-    """Let jsonschema find no grammar; only for processes of ours, in which no code of users runs."""
-    cast("dict[str, Any]", sys.modules).setdefault(_GRAMMAR, None)
+def stay_light() -> None:
+    """Let these modules not be found; only for processes of ours, in which no code of users runs."""
+    for name in _OF_NO_USE:
+        cast("dict[str, Any]", sys.modules).setdefault(name, None)

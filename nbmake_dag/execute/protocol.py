@@ -14,6 +14,8 @@ class NotebookWork(msgspec.Struct, frozen=True, kw_only=True, tag="notebook"):
 
     path: str
     kernel: str
+    interpreter: str | None = None
+    """The Python whose ipykernel this is, where the driver is; ``None`` if it is no such kernel."""
     start: str = "warm"
     preload: tuple[str, ...] = ()
     inject_inputs: bool = False

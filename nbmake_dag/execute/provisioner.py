@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 from typing import Any
 
@@ -12,9 +11,8 @@ import msgspec
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
+from nbmake_dag.execute.ipykernels import is_ipykernel
 from nbmake_dag.execute.zygote_client import Exit, Process, Snapshot, Zygote, ZygoteError
-
-_IPYKERNEL = re.compile(r"\S+( -Xfrozen_modules=off)? -m ipykernel(_launcher)? -f \{connection_file\}")
 
 
 class KernelStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +90,7 @@ class ZygoteProvisioner(KernelProvisionerBase):
         try:
             if self.start.snapshot:
                 self._process = await self._resume(cmd, env, outputs)
-            elif _IPYKERNEL.fullmatch(" ".join(self.kernel_spec.argv)):
+            elif is_ipykernel(self.kernel_spec.argv):
                 self._process = await self._fork(cmd, env, cwd, outputs) if self.start.warm else None
                 cmd = [*cmd, *self._isolated()]
             self.is_forked = self._process is not None

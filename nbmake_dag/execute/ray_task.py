@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.cancellation import Cancellation
-from nbmake_dag.execute.light import leave_out_grammar
+from nbmake_dag.execute.light import stay_light
 from nbmake_dag.execute.protocol import AttemptSpec, Ended, Event, Printed
 
 _POLL_S = 0.25
@@ -63,7 +63,7 @@ def attempt_task(encoded: bytes, node: str | None) -> Iterator[bytes]:
 
 def warm_task() -> None:
     """Import what an attempt at a notebook needs, while this worker has nothing to do."""
-    leave_out_grammar()
+    stay_light()
     importlib.import_module("nbmake_dag.execute.notebook")
 
 

@@ -17,7 +17,7 @@ import msgspec
 from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.cancellation import Cancellation
 from nbmake_dag.execute.frames import Frames
-from nbmake_dag.execute.light import leave_out_grammar
+from nbmake_dag.execute.light import stay_light
 from nbmake_dag.execute.protocol import AttemptSpec, Cancel, Ended, ExecutorReady, Order, Submit
 
 _CONNECTION = 3
@@ -77,7 +77,7 @@ def _warm() -> None:
 
 
 def main() -> None:
-    leave_out_grammar()
+    stay_light()
     connection = socket.socket(fileno=_CONNECTION)
     connection.set_inheritable(False)
     Worker(connection).run()

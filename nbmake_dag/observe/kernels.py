@@ -31,6 +31,7 @@ class Kernel:
 
     name: str
     language: str
+    argv: tuple[str, ...]
     interpreter: str | None
 
     def identity(self, interpreters: Interpreters) -> str:
@@ -87,7 +88,9 @@ class Kernels:
             spec = self._recall(name) or self._find(name)
             self.folders.update(spec.folders)
             interpreter = self._interpreter(spec.argv) if spec.language == "python" else None
-            self._known[name] = Kernel(name=name, language=spec.language, interpreter=interpreter)
+            self._known[name] = Kernel(
+                name=name, language=spec.language, argv=tuple(spec.argv), interpreter=interpreter
+            )
         return self._known[name]
 
     def _recall(self, name: str) -> _Spec | None:

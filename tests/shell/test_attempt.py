@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,7 @@ from nbmake_dag.execute.protocol import (
     Event,
     Failure,
     FunctionWork,
+    NotebookWork,
     Printed,
     Started,
     Upstream,
@@ -59,8 +63,7 @@ def run(tmp_path: Path) -> Run:
             env={**os.environ, "NBDAG_ROOT": str(root), "NBDAG_REPOSITORY": str(root)},
             blobs=str(tmp_path / "cache"),
             scratch=str(scratch),
-            runtime=str(tmp_path / "runtime"),
-            **{"parameters": {}, "declared_outputs": (), **options},  # type: ignore[arg-type]
+            **{"parameters": {}, "declared_outputs": (), "runtime": str(tmp_path / "runtime"), **options},  # type: ignore[arg-type]
         )
         result = run_attempt(spec, (events if events is not None else []).append, cancellation)
         assert not scratch.exists()
@@ -194,3 +197,17 @@ def test_a_cancellation_calls_back_once(run: Run) -> None:
     cancellation.on_request(lambda: seen.append("after"))
     assert seen == ["before", "after"]
     assert (cancellation.requested, cancellation.grace) == (True, 3.0)
+
+
+@pytest.mark.parametrize("preload", [(), ("json",)])
+def test_the_process_that_is_started_ahead_is_the_one_that_kernels_come_from(
+    run: Run, tmp_path: Path, preload: tuple[str, ...]
+) -> None:
+    """Whoever starts it first, it is one."""
+    (tmp_path / "project/n.py").write_text("# %%\nprint(1)")
+    interpreter, counted = sys.executable, frozenset({0})
+    work = NotebookWork(path="n.py", kernel="python3", interpreter=interpreter, preload=preload, counted=counted)
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as runtime:
+        result = run(work, runtime=runtime)
+        sockets = [entry.name for entry in os.scandir(runtime) if stat.S_ISSOCK(entry.stat().st_mode)]
+    assert (result.outcome, len(sockets)) == ("succeeded", 1)
