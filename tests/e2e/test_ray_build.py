@@ -64,6 +64,7 @@ def test_with_one_job_ray_is_never_started(project):
     kill(build)
 
 
+@pytest.mark.slow
 def test_a_failing_and_an_interrupted_task_are_the_same_with_ray(project):
     """The notebook's failure is shown, and a kill of the driver leaves nothing of Ray."""
     project.pipeline('[tasks.bad]\nnotebook = "bad.py"\n\n[tasks.hang]\nnotebook = "hang.py"\nafter = ["bad"]\n')
@@ -77,6 +78,7 @@ def test_a_failing_and_an_interrupted_task_are_the_same_with_ray(project):
     project.leaves_nobody()
 
 
+@pytest.mark.slow
 def test_where_ray_does_not_start_tasks_run_without(project):
     """With a warning, one at a time."""
     project.write("broken/ray/__init__.py", "raise ImportError('libray: cannot open shared object file')")

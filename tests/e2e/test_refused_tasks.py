@@ -49,6 +49,7 @@ def test_a_file_where_a_folder_has_to_be_fails_its_task_alone(project: Project) 
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_hit_that_cannot_be_restored_after_a_failure_is_not_run(project: Project) -> None:
     """It would run again for its damaged blob, but nothing begins any more."""
     project.write("in.txt", "1\n").pipeline(

@@ -257,6 +257,7 @@ def test_a_folder_that_comes_and_goes_is_watched(project: Project) -> None:
         watching.end()
 
 
+@pytest.mark.slow
 def test_polling_sees_what_events_would(project: Project) -> None:
     """With ``--poll`` a change is seen without events."""
     project.pipeline("""

@@ -363,6 +363,7 @@ def test_what_is_too_much_is_cut_and_said(run):
     assert max(len(event.text) for event in ran.events if isinstance(event, Printed)) <= 1 << 14
 
 
+@pytest.mark.slow
 def test_a_storm_of_displays_loses_nothing_but_what_is_said(run):
     """Messages that come faster than they are read are not dropped."""
     ran = run("\nfrom IPython.display import display\nfor i in range(5_000): display(i)", "\nprint('on')")

@@ -152,6 +152,7 @@ def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish(hostile(Fabric(root)), root / "site")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", PAGES)
 def test_no_payload_runs_asks_or_stores(browser: Browser, hostile_site: Path, address: str) -> None:
     """On every page, with every frame opened: no script, no dialog, no request, no navigation, no storage."""
