@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Self
 from tests.project import Project, await_true
 
 WITHIN_S = 60
+_BUILT = re.compile(r"^\d+ tasks?: (?!0 ran, 0 restored, \d+ up to date in)", re.MULTILINE)
+"""How a build ends; that all is well again is said without one."""
 
 
 class Watching:
@@ -61,7 +64,7 @@ class Watching:
 
     def rests(self) -> bool:
         """Say whether every run of its own that has begun has ended."""
-        ended = self.text().count(" tasks: ") + self.text().count(" task: ")
+        ended = len(_BUILT.findall(self.text()))
         return ended >= self.runs() - self.elsewhere
 
     def awaits(self, path: str, content: str) -> None:

@@ -264,7 +264,7 @@ class Loop:
         made = record_of(
             task, self._prepared, execution.run.identity, attempt, execution.above, origin, self._source(task.name)
         )
-        warnings = [f"not recorded: {what} while it ran" for what in made.unstable]
+        warnings = [made.instability] if made.unstable else []
         if made.record.undeclared:
             warnings.append(declarations(made.record.undeclared))
         draft = self._is_draft(task.name, attempt)

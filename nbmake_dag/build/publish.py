@@ -24,6 +24,12 @@ class Execution:
     unstable: tuple[str, ...] = ()
     """Inputs that changed while the task ran."""
 
+    @property
+    def instability(self) -> str:
+        """What a person is told of them."""
+        more = f", and {len(self.unstable) - 1} more" if len(self.unstable) > 1 else ""
+        return f"not recorded: {self.unstable[0]} while it ran{more}"
+
 
 def record_of(
     task: Task,

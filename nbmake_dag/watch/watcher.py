@@ -85,9 +85,10 @@ class Watcher(FileSystemEventHandler):
             self._ring()
 
     def close(self) -> None:
-        self._lost.close()
         self._observer.stop()
         self._observer.join()
+        # it hears also what an emitter says of its own end
+        self._lost.close()
 
 
 class _LostEvents(logging.Handler):
