@@ -88,6 +88,14 @@ class Project:
         place.write_text(dedent(text).lstrip("\n"))
         return self
 
+    def save(self, path: str, text: str) -> Project:
+        """Replace a file in one step: whoever watches sees the old text or the new one."""
+        place, new = self.root / path, self.root.parent / "saved"
+        new.write_text(text)
+        shutil.copymode(place, new)
+        new.replace(place)
+        return self
+
     def pipeline(self, text: str) -> Project:
         return self.write("pipeline.toml", text)
 
@@ -108,8 +116,7 @@ class Project:
     def edit(self, path: str, old: str, new: str) -> Project:
         text = (self.root / path).read_text()
         assert old in text, f"{old!r} is not in {path}"
-        (self.root / path).write_text(text.replace(old, new))
-        return self
+        return self.save(path, text.replace(old, new))
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text()
@@ -155,7 +162,7 @@ class Project:
                     continue  # ended meanwhile
         return found
 
-    def leaves_nobody(self, within_s: float = 15) -> None:
+    def leaves_nobody(self, within_s: float = 60) -> None:
         """Claim that all that ran for this project ends by itself."""
         __tracebackhide__ = True
         deadline = time.monotonic() + within_s

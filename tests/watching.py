@@ -75,7 +75,7 @@ class Watching:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(WITHIN_S)
 
 
 def _content(place: Path) -> str | None:

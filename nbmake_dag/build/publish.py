@@ -27,8 +27,9 @@ class Execution:
     @property
     def instability(self) -> str:
         """What a person is told of them."""
-        more = f", and {len(self.unstable) - 1} more" if len(self.unstable) > 1 else ""
-        return f"not recorded: {self.unstable[0]} while it ran{more}"
+        first, *others = self.unstable
+        more = f", and {len(others)} more" if others else ""
+        return f"not recorded: {first} while it ran{more}"
 
 
 def record_of(

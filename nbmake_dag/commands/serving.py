@@ -77,8 +77,8 @@ class LiveView:
     def until_interrupted(self) -> None:
         """Go on serving after a build, if there is somebody at a terminal to end it."""
         if sys.stdin.isatty() and sys.stderr.isatty():
-            click.echo(f"serving {self.url} until Ctrl-C", err=True)
             with suppress(KeyboardInterrupt):
+                click.echo(f"serving {self.url} until Ctrl-C", err=True)
                 threading.Event().wait()
 
     def close(self) -> None:

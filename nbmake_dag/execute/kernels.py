@@ -172,6 +172,8 @@ class Kernel:
             answer = asyncio.ensure_future(self.client.shutdown(reply=True))  # pyright: ignore[reportCallIssue]  # by a decorator
             await asyncio.wait({answer, self.ended}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({self.ended}, timeout=_LINGER)
+            # its end may be noticed before its last words
+            await asyncio.wait({answer}, timeout=_LINGER)
             answered = answer.done()
             answer.cancel()
         if answered:

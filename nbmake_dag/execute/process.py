@@ -27,7 +27,7 @@ _TAIL = 4 << 20
 _SHOWN_ON_FAILURE = 8 << 10
 _GRACE_AFTER_TIMEOUT = 2.0
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-_LAST_WORDS = 1.0
+_LAST_WORDS = 2.0
 """Seconds in which the pipes of a killed group must end; a process that left it and holds them longer is ended."""
 
 _News: TypeAlias = Literal["exited", "cancelled", "timeout"]
@@ -127,11 +127,9 @@ class _Watch:
         cancellation.on_request(lambda: self._news.put("cancelled"))
         stopped = self._until_exit(cancellation)
         self._signal(signal.SIGKILL)
-        limit = time.monotonic() + _LAST_WORDS
-        for reader in readers:
-            reader.join(max(0.0, limit - time.monotonic()))
-        if any(reader.is_alive() for reader in readers):
+        if not _ended_within(_LAST_WORDS, readers):
             end_marked(self._spec.runtime, self._spec.task)
+            _ended_within(_LAST_WORDS, readers)
         with self._lock:
             self._over = True
         return self._reap(stopped)
@@ -212,6 +210,13 @@ class _Watch:
             exit_code=code,
             pid=self._process.pid,
         )
+
+
+def _ended_within(seconds: float, threads: Sequence[threading.Thread]) -> bool:
+    limit = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, limit - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
 
 
 def _describe(code: int) -> str:

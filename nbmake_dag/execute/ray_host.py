@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from nbmake_dag.execute.ray_session import RaySession
 
 _CONNECTION = 3
-_INIT_WITHIN_S = 75.0
+_INIT_WITHIN_S = 120.0
+"""To start one, also where Ray gives up the first time."""
 _JOIN_WITHIN_S = 120.0
 """To join a cluster, and to look at each of its nodes."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -32,6 +34,7 @@ from nbmake_dag.execute.protocol import (
 from nbmake_dag.execute.ray_local import light_node
 from nbmake_dag.execute.ray_task import ask_to_end, attempt_task, decode_events, warm_task
 from nbmake_dag.execute.runtime_dir import end_marked
+from nbmake_dag.execute.supervisor import descendants
 
 _STUCK_AFTER_S = 20.0
 _WATCH_EVERY_S = 0.5
@@ -42,6 +45,20 @@ NOT_ASSIGNABLE = ("object_store_memory", "node:")
 
 def start_local(runtime: str, cpus: int, lose: Callable[[str], None]) -> None:
     """Start a Ray of this process's own, and wait until one of its workers is warm; tell ``lose`` when it dies."""
+    try:
+        _init_local(runtime, cpus)
+    except Exception:  # noqa: BLE001  # Ray raises whatever it likes; on a busy machine it loses patience with itself
+        ray.shutdown()
+        for pid in descendants(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _init_local(runtime, cpus)
+    threading.Thread(target=_watch, args=(lose,), name="watch", daemon=True).start()
+    warm = ray.remote(max_retries=0)(warm_task)
+    ray.wait([warm.remote() for _ in range(cpus)])
+
+
+def _init_local(runtime: str, cpus: int) -> None:
     with light_node():
         ray.init(
             address="local",
@@ -55,9 +72,6 @@ def start_local(runtime: str, cpus: int, lose: Callable[[str], None]) -> None:
             _temp_dir=os.path.join(runtime, "r"),
             _node_ip_address="127.0.0.1",
         )
-    threading.Thread(target=_watch, args=(lose,), name="watch", daemon=True).start()
-    warm = ray.remote(max_retries=0)(warm_task)
-    ray.wait([warm.remote() for _ in range(cpus)])
 
 
 def _watch(lose: Callable[[str], None]) -> None:

@@ -150,11 +150,11 @@ def normal(text: str) -> str:
     """Replace what differs from run to run: times, identifiers, digests; folded parts are left out."""
     text = text.partition("<details>")[0]
     text = re.sub(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{6}", "RUN", text)
-    text = re.sub(r", saved \d+ s", "", text)
+    text = re.sub(r", saved (\d+ (h|min) )*\d+ s", "", text)
     text = re.sub(r"\b\d{13}\b", "TIME", text)
     text = re.sub(r"\bat [0-9a-f]{9}\b", "at COMMIT", text)
     text = re.sub(r"\b[0-9a-f]{10}\b", "DIGEST", text)
-    return re.sub(r"\b\d+(\.\d+)? s\b", "SECONDS", text)
+    return re.sub(r"\b(\d+ (h|min) )*\d+(\.\d+)? s\b", "SECONDS", text)
 
 
 ERRORS = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,8 +17,15 @@ from tests.project import Project, await_true
 from tests.watching import Watching
 
 CELLS = (
-    "import time\nfrom pathlib import Path\nPath('out').mkdir(exist_ok=True)\nruns = Path('.nbdag/runs.txt')",
-    "with runs.open('a') as file: print('slow', file=file)\ntime.sleep(0.5)\nstate = ['first']",
+    """
+    import time
+    from pathlib import Path
+    Path('out').mkdir(exist_ok=True)
+    runs = Path('.nbdag/runs.txt')
+    with runs.open('a') as file: print('slow', file=file)
+    time.sleep(0.5)
+    state = ['first']
+    """,
     "result = 'old'",
     "Path('out/result.txt').write_text(result)",
 )
@@ -50,8 +59,15 @@ def slow_runs(project: Project) -> int:
 def snapshots(watching: Watching) -> list[psutil.Process]:
     """Return the processes that wait: children of the supervisor, as the zygote is, which is the oldest."""
     above = psutil.Process(watching.process.pid).children()
-    kernels = [each for one in above for each in one.children() if "--kernels" in each.cmdline()]
+    kernels = [each for one in above for each in one.children() if is_kernel(each)]
     return sorted(kernels, key=lambda each: each.create_time())[1:]
+
+
+def is_kernel(process: psutil.Process) -> bool:
+    """Say what a process is that may have ended just now."""
+    with suppress(psutil.NoSuchProcess):
+        return "--kernels" in process.cmdline()
+    return False
 
 
 def test_an_edit_goes_on_from_a_snapshot_and_gives_a_draft(project: Project) -> None:
@@ -61,7 +77,7 @@ def test_an_edit_goes_on_from_a_snapshot_and_gives_a_draft(project: Project) -> 
         watching.awaits("out/copy.txt", "new")
         await_true(watching.rests, 30, "the build goes on")
         assert slow_runs(project) == 1
-        assert "draft from cell 3  (code: slow.py, cell 3)" in watching.text()
+        assert "draft from cell 2  (code: slow.py, cell 2)" in watching.text()
         assert "2 tasks: 2 ran, 0 restored, 0 up to date, 2 drafts in" in watching.text()
         shown = json.loads(project.nbdag("show", "latest", "--json").stdout)
         assert [task.get("draft") for task in shown["tasks"]] == [True, True]
@@ -84,7 +100,7 @@ def test_a_draft_that_rests_on_hidden_state_is_found_out(project: Project) -> No
         await_true(watching.rests, 30, "the build goes on")
         assert watching.end() == 143
     build = project.build().ran("below", "slow")
-    build.said("warning: slow: a run from the start differs from the draft: what cell 3 shows, out/result.txt")
+    build.said("warning: slow: a run from the start differs from the draft: what cell 2 shows, out/result.txt")
     assert project.read("out/copy.txt") == "['first', 2, 'else']"
 
 
@@ -126,7 +142,7 @@ def test_other_builds_of_a_watch_leave_a_draft_as_it_is(project: Project) -> Non
         project.edit("slow.py", "'old'", "'new'")
         watching.awaits("out/copy.txt", "new")
         await_true(watching.rests, 30, "the build goes on")
-        project.write("other.txt", "2")
+        project.save("other.txt", "2")
         watching.said("other  ran in", times=2)
         watching.said("3 tasks: 1 ran, 0 restored, 2 up to date, 2 drafts in")
         assert slow_runs(project) == 1
@@ -153,7 +169,7 @@ def test_what_cannot_be_resumed_is_said_once_and_runs_from_the_start(project: Pr
             watching.awaits("out/copy.txt", new.strip("'"))
         assert slow_runs(project) == 3, watching.text()
         reason = f"{project.root}/.nbdag/open.txt, open for writing"
-        assert watching.text().count(f"slow cannot be resumed after cell 2: {reason}") == 1
+        assert watching.text().count(f"slow cannot be resumed after cell 1: {reason}") == 1
         assert "draft" not in watching.text()
         assert watching.end() == 143
 
@@ -175,27 +191,27 @@ def test_snapshots_end_with_their_watch(project: Project, number: int) -> None:
         assert snapshots(watching)
         project.edit("slow.py", "result = 'old'", "time.sleep(1000)")
         watching.said("waiting for changes")
-        await_true(lambda: watching.runs() == 2, 30, "no second build")
+        await_true(lambda: watching.runs() >= 2, 30, "no second build")
         left = psutil.Process(watching.process.pid).children(recursive=True)
         watching.end(number)
     await_true(lambda: not any(each.is_running() for each in left), 15, f"still there: {left}")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(5400)
 def test_500_edits_leave_neither_memory_nor_processes_nor_sockets(project: Project) -> None:
     """Fifteen minutes: the budget holds after each, and the watch has no more open than after the first ones."""
     project.edit("slow.py", "state =", "ballast = bytearray(b'1' * 20_000_000)\nstate =")
     with Watching(project) as watching:
-        before = 0
+        most = math.inf
         for number in range(500):
             old = "'old'" if not number else f"'{number - 1}'\ntime.sleep(0.25)"
             project.edit("slow.py", old, f"'{number}'\ntime.sleep(0.25)")
             watching.awaits("out/copy.txt", str(number))
             await_true(watching.rests, 30, "the build goes on")
-            held = len(snapshots(watching))
             assert sum(private_bytes(each.pid) for each in snapshots(watching)) < 600_000_000
-            before = before or (held if number == 20 else 0)
-            assert not before or held <= before + 4
+            if number == 20:
+                most = len(snapshots(watching)) + 4
+            await_true(lambda most=most: len(snapshots(watching)) <= most, 10, "more and more snapshots")
         assert psutil.Process(watching.process.pid).num_fds() < 60
         assert watching.end() == 143

@@ -69,7 +69,7 @@ def test_edits_of_a_small_pipeline_run_exactly_what_they_concern(small, tmp_path
 def test_edits_of_the_mnist_example_run_exactly_what_they_concern(tmp_path):
     """The same table on the example, whose `ingest` fails once and hangs once."""
     outputs = ["data", "models", "results"]
-    project = Project.copied(MNIST, tmp_path / "mnist")
+    project = Project.copied(MNIST, tmp_path / "mnist").edit("pipeline.toml", 'timeout = "10s"', 'timeout = "30s"')
     project.write(".gitignore", "/.nbdag/\n/data/\n/models/\n/results/\n").commit()
     first = project.build()
     everything = first.having("ran")
@@ -99,4 +99,4 @@ def test_edits_of_the_mnist_example_run_exactly_what_they_concern(tmp_path):
     assert project.contents(["results/summary.csv"]) == {"results/summary.csv": clean["results/summary.csv"]}
     project.git("stash", "pop", "-q")
     project.build().ran()
-    assert not project.processes()
+    project.leaves_nobody()

@@ -102,7 +102,7 @@ def test_attempts_are_numbered_retried_timed_and_leave_what_was_there_before(pro
         inputs = ["plan.txt"]
         outputs = ["result.txt"]
         retries = 2
-        timeout = "2s"
+        timeout = "5s"
         """
     )
     build = project.build().ran("flaky")

@@ -61,7 +61,7 @@ def source(text: str) -> str:
 def mark(watching: Watching) -> None:
     """Have a task of its own built: all that was saved before was then met."""
     number = str(watching.runs())
-    watching.project.write("data/mark.txt", number)
+    watching.project.save("data/mark.txt", number)
     watching.awaits("out/mark.txt", number)
     await_true(watching.rests, 30, "the last build goes on")
 
@@ -79,9 +79,10 @@ def in_place(path: Path, text: str) -> None:
 
 def in_pieces(path: Path, text: str) -> None:
     with path.open("w") as file:
-        for line in text.splitlines(keepends=True):
-            file.write(line)
-            file.flush()
+        begin, end = text[: len(text) // 2], text[len(text) // 2 :]
+        file.write(begin)
+        file.flush()
+        file.write(end)
 
 
 def renamed_over(path: Path, text: str) -> None:
@@ -142,23 +143,23 @@ def test_a_comment_is_not_followed_by_a_build(saved: Watching) -> None:
 
 def test_a_failure_waits_for_its_cause_to_change(saved: Watching) -> None:
     """A failed task is not run again because something else changed, and is when its notebook is mended."""
-    saved.project.write("notebooks/note.py", source("broken") + "1 / 0\n")
+    saved.project.save("notebooks/note.py", source("broken") + "1 / 0\n")
     saved.said("ZeroDivisionError: division by zero")
     failures = saved.text().count("failed after")
     mark(saved)
     mark(saved)
     assert saved.text().count("failed after") == failures
-    saved.project.write("notebooks/note.py", source("mended"))
+    saved.project.save("notebooks/note.py", source("mended"))
     saved.awaits("out/note.txt", "mended")
 
 
 def test_an_invalid_pipeline_is_waited_out(saved: Watching) -> None:
     """What is wrong with the pipeline is said once; when that is mended, what changed meanwhile is built."""
     text = saved.project.read("pipeline.toml")
-    saved.project.write("pipeline.toml", text + "[tasks.more]\n")
+    saved.project.save("pipeline.toml", text + "[tasks.more]\n")
     saved.said("has nothing to run")
-    saved.project.write("data/mark.txt", "meanwhile")
-    saved.project.write("pipeline.toml", text)
+    saved.project.save("data/mark.txt", "meanwhile")
+    saved.project.save("pipeline.toml", text)
     saved.awaits("out/mark.txt", "meanwhile")
     assert saved.text().count("has nothing to run") == 1
 
@@ -170,13 +171,13 @@ def test_that_all_is_well_again_is_said_once(saved: Watching) -> None:
     well = "2 tasks: 0 ran, 0 restored, 2 up to date in"
     before, failures = saved.text().count(well), saved.text().count("failed after")
     for times in (1, 2):
-        saved.project.write("notebooks/note.py", source("worse") + "1 / 0\n")
+        saved.project.save("notebooks/note.py", source("worse") + "1 / 0\n")
         saved.said("failed after", times=failures + times)
-        saved.project.write("notebooks/note.py", note)
+        saved.project.save("notebooks/note.py", note)
         saved.said(well, times=before + times)
-    saved.project.write("pipeline.toml", pipeline + "[tasks.less]\n")
+    saved.project.save("pipeline.toml", pipeline + "[tasks.less]\n")
     saved.said("`less`")
-    saved.project.write("pipeline.toml", pipeline)
+    saved.project.save("pipeline.toml", pipeline)
     saved.said(well, times=before + 3)
     mark(saved)
     assert saved.text().count(well) == before + 3
@@ -185,13 +186,13 @@ def test_that_all_is_well_again_is_said_once(saved: Watching) -> None:
 def test_another_build_is_taken_in(saved: Watching) -> None:
     """What `nbdag build` did meanwhile is not done again, and does not wait for the watch."""
     before = built(saved)
-    assert saved.project.build("--no-wait", "-B", "note").having("ran") == ["note"]
+    assert saved.project.build("-B", "note").having("ran") == ["note"]
     saved.elsewhere += 1
     assert built(saved) == before
 
 
 def test_many_files_at_once_are_one_change(project: Project) -> None:
-    """A checkout of 500 files is followed by one build, or two, that leave what a build leaves."""
+    """A checkout of 500 files that is seen as one is followed by one build, that leaves what a build leaves."""
     project.pipeline("""
         [tasks.all]
         command = "cat many/*.txt > out/all.txt"
@@ -214,9 +215,11 @@ def test_many_files_at_once_are_one_change(project: Project) -> None:
     project.git("checkout", "-q", "main")
     with Watching(project) as watching:
         before = built(watching, "all")
+        watching.process.send_signal(signal.SIGSTOP)
         project.git("checkout", "-q", "other")
+        watching.process.send_signal(signal.SIGCONT)
         watching.awaits("out/all.txt", "".join(f"{number + 1}\n" for number in range(500)))
-        assert built(watching, "all") - before in {1, 2}
+        assert built(watching, "all") - before == 1
         watching.end()
         assert project.build().having("up_to_date") == ["all", "mark"]
 
@@ -237,7 +240,7 @@ def test_what_became_pointless_is_stopped(project: Project) -> None:
     project.write("data/slow.txt", "1").write("wait", "")
     with Watching(project, builds=False) as watching:
         await_true((project / "began").exists, 60, "it did not begin")
-        project.remove("began").write("data/slow.txt", "2")
+        project.remove("began").save("data/slow.txt", "2")
         await_true((project / "began").exists, 60, "it was not begun again")
         project.remove("wait")
         watching.awaits("below.out", "2")
@@ -273,7 +276,7 @@ def test_polling_sees_what_events_would(project: Project) -> None:
     """)
     project.write("data/a.txt", "1")
     with Watching(project, "--poll") as watching:
-        project.write("data/a.txt", "2")
+        project.save("data/a.txt", "2")
         watching.awaits("a.out", "2")
         watching.end()
 
@@ -356,12 +359,12 @@ def test_lost_events_are_made_up_for(project: Project) -> None:
         watching.process.send_signal(signal.SIGSTOP)
         for number in range(FILES):
             (project / f"data/{number}.tmp").touch()
-        project.write("data/a.txt", "2")
+        project.save("data/a.txt", "2")
         watching.process.send_signal(signal.SIGCONT)
         watching.awaits("a.out", "2")
         await_true(watching.rests, 30, "the last build goes on")
-        assert project.build("--no-wait").having("up_to_date") == ["copy"]
         watching.end()
+        assert project.build().having("up_to_date") == ["copy"]
 
 
 @pytest.mark.parametrize(
@@ -385,7 +388,7 @@ def test_rebuilding_leaves_nothing_behind(project: Project, rebuilds: int, argum
 
         def rebuild(times: int) -> None:
             for number in range(times):
-                project.write("notebooks/note.py", source(f"{times} {number}"))
+                project.save("notebooks/note.py", source(f"{times} {number}"))
                 watching.awaits("out/note.txt", f"{times} {number}")
                 await_true(watching.rests, 30, "the build goes on")
 
@@ -396,4 +399,4 @@ def test_rebuilding_leaves_nothing_behind(project: Project, rebuilds: int, argum
         few, memory = size(), process.memory_info().rss
         rebuild(rebuilds)
         await_true(lambda: all(map(le, size(), few)), 10, f"{size()} is more than {few}")
-        assert process.memory_info().rss - memory < 4 << 20
+        await_true(lambda: process.memory_info().rss - memory < 4 << 20, 10, "it has grown")

@@ -108,6 +108,7 @@ import os
 from bash_kernel.kernel import BashKernel
 from ipykernel.kernelapp import IPKernelApp
 IPKernelApp.launch_instance(kernel_class=BashKernel)
+IPKernelApp.instance().close()
 os.abort()
 """
     argv = [sys.executable, "-c", crashing, "-f", "{connection_file}"]

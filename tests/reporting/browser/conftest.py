@@ -18,7 +18,7 @@ from tests.reporting.browser.digits import digits
 from tests.reporting.fabricate import Fabric, executed
 
 try:
-    from playwright.sync_api import Browser, Page, sync_playwright
+    from playwright.sync_api import Browser, Page, expect, sync_playwright
 except ImportError:  # then every test here is deselected
     sync_playwright = None
 
@@ -30,6 +30,8 @@ ARGUMENTS = [
     "--disable-background-networking",
 ]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
+EXPECT_WITHIN_MS = 60_000
+"""What is expected may have to wait for kernels, on a machine that does other things besides."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -46,6 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start Chromium for one file of tests: Playwright's event loop must not stay for those of others."""
+    expect.set_options(timeout=EXPECT_WITHIN_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
