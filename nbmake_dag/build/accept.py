@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 
-from nbmake_dag.build.listener import Listener
+from nbmake_dag.build.listener import Everyone, Listener
 from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.build.prepare import Prepared, Stores, prepare
 from nbmake_dag.build.recorder import Recorder
@@ -39,20 +39,17 @@ def accept(project: Project, request: Request, listeners: Sequence[Listener], st
         outcome = RunOutcome(run_id=header.run_id)
         writer = open_writer(project, header, outcome.warnings.append)
         outcomes = _decide(prepared, stores, writer, started)
-        everyone = (Recorder(writer), *listeners)
-        for listener in everyone:
-            listener.begun(run_start(prepared, stores, header, jobs=1))
+        everyone = Everyone(Recorder(writer), *listeners)
+        everyone.begun(run_start(prepared, stores, header, jobs=1))
         for end in outcomes:
             if end.record is not None and end.record.origin.run_id == header.run_id:
                 stores.records.publish(end.record)
                 stores.last.note(end.task, end.record)
             outcome.tasks[end.task] = end
-            for listener in everyone:
-                listener.ended(end)
+            everyone.ended(end)
         outcome.folder = writer.directory
         outcome.duration_s = (time.time_ns() - started) / 1e9
-        for listener in everyone:
-            listener.finished(outcome)
+        everyone.finished(outcome)
         return outcome
     finally:
         stores.close()

@@ -57,3 +57,42 @@ class Listener(Protocol):
     def tick(self) -> None:
         """Draw, about ten times a second while something executes."""
         ...
+
+
+class Everyone(Listener):
+    """Passes on what it is told to several, each time in the same order."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def begun(self, run: RunStart) -> None:
+        for listener in self._listeners:
+            listener.begun(run)
+
+    def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:
+        for listener in self._listeners:
+            listener.queued(task, reasons)
+
+    def happened(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener.happened(event)
+
+    def retrying(self, task: TaskName, attempt: int, delay_s: float) -> None:
+        for listener in self._listeners:
+            listener.retrying(task, attempt, delay_s)
+
+    def ended(self, outcome: TaskOutcome) -> None:
+        for listener in self._listeners:
+            listener.ended(outcome)
+
+    def said(self, message: str) -> None:
+        for listener in self._listeners:
+            listener.said(message)
+
+    def finished(self, outcome: RunOutcome) -> None:
+        for listener in self._listeners:
+            listener.finished(outcome)
+
+    def tick(self) -> None:
+        for listener in self._listeners:
+            listener.tick()

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import queue
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from nbmake_dag.build.executions import Execution, Executions
@@ -16,7 +16,7 @@ from nbmake_dag.build.notebook_output import with_notebook_output
 from nbmake_dag.build.outcome import Kept, RunOutcome, TaskOutcome
 from nbmake_dag.build.pool import Pool
 from nbmake_dag.build.prepare import Prepared, Stores
-from nbmake_dag.build.publish import record_of
+from nbmake_dag.build.publish import origin_of, record_of
 from nbmake_dag.build.restoring import PutBack, Restoring
 from nbmake_dag.build.sharing import ModulesAsked, Sharing
 from nbmake_dag.build.undeclared import declarations, judged
@@ -45,8 +45,7 @@ from nbmake_dag.core.schedule import (
 from nbmake_dag.ending_signals import handling
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, ExecutorLost
 from nbmake_dag.record.writer import RunWriter
-from nbmake_dag_cache.record import Origin, Record
-from nbmake_dag_reporting import schema
+from nbmake_dag_cache.record import Record
 
 TICK_S = 0.1
 GRACE_S = 3.0
@@ -69,7 +68,7 @@ class Loop:
         *,
         pool: Pool,
         writer: RunWriter,
-        listeners: Sequence[Listener],
+        listener: Listener,
         sharing: Sharing | None,
         watched: Watched,
     ) -> None:
@@ -81,7 +80,7 @@ class Loop:
         self._resuming = watched.resuming
         self._events = pool.events
         self._writer = writer
-        self._listeners = listeners
+        self._listener = listener
         self._sharing = sharing
         self._outdated = watched.outdated
         self._outcome = RunOutcome(run_id=writer.header.run_id)
@@ -132,8 +131,7 @@ class Loop:
         try:
             item = self._events.get(timeout=TICK_S)
         except queue.Empty:
-            for listener in self._listeners:
-                listener.tick()
+            self._listener.tick()
             return
         match item:
             case PutBack():
@@ -149,20 +147,15 @@ class Loop:
                 self._note_end(item)
             case ExecutorLost(reason=reason):
                 self._tell(item)
-                self._say(f"warning: {reason}")
+                self._listener.said(f"warning: {reason}")
             case _:
                 self._tell(item)  # type: ignore[arg-type]
 
     def _tell(self, event: Event) -> None:
         self._pool.note(event)
         if self._resuming is not None and (message := self._resuming.heard(event)):
-            self._say(message)
-        for listener in self._listeners:
-            listener.happened(event)
-
-    def _say(self, message: str) -> None:
-        for listener in self._listeners:
-            listener.said(message)
+            self._listener.said(message)
+        self._listener.happened(event)
 
     def _follow(self, instructions: Iterable[Instruction]) -> None:
         for instruction in instructions:
@@ -178,8 +171,7 @@ class Loop:
                         self._sharing.seek(instruction, self._schedule.results_above(task))
                 case Run(task=task, reasons=reasons):
                     self._executions.add(instruction, self._schedule.results_above(task))
-                    for listener in self._listeners:
-                        listener.queued(task, reasons)
+                    self._listener.queued(task, reasons)
                 case Skip(task=task, because=because):
                     self._end(TaskOutcome(task=task, status="skipped", because=because))
                 case Abandon(task=task):
@@ -203,14 +195,13 @@ class Loop:
             note = self._stores.last.note_draft if outcome.draft else self._stores.last.note
             note(outcome.task, outcome.record)
         for message in outcome.warnings:
-            self._say(f"warning: {outcome.task}: {message}")
+            self._listener.said(f"warning: {outcome.task}: {message}")
         self._say_what_was_kept(outcome.kept)
-        for listener in self._listeners:
-            listener.ended(outcome)
+        self._listener.ended(outcome)
 
     def _say_what_was_kept(self, kept: Iterable[Kept]) -> None:
         for file in kept:
-            self._say(way_back(self._prepared.project, file))
+            self._listener.said(way_back(self._prepared.project, file))
 
     def _source(self, task: TaskName) -> str | None:
         """Name the blob of a task's notebook as it is now."""
@@ -229,7 +220,7 @@ class Loop:
             self._end(self._hit(task, "restored", record, item.kept))
             self._follow(self._schedule.handle(Restored(task=task)))
         else:
-            self._say(f"warning: {task} runs again: {item.error}")
+            self._listener.said(f"warning: {task} runs again: {item.error}")
             self._say_what_was_kept(item.kept)
             self._follow(self._schedule.handle(Unrestorable(task=task)))
 
@@ -256,14 +247,12 @@ class Loop:
                 self._settle(task.name, execution, None)
             self._follow(self._schedule.handle(Failed(task=task.name)))
         else:
-            for listener in self._listeners:
-                listener.retrying(task.name, len(execution.attempts) + 1, delay)
+            self._listener.retrying(task.name, len(execution.attempts) + 1, delay)
 
     def _succeed(self, task: Task, execution: Execution, attempt: AttemptResult) -> None:
-        origin = self._origin(task, attempt)
-        made = record_of(
-            task, self._prepared, execution.run.identity, attempt, execution.above, origin, self._source(task.name)
-        )
+        origin = origin_of(attempt, self._writer.header, self._writer.task_span_id(task.name))
+        identity, above, source = execution.run.identity, execution.above, self._source(task.name)
+        made = record_of(task, self._prepared, identity, attempt, above, origin, source)
         warnings = [made.instability] if made.unstable else []
         if made.record.undeclared:
             warnings.append(declarations(made.record.undeclared))
@@ -294,19 +283,7 @@ class Loop:
         """Compare what a run from the start left, if it succeeded, with the draft of the same."""
         key, cells = execution.run.identity.static_key, self._prepared.facts[task].cells
         if verdict := self._stores.drafts.settle(task, key, record, self._stores.blobs, cells):
-            self._say(verdict)
-
-    def _origin(self, task: Task, attempt: AttemptResult) -> Origin:
-        header = self._writer.header
-        commit = header.resource.attributes.get(schema.VCS_HEAD_REVISION)
-        return Origin(
-            run_id=header.run_id,
-            trace_id=header.trace_id,
-            span_id=self._writer.task_span_id(task.name),
-            started=attempt.started,
-            duration_s=(attempt.ended - attempt.started) / 1e9,
-            commit=str(commit) if commit else None,
-        )
+            self._listener.said(verdict)
 
     def _finish(
         self,

@@ -12,8 +12,10 @@ from nbmake_dag.core.lookup import Identity, present_trace, read_name
 from nbmake_dag.core.model import Task, TaskName
 from nbmake_dag.execute.protocol import AttemptResult
 from nbmake_dag.observe.survey import Survey
+from nbmake_dag.record.writer import RunHeader
 from nbmake_dag_cache.key import key_of
 from nbmake_dag_cache.record import Origin, Record
+from nbmake_dag_reporting import schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,19 @@ class Execution:
         first, *others = self.unstable
         more = f", and {len(others)} more" if others else ""
         return f"not recorded: {first} while it ran{more}"
+
+
+def origin_of(attempt: AttemptResult, header: RunHeader, span_id: str) -> Origin:
+    """Say where the result of an attempt comes from; ``span_id`` is that of its task."""
+    commit = header.resource.attributes.get(schema.VCS_HEAD_REVISION)
+    return Origin(
+        run_id=header.run_id,
+        trace_id=header.trace_id,
+        span_id=span_id,
+        started=attempt.started,
+        duration_s=(attempt.ended - attempt.started) / 1e9,
+        commit=str(commit) if commit else None,
+    )
 
 
 def record_of(

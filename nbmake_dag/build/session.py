@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
-from nbmake_dag.build.listener import Listener, RunStart
+from nbmake_dag.build.listener import Everyone, Listener, RunStart
 from nbmake_dag.build.loop import Loop
 from nbmake_dag.build.outcome import RunOutcome
 from nbmake_dag.build.pool import Pool
@@ -92,17 +92,15 @@ def carry_out(
     dirty = is_dirty(project.repository) if executes else None
     header = run_header(project, request, prepared.pipeline.name, started, dirty=dirty)
     writer = open_writer(project, header, warnings.append)
-    everyone = (Recorder(writer), *listeners)
-    for listener in everyone:
-        listener.begun(run_start(prepared, stores, header, jobs=pool.jobs))
+    everyone = Everyone(Recorder(writer), *listeners)
+    everyone.begun(run_start(prepared, stores, header, jobs=pool.jobs))
     notes += prepared.notes
     notes += [
         f"warning: {path} was left by a task that no longer exists; no glob matches it"
         for path in prepared.ignored
     ]
     for note in notes:
-        for listener in everyone:
-            listener.said(note)
+        everyone.said(note)
     schedule = Schedule(prepared.graph, prepared.facts, prepared.rules, keep_going=request.keep_going)
     loop = Loop(
         prepared,
@@ -110,7 +108,7 @@ def carry_out(
         schedule,
         pool=pool,
         writer=writer,
-        listeners=everyone,
+        listener=everyone,
         sharing=sharing,
         watched=watched,
     )
@@ -120,10 +118,9 @@ def carry_out(
         warnings += trouble
     outcome.folder = writer.directory
     outcome.duration_s = (time.time_ns() - started) / 1e9
-    for listener in everyone:
-        for warning in warnings:
-            listener.said(f"warning: {warning}")
-        listener.finished(outcome)
+    for warning in warnings:
+        everyone.said(f"warning: {warning}")
+    everyone.finished(outcome)
     keys = [end.record.key for end in outcome.tasks.values() if end.record is not None and not end.draft]
     after_build(project, prepared.pipeline, keys)
     remember_if_up_to_date(prepared, request, stores, outcome)
