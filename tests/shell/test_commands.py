@@ -12,7 +12,7 @@ from nbmake_dag.execute.cancellation import Cancellation
 from nbmake_dag.execute.command import run_command
 from nbmake_dag.execute.protocol import CommandWork
 from nbmake_dag.execute.runtime_dir import MARKER
-from tests.project import await_end
+from tests.project import await_end, await_true
 
 
 def _run(project, arguments, *, cancellation=None, emit=None, **fields):
@@ -180,4 +180,4 @@ def test_many_commands_at_once_leave_no_thread_behind(project):
     before = threading.active_count()
     for _ in range(10):
         _run(project, ("true",))
-    assert threading.active_count() <= before + 1
+    await_true(lambda: threading.active_count() <= before, 60, "threads are left")
