@@ -94,6 +94,7 @@ def test_the_work_sees_nothing_of_ray(driver: Driver) -> None:
 def test_a_running_attempt_is_cancelled_and_says_how_it_ended(driver: Driver) -> None:
     """It is interrupted, not killed: it can tidy up."""
     driver.submit("a", "trap 'touch tidied; exit 1' INT; touch started; while true; do sleep 0.1; done")
+    driver.until(Started)
     driver.wait_for("started")
     driver.executor.cancel("a", 10.0)
     ended = driver.ended()
