@@ -162,7 +162,7 @@ class Project:
                     continue  # ended meanwhile
         return found
 
-    def leaves_nobody(self, within_s: float = 60) -> None:
+    def leaves_nobody(self, within_s: float = 15) -> None:
         """Claim that all that ran for this project ends by itself."""
         __tracebackhide__ = True
         deadline = time.monotonic() + within_s

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from tests.project import Project, await_true
 
 WITHIN_S = 60
@@ -63,9 +65,13 @@ class Watching:
         return len([run for run in (self.project / ".nbdag" / "runs").glob("*") if run.is_dir()])
 
     def rests(self) -> bool:
-        """Say whether every run of its own that has begun has ended."""
+        """Say whether every run of its own that has begun has ended, and others may build."""
         ended = len(_BUILT.findall(self.text()))
-        return ended >= self.runs() - self.elsewhere
+        return ended >= self.runs() - self.elsewhere and not self._holds_lock()
+
+    def _holds_lock(self) -> bool:
+        opened = psutil.Process(self.process.pid).open_files()
+        return any(file.path == str(self.project / ".nbdag" / "lock") for file in opened)
 
     def awaits(self, path: str, content: str) -> None:
         """Wait until a file has this content."""
@@ -75,7 +81,7 @@ class Watching:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(WITHIN_S)
+        return self.process.wait(20)
 
 
 def _content(place: Path) -> str | None:

@@ -64,7 +64,7 @@ def snapshots(watching: Watching) -> list[psutil.Process]:
 
 
 def is_kernel(process: psutil.Process) -> bool:
-    """Say what a process is that may have ended just now."""
+    """Say whether this is a kernel; it may have ended just now."""
     with suppress(psutil.NoSuchProcess):
         return "--kernels" in process.cmdline()
     return False

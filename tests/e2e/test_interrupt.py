@@ -138,7 +138,7 @@ def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
     assert b"Traceback" not in window.shown
     assert project.read("result.txt") == "of yesterday"
     assert not (project / "copy.txt").exists()
-    project.leaves_nobody()
+    project.leaves_nobody(within_s=5)
 
     summary = summarize(read_run(find_run(str(project / ".nbdag/runs"), "latest")))
     assert summary["result"] == "cancellation"

@@ -37,7 +37,7 @@ def kill_and_build_again(project: Project, clean: dict[str, bytes], after_s: flo
     build = project.start("build", *arguments)
     time.sleep(after_s)
     kill(build)
-    await_true(lambda: not kernels(project), 15, f"kernels 15 s after a kill at {after_s} s")
+    await_true(lambda: not kernels(project), 5, f"kernels 5 s after a kill at {after_s} s")
     project.leaves_nobody()
     finished = ended_well(project)
     second = project.build(*arguments)

@@ -94,5 +94,5 @@ def test_a_build_ends_with_its_terminal(project: Project) -> None:
     await_true(begun.exists, 60, "the notebook did not begin")
     os.close(master)
     assert build.wait(15) == 128 + signal.SIGHUP
-    project.leaves_nobody()
+    project.leaves_nobody(within_s=5)
     assert read_run(find_run(str(project / ".nbdag/runs"), "latest")).result == "cancellation"

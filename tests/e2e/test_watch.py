@@ -79,10 +79,9 @@ def in_place(path: Path, text: str) -> None:
 
 def in_pieces(path: Path, text: str) -> None:
     with path.open("w") as file:
-        begin, end = text[: len(text) // 2], text[len(text) // 2 :]
-        file.write(begin)
-        file.flush()
-        file.write(end)
+        for line in text.splitlines(keepends=True):
+            file.write(line)
+            file.flush()
 
 
 def renamed_over(path: Path, text: str) -> None:
@@ -186,13 +185,13 @@ def test_that_all_is_well_again_is_said_once(saved: Watching) -> None:
 def test_another_build_is_taken_in(saved: Watching) -> None:
     """What `nbdag build` did meanwhile is not done again, and does not wait for the watch."""
     before = built(saved)
-    assert saved.project.build("-B", "note").having("ran") == ["note"]
+    assert saved.project.build("--no-wait", "-B", "note").having("ran") == ["note"]
     saved.elsewhere += 1
     assert built(saved) == before
 
 
 def test_many_files_at_once_are_one_change(project: Project) -> None:
-    """A checkout of 500 files that is seen as one is followed by one build, that leaves what a build leaves."""
+    """A checkout of 500 files is followed by one build, or two, that leave what a build leaves."""
     project.pipeline("""
         [tasks.all]
         command = "cat many/*.txt > out/all.txt"
@@ -215,11 +214,9 @@ def test_many_files_at_once_are_one_change(project: Project) -> None:
     project.git("checkout", "-q", "main")
     with Watching(project) as watching:
         before = built(watching, "all")
-        watching.process.send_signal(signal.SIGSTOP)
         project.git("checkout", "-q", "other")
-        watching.process.send_signal(signal.SIGCONT)
         watching.awaits("out/all.txt", "".join(f"{number + 1}\n" for number in range(500)))
-        assert built(watching, "all") - before == 1
+        assert built(watching, "all") - before in {1, 2}
         watching.end()
         assert project.build().having("up_to_date") == ["all", "mark"]
 
@@ -363,8 +360,8 @@ def test_lost_events_are_made_up_for(project: Project) -> None:
         watching.process.send_signal(signal.SIGCONT)
         watching.awaits("a.out", "2")
         await_true(watching.rests, 30, "the last build goes on")
+        assert project.build("--no-wait").having("up_to_date") == ["copy"]
         watching.end()
-        assert project.build().having("up_to_date") == ["copy"]
 
 
 @pytest.mark.parametrize(

@@ -82,4 +82,4 @@ class Driver:
         """End it, and claim that nothing of it is left."""
         processes = self.below() if psutil.pid_exists(self.supervisor.pid) else []
         self.supervisor.close()
-        assert not psutil.wait_procs(processes, timeout=WITHIN_S)[1]
+        assert not psutil.wait_procs(processes, timeout=15)[1]

@@ -75,7 +75,7 @@ def test_a_killed_worker_loses_its_attempts_and_what_they_ran(driver: Driver) ->
         ("b", "lost"),
     ]
     assert lost == ExecutorLost(executor="inline", reason="the inline executor was killed by signal 9")
-    assert not psutil.wait_procs(work, timeout=WITHIN_S)[1]
+    assert not psutil.wait_procs(work, timeout=5)[1]
     driver.submit("c", "true")
     assert driver.ended().result.outcome == "lost"
 
@@ -90,7 +90,7 @@ def test_a_killed_supervisor_is_noticed(driver: Driver) -> None:
     assert isinstance(ended, Ended)
     assert ended.result.outcome == "lost"
     assert isinstance(lost, ExecutorLost)
-    assert not psutil.wait_procs(below, timeout=WITHIN_S)[1]
+    assert not psutil.wait_procs(below, timeout=5)[1]
 
 
 def test_an_executor_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_closed_executor_ends_and_reports_nothing(driver: Driver) -> None:
     """`close` is not a loss."""
     below = driver.below()
     driver.executor.close()
-    assert not psutil.wait_procs(below, timeout=WITHIN_S)[1]
+    assert not psutil.wait_procs(below, timeout=5)[1]
     assert driver.events.empty()
 
 

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Failure, Started
-from nbmake_dag.record.export import DEADLINE, Exporter, exporters_wanted
+from nbmake_dag.record.export import Exporter, exporters_wanted
 from nbmake_dag.record.task_spans import Outcome, TaskInfo
 from nbmake_dag.record.writer import RunHeader, RunWriter
 from nbmake_dag_cache.key import Key
@@ -26,7 +26,6 @@ RESOURCE = Resource(
     attributes={"service.name": "nbdag", "process.pid": 7, "process.command_args": ["nbdag", "build"]},
     version="0.1.0",
 )
-SDK_TIMEOUT_S = 10
 SPAN = Span(trace_id="ab" * 16, span_id="cd" * 8, name="x", start=1, end=2)
 
 
@@ -209,13 +208,12 @@ def test_a_collector_that_never_answers_costs_no_more_than_the_deadline(monkeypa
     with socket.create_server(("127.0.0.1", 0)) as hole:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{hole.getsockname()[1]}")
         said: list[str] = []
-        exporter = Exporter(("otlp_proto_http",), RESOURCE, warn=said.append, deadline=0.5)
+        exporter = Exporter(("otlp_proto_http",), RESOURCE, warn=said.append)
         exporter.export([SPAN])
         before = time.monotonic()
         exporter.close()
-        assert time.monotonic() - before < SDK_TIMEOUT_S
-    assert said == ["1 of 1 spans did not reach the OpenTelemetry collector: no answer within 0.5 s"]
-    assert DEADLINE < 5
+        assert time.monotonic() - before < 5
+    assert said == ["1 of 1 spans did not reach the OpenTelemetry collector: no answer within 4.5 s"]
 
 
 def test_an_exporter_that_is_not_installed_is_said() -> None:

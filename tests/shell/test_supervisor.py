@@ -19,7 +19,8 @@ from nbmake_dag.execute import runtime_dir
 from nbmake_dag.execute.runtime_dir import MARKER, RuntimeDir
 from nbmake_dag.execute.supervision import SUPERVISOR_GONE, Supervisor
 
-WITHIN_S = 60
+READY_WITHIN_S = 60
+LEFT_AFTER_S = 5
 
 FAMILY = """
 import os, signal, sys, time
@@ -70,7 +71,7 @@ def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert empty
 
 
-def eventually(claim: Callable[[], bool], within: float = WITHIN_S) -> bool:
+def eventually(claim: Callable[[], bool], within: float = LEFT_AFTER_S) -> bool:
     deadline = time.monotonic() + within
     while not claim():
         if time.monotonic() > deadline:
@@ -153,9 +154,9 @@ def test_a_killed_supervisor_takes_everything_along(tmp_path: Path) -> None:
         log=runtime.join("log"),
         on_exit=lambda code: (status.append(code), exited.set()),
     )
-    assert eventually((tmp_path / "ready").exists)
+    assert eventually((tmp_path / "ready").exists, READY_WITHIN_S)
     os.kill(supervisor.pid, signal.SIGKILL)
-    assert exited.wait(WITHIN_S)
+    assert exited.wait(LEFT_AFTER_S)
     assert status == [SUPERVISOR_GONE]
     assert eventually(lambda: not of_build(runtime.path))
     supervisor.close()
@@ -182,7 +183,7 @@ def test_what_looks_dead_and_is_not_is_ended_with_its_children(tmp_path: Path) -
     ready = tmp_path / "ready"
     argv = [sys.executable, "-c", HEADLESS, str(ready)]
     supervisor.spawn(argv, env=dict(os.environ), cwd="/", log=runtime.join("log"))
-    assert eventually(ready.exists)
+    assert eventually(ready.exists, READY_WITHIN_S)
     child = psutil.Process(int(ready.read_text()))
     assert eventually(lambda: psutil.Process(child.ppid()).status() == psutil.STATUS_ZOMBIE)
     supervisor.close()
@@ -197,7 +198,7 @@ def test_exits_are_reported_once_with_their_status() -> None:
     commands = {"exit": ["sh", "-c", "exit 7"], "signal": ["sh", "-c", "kill -9 $$"], "missing": ["no-such"]}
     for name, argv in commands.items():
         supervisor.spawn(argv, env=dict(os.environ), cwd="/", log=runtime.join(name), on_exit=seen[name].append)
-    assert eventually(lambda: all(seen.values()))
+    assert eventually(lambda: all(seen.values()), READY_WITHIN_S)
     assert seen == {"exit": [7], "signal": [-9], "missing": [127]}
     assert Path(runtime.join("missing")).read_text() == ("no-such: No such file or directory\n")
     supervisor.close()
@@ -212,7 +213,7 @@ def test_kill_reaches_the_group_of_a_child(tmp_path: Path) -> None:
     number = supervisor.spawn(
         ["sh", "-c", script], env=dict(os.environ), cwd="/", log=runtime.join("log"), on_exit=status.append
     )
-    assert eventually((tmp_path / "ready").exists)
+    assert eventually((tmp_path / "ready").exists, READY_WITHIN_S)
     supervisor.kill(number, signal.SIGTERM)
     assert eventually(lambda: status == [-15])
     assert eventually(lambda: not of_build(runtime.path))
@@ -242,7 +243,7 @@ def test_children_get_descriptors_environment_and_default_signals(tmp_path: Path
     )
     for file in files:
         os.close(file)
-    assert eventually(lambda: status == [0])
+    assert eventually(lambda: status == [0], READY_WITHIN_S)
     assert Path(runtime.join("log")).read_bytes() == (
         f"['0', '1', '2', '3', '4'] {tmp_path} ".encode() + b"\xff \xe2\x82\xac set() 0\n"
     )
@@ -256,10 +257,10 @@ def test_folders_of_dead_builds_are_swept_and_living_ones_are_not(base: Path) ->
     Path(dead.join("socket")).touch()
     orphan = subprocess.Popen(["sleep", "1000"], env={**os.environ, MARKER: dead.path})
     mark = f"{MARKER}={dead.path}".encode()
-    assert eventually(lambda: mark in Path(f"/proc/{orphan.pid}/environ").read_bytes())
+    assert eventually(lambda: mark in Path(f"/proc/{orphan.pid}/environ").read_bytes(), READY_WITHIN_S)
     dead.release()
     created = RuntimeDir.create()
-    assert orphan.wait(WITHIN_S) == -9
+    assert orphan.wait(LEFT_AFTER_S) == -9
     assert sorted((base / "nbdag").iterdir()) == sorted([Path(living.path), Path(created.path)])
     living.release()
     created.release()

@@ -111,7 +111,7 @@ def test_what_a_cell_prints_is_seen_while_it_runs(watching: Watching, opened: Op
     running = opened.page.get_by_role("region", name="Running tasks").get_by_role("article")
     expect(running).to_contain_text("cell 2/3")
     say(watching, 0, "the first words")
-    expect(running).to_contain_text("the first words")
+    expect(running).to_contain_text("the first words", timeout=5_000)
     expect(opened.page.locator(".node.is-running")).to_have_text(re.compile("talk"))
     expect(opened.page.locator(".node.is-waiting")).to_have_text(re.compile("below"))
 
@@ -137,7 +137,7 @@ def test_a_task_has_a_page_that_goes_on(watching: Watching, opened: Opened) -> N
     expect(page.locator("main")).to_be_focused()
     expect(page.get_by_role("group", name="Output of attempt 1")).to_contain_text("the first words")
     say(watching, 1, "\x1b[31mmore\x1b[0m words")
-    expect(page.locator("pre .ansi-1")).to_have_text("more")
+    expect(page.locator("pre .ansi-1")).to_have_text("more", timeout=5_000)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
