@@ -1,7 +1,7 @@
 """make for notebooks, with a record of every run.
 
-What a notebook, function or script uses is found here: ``import nbmake_dag as nbdag``. Nothing is imported before
-it is used, since this also runs in kernels and scripts that are none of the tool's.
+The functions for notebooks, functions and scripts: ``import nbmake_dag as nbdag``. Nothing is imported before
+it is used, since this also runs in kernels and scripts that the tool did not start.
 """
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ _HOMES = {
 _A_BUILD = "a build begins and ends runs by itself"
 _INSTEAD = {
     "active_run": _A_BUILD,
-    "autolog": "log what is to be kept with log_metric, log_param and log_artifact",
+    "autolog": "log values and files with log_metric, log_param and log_artifact",
     "end_run": _A_BUILD,
     "log_artifacts": "log_artifact takes a directory too",
     "log_image": "log_figure takes images of PIL too",
@@ -61,7 +61,7 @@ _INSTEAD = {
     "set_tracking_uri": "runs are recorded in .nbdag/runs, and `nbdag report` shows them",
     "start_run": _A_BUILD,
 }
-"""What of MLflow is not here, and what to do instead."""
+"""Functions of MLflow that are missing here, and the alternatives."""
 
 
 def __getattr__(name: str) -> object:

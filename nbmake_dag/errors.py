@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,10 +47,38 @@ class NbdagError(Exception):
         return "\n".join(lines)
 
 
+def describe(error: Exception) -> str:
+    """Return what a person can do something about: of an `OSError`, the reason and the path."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+
+
+def is_short_of_something(error: OSError) -> bool:
+    """Return whether the machine has too few processes, descriptors or memory: the same may succeed later."""
+    return error.errno in {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+
+
+@contextmanager
+def naming(path: str) -> Generator[None]:
+    """Have an `OSError` name the file: that of a write, as on a full disk, names none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
+
+
 class UsageError(NbdagError):
-    """The command line, or a file it names, asks for something that cannot be."""
+    """The command line, or a file it names, asks for something impossible."""
 
     exit_code = 2
+
+
+class UnknownRunError(UsageError):
+    """No recorded run has the given name. Scripts recognise this error by its exit code."""
+
+    exit_code = 5
 
 
 class ConfigError(NbdagError):
@@ -68,6 +99,6 @@ class InfrastructureError(NbdagError):
 
 
 class LockedError(NbdagError):
-    """Another build works in this repository, and waiting was not wanted."""
+    """Another build is running in this repository, and `--no-wait` was given."""
 
     exit_code = 4

@@ -35,6 +35,8 @@ from nbmake_dag.inside.artifacts import log_artifact, log_directory
 from nbmake_dag.inside.values import log_param, log_point, set_tag
 
 _ARTIFACTS = "nbdag:/artifacts"
+_REDIRECTED = "recorded by nbdag, not sent to a server"
+"""The tag `mlflow` of a task: whoever looks for its runs on a server sees where they are."""
 _OF_MLFLOW = "mlflow."
 """Starts the tags that MLflow sets by itself: user, host and source, which a record does not publish."""
 
@@ -105,6 +107,7 @@ class TrackingStore(AbstractStore):  # type: ignore[misc]
     ) -> Run:
         run = _Run(experiment_id, user_id, start_time, run_name)
         self._runs[run.id] = run
+        set_tag("mlflow", _REDIRECTED)
         self.log_batch(run.id, (), (), tags)
         return run.value()
 

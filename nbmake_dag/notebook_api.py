@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
-from nbmake_dag.build.request import Request
-from nbmake_dag.build.run import build
-from nbmake_dag.build.session import plan_of
-from nbmake_dag.commands.verdicts import describe_plan
 from nbmake_dag.core.model import Value
+from nbmake_dag.engine.build import build
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.session import planned
 from nbmake_dag.observe.project import Project, find_project
+from nbmake_dag.present.summary import summary_line
+from nbmake_dag.present.units import precise
+from nbmake_dag.present.verdicts import describe_plan
 from nbmake_dag.progress.display import Output, make_display
-from nbmake_dag.progress.summary import summary_line
-from nbmake_dag.progress.time_spans import precise
+from nbmake_dag.record.outcome import RunOutcome, TaskOutcome
 
 _COLUMNS = ("task", "status", "duration", "why", "notebook")
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build did, shown as a table in a notebook. ``ok`` says whether everything went well."""
+    """What a build did, shown as a table in a notebook."""
 
     project: Project = field(repr=False)
     outcome: RunOutcome = field(repr=False)
 
     @property
     def ok(self) -> bool:
+        """Whether everything went well."""
         return self.outcome.result == "success"
 
     @property
     def tasks(self) -> dict[str, str]:
-        """The status of each task that was looked at: none, where nothing had changed since the last build."""
+        """The status of each task; empty where nothing had changed since the last build."""
         return {name: task.status for name, task in self.outcome.tasks.items()}
 
     def __repr__(self) -> str:
@@ -57,7 +59,7 @@ class Built:
         yield f"<td>{self._link(task)}</td>"
 
     def _link(self, task: TaskOutcome) -> str:
-        """Link to the notebook of a failure, as far as it came."""
+        """Link to the notebook of a failure, executed up to the failure."""
         if task.failed_folder is None:
             return ""
         path = os.path.join(self.project.absolute(task.failed_folder), "executed.ipynb")
@@ -81,19 +83,28 @@ class Loaded:
         jobs: int | None = None,
         output: Output = "auto",
     ) -> Built:
-        """Do what `nbdag build` does, from the main thread; raises `NbdagError` for what is wrong before it."""
+        """Do what `nbdag build` does; raises `NbdagError` for errors before it starts, none for failed tasks.
+
+        In the main thread an interrupt ends the build and raises `KeyboardInterrupt`. Another signal that asks for
+        an end is then raised once more, for whoever else handles it.
+        """
         request = Request(
             targets=targets, overrides=parameters or {}, force=force, keep_going=keep_going, jobs=jobs
         )
         display = make_display(output, sys.stderr)
         try:
-            return Built(self.project, build(self.project, request, (display,), waiting=display.said))
+            outcome = build(self.project, request, (display,), waiting=display.print_notice)
         finally:
             display.close()
+        if outcome.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if outcome.signal is not None:
+            signal.raise_signal(outcome.signal)
+        return Built(self.project, outcome)
 
     def status(self, *targets: str) -> str:
-        """Say what is stale and why, as `nbdag status` does."""
-        return "\n".join(describe_plan(plan_of(self.project, Request(targets=targets))))
+        """Return the stale tasks and why they are stale, as `nbdag status` prints them."""
+        return "\n".join(describe_plan(planned(self.project, Request(targets=targets)).verdicts))
 
 
 def load(path: str | os.PathLike[str] = "pipeline.toml") -> Loaded:
@@ -107,6 +118,13 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def _magic(line: str) -> None:
+    """Do what the command does; what did not end well fails the cell, so that none after it is executed."""
+    from IPython.core.error import UsageError  # noqa: PLC0415 - IPython calls this
+
     from nbmake_dag.commands.cli import run  # noqa: PLC0415 - click, for the magic alone
 
-    run(shlex.split(line))
+    code = run(shlex.split(line))
+    if code == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
+    if code:
+        raise UsageError(f"`nbdag {line}` ended with exit code {code}")

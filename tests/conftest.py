@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.needs import pytest_collection_modifyitems, pytest_terminal_summary
-from tests.project import Project
+from tests.support.project import Project
 
 # the commands that tests start by the hundred need not be compiled by each
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -25,7 +26,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-__all__ = ["project", "pytest_collection_modifyitems", "pytest_terminal_summary"]
+pytest_plugins = ("tests.support.needs", "tests.support.flaky")
 
 
 @pytest.fixture
@@ -34,3 +35,24 @@ def project(tmp_path: Path) -> Iterator[Project]:
     project = Project(tmp_path / "project")
     yield project
     project.leaves_nobody()
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Project], object]], Path]:
+    """Return a function that makes a project once for all workers; a test that writes in it takes a copy first."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def folder_of(name: str, make: Callable[[Project], object]) -> Path:
+        folder = shared / f"built-{name}"
+        with (shared / f"built-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "whole").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                project = Project(folder / "project")
+                make(project)
+                project.leaves_nobody()
+                (folder / "whole").touch()
+        return folder / "project"
+
+    return folder_of

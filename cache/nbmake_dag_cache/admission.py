@@ -1,4 +1,4 @@
-"""What a record from outside must be before it is believed: the answer to the question that was asked, and sane.
+"""Validate a record from outside before it is used: it must match the request, and be sane.
 
 A local record is trusted once its checksum is right. One that others could write is compared, member by member,
 with what its reader knows: the ingredients, the declared outputs, the time.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from nbmake_dag_cache.digest import Digest, digest_listing
 from nbmake_dag_cache.key import Ingredient, key_of
-from nbmake_dag_cache.place import is_key, is_sha256
+from nbmake_dag_cache.layout import is_key, is_sha256
 from nbmake_dag_cache.record import Origin, Output, Record
 
 _AHEAD_NS = 3_600 * 10**9
-"""How far ahead of ours the clock may be that says when a record was made."""
+"""How far in the future a record's creation time may lie, as clocks differ."""
 _LONGEST_S = 10 * 365 * 86_400.0
 _RUN_ID = re.compile(r"[0-9A-Za-z._-]{1,100}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
@@ -24,13 +23,13 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 class RefusedError(Exception):
-    """Something from outside is not what it should be; its text says in a few words what is wrong."""
+    """Something from outside is invalid; the message is a short reason."""
 
 
 def admit(
     record: Record, ingredients: Iterable[Ingredient], outputs: Collection[str], *, max_size: int, now: int
 ) -> None:
-    """Raise `RefusedError` unless a record is that of these ingredients, made what is declared, and fits.
+    """Raise `RefusedError` unless a record has these ingredients, the declared outputs, and an allowed size.
 
     `max_size` bounds the sum of its files in bytes; `now` is in nanoseconds since the epoch.
     """
@@ -61,34 +60,31 @@ def admit(
 def _check_output(output: Output) -> None:
     files = output.files
     if not all(is_key(file.xxh3) and is_sha256(file.sha256) for file in files):
-        raise RefusedError("names that are no digests")
+        raise RefusedError("names that are not digests")
     if output.path.endswith("/"):
-        if len({file.path for file in files}) != len(files):
+        if len({file.path for file in files}) != len(files) or len(set(output.folders)) != len(output.folders):
             raise RefusedError("a file twice")
-        prefix = len(output.path)
-        listing = ((file.path[prefix:], Digest(file.xxh3), file.executable) for file in files)
-        digest = str(digest_listing(listing))
-    else:
-        digest = files[0].xxh3 if len(files) == 1 else ""
-    if output.digest != digest:
-        raise RefusedError("a digest that is not that of its files")
+    elif len(files) != 1:
+        raise RefusedError("a file that is not one")
+    if output != Output.of(output.path, files, output.folders):
+        raise RefusedError("a digest that does not match its files")
 
 
 def _check_logged(record: Record) -> None:
     blobs = [record.cells, record.source, record.logged.series]
     blobs += [artifact.sha256 for artifact in record.logged.artifacts.values()]
     if not all(name is None or is_sha256(name) for name in blobs):
-        raise RefusedError("names that are no digests")
+        raise RefusedError("names that are not digests")
     for name in record.logged.artifacts:
         if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
-            raise RefusedError("an artefact whose name leads elsewhere")
+            raise RefusedError("an artefact whose name leaves its folder")
 
 
 def _check_origin(origin: Origin, now: int) -> None:
     is_named = _RUN_ID.fullmatch(origin.run_id) and _TRACE_ID.fullmatch(origin.trace_id)
     if not is_named or not _SPAN_ID.fullmatch(origin.span_id):
-        raise RefusedError("an origin that is no run")
+        raise RefusedError("an origin that is not a run")
     if origin.commit is not None and not _COMMIT.fullmatch(origin.commit):
-        raise RefusedError("an origin that is no commit")
+        raise RefusedError("an origin that is not a commit")
     if not 0 <= origin.started <= now + _AHEAD_NS or not 0 <= origin.duration_s <= _LONGEST_S:
         raise RefusedError("an impossible time")

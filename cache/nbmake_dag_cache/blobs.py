@@ -1,6 +1,6 @@
 """Bytes, named by their SHA-256.
 
-A blob is written under a temporary name and renamed, so that its name never stands for half of it, and is
+A blob is written under a temporary name and renamed, so that no file with its name is incomplete, and is
 hashed again whenever it is read, so that damage is found before it spreads. That is why nothing here calls
 ``fsync``: after a loss of power a blob may be short or empty, which its next reader notices, and the task that
 made it runs again.
@@ -13,6 +13,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import Protocol
 from xxhash import xxh3_128
 
 from nbmake_dag_cache.digest import Digest, Sha256, digest_bytes, digest_file_twice
-from nbmake_dag_cache.place import Place, is_sha256, move, publish, remove, temporary_in
+from nbmake_dag_cache.layout import CacheLayout, is_sha256, move, publish, remove, temporary_in
 
 _CHUNK = 1 << 20
 _FICLONE = 0x40049409
@@ -30,7 +31,7 @@ _READ_ONLY = 0o444
 
 
 class BlobError(Exception):
-    """A blob cannot be had; ``sha256`` says which."""
+    """A blob is missing, damaged or too large; ``sha256`` is its name."""
 
     def __init__(self, sha256: str) -> None:
         super().__init__(sha256)
@@ -45,7 +46,7 @@ class BlobMissingError(BlobError):
 
 
 class BlobDamagedError(BlobError):
-    """The bytes under this name were others; they have been removed."""
+    """The bytes under this name did not match it; they have been removed."""
 
     def __str__(self) -> str:
         return f"blob {self.sha256} was damaged, and has been removed"
@@ -60,11 +61,15 @@ class BlobTooLargeError(BlobError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """What was put: the blob's name, the digest for keys, the size in bytes."""
+    """A stored file: the blob's name, the digest for keys, the size in bytes."""
 
     sha256: Sha256
     xxh3: Digest
     size: int
+
+
+_ABSENT = frozenset({errno.ENOENT, errno.ELOOP})
+"""Errors for a blob that is absent; a circular link counts as absent."""
 
 
 class _Hash(Protocol):
@@ -75,45 +80,43 @@ class BlobStore:
     """The blobs of one cache folder; any number of processes may use it at once."""
 
     def __init__(self, root: str) -> None:
-        self._place = Place(root)
+        self._layout = CacheLayout(root)
 
     def put_file(self, path: str) -> StoredFile:
         """Store a file's content, read once; raises `OSError`.
 
         What is hashed is what arrives in the store, so a file that changes meanwhile still gives a blob that is
-        named by its bytes.
+        named by its bytes. It replaces a blob of that name, which may be damaged.
         """
-        os.makedirs(self._place.temporary, exist_ok=True)
-        temporary = temporary_in(self._place.temporary)
+        os.makedirs(self._layout.temporary, exist_ok=True)
+        temporary = temporary_in(self._layout.temporary)
         weak, strong = xxh3_128(), hashlib.sha256()
         try:
             with FileIO(path) as source, _create(temporary, _READ_ONLY) as target:
                 size = _copy(source, target, (weak, strong))
             stored = StoredFile(sha256=Sha256(strong.hexdigest()), xxh3=Digest(weak.hexdigest()), size=size)
-            if self.renew(stored.sha256, stored.size):
-                remove(temporary)
-            else:
-                move(temporary, self._place.blob(stored.sha256))
+            move(temporary, self._layout.blob(stored.sha256))
         except BaseException:
             remove(temporary)
             raise
         return stored
 
     def put_bytes(self, data: bytes) -> StoredFile:
+        """Store bytes, unless they are there and sound; raises `OSError`."""
         stored = StoredFile(
             sha256=Sha256(hashlib.sha256(data).hexdigest()), xxh3=digest_bytes(data), size=len(data)
         )
-        if not self.renew(stored.sha256, stored.size):
-            publish(self._place, self._place.blob(stored.sha256), data, mode=_READ_ONLY)
+        if not (self.renew(stored.sha256, stored.size) and self.is_sound(stored.sha256)):
+            publish(self._layout, self._layout.blob(stored.sha256), data, mode=_READ_ONLY)
         return stored
 
     def receive(self, sha256: str, pieces: Iterable[bytes], *, xxh3: str | None = None) -> None:
-        """Store bytes from outside under their name; raises `BlobDamagedError` where they are others.
+        """Store bytes from outside under their name; raises `BlobDamagedError` if they do not match it.
 
         They have no name until all have come, and their digest, and `xxh3` if it is given, is what it must be.
         """
-        os.makedirs(self._place.temporary, exist_ok=True)
-        temporary = temporary_in(self._place.temporary)
+        os.makedirs(self._layout.temporary, exist_ok=True)
+        temporary = temporary_in(self._layout.temporary)
         weak, strong = xxh3_128(), hashlib.sha256()
         try:
             with _create(temporary, _READ_ONLY) as target:
@@ -123,14 +126,14 @@ class BlobStore:
                     _write(target, memoryview(piece))
             is_right = strong.hexdigest() == sha256 and xxh3 in {None, weak.hexdigest()}
             if is_right:
-                move(temporary, self._place.blob(sha256))
+                move(temporary, self._layout.blob(sha256))
         finally:
             remove(temporary)
         if not is_right:
             raise BlobDamagedError(sha256)
 
     def pieces(self, sha256: str) -> Iterator[bytes]:
-        """Yield a blob's bytes a megabyte at a time; raises `BlobError` at the end if they are not its own."""
+        """Yield a blob's bytes a megabyte at a time; raises `BlobError` at the end if they are damaged."""
         digest = hashlib.sha256()
         with self._open(sha256) as file:
             while piece := file.read(_CHUNK):
@@ -141,12 +144,12 @@ class BlobStore:
 
     @contextlib.contextmanager
     def incoming(self, sha256: str) -> Generator[FileIO]:
-        """Give a file to fill with a blob's bytes, in any order; afterwards it is the blob.
+        """Open a file to fill with a blob's bytes, in any order; on exit it becomes the blob.
 
-        Raises `BlobDamagedError` where the bytes are not what the name says; there is then no blob of that name.
+        Raises `BlobDamagedError` if the bytes do not match the name; no blob of that name is then stored.
         """
-        os.makedirs(self._place.temporary, exist_ok=True)
-        temporary = temporary_in(self._place.temporary)
+        os.makedirs(self._layout.temporary, exist_ok=True)
+        temporary = temporary_in(self._layout.temporary)
         digest = hashlib.sha256()
         try:
             with _create(temporary, _READ_ONLY) as file:
@@ -155,7 +158,7 @@ class BlobStore:
                 _hash(file, (digest,))
             if digest.hexdigest() != sha256:
                 self._discard(sha256)
-            move(temporary, self._place.blob(sha256))
+            move(temporary, self._layout.blob(sha256))
         except BaseException:
             remove(temporary)
             raise
@@ -166,8 +169,8 @@ class BlobStore:
             return os.pread(file.fileno(), size, offset)
 
     def renew(self, sha256: str, size: int) -> bool:
-        """Make a present blob young again, so that retention spares it; ``False`` if it is not there, or short."""
-        path = self._place.blob(sha256)
+        """Update the time of a blob, so that retention spares it; ``False`` if it is not there, or short."""
+        path = self._layout.blob(sha256)
         try:
             if os.stat(path).st_size != size:
                 return False
@@ -182,22 +185,25 @@ class BlobStore:
     def size(self, sha256: str) -> int | None:
         """Return a blob's size in bytes, ``None`` if there is none."""
         if is_sha256(sha256):
-            with contextlib.suppress(FileNotFoundError):
-                return os.stat(self._place.blob(sha256)).st_size
+            try:
+                return os.stat(self._layout.blob(sha256)).st_size
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
         return None
 
     def path(self, sha256: str) -> str:
-        """Say where a blob lies, if there is one; its bytes are not verified."""
-        return self._place.blob(sha256)
+        """Return a blob's path, if there is such a blob; its bytes are not verified."""
+        return self._layout.blob(sha256)
 
     def examine(self, sha256: str) -> StoredFile | None:
         """Hash a blob again; ``None`` if there is none, or it was damaged: then it is removed."""
         try:
-            xxh3, found, size = digest_file_twice(self._place.blob(sha256))
+            xxh3, found, size = digest_file_twice(self._layout.blob(sha256))
         except FileNotFoundError:
             return None
         if found != sha256:
-            remove(self._place.blob(sha256))
+            remove(self._layout.blob(sha256))
             return None
         return StoredFile(sha256=found, xxh3=xxh3, size=size)
 
@@ -218,10 +224,10 @@ class BlobStore:
         """
         folder = os.path.dirname(destination)
         os.makedirs(folder or ".", exist_ok=True)
-        os.makedirs(self._place.temporary, exist_ok=True)
+        os.makedirs(self._layout.temporary, exist_ok=True)
         try:
             # a kill leaves nothing beside the destination
-            self._restore_by_way_of(self._place.temporary, sha256, destination, executable=executable)
+            self._restore_by_way_of(self._layout.temporary, sha256, destination, executable=executable)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -242,22 +248,32 @@ class BlobStore:
                 raise
 
     def is_sound(self, sha256: str) -> bool:
-        """Say whether a blob's bytes are what its name says; it is not removed if they are not."""
-        with self._open(sha256) as file:
-            digest = hashlib.sha256()
-            _hash(file, (digest,))
+        """Return whether a blob is there and its bytes match its name; a damaged blob is not removed."""
+        digest = hashlib.sha256()
+        try:
+            with self._open(sha256) as file:
+                _hash(file, (digest,))
+        except BlobMissingError:
+            return False
         return digest.hexdigest() == sha256
 
     def _open(self, sha256: str) -> FileIO:
         if not is_sha256(sha256):
             raise BlobMissingError(sha256)
         try:
-            return FileIO(self._place.blob(sha256))
-        except FileNotFoundError:
-            raise BlobMissingError(sha256) from None
+            # a pipe in its place must not be waited for
+            descriptor = os.open(self._layout.blob(sha256), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                raise BlobMissingError(sha256) from None
+            raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BlobMissingError(sha256)
+        return FileIO(descriptor)
 
     def _discard(self, sha256: str) -> None:
-        remove(self._place.blob(sha256))
+        remove(self._layout.blob(sha256))
         raise BlobDamagedError(sha256)
 
 

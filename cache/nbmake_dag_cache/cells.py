@@ -1,4 +1,4 @@
-"""What a Python cell executes: IPython's transformation of its text, and the identity of the result."""
+"""The code that a Python cell executes: IPython's transformation of its text, and the identity of the result."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ class Executable(msgspec.Struct, frozen=True):
                 return executable(body).modules
             case tree:
                 return [(self.text, tree)]
+
+    @property
+    def written(self) -> str | None:
+        """The file that the cell is written to by ``%%writefile``, as the cell names it."""
+        match self.tree:
+            case ast.Module(
+                body=[
+                    ast.Expr(
+                        ast.Call(
+                            func=ast.Attribute(attr="run_cell_magic"),
+                            args=[ast.Constant(value="writefile" | "file"), ast.Constant(value=str(line)), _],
+                        )
+                    )
+                ]
+            ) if line.split():
+                return line.split()[-1]
+            case _:
+                return None
 
     @property
     def identity(self) -> Digest:

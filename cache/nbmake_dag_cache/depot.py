@@ -1,4 +1,4 @@
-"""Blobs on a remote, in a namespace for each zone of trust: sought in those that are read, sent to one."""
+"""Blobs on a remote, in a namespace for each zone of trust: read from several zones, written to one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nbmake_dag_cache.blobs import BlobDamagedError, BlobMissingError, BlobStore
 from nbmake_dag_cache.remote import Remote
 
 MAX_UNSIZED = 256 << 20
-"""Bytes of a blob whose size its record does not say: cells, a notebook, a series."""
+"""Bytes of a blob whose size is not in its record: cells, a notebook, a series."""
 
 
 class Depot:
@@ -19,7 +19,7 @@ class Depot:
         self._remote = remote
         self._reads = reads
         self._spoiled: set[str] = set()
-        """Paths of blobs that are there, and are not what their names say."""
+        """Paths of blobs whose content does not match their names."""
 
     def bring(self, name: str, size: int | None, blobs: BlobStore, xxh3: str | None = None) -> None:
         """Bring a blob with these digests and, where it is known, this size in bytes into a store.
@@ -60,5 +60,5 @@ class Depot:
 
 
 def place_of(zone: str, name: str) -> str:
-    """Give the path of a blob below the URL."""
+    """Return the path of a blob below the URL."""
     return f"{zone}/blobs/{name[:2]}/{name}"

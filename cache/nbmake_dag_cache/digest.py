@@ -64,10 +64,18 @@ def digest_file_twice(path: str) -> tuple[Digest, Sha256, int]:
     return Digest(weak.hexdigest()), Sha256(strong.hexdigest()), size
 
 
-def digest_listing(entries: Iterable[tuple[str, Digest, bool]]) -> Digest:
-    """Hash a directory: (path, digest, executable) of every file below it, in any order."""
+def digest_with_permission(digest: Digest, *, executable: bool) -> Digest:
+    """Return the digest of a file as work sees it: that of its content, or another if it can be executed."""
+    return digest_text(f"{digest} executable") if executable else digest
+
+
+def digest_listing(entries: Iterable[tuple[str, Digest, bool]], empty: Iterable[str] = ()) -> Digest:
+    """Hash a directory: (path, digest, executable) of every file below it, and its empty folders, in any order."""
     hasher = xxh3_128()
     for path, digest, executable in sorted(entries):
         encoded = path.encode("utf-8", "surrogateescape")
         hasher.update(b"%d:%s%s%d" % (len(encoded), encoded, digest.encode(), executable))
+    for path in sorted(empty):
+        encoded = path.encode("utf-8", "surrogateescape")
+        hasher.update(b"%d:%s/" % (len(encoded), encoded))
     return Digest(hasher.hexdigest())

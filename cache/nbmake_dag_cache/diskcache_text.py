@@ -27,7 +27,7 @@ _HEX = 32
 
 
 class TextCache(Protocol):
-    """What is used of a diskcache `Cache`."""
+    """The part of a diskcache `Cache` that is used."""
 
     def get(self, key: str, /) -> object: ...
     def set(self, key: str, value: str, /) -> bool: ...
@@ -39,7 +39,7 @@ class TextCache(Protocol):
 
 
 class NotTextError(OSError):
-    """Something else than a text went into an index, or was found there; diskcache takes it for a missing row."""
+    """A value in an index, or one to be written there, is not text; diskcache takes it for a missing row."""
 
 
 class TextDisk(Disk):  # type: ignore[misc]
@@ -75,7 +75,7 @@ class TextDisk(Disk):  # type: ignore[misc]
 
 
 def open_index(directory: str) -> TextCache:
-    """Open a database that keeps texts until told otherwise; a damaged one makes diskcache raise anything."""
+    """Open a database that never evicts texts; a damaged one makes diskcache raise anything."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
     os.chmod(directory, 0o700)
     _refuse_locked(os.path.join(directory, "cache.db"))
@@ -100,7 +100,7 @@ def _refuse_locked(path: str) -> None:
 class TextIndex:
     """Texts by name. A database that cannot be used is moved aside, and the index goes on empty.
 
-    ``warning`` then says so. A damaged database makes diskcache raise anything, so everything is caught.
+    ``warning`` then reports it. A damaged database makes diskcache raise anything, so everything is caught.
     """
 
     def __init__(self, directory: str) -> None:
@@ -144,7 +144,7 @@ class TextIndex:
             self._cache.close()
 
     def _start_again(self, error: Exception) -> None:
-        self.warning = f"the index {self._directory} was damaged and is made anew: {error}"
+        self.warning = f"the index {self._directory} was damaged and is recreated: {error}"
         with contextlib.suppress(Exception):
             self.close()
         self._cache = None

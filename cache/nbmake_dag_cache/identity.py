@@ -1,8 +1,9 @@
-"""The identity of a notebook: what of its text decides its result, and what planning needs to know of it."""
+"""The identity of a notebook: the parts of its text that decide its result, and the facts that planning needs."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 
@@ -15,8 +16,10 @@ from nbmake_dag_cache.ipython import package_version
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.notebook import Cell, NotebookSource
 
-FORMAT = 2
+FORMAT = 9
 _TITLE_LENGTH = 80
+_GIVEN = re.compile(r"^[ \t]*(inputs|outputs)[ \t]*(?:<-|:?=(?!=))", re.MULTILINE)
+"""An assignment to one of the names under which a notebook gets its declared paths, in most languages."""
 
 
 class CellIdentity(msgspec.Struct, frozen=True, array_like=True):
@@ -31,10 +34,13 @@ class CellIdentity(msgspec.Struct, frozen=True, array_like=True):
 
 
 class NotebookIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What `NotebookSource` comes to.
+    """The identity computed from a `NotebookSource`.
 
-    ``injection`` is the number of counting cells before the injected parameters. ``parameters`` are the
-    names that the parameters cell assigns, ``None`` where its language is unknown to us.
+    ``injection`` is the number of counting cells before the injected parameters. ``parameters`` are the names that
+    the parameters cell assigns, ``None`` where its language is unknown to us. ``writes`` are the files that cells
+    are written to by ``%%writefile``, relative to where the notebook runs. ``allow_errors`` is what its metadata
+    allow: it is not an ingredient by itself, because a pipeline can override it.
+    ``formats`` are those that Jupytext pairs it with.
     """
 
     language: str
@@ -43,14 +49,19 @@ class NotebookIdentity(msgspec.Struct, frozen=True, kw_only=True):
     injection: int = 0
     parameters: tuple[str, ...] | None = ()
     imports: Imports = Imports()
+    writes: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    """Which of ``inputs`` and ``outputs`` the parameters cell assigns."""
+    allow_errors: bool = False
+    formats: str = ""
 
     @property
     def takes_inputs(self) -> bool:
-        return self.parameters is not None and "inputs" in self.parameters
+        return "inputs" in self.given
 
     @property
     def takes_outputs(self) -> bool:
-        return self.parameters is not None and "outputs" in self.parameters
+        return "outputs" in self.given
 
     def ingredients(self) -> Iterator[Ingredient]:
         """Yield what belongs to a key: each counting cell, numbered from 1, and where parameters go."""
@@ -60,7 +71,7 @@ class NotebookIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def identity_schema() -> str:
-    """Name everything besides a notebook's bytes and file extension that its identity depends on."""
+    """Name everything that its identity depends on, except the notebook's bytes and file extension."""
     python = ".".join(map(str, sys.version_info[:3]))
     ipython = package_version("IPython", "core/release.py")
     jupytext = package_version("jupytext", "version.py")
@@ -74,6 +85,8 @@ def identify(notebook: NotebookSource) -> NotebookIdentity:
     parameters: tuple[str, ...] | None = ()
     cells: list[CellIdentity] = []
     modules: list[tuple[str, ast.Module]] = []
+    writes: list[str] = []
+    given: tuple[str, ...] = ()
     injection = 0
     for index, cell in enumerate(notebook.cells):
         if cell.is_executed and is_python:
@@ -81,12 +94,16 @@ def identify(notebook: NotebookSource) -> NotebookIdentity:
             if code.counts:
                 cells.append(_cell_identity(index, cell, code.identity))
             modules += code.modules
+            writes += [code.written] if code.written else []
             if index == parameters_index:
                 parameters = _assigned_names(code)
+                given = parameters or ()
         elif cell.is_executed and cell.source.strip():
             cells.append(_cell_identity(index, cell, text_identity(cell.source)))
             if index == parameters_index:
                 parameters = None
+                # bash has neither lists nor tables
+                given = tuple(_GIVEN.findall(cell.source)) if notebook.language != "bash" else ()
         if index == parameters_index:
             injection = len(cells)
     return NotebookIdentity(
@@ -96,6 +113,10 @@ def identify(notebook: NotebookSource) -> NotebookIdentity:
         injection=injection,
         parameters=parameters,
         imports=imports_in(modules),
+        writes=tuple(writes),
+        given=tuple(name for name in ("inputs", "outputs") if name in given),
+        allow_errors=notebook.allow_errors,
+        formats=notebook.formats,
     )
 
 

@@ -1,50 +1,56 @@
-"""What Python code says that it imports, and the folders that it adds to ``sys.path``, without running it.
+"""What Python code imports, adds to ``sys.path`` and starts, found without running it.
 
-Everything is found wherever it stands: in functions, conditions and ``try``. Finding the files that these
-names mean is somebody else's work.
+Everything is found anywhere in the code: in functions, conditions and ``try``. Finding the files that these
+names mean is the caller's task.
 """
 
 from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Iterable, Iterator
-from typing import Literal, TypeAlias
+import re
+from collections.abc import Iterator
 
 import msgspec
 
+from nbmake_dag_cache.computed_imports import (
+    COMPUTED,
+    ComputedImports,
+    Import,
+    LoadedFile,
+    WholeFolder,
+    WholePackage,
+)
+from nbmake_dag_cache.paths_in_code import Base, PathsInCode
+from nbmake_dag_cache.started import PYTHON, StartedCommand, Word, commands_among
 from nbmake_dag_cache.syntax import parse
-
-
-class Import(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """``import module``, or ``from module import names``, where ``level`` counts leading dots.
-
-    Each of ``names`` may be a module in the package ``module``, or something defined there; ``*`` is all.
-    """
-
-    module: str
-    names: tuple[str, ...] = ()
-    level: int = 0
-
-
-Base: TypeAlias = Literal["file", "working"]
 
 
 class PathAddition(msgspec.Struct, frozen=True, array_like=True, order=True):
     """A folder added to ``sys.path``: ``path`` below the importing file's folder, or the working directory.
 
-    ``path`` is normalised, may begin with ``..``, and is absolute where the code says so.
+    ``path`` is normalised, may begin with ``..``, and may be absolute. ``first``: before all
+    others, as by ``insert(0, path)``.
     """
 
     base: Base
     path: str
+    first: bool = False
 
 
 class Imports(msgspec.Struct, frozen=True, array_like=True):
-    """What some code imports, each once, sorted."""
+    """What some code imports, each once, sorted; the folders it adds and the commands it starts, in order.
+
+    ``listed``: it may import whatever modules a package or a folder has. ``computed``: it imports something that
+    only running tells. ``opaque``: it runs code of which the text says nothing, such as an unpickled object's.
+    """
 
     modules: tuple[Import, ...] = ()
     folders: tuple[PathAddition, ...] = ()
+    commands: tuple[StartedCommand, ...] = ()
+    listed: tuple[WholePackage | WholeFolder, ...] = ()
+    computed: bool = False
+    opaque: bool = False
 
 
 def imports_of(source: str | bytes) -> Imports:
@@ -54,20 +60,60 @@ def imports_of(source: str | bytes) -> Imports:
 
 
 def imports_in(modules: list[tuple[str, ast.Module]]) -> Imports:
-    """Find what code imports that shares a namespace, as cells do: pieces of it, each with its text."""
+    """Find what code imports that shares a namespace, as cells do: pieces of it, each with its text.
+
+    Of pieces whose text shows that they import and start nothing, only what they assign at the top level counts.
+    """
     adds_folders = any("sys.path" in text for text, _ in modules)
     return _imports_among(
-        [node for text, tree in modules if adds_folders or "import" in text for node in ast.walk(tree)]
+        [
+            node
+            for text, tree in modules
+            for node in (ast.walk(tree) if adds_folders or _MAY_COUNT.search(text) else tree.body)
+        ]
     )
+
+
+_MAY_COUNT = re.compile(
+    "import|iter_modules|walk_packages|spec_from|load|FileLoader|run|exec|eval|call|open|output|system|spawn"
+    "|subprocess|pickle|entry_points|site|discover|main"
+)
 
 
 def _imports_among(nodes: list[ast.AST]) -> Imports:
     calls_and_statements = [node for node in nodes if isinstance(node, _INTERESTING)]
+    places = PathsInCode(nodes)
+    computed = ComputedImports(nodes, places)
     modules = {found for node in calls_and_statements for found in _imports_by(node)}
+    listed: set[WholePackage | WholeFolder] = set()
+    loaded: list[StartedCommand] = []
+    is_computed = False
+    for call in (node for node in calls_and_statements if isinstance(node, ast.Call)):
+        for found in computed.by(call):
+            match found:
+                case Import():
+                    modules.add(found)
+                case WholePackage() | WholeFolder():
+                    listed.add(found)
+                case LoadedFile(base=base, path=path):
+                    loaded.append(StartedCommand((PYTHON, Word(base, path))))
+                case _:
+                    is_computed |= found == COMPUTED
     added = [expression for node in calls_and_statements for expression in _additions_by(node)]
-    places = _Places(nodes if added else [])
-    folders = {PathAddition(*place) for expression in added if (place := places.find(expression))}
-    return Imports(tuple(sorted(modules)), tuple(sorted(folders)))
+    folders = dict.fromkeys(
+        PathAddition(place[0], posixpath.normpath(place[1]), first)
+        for expression, first in added
+        if (place := places.find(expression))
+    )
+    commands = dict.fromkeys([*commands_among(calls_and_statements, places), *loaded])
+    return Imports(
+        modules=tuple(sorted(modules)),
+        folders=tuple(folders),
+        commands=tuple(commands),
+        listed=tuple(sorted(listed, key=repr)),
+        computed=is_computed,
+        opaque=any(isinstance(node, ast.Call) and computed.is_opaque(node) for node in calls_and_statements),
+    )
 
 
 _INTERESTING = (ast.Import, ast.ImportFrom, ast.Call, ast.AugAssign)
@@ -80,28 +126,23 @@ def _imports_by(node: ast.AST) -> Iterator[Import]:
                 yield Import(alias.name)
         case ast.ImportFrom(module=module, names=aliases, level=level):
             yield Import(module or "", tuple(alias.name for alias in aliases), level)
-        case ast.Call(
-            func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__"),
-            args=[ast.Constant(value=str(name)), *_],
-        ):
-            module = name.lstrip(".")
-            yield Import(module, (), len(name) - len(module))
         case _:
             pass
 
 
-def _additions_by(node: ast.AST) -> Iterator[ast.expr]:
+def _additions_by(node: ast.AST) -> Iterator[tuple[ast.expr, bool]]:
+    """Yield the folders that a node adds to ``sys.path``, and whether they go before the others."""
     match node:
         case ast.Call(func=ast.Attribute(value=path, attr="append"), args=[folder]) if _is_sys_path(path):
-            yield folder
-        case ast.Call(func=ast.Attribute(value=path, attr="insert"), args=[_, folder]) if _is_sys_path(path):
-            yield folder
+            yield folder, False
+        case ast.Call(func=ast.Attribute(value=path, attr="insert"), args=[at, folder]) if _is_sys_path(path):
+            yield folder, isinstance(at, ast.Constant) and at.value == 0
         case ast.Call(
             func=ast.Attribute(value=path, attr="extend"), args=[ast.List(elts=folders) | ast.Tuple(elts=folders)]
         ) if _is_sys_path(path):
-            yield from folders
+            yield from ((folder, False) for folder in folders)
         case ast.AugAssign(target=path, value=ast.List(elts=folders)) if _is_sys_path(path):
-            yield from folders
+            yield from ((folder, False) for folder in folders)
         case _:
             pass
 
@@ -112,93 +153,3 @@ def _is_sys_path(node: ast.expr) -> bool:
             return True
         case _:
             return False
-
-
-_Place: TypeAlias = tuple[Base, str]
-
-
-class _Places:
-    """Evaluates the usual ways to name a folder, going by the names of functions and variables."""
-
-    def __init__(self, nodes: Iterable[ast.AST]) -> None:
-        self._variables: dict[str, ast.expr] = {}
-        self._open: set[str] = set()
-        for node in nodes:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                self._variables[node.targets[0].id] = node.value
-
-    def find(self, expression: ast.expr) -> _Place | None:
-        """Evaluate; ``None`` for what only running the code could tell."""
-        try:
-            place = self._place(expression)
-        except RecursionError:
-            return None
-        return (place[0], posixpath.normpath(place[1])) if place else None
-
-    def _place(self, expression: ast.expr) -> _Place | None:
-        match expression:
-            case ast.Constant(value=str(path)):
-                return "working", path
-            case ast.Name(id="__file__"):
-                return "file", "__file__"
-            case ast.Name(id=name):
-                return self._variable(name)
-            case ast.Attribute(value=inner, attr="parent"):
-                return self._above(inner, 1)
-            case ast.Subscript(value=ast.Attribute(value=inner, attr="parents"), slice=ast.Constant(value=int(n))):
-                return self._above(inner, n + 1)
-            case ast.BinOp(left=left, op=ast.Div(), right=right):
-                return self._join([left, right])
-            case ast.Call(func=ast.Name(id=name), args=arguments):
-                return self._call(name, arguments)
-            case ast.Call(func=ast.Attribute(value=owner, attr=name), args=arguments):
-                return self._method(owner, name, arguments)
-            case _:
-                return None
-
-    def _method(self, owner: ast.expr, name: str, arguments: list[ast.expr]) -> _Place | None:
-        match name, arguments:
-            case "joinpath", _:
-                return self._join([owner, *arguments])
-            case (("absolute" | "resolve"), []):
-                return self._place(owner)
-            case _:
-                return self._call(name, arguments)
-
-    def _call(self, function: str, arguments: list[ast.expr]) -> _Place | None:
-        match function, arguments:
-            case (("Path" | "cwd" | "getcwd"), []):
-                return "working", "."
-            case "dirname", [inner]:
-                return self._above(inner, 1)
-            case (("join" | "Path"), [_, _, *_]):
-                return self._join(arguments)
-            case (("Path" | "abspath" | "fspath" | "normpath" | "realpath" | "str"), [inner]):
-                return self._place(inner)
-            case _:
-                return None
-
-    def _variable(self, name: str) -> _Place | None:
-        if name not in self._variables or name in self._open:
-            return None
-        self._open.add(name)
-        place = self._place(self._variables[name])
-        self._open.discard(name)
-        return place
-
-    def _above(self, expression: ast.expr, steps: int) -> _Place | None:
-        place = self._place(expression)
-        return (place[0], posixpath.normpath(place[1] + "/.." * steps)) if place else None
-
-    def _join(self, expressions: list[ast.expr]) -> _Place | None:
-        places = [self._place(expression) for expression in expressions]
-        base: Base = "working"
-        path = ""
-        for place in places:
-            if place is None:
-                return None
-            if place[0] == "file":
-                base, path = place
-            else:
-                path = posixpath.join(path, place[1])
-        return base, path

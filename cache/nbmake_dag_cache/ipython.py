@@ -12,7 +12,7 @@ from typing import Any
 
 
 def transform_cell(source: str) -> str:
-    """Turn the text of a cell into the Python that IPython executes; raises whatever IPython raises."""
+    """Turn the text of a cell into the Python that IPython executes; raises any error of IPython."""
     transformed: str = _transformer_manager().transform_cell(source)
     return transformed
 

@@ -1,4 +1,4 @@
-"""What identifies an execution: named ingredients, and the key that is their hash.
+"""The identity of an execution: named ingredients, and the key that is their hash.
 
 One sequence of ingredients is both hashed and shown, so that a key and its explanation cannot disagree.
 The ingredients have three stages, because some are learned late: ``own`` are known before anything runs,
@@ -21,22 +21,30 @@ Key = NewType("Key", str)
 
 Stage: TypeAlias = Literal["own", "upstream", "trace"]
 
+Which: TypeAlias = tuple[str, str, str]
+"""Kind, name and path of an ingredient: its identity among those of a task."""
+
 
 class Ingredient(msgspec.Struct, frozen=True, array_like=True, order=True):
     """One thing that decides a task's result.
 
-    ``kind`` is a word such as ``cell``, ``parameter`` or ``input``; ``name`` says which one; ``value`` is a
-    digest, or the thing itself where it is short enough to be read.
+    ``kind`` is a word such as ``cell``, ``parameter`` or ``input``; ``name`` identifies it, together with ``path``
+    where the name alone does not; ``value`` is a digest, or the thing itself where it is short enough to be read.
     """
 
     kind: str
     name: str
     value: str
     stage: Stage = "own"
+    path: str = ""
+
+    @property
+    def which(self) -> Which:
+        return self.kind, self.name, self.path
 
 
 def key_of(ingredients: Iterable[Ingredient]) -> Key:
-    """Hash ingredients, in whatever order they come.
+    """Hash ingredients, independent of their order.
 
     Each text is preceded by its length in bytes, so that no two different lists have the same encoding.
     """
@@ -47,7 +55,7 @@ def key_of(ingredients: Iterable[Ingredient]) -> Key:
 
 
 def shared_name_of(ingredients: Iterable[Ingredient]) -> Sha256:
-    """Hash ingredients to a name that nobody can find a second list for, for use across a trust boundary."""
+    """Hash ingredients to a collision-resistant name, for use across a trust boundary."""
     hasher = sha256()
     for text in _texts(ingredients):
         hasher.update(text)
@@ -55,8 +63,8 @@ def shared_name_of(ingredients: Iterable[Ingredient]) -> Sha256:
 
 
 def _texts(ingredients: Iterable[Ingredient]) -> Iterator[bytes]:
-    for item in sorted(ingredients):
-        for text in (item.kind, item.name, item.value):
+    for texts in sorted((*item.which, item.value) for item in ingredients):
+        for text in texts:
             encoded = text.encode("utf-8", "surrogatepass")
             yield b"%d:" % len(encoded)
             yield encoded

@@ -1,4 +1,4 @@
-"""When each record was used last: one small file for each build that used any.
+"""The time of each record's last use: one small file for each build that used records.
 
 Each file is named by its time and by the digest of its lines, which are keys, so that a damaged one is seen, and
 files from several machines lie side by side. Losing one costs nothing but a worse choice of what to forget.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from nbmake_dag_cache.digest import digest_bytes
 from nbmake_dag_cache.key import Key
-from nbmake_dag_cache.place import Place, files_below, publish, remove
+from nbmake_dag_cache.layout import CacheLayout, files_below, publish, remove
 
 _RECENT = 3600
 """Seconds within which the same use is not noted again."""
@@ -21,7 +21,7 @@ class LastUsed:
     """The times of last use of one cache folder's records, in whole seconds since the epoch."""
 
     def __init__(self, root: str) -> None:
-        self._place = Place(root)
+        self._layout = CacheLayout(root)
 
     def note(self, keys: Iterable[Key], now: float) -> None:
         """Note that a build at `now` used these records, hits and new ones."""
@@ -34,7 +34,7 @@ class LastUsed:
     def keep_only(self, keys: Iterable[Key]) -> None:
         """Forget every other record, and write what remains in as few files as times."""
         known = self.read()
-        old = [entry.path for entry in files_below(self._place.last_used)]
+        old = [entry.path for entry in files_below(self._layout.last_used)]
         times: dict[int, set[Key]] = {}
         for key in known.keys() & set(keys):
             times.setdefault(known[key], set()).add(key)
@@ -47,15 +47,15 @@ class LastUsed:
         if not keys:
             return ""
         data = "\n".join(sorted(keys)).encode()
-        path = os.path.join(self._place.last_used, f"{when}-{digest_bytes(data)}")
-        publish(self._place, path, data)
+        path = os.path.join(self._layout.last_used, f"{when}-{digest_bytes(data)}")
+        publish(self._layout, path, data)
         return path
 
     def _read(self, since: int) -> dict[Key, int]:
         used: dict[Key, int] = {}
-        for entry in files_below(self._place.last_used):
+        for entry in files_below(self._layout.last_used):
             when, _, digest = entry.name.partition("-")
-            if not when.isdecimal() or int(when) < since:
+            if not when.isdecimal() or int(when) < since or not entry.is_file(follow_symlinks=False):
                 continue
             with open(entry.path, "rb") as file:
                 data = file.read()

@@ -1,4 +1,4 @@
-"""What was learned of files and texts before, so that it need not be worked out again.
+"""Digests of files and identities of notebooks, remembered so that they are not computed again.
 
 A file's digest is remembered with its size, modification and change times and inode. It is remembered only if
 the file had been at rest for two seconds when it was hashed, by the clock of the file system: within the
@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
 
-from nbmake_dag_cache.digest import Digest, digest_listing
+from nbmake_dag_cache.digest import Digest, digest_bytes, digest_listing, digest_with_permission
 from nbmake_dag_cache.diskcache_text import TextIndex
 from nbmake_dag_cache.stamps import FileClock, Stamp, hash_file, is_at_rest, stamp_of
 
@@ -55,6 +55,12 @@ class StatMemo:
         self._changed: set[str] = set()
         self.seen: dict[str, tuple[Stamp | None, Digest]] = {}
         """What was asked for: each file's digest, and its stamp if it was at rest."""
+        self.executable: dict[str, bool] = {}
+        """Which of the files could be executed, where that was asked for."""
+        self.differing: set[str] = set()
+        """Files that were seen with one content, and later with another."""
+        self.hides: Callable[[str], bool] = lambda _: False
+        """Says of a path that it must not be written down."""
         for shard in range(_SHARDS):
             if text := self._index.get(_row_name(shard)):
                 self._rows.update(_decode_shard(text))  # type: ignore[arg-type]
@@ -70,6 +76,20 @@ class StatMemo:
             return known
         now = self._clock.now()
         return self._learn(path, hash_file(path), now)
+
+    def digest_with_permission(self, path: str) -> Digest:
+        """Return the digest of a file's content and executable bit; raises `OSError` as `digest` does."""
+        self.executable[path] = bool(os.stat(path).st_mode & stat.S_IXUSR)
+        return digest_with_permission(self.digest(path), executable=self.executable[path])
+
+    def read(self, path: str, most: int = -1) -> tuple[bytes, Digest]:
+        """Return a file's content, or its first bytes, with their digest, which is seen; raises `OSError`."""
+        with open(path, "rb") as file:
+            data = file.read(most)
+        digest = digest_bytes(data)
+        if path not in self.seen or self.seen[path][1] != digest:
+            self._note(path, None, digest)
+        return data, digest
 
     def digest_many(self, paths: Iterable[str]) -> dict[str, Digest | OSError]:
         """Return the digest of each file, or why it has none; large files are hashed in parallel."""
@@ -107,17 +127,18 @@ class StatMemo:
         return tuple(files)
 
     def digest_directory(self, directory: str) -> Digest:
-        """Return the digest of a directory's listing."""
-        return digest_listing((file.path, file.digest, file.executable) for file in self.listing(directory))
+        """Return the digest of a directory's listing, with the empty folders in it."""
+        files = ((file.path, file.digest, file.executable) for file in self.listing(directory))
+        return digest_listing(files, empty_folders(directory))
 
     def flush(self) -> None:
-        """Keep what was learned, in one transaction; some of the files that are gone are forgotten."""
+        """Write the new entries in one transaction; some of the files that are gone are forgotten."""
         shards: dict[int, dict[str, _Row]] = {_shard(path): {} for path in self._changed}
         if not shards:
             return
         for path, row in self._rows.items():
             shard = shards.get(_shard(path))
-            if shard is not None and os.path.lexists(path):
+            if shard is not None and os.path.lexists(path) and not self.hides(path):
                 shard[path] = row
         self._index.write({_row_name(shard): msgspec.json.encode(rows).decode() for shard, rows in shards.items()})
         self._changed.clear()
@@ -129,14 +150,19 @@ class StatMemo:
         row = self._rows.get(path)
         if row is None or row[0] != stamp_of(status):
             return None
-        self.seen[path] = row
+        self._note(path, *row)
         return row[1]
+
+    def _note(self, path: str, stamp: Stamp | None, digest: Digest) -> None:
+        if path in self.seen and self.seen[path][1] != digest:
+            self.differing.add(path)
+        self.seen[path] = stamp, digest
 
     def _learn(self, path: str, row: _Row, now: int) -> Digest:
         """Remember a row of a file that was at rest at `now`, a time before it was hashed."""
         stamp, digest = row
         rests = is_at_rest(stamp, now)
-        self.seen[path] = (stamp if rests else None), digest
+        self._note(path, stamp if rests else None, digest)
         if rests and _is_unicode(path):
             self._rows[path] = row
             self._changed.add(path)
@@ -165,13 +191,26 @@ class IdentityMemo:
         self._new[f"{schema}:{digest}"] = text
 
     def flush(self) -> None:
-        """Keep what was put, in one transaction; the oldest beyond a limit are forgotten."""
+        """Write the new entries in one transaction; the oldest beyond a limit are forgotten."""
         if self._new:
             self._index.write(self._new, limit=_IDENTITIES)
             self._new.clear()
 
     def close(self) -> None:
         self._index.close()
+
+
+def empty_folders(directory: str) -> list[str]:
+    """Return the empty folders below a directory, by their paths from there, with links followed."""
+    found: list[str] = []
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        names = os.listdir(os.path.join(directory, prefix))
+        if not names and prefix:
+            found.append(prefix.rstrip("/"))
+        pending += [f"{prefix}{name}/" for name in names if os.path.isdir(os.path.join(directory, prefix, name))]
+    return sorted(found)
 
 
 def _hash_or_error(path: str) -> _Row | OSError:
@@ -207,7 +246,7 @@ def _row_name(shard: int) -> str:
 
 
 def _is_unicode(path: str) -> bool:
-    """Say whether a path can be written as text; another is hashed each time."""
+    """Return whether a path can be written as text; another is hashed each time."""
     try:
         path.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What a finished execution left: one JSON document with a checksum over its own bytes."""
+"""The result of a finished execution: one JSON document with a checksum over its own bytes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from xxhash import xxh3_128_hexdigest
 
+from nbmake_dag_cache.digest import Digest, digest_listing, digest_with_permission
 from nbmake_dag_cache.key import Ingredient, Key
 
-FORMAT = 1
+FORMAT = 5
 MAX_RECORD_BYTES = 64 << 20
 
 Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
-"""A float as JSON has it, or the name that protobuf's JSON gives to what JSON has no word for."""
+"""A JSON number, or the name that protobuf's JSON gives to a float that JSON cannot represent."""
+
+
+AccessMode: TypeAlias = Literal["read", "write"]
 
 
 class OutputFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,13 +29,31 @@ class OutputFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     size: int
     executable: bool = False
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of its content and its executable bit."""
+        return digest_with_permission(Digest(self.xxh3), executable=self.executable)
+
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One declared output. ``path`` ends with ``/`` for a directory, whose ``digest`` is over its listing."""
+    """One declared output. ``path`` ends with ``/`` for a directory, whose ``digest`` is over its listing.
+
+    ``folders`` are the paths of empty folders in it, each with a slash at its end.
+    """
 
     path: str
     digest: str
     files: tuple[OutputFile, ...]
+    folders: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, path: str, files: tuple[OutputFile, ...], folders: tuple[str, ...] = ()) -> Output:
+        """Make an output of what it holds: of one file, or of all that is in a folder."""
+        if not path.endswith("/"):
+            return cls(path=path, digest=files[0].digest, files=files)
+        listing = ((file.path.removeprefix(path), Digest(file.xxh3), file.executable) for file in files)
+        digest = digest_listing(listing, (folder.removeprefix(path).rstrip("/") for folder in folders))
+        return cls(path=path, digest=digest, files=files, folders=folders)
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,10 +75,12 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An undeclared ``read`` or ``write`` inside the repository."""
+    """An undeclared access to a file inside the repository."""
 
     path: str
-    mode: str
+    mode: AccessMode
+    xxh3: str | None = None
+    """The digest of a file that was read, as it was when the task ended, where that is known."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +99,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ``own_key`` is the key of the ingredients known before anything runs, ``static_key`` adds the upstream
     digests, ``key`` adds the trace. ``cells`` names a blob with the outputs of the cells that count, ``source``
-    one with the notebook as it was executed.
+    one with the notebook as it was executed; ``injected`` is the code of the cell that was added to it.
     """
 
     format: int = FORMAT
@@ -89,10 +113,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     origin: Origin
     cells: str | None = None
     source: str | None = None
+    injected: str | None = None
     undeclared: tuple[Access, ...] = ()
     accepted: bool = False
     stored: bool = True
     """``False``: the outputs' bytes are not in the blob store."""
+    made: tuple[str, ...] = ()
+    """Modules and scripts that the execution wrote itself, and so are no ingredients."""
+
+    @property
+    def trace(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of what the execution was observed to use, in addition to what was known before."""
+        return tuple((item.kind, item.name) for item in self.ingredients if item.stage == "trace")
 
 
 class DamagedRecordError(ValueError):
@@ -114,7 +146,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def _is_inside(path: str) -> bool:
-    """Say whether a file's path stays in the project, and out of what is not the user's to write."""
+    """Return whether a file's path stays in the project, outside of folders that tasks must not write."""
     parts = path.split("/")
     return "\0" not in path and parts[0] not in _RESERVED and not _NOT_NORMAL.intersection(parts)
 
@@ -124,7 +156,11 @@ def _refuse_paths(outputs: tuple[Output, ...]) -> None:
         for file in output.files:
             owned = file.path.startswith(output.path) if output.path.endswith("/") else file.path == output.path
             if not (owned and _is_inside(file.path)):
-                raise DamagedRecordError(f"it has a file where no output can be: {file.path!r}")
+                raise DamagedRecordError(f"it has a file where outputs are not allowed: {file.path!r}")
+        for folder in output.folders:
+            bare = folder.removesuffix("/")
+            if not (output.path.endswith("/") and bare.startswith(output.path) and _is_inside(bare)):
+                raise DamagedRecordError(f"it has a folder where outputs are not allowed: {folder!r}")
 
 
 def decode_record(data: bytes) -> Record:

@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from operator import attrgetter
 
 from nbmake_dag_cache.key import Key
-from nbmake_dag_cache.place import Place, files_below, is_key, publish, remove
+from nbmake_dag_cache.layout import CacheLayout, files_below, is_key, publish, remove
 from nbmake_dag_cache.record import MAX_RECORD_BYTES, DamagedRecordError, Record, decode_record, encode_record
+from nbmake_dag_cache.stamps import Stamp, stamp_of
 
 _SUFFIX = ".json"
+_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO})
+"""Errors of opening a link that leads in a circle, and a socket."""
 
 
 class RecordStore:
     """The records of one cache folder; any number of processes may use it at once.
 
-    A file that is not a whole record, or not the one that its name says, is removed when it is met, and listed in
-    ``damaged``, so that the caller can say so once.
+    A file that is not a whole record, or does not match its name, is removed when it is read, and listed in
+    ``damaged``, so that the caller can report it once.
     """
 
     def __init__(self, root: str) -> None:
-        self._place = Place(root)
+        self._layout = CacheLayout(root)
         self.damaged: list[str] = []
         """Paths of the files that were removed."""
 
     def publish(self, record: Record) -> None:
         """Make a record visible; every blob that it names must be in the store by now."""
-        path = self._place.record(record.own_key, record.key)
-        publish(self._place, path, encode_record(record))
+        path = self._layout.record(record.own_key, record.key)
+        publish(self._layout, path, encode_record(record))
 
     def candidates(self, own_key: Key) -> tuple[Record, ...]:
         """Return the records of executions that looked the same before anything ran, newest first."""
         try:
-            names = os.listdir(self._place.record_folder(own_key))
-        except FileNotFoundError:
+            names = os.listdir(self._layout.record_folder(own_key))
+        except (FileNotFoundError, NotADirectoryError):
             return ()
         found = [record for name in names if (record := self._read_named(own_key, name))]
         if len(found) > 1:
@@ -54,10 +59,16 @@ class RecordStore:
 
     def names(self) -> Iterator[tuple[Key, Key]]:
         """Yield own key and key of every record, by their files' names."""
-        for entry in files_below(self._place.records):
+        for entry in files_below(self._layout.records):
             own_key, name = entry.path.split("/")[-2:]
             if name.endswith(_SUFFIX):
                 yield Key(own_key), Key(name.removesuffix(_SUFFIX))
+
+    def stamps(self) -> Iterator[tuple[Key, Key, Stamp]]:
+        """Yield own key, key and stamp of every record, none of which is read."""
+        for own_key, key in self.names():
+            with contextlib.suppress(OSError):
+                yield own_key, key, stamp_of(os.stat(self._layout.record(own_key, key)))
 
     def __iter__(self) -> Iterator[Record]:
         for own_key, key in self.names():
@@ -65,15 +76,15 @@ class RecordStore:
                 yield record
 
     def remove(self, own_key: Key, key: Key) -> None:
-        remove(self._place.record(own_key, key))
+        remove(self._layout.record(own_key, key))
         with contextlib.suppress(OSError):
-            os.rmdir(self._place.record_folder(own_key))
+            os.rmdir(self._layout.record_folder(own_key))
 
     def _read_named(self, own_key: Key, name: str) -> Record | None:
-        path = f"{self._place.record_folder(own_key)}/{name}"
+        path = f"{self._layout.record_folder(own_key)}/{name}"
         try:
             record = read_record(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except DamagedRecordError:
             record = None
@@ -85,10 +96,18 @@ class RecordStore:
 
 
 def read_record(path: str) -> Record:
-    """Read one record; raises `OSError`, `DamagedRecordError`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Read one record; raises `OSError`, and `DamagedRecordError`, also for something other than a file."""
     try:
-        size = os.fstat(descriptor).st_size
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise DamagedRecordError(f"{path} is not a file") from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedRecordError(f"{path} is not a file")
+        size = status.st_size
         return decode_record(os.read(descriptor, min(size, MAX_RECORD_BYTES) + 1))
     finally:
         os.close(descriptor)

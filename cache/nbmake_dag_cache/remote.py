@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
+from inspect import signature
 from typing import Any, NoReturn, TypeVar
 
 from nbmake_dag_cache.admission import RefusedError
-from nbmake_dag_cache.place import TEMPORARY_PREFIX
+from nbmake_dag_cache.layout import TEMPORARY_PREFIX
 
 _T = TypeVar("_T")
 _PIECE = 8 << 20
@@ -35,11 +37,14 @@ _STREAMED = frozenset({"http", "https"})
 """Whose servers may answer a request for a part with the whole."""
 _RENAMED = frozenset({"file", "local", "sftp", "ssh", "smb"})
 """Where a file that is being written can be seen."""
+_LOCAL_FILES = frozenset({"file", "local"})
+_CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs"})
+"""Whose servers can be asked to write only a file that is not there yet."""
 _STRANGE = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 
 
 class UnknownRemoteError(ValueError):
-    """A URL that no installed file system serves; its text says why."""
+    """A URL that no installed file system serves; its text has the reason."""
 
 
 class RemoteError(Exception):
@@ -139,6 +144,15 @@ class Remote:
         """Write a small file; a reader sees all of it or none."""
         self._do(lambda: self._put(path, lambda fs, name: fs.pipe_file(name, data)), self._limits.of(len(data)))
 
+    def create(self, path: str, data: bytes) -> bool | None:
+        """Write a new small file; ``False`` if it is there already, ``None`` where that cannot be asked for."""
+        made = self._do(lambda: self._create(path, data), self._limits.operation)
+        return None if made is None else made is _Made.NEW
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        self._do(lambda: self._remove(path), self._limits.operation)
+
     def send(self, path: str, source: str, size: int) -> None:
         """Write the content of a local file; a reader sees all of it or none."""
         self._do(lambda: self._put(path, lambda fs, name: fs.put_file(source, name)), self._limits.of(size))
@@ -153,7 +167,7 @@ class Remote:
                 future.set_exception(RemoteError(why))
 
     def _open(self) -> tuple[Any, str]:
-        """Connect, once: what comes of it is a file system of fsspec, and the path in it."""
+        """Connect, once: the result is a file system of fsspec, and the path in it."""
         with self._opening:
             if self._opened is None:
                 from fsspec.core import url_to_fs  # noqa: PLC0415 - few need a remote
@@ -203,8 +217,28 @@ class Remote:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise OSError(f"nowhere to write: {error}") from error
 
+    def _create(self, path: str, data: bytes) -> _Made | None:
+        fs, root = self._open()
+        target = f"{root}/{path}"
+        try:
+            if not _LOCAL_FILES.isdisjoint(_protocols(fs)):
+                fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                with fs.open(target, "xb") as file:
+                    file.write(data)
+            elif _CONDITIONAL.isdisjoint(_protocols(fs)) or "mode" not in signature(fs.pipe_file).parameters:
+                return None
+            else:
+                fs.pipe_file(target, data, mode="create")
+        except FileExistsError:
+            return _Made.OLD
+        return _Made.NEW
+
+    def _remove(self, path: str) -> None:
+        fs, root = self._open()
+        fs.rm_file(f"{root}/{path}")
+
     def _do(self, action: Callable[[], _T], limit: float) -> _T | None:
-        """Run an operation in a thread of its own, and wait for it; ``None`` where there is no such file."""
+        """Run an operation in a thread of its own, and wait for it; ``None`` where the file does not exist."""
         future: Future[_T] = Future()
         with self._lock:
             if self.gone:
@@ -243,6 +277,11 @@ class Remote:
         raise RemoteError(what)
 
 
+class _Made(Enum):
+    NEW = "new"
+    OLD = "old"
+
+
 class _Watch:
     """Adds up the time in which at least one thread is inside."""
 
@@ -266,7 +305,7 @@ class _Watch:
 
 
 def _settle(future: Future[_T], action: Callable[[], _T]) -> None:
-    """Run an action, and say what came of it to whoever still waits."""
+    """Run an action, and pass its result to the caller if it still waits."""
     with suppress(InvalidStateError):
         try:
             future.set_result(action())
@@ -293,6 +332,6 @@ def _protocols(fs: Any) -> tuple[str, ...]:
 
 
 def _said(error: Exception) -> str:
-    """Say an error of a file system in one printable line; what a server wrote may be anything."""
+    """Format an error of a file system as one printable line; what a server wrote may be anything."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))[:200].strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""What a cache folder keeps: records by last use, what runs show, and the blobs that these need."""
+"""Retention in a cache folder: keep records by last use, what runs show, and the blobs that these need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
-from nbmake_dag_cache.place import Place, files_below, remove
+from nbmake_dag_cache.layout import CacheLayout, files_below, remove
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
 
@@ -62,7 +62,7 @@ def collect(
     """Remove the records used longest ago that do not fit, and the blobs that no remaining record names.
 
     `keys` and `blobs` are protected: those of the present run and of the runs that are kept. They take room, but
-    stay whatever their size and age. The caller holds the build lock.
+    stay regardless of size and age. The caller holds the build lock.
     """
     inventory = _Inventory(root, now)
     counted = set(blobs)
@@ -104,11 +104,11 @@ class _Inventory:
     """What a cache folder holds, and the one way to remove from it: records first, then what only they named."""
 
     def __init__(self, root: str, now: float) -> None:
-        self._place = Place(root)
+        self._layout = CacheLayout(root)
         self._now = now
         self._last_used = LastUsed(root)
         self._store = RecordStore(root)
-        self._blobs = {entry.path: entry.stat(follow_symlinks=False) for entry in files_below(self._place.blobs)}
+        self._blobs = {entry.path: entry.stat(follow_symlinks=False) for entry in files_below(self._layout.blobs)}
         self.sizes = {os.path.basename(path): status.st_size for path, status in self._blobs.items()}
         used = self._last_used.read()
         self.records = [
@@ -117,7 +117,7 @@ class _Inventory:
                 own_key=record.own_key,
                 key=record.key,
                 used=max(used.get(record.key, 0), record.origin.started / 1e9),
-                size=os.stat(self._place.record(record.own_key, record.key)).st_size,
+                size=os.stat(self._layout.record(record.own_key, record.key)).st_size,
                 blobs=blobs_of(record),
             )
             for record in self._store
@@ -152,6 +152,6 @@ class _Inventory:
         return name not in needed and (name in released or self._now - self._blobs[path].st_mtime > GRACE)
 
     def _sweep_temporary(self) -> None:
-        for entry in files_below(self._place.temporary):
+        for entry in files_below(self._layout.temporary):
             if self._now - entry.stat(follow_symlinks=False).st_mtime > GRACE:
                 remove(entry.path)

@@ -1,11 +1,12 @@
-"""A cache that others write too: records and blobs on a remote, in a namespace for each zone of trust.
+"""The shared cache: records and blobs on a remote, in a namespace for each zone of trust.
 
     <zone>/traces/ab/ab12….json     what executions with one static key used besides, newest first
     <zone>/records/cd/cd34….json    a record, perhaps signed
     <zone>/blobs/ef/ef56…
+    <zone>/claims/ab/ab12….json     somebody executes what has this static key; advice, removed when it is done
 
 The first is named by the SHA-256 of the ingredients known before running, the second by that of all. A reader
-computes both from what it sees itself, so nothing is ever listed, and checks whatever comes back.
+computes both from what it sees itself, so nothing is ever listed, and checks every answer.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from nbmake_dag_cache.remote import Remote
 from nbmake_dag_cache.retention import blobs_of
 
 FORMAT: Literal[1] = 1
+MAX_CLAIM = 4 << 10
 MAX_RECORD = 16 << 20
 _MAX_TRACES = 1 << 20
 _TRACES_KEPT = 16
@@ -53,7 +55,7 @@ class Signer(Protocol):
 
 
 class _Traces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What executions with one static key used besides; a hint where to look."""
+    """The traces of executions with one static key; a hint where to look."""
 
     format: Literal[1] = FORMAT
     traces: Annotated[tuple[Trace, ...], msgspec.Meta(max_length=_TRACES_KEPT)]
@@ -103,7 +105,7 @@ class SharedCache:
     ) -> None:
         self.remote = remote
         self.refused: Counter[str] = Counter()
-        """How many entries were not believed, by what was wrong with them."""
+        """The number of refused entries, by reason."""
         self._zones = zones
         self._depot = Depot(remote, zones.reads)
         self._max_size = max_size
@@ -146,6 +148,10 @@ class SharedCache:
         self._note_trace(zone, record)
         self.remote.write(_path(zone, "records", shared_name_of(record.ingredients)), envelope)
 
+    def claim_of(self, known: Iterable[Ingredient]) -> str | None:
+        """Return the path of the claim for what is known before running; ``None`` if this build may not write."""
+        return _path(self._zones.writes, "claims", shared_name_of(known)) if self._zones.writes else None
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -178,7 +184,7 @@ class SharedCache:
         return record
 
     def _bring(self, blob: _Blob, blobs: BlobStore) -> None:
-        """Have a blob here, intact, with the digests that its record gives."""
+        """Make a blob available locally, intact, with the digests that its record gives."""
         here = blobs.examine(blob.sha256)
         if here is None:
             self._depot.bring(blob.sha256, blob.size, blobs, blob.xxh3)
@@ -188,7 +194,7 @@ class SharedCache:
     def _note_trace(self, zone: str, record: Record) -> None:
         """Put what an execution used in front of what others with its static key used."""
         static_name = shared_name_of(item for item in record.ingredients if item.stage != "trace")
-        mine = tuple((item.kind, item.name) for item in record.ingredients if item.stage == "trace")
+        mine = record.trace
         known = self._traces(zone, static_name)
         if known[:1] != (mine,):
             kept = (mine, *(trace for trace in known if trace != mine))[:_TRACES_KEPT]
@@ -207,14 +213,14 @@ class SharedCache:
             wait(futures)
 
     def refuse(self, why: str) -> None:
-        """Count something that was not believed."""
+        """Count a refused entry."""
         with self._lock:
             self.refused[why] += 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Blob:
-    """A blob as a record describes it; ``None`` is unsaid."""
+    """A blob as a record describes it; ``None`` is unknown."""
 
     sha256: str
     size: int | None

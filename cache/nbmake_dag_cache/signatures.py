@@ -16,7 +16,7 @@ _PURPOSE = b"nbdag record 1\0"
 
 
 class Signer:
-    """Signs with one private key; raises `ValueError` if it is none."""
+    """Signs with one private key; raises `ValueError` if it is not a key."""
 
     def __init__(self, private_key: str) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(b64decode(private_key, validate=True))
@@ -36,13 +36,13 @@ class Signer:
 
 
 class Verifier:
-    """Knows the public keys whose signatures count; raises `ValueError` for a text that is no key."""
+    """Knows the public keys whose signatures count; raises `ValueError` for a text that is not a key."""
 
     def __init__(self, public_keys: Iterable[str]) -> None:
         self._keys = [Ed25519PublicKey.from_public_bytes(b64decode(key, validate=True)) for key in public_keys]
 
     def accepts(self, data: bytes, signature: str) -> bool:
-        """Say whether one of the keys signed these bytes."""
+        """Return whether one of the keys signed these bytes."""
         try:
             raw = b64decode(signature, validate=True)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Whether a file is what it was: its size, times and inode, and how far they can be trusted.
+"""Detect whether a file changed: by its size, times and inode, as far as they can be trusted.
 
 A file that was written within the last two seconds is not at rest: within the resolution of its time stamps it
 could be written once more without a trace, so nothing is concluded from them.
@@ -39,7 +39,7 @@ def folder_stamp(path: str) -> Stamp | None:
 
 
 def is_at_rest(stamp: Stamp, now: int) -> bool:
-    """Say whether a file's times were old enough at `now`, by the clock of its file system."""
+    """Return whether a file's times were old enough at `now`, by the clock of its file system."""
     return max(stamp[1], stamp[2]) < now - _REST_NS
 
 
@@ -60,6 +60,11 @@ def hash_file(path: str) -> tuple[Stamp, Digest]:
     raise UnstableFileError(errno.EBUSY, "it changes while it is read", path)
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file, without waiting for the reader of a FIFO, and without touching what a link leads to."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
+
+
 class FileClock:
     """The present by the clock of a file system, read from a file touched on it; at most 50 ms late."""
 
@@ -72,7 +77,10 @@ class FileClock:
         """Return nanoseconds since the epoch, or 0 where the file cannot be touched."""
         if time.monotonic() - self._read_at > 0.05:
             self._read_at = time.monotonic()
-            with contextlib.suppress(OSError), open(self._path, "ab") as file:
+            with contextlib.suppress(OSError):
+                if not stat.S_ISREG(os.lstat(self._path).st_mode):
+                    os.rename(self._path, f"{self._path}.damaged")
+            with contextlib.suppress(OSError), open(self._path, "ab", opener=_open_at_once) as file:
                 os.utime(file.fileno())
                 self._now = os.fstat(file.fileno()).st_mtime_ns
         return self._now

@@ -70,7 +70,7 @@ def write_tree(tree: ast.AST) -> str:
 
 
 def _write_element(element: Any) -> Any:
-    """Write an element of a list unless it is a node; ``None`` stands for a key or a default that is absent."""
+    """Write an element of a list unless it is a node; ``None`` means a key or a default that is absent."""
     if element is None:
         return "-"
     return _write_value(element) if element.__class__ is str else element
@@ -83,7 +83,7 @@ def _shape(kind: type[ast.AST]) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def _is_empty(spec: ast.AST) -> bool:
-    """Whether a format specification is the empty one of ``f"{x:}"``, which is none at all."""
+    """Whether a format specification is the empty one of ``f"{x:}"``, which has no effect."""
     return isinstance(spec, ast.JoinedStr) and not _without_empty(spec.values)
 
 

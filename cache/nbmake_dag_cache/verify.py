@@ -1,4 +1,4 @@
-"""A second look at everything that a cache folder holds."""
+"""Check every file of a cache folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.key import key_of
-from nbmake_dag_cache.place import Place, files_below, is_sha256
+from nbmake_dag_cache.layout import CacheLayout, files_below, is_sha256
 from nbmake_dag_cache.record import DamagedRecordError
 from nbmake_dag_cache.records import read_record
 from nbmake_dag_cache.retention import blobs_of
@@ -19,18 +19,18 @@ class Fault(Enum):
     """What can be wrong with a file of the cache."""
 
     DAMAGED_RECORD = "damaged record"
-    """Not what was written, or not the record that its name says."""
+    """Not what was written, or not the record of this name."""
     DAMAGED_BLOB = "damaged blob"
-    """The bytes are not those that its name says."""
+    """The bytes do not match the name."""
     MISSING_BLOB = "missing blob"
-    """A record names it, so what that record stands for cannot be restored in full."""
+    """A record names it, so the result of that record cannot be restored in full."""
     STRANGE_FILE = "strange file"
-    """Nothing of ours has such a name."""
+    """The cache gives no file such a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One fault. ``path`` is relative to the cache folder; ``detail`` says more, where there is more to say."""
+    """One fault. ``path`` is relative to the cache folder; ``detail`` has more, where there is more to report."""
 
     path: str
     fault: Fault
@@ -48,38 +48,38 @@ class CacheInfo:
 
 
 def verify(root: str) -> tuple[Finding, ...]:
-    """Read and hash every record and every blob, and say what is wrong, sorted by path; nothing is changed."""
+    """Read and hash every record and every blob, and return the faults, sorted by path; nothing is changed."""
     findings = [*_check_blobs(root), *_check_records(root)]
     return tuple(sorted(findings, key=lambda finding: (finding.path, finding.detail)))
 
 
 def info(root: str) -> CacheInfo:
-    place = Place(root)
-    records = [entry.stat(follow_symlinks=False).st_size for entry in files_below(place.records)]
-    blobs = [entry.stat(follow_symlinks=False).st_size for entry in files_below(place.blobs)]
+    layout = CacheLayout(root)
+    records = [entry.stat(follow_symlinks=False).st_size for entry in files_below(layout.records)]
+    blobs = [entry.stat(follow_symlinks=False).st_size for entry in files_below(layout.blobs)]
     return CacheInfo(records=len(records), records_size=sum(records), blobs=len(blobs), blobs_size=sum(blobs))
 
 
 def _check_blobs(root: str) -> Iterator[Finding]:
-    place, store = Place(root), BlobStore(root)
-    for entry in files_below(place.blobs):
+    layout, store = CacheLayout(root), BlobStore(root)
+    for entry in files_below(layout.blobs):
         path = os.path.relpath(entry.path, root)
-        if not is_sha256(entry.name) or entry.path != place.blob(entry.name):
+        if not is_sha256(entry.name) or entry.path != layout.blob(entry.name):
             yield Finding(path=path, fault=Fault.STRANGE_FILE)
-        elif not store.is_sound(entry.name):
+        elif not store.is_sound(entry.name) and store.has(entry.name):  # it may have been collected meanwhile
             yield Finding(path=path, fault=Fault.DAMAGED_BLOB)
 
 
 def _check_records(root: str) -> Iterator[Finding]:
-    place, store = Place(root), BlobStore(root)
-    for entry in files_below(place.records):
+    layout, store = CacheLayout(root), BlobStore(root)
+    for entry in files_below(layout.records):
         path = os.path.relpath(entry.path, root)
         try:
             record = read_record(entry.path)
         except DamagedRecordError as error:
             yield Finding(path=path, fault=Fault.DAMAGED_RECORD, detail=str(error))
             continue
-        if entry.path != place.record(record.own_key, record.key):
+        if entry.path != layout.record(record.own_key, record.key):
             yield Finding(path=path, fault=Fault.DAMAGED_RECORD, detail="it is the record of another key")
         elif key_of(record.ingredients) != record.key:
             yield Finding(path=path, fault=Fault.DAMAGED_RECORD, detail="its key is not that of its ingredients")

@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 import click
 
-from nbmake_dag.build.listener import Listener
-from nbmake_dag.build.request import Request
 from nbmake_dag.commands.options import (
-    EXECUTOR,
     OUTPUT,
     PARAMETER,
+    executed,
+    executor_options,
     located,
     overrides,
     project_of,
@@ -22,39 +21,57 @@ from nbmake_dag.commands.options import (
     targets_of,
     views,
 )
+from nbmake_dag.engine.request import Request
 from nbmake_dag.errors import UsageError
+from nbmake_dag.execute.executors import ONE_AT_A_TIME
+from nbmake_dag.observe.ci import on_github_actions
 from nbmake_dag.observe.project import Project
-from nbmake_dag.record.ci import on_github_actions
+from nbmake_dag.record.run_events import Listener
+
+
+def _summary_path(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
+    """Check a path before the build, not after it."""
+    if path and not context.resilient_parsing:
+        from nbmake_dag.commands.summary import check_summary  # noqa: PLC0415 - only where it is asked for
+
+        check_summary(path)
+    return path
+
+
+def _junit_path(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
+    """Prepare a path before the build: a report that is there may be that of another one."""
+    if path and not context.resilient_parsing:
+        from nbmake_dag.commands.summary import prepare_junit  # noqa: PLC0415 - only where it is asked for
+
+        prepare_junit(path)
+    return path
 
 
 @click.command
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
-@click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it.")
+@click.option("-k", "--keep-going", is_flag=True, help="Continue after a failure with independent tasks.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help=PARAMETER)
 @click.option("-B", "--force", is_flag=True, help="Run the targets, all if none is named.")
-@click.option("--force-all", is_flag=True, help="Run them, and all that they need.")
+@click.option("--force-all", is_flag=True, help="Run them, and all tasks that they need.")
 @click.option("--accept", is_flag=True, help="Run nothing: take the targets' present outputs as up to date.")
 @click.option("--only", is_flag=True, help="Take what the targets need as it is on disk.")
-@click.option("--downstream", is_flag=True, help="Build also what needs the targets.")
+@click.option("--downstream", is_flag=True, help="Also build the tasks that need the targets.")
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these targets.")
 @click.option(
     "--affected", metavar="[=BASE]", help="Build only what changed since BASE, by default the pull request's."
 )
-@click.option(
-    "--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True, help=EXECUTOR
-)
-@click.option("--ray-address", metavar="A", help="Run on the Ray cluster at this address.")
+@executed
 @click.option(
     "--cache",
     type=click.Choice(["off", "read", "write", "read-write"]),
     default="read-write",
     show_default=True,
-    help="Use what is stored (read), store what is made (write).",
+    help="Use cached results (read), store new ones (write).",
 )
-@click.option("--no-wait", is_flag=True, help="Fail with exit code 4 if another build works here.")
+@click.option("--no-wait", is_flag=True, help="Fail with exit code 4 if another build is running here.")
 @click.option(
     "--output",
     type=click.Choice(["auto", "stream", "group", "errors", "none"]),
@@ -62,13 +79,22 @@ from nbmake_dag.record.ci import on_github_actions
     show_default=True,
     help=OUTPUT,
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Say what would run, and why; change nothing.")
-@click.option("--explain", is_flag=True, help="Say every reason why a task runs.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print what would run, and why; change nothing.")
+@click.option(
+    "-v", "--verbose", "--explain", "explain", is_flag=True, help="Print every reason and undeclared file."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only what failed.")
 @click.option(
     "--pdb", is_flag=True, help="Run one task at a time; run a notebook that failed again, in a debugger."
 )
 @served
-@click.option("--summarize", metavar="[=PATH]", help="Write what happened as JSON, to PATH or standard output.")
+@click.option(
+    "--summarize",
+    metavar="[=PATH]",
+    callback=_summary_path,
+    help="Write what happened as JSON, to PATH or standard output.",
+)
+@click.option("--junit", metavar="FILE", callback=_junit_path, help="Write the tasks as JUnit XML, as tests.")
 def command(
     directory: str | None,
     file: str | None,
@@ -83,21 +109,26 @@ def command(
 ) -> int:
     """Bring targets up to date.
 
-    A TARGET is a task, an instance, a glob, a tag or the path of an output; all tasks if none is given.
+    A TARGET is a task, an instance, a glob, a tag, or the path of an output or a notebook. Without one it is all
+    tasks.
     """
-    from nbmake_dag.build.run import build  # noqa: PLC0415 - not for --help
+    from nbmake_dag.engine.build import build  # noqa: PLC0415 - not for --help
     from nbmake_dag.progress.display import make_display  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
     if pdb:
-        given["executor"] = "inline"
+        given["executor"] = ONE_AT_A_TIME
     given["targets"] = targets_of(project, directory, given["targets"])
-    request = Request(wait=not given.pop("no_wait"), **given)
+    junit: str | None = given.pop("junit")
+    quiet: bool = given.pop("quiet")
+    request = Request(wait=not given.pop("no_wait"), executor_options=executor_options(given), **given)
     if dry_run:
-        about_a_run = (("--pdb", pdb), ("--serve", serve is not None), ("--summarize", summarize))
-        _say_plan(project, request, [name for name, is_given in about_a_run if is_given])
+        asked_for = {"--pdb": pdb, "--serve": serve is not None, "--summarize": summarize, "--junit": junit}
+        _say_plan(project, request, [name for name, is_given in asked_for.items() if is_given])
         return 0
-    display = make_display(output, sys.stderr, explains=explain)
+    if quiet and explain:
+        raise UsageError("`--quiet` cannot be combined with `--verbose`", (), "leave out one of them")
+    display = make_display("errors" if quiet else output, sys.stderr, explains=explain, quiet=quiet)
     listeners: list[Listener] = [display]
     marked: AbstractContextManager[None] = nullcontext()
     if on_github_actions(os.environ):
@@ -109,36 +140,37 @@ def command(
         marked = complaints_marked(screen, project)
     with views(project, serve) as live, marked:
         try:
-            outcome = build(project, request, (*listeners, *live), waiting=display.said)
+            outcome = build(project, request, (*listeners, *live), waiting=display.print_notice)
         finally:
             display.close()
         if summary := on_github_actions(os.environ) and os.environ.get("GITHUB_STEP_SUMMARY"):
-            from nbmake_dag.commands.job_summary import write_job_summary  # noqa: PLC0415 - likewise
-            from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
+            from nbmake_dag.commands.settings import declared_metrics  # noqa: PLC0415 - likewise
+            from nbmake_dag.present.job_summary import write_job_summary  # noqa: PLC0415 - likewise
 
-            write_job_summary(project, outcome.folder, declared_metrics(directory, file), summary)
-        if summarize:
-            from nbmake_dag.commands.summary import write_summary  # noqa: PLC0415 - only where it is asked for
+            write_job_summary(project, outcome.folder, declared_metrics(project), summary)
+        if summarize or junit:
+            from nbmake_dag.commands.summary import write_asked  # noqa: PLC0415 - only where it is asked for
 
-            write_summary(outcome.folder, summarize)
+            write_asked(outcome.folder, summarize, junit)
         if pdb:
-            from nbmake_dag.opening.debug import debug, failed_notebook  # noqa: PLC0415 - likewise
+            from nbmake_dag.editor.debug import debug, failed_notebook  # noqa: PLC0415 - likewise
 
             if failed := failed_notebook(outcome):
                 click.echo(f"running {failed} again, in a debugger", err=True)
-                debug(project, request, failed, display.said)
+                debug(project, request, failed, display.print_notice)
         for view in live if outcome.signal is None else ():
             view.until_interrupted()
     return outcome.exit_code
 
 
 def _say_plan(project: Project, request: Request, about_a_run: list[str]) -> None:
-    """Say what would run; raises `UsageError` where it is combined with options about a run."""
-    from nbmake_dag.build.session import plan_of  # noqa: PLC0415 - not for a build
-    from nbmake_dag.commands.verdicts import describe_plan  # noqa: PLC0415 - likewise
+    """Print what would run; raises `UsageError` where it is combined with options about a run."""
+    from nbmake_dag.engine.session import planned  # noqa: PLC0415 - not for a build
+    from nbmake_dag.present.verdicts import describe_plan  # noqa: PLC0415 - likewise
 
     if about_a_run:
         named = about_a_run[0]
-        raise UsageError(f"`--dry-run` runs nothing, and `{named}` is about what ran", (), f"leave out {named}")
-    for line in describe_plan(plan_of(project, request)):
+        raise UsageError(f"`{named}` cannot be combined with `--dry-run`", (), f"leave out {named}")
+    found = planned(project, request, tell=lambda text: click.echo(text, err=True))
+    for line in describe_plan(found.verdicts):
         click.echo(line)

@@ -7,22 +7,24 @@ from functools import partial
 
 import click
 
-from nbmake_dag.commands.options import located, project_of
-from nbmake_dag.commands.settings import settings_of
-from nbmake_dag.commands.sizes import in_words
-from nbmake_dag.errors import UsageError
+from nbmake_dag.commands.options import allowing, located, project_of
+from nbmake_dag.commands.settings import report_found, secrets_of, settings_of
+from nbmake_dag.errors import NbdagError, UsageError
+from nbmake_dag.observe.project import Project
+from nbmake_dag.present.units import in_words
+from nbmake_dag_reporting.secrets_scan import Secrets
 
 
 @click.group
 def command() -> None:
-    """Look at the cache, check it, and remove from it what is not needed."""
+    """Inspect, check and trim the cache."""
 
 
 @command.command
 @located
 def info(directory: str | None, file: str | None) -> None:
-    """Say what the cache holds, and how old it is."""
-    from nbmake_dag.build.shown import run_folders  # noqa: PLC0415 - not for --help
+    """Print the content, size and age of the cache."""
+    from nbmake_dag.engine.state.gc_roots import run_folders  # noqa: PLC0415 - not for --help
     from nbmake_dag_cache.last_used import LastUsed  # noqa: PLC0415 - likewise
     from nbmake_dag_cache.verify import info as measure  # noqa: PLC0415 - likewise
 
@@ -46,10 +48,10 @@ def info(directory: str | None, file: str | None) -> None:
 @command.command
 @located
 def verify(directory: str | None, file: str | None) -> int:
-    """Read everything in the cache, and list what is wrong with it; nothing is changed.
+    """Read everything in the cache, and list faults; nothing is changed.
 
-    Exits with 0 if all is sound, with 1 if something is not. What is damaged costs a rebuild, never a wrong
-    result: the next build notices it too.
+    Exits with 0 without faults, with 1 otherwise. A damaged file costs a rebuild, never a wrong result: the
+    next build detects it too.
     """
     from nbmake_dag_cache.verify import verify as find_faults  # noqa: PLC0415 - not for --help
 
@@ -62,22 +64,32 @@ def verify(directory: str | None, file: str | None) -> int:
 
 @command.command
 @located
-@click.option("--keep-used", is_flag=True, help="Keep only what the last run used or made, for CI to carry.")
-def gc(directory: str | None, file: str | None, *, keep_used: bool) -> None:
+@click.option("--keep-used", is_flag=True, help="Keep only what the last run used or made, for a CI cache.")
+@click.option("--drop-secrets", is_flag=True, help="Remove also what holds a secret, before others can read it.")
+@allowing
+def gc(
+    directory: str | None, file: str | None, *, keep_used: bool, drop_secrets: bool, allow: tuple[str, ...]
+) -> None:
     """Remove what [cache] and [runs] of pipeline.toml do not keep.
 
     The records used last stay, within `max_size` and `max_age`, and all that the last `[runs] keep` runs show.
+    With --drop-secrets, for a CI system that saves the cache, results and runs that hold a secret go; it fails
+    where one is left.
     """
-    from nbmake_dag.build.lock import build_lock  # noqa: PLC0415 - not for --help
-    from nbmake_dag.build.retention import sweep, sweep_unused  # noqa: PLC0415 - likewise
-    from nbmake_dag.build.shown import run_folders  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.state.gc_roots import run_folders  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.state.lock import build_lock  # noqa: PLC0415 - not for --help
+    from nbmake_dag.engine.state.rescued_files import put_damage_aside  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.state.retention import sweep, sweep_unused  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
     pipeline = settings_of(project)
     if keep_used and not run_folders(project.runs):
-        raise UsageError("no run is recorded here, so nothing is known to be used", (), "build first")
+        raise UsageError("no run is recorded here, so it is not known which results are in use", (), "build first")
     with build_lock(project, wait=True, waiting=partial(click.echo, err=True)):
+        put_damage_aside(project, lambda text: click.echo(f"warning: {text}", err=True))
         swept = (sweep_unused if keep_used else sweep)(project, pipeline)
+        if drop_secrets:
+            _drop_secrets(project, secrets_of(project, allow))
     cache = swept.cache
     click.echo(
         f"removed {cache.removed_records} records, {cache.removed_blobs} blobs and {swept.removed_runs} runs,"
@@ -86,12 +98,23 @@ def gc(directory: str | None, file: str | None, *, keep_used: bool) -> None:
     )
 
 
+def _drop_secrets(project: Project, secrets: Secrets) -> None:
+    from nbmake_dag.engine.state.secret_sweep import drop_secrets  # noqa: PLC0415 - not for --help
+
+    searched = drop_secrets(project, secrets)
+    for what in searched.removed:
+        click.echo(f"warning: removed {what}", err=True)
+    report_found(secrets)
+    if searched.left:
+        raise NbdagError(f"the cache holds a secret: {searched.left[0]}", (), "remove the file, then its blob")
+
+
 @command.command
 def keygen() -> None:
-    """Make a pair of keys with which shared records are signed."""
-    from nbmake_dag.build.share import SIGNING_KEY, new_keys  # noqa: PLC0415 - not for --help
+    """Create a key pair for signing shared records."""
+    from nbmake_dag.engine.shared_cache.client import SIGNING_KEY, new_keys  # noqa: PLC0415 - not for --help
 
     public_key, private_key = new_keys()
     click.echo(f'public_keys = ["{public_key}"]')
     click.echo(f"{SIGNING_KEY}={private_key}")
-    click.echo("the first line is for [cache] of pipeline.toml, the second a secret of your CI", err=True)
+    click.echo("put the first line into [cache] of pipeline.toml, the second into a secret of your CI", err=True)

@@ -9,26 +9,41 @@ import click
 
 from nbmake_dag import __version__
 from nbmake_dag.commands.ending import exit_code_of
+from nbmake_dag.errors import UsageError
 
-COMMANDS = {
-    "build": "Bring targets up to date.",
-    "watch": "Build again what a saved file concerns.",
-    "open": "Open a notebook as its task sees it.",
-    "status": "Say what is stale, and why.",
-    "explain": "Say what decides a task's result, and what changed.",
-    "graph": "Draw which task needs which.",
-    "report": "Write a static site on which runs are compared.",
-    "runs": "List the recorded runs.",
-    "diff": "Say what differs between two runs.",
-    "show": "Show what a run did, or one of its tasks.",
-    "export": "Write a run as one file, or as a tree of files.",
-    "init": "Write a pipeline.toml for the notebooks found.",
-    "clean": "Remove outputs, or the cache.",
-    "cache": "Look at the cache, check it, trim it.",
-    "schema": "Print the JSON Schema of pipeline.toml.",
-    "doctor": "Check a pipeline for what a build cannot know.",
-    "completions": "Print completions for a shell.",
+GROUPS = {
+    "Build": {
+        "build": "Bring targets up to date.",
+        "watch": "Build again whenever a saved file affects a task.",
+        "status": "List the stale tasks, and why they are stale.",
+        "explain": "List the ingredients of a task's result, and what changed.",
+        "clean": "Remove outputs, or the cache.",
+    },
+    "Work on notebooks": {
+        "declare": "Add the undeclared files of tasks to pipeline.toml.",
+        "open": "Open a notebook as its task sees it.",
+        "doctor": "Check a pipeline for faults that a build cannot see.",
+        "graph": "Draw the dependencies of tasks.",
+    },
+    "Compare runs": {
+        "runs": "List the recorded runs.",
+        "show": "Show a run, or one of its tasks.",
+        "diff": "Compare two runs.",
+        "report": "Write a static site on which runs are compared.",
+        "export": "Write a run as one file, or as a tree of files.",
+    },
+    "Set up": {
+        "init": "Write a pipeline.toml for the notebooks found.",
+        "add": "Append a task for a notebook to pipeline.toml.",
+        "cache": "Inspect, check and trim the cache.",
+        "schema": "Print the JSON Schema of pipeline.toml.",
+        "completions": "Print completions for a shell.",
+        "help": "Show the documentation of a topic.",
+    },
 }
+"""The commands as the help lists them, by what they are for."""
+
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 """Each command is `command` in a module of its name, imported when it is called."""
 
 OPTIONAL_VALUES = {"--serve": "0", "--summarize": "-", "--affected": ""}
@@ -43,14 +58,26 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(group.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"nbmake_dag.commands.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an unknown command with the one that was meant, as it is done for everything else."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from nbmake_dag.core.suggest import did_you_mean  # noqa: PLC0415 - only for a mistake
+
+            hint = did_you_mean(args[0], COMMANDS) or "`nbdag --help` lists the commands"
+            raise UsageError(f"there is no command `{args[0]}`", (), hint)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -74,8 +101,11 @@ def _invoke(arguments: list[str]) -> object:
         return cli.main(arguments, prog_name="nbdag", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nbdag"
+        raise UsageError(error.format_message().rstrip("."), (), f"`{path} --help` lists what there is") from error
     except click.Abort:
         return 130

@@ -1,4 +1,4 @@
-"""`nbdag completions`: a script for a shell, and the answers that it asks for.
+"""`nbdag completions`: a script for a shell, and the completions that it requests.
 
 An answer imports click, the one command that is being typed, and what reads names out of ``pipeline.toml``.
 """
@@ -23,6 +23,8 @@ _nbdag() {
     [[ ${COMP_LINE:COMP_POINT-1:1} == " " ]] && words+=("")
     word=${words[-1]}
     broken=${word%"${word##*[=:]}"}
+    # what is quoted is not broken, and completed without the quote
+    [[ $word == [\'\"]* ]] && words[-1]=${word:1} broken=
     mapfile -t COMPREPLY < <("${words[0]}" completions --answer -- "${words[@]:1}" 2>/dev/null)
     for reply in "${!COMPREPLY[@]}"; do
         COMPREPLY[reply]=${COMPREPLY[reply]#"$broken"}
@@ -124,13 +126,28 @@ class _Names(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[repor
 
 def _targets(project: Project, incomplete: str) -> Iterable[str]:
     """Yield tasks, and the instances of a task whose name is typed in full."""
-    from nbmake_dag.core.matrix import instance_name, points  # noqa: PLC0415 - only where it is asked for
+    from nbmake_dag.config.matrix import instance_name, points  # noqa: PLC0415 - only where it is asked for
 
     for family, keys in _tasks(project).items():
         yield family
         axes = _table(keys.get("matrix"))
-        if axes and incomplete.startswith(family) and all(isinstance(values, list) for values in axes.values()):
+        if "instances" in keys and incomplete.startswith(family):
+            yield from _instances(project, family)
+        elif axes and incomplete.startswith(family) and all(isinstance(values, list) for values in axes.values()):
             yield from (instance_name(family, point) for point in islice(points(axes), MAX_INSTANCES))
+
+
+def _instances(project: Project, family: str) -> Iterable[str]:
+    """Return the instances of a task that come from data, where the pipeline can be read."""
+    from nbmake_dag.config.pipeline_file import parse  # noqa: PLC0415 - only where it is asked for
+    from nbmake_dag.observe.instance_data import Disk, found_for  # noqa: PLC0415 - likewise
+
+    try:
+        with open(project.config, "rb") as file:
+            parsed = parse(file.read())
+        return islice(parsed.instances(found_for(parsed, Disk(project))).get(family, ()), MAX_INSTANCES)
+    except (NbdagError, OSError):
+        return ()
 
 
 def _tags(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - one signature for all names
@@ -143,7 +160,9 @@ def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 -
     yield "latest"
     if os.path.isdir(project.runs):
         with os.scandir(project.runs) as entries:
-            yield from sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
+            yield from sorted(
+                (entry.name for entry in entries if entry.is_dir(follow_symlinks=False)), reverse=True
+            )
 
 
 def _tasks(project: Project) -> dict[str, dict[str, Any]]:
@@ -163,6 +182,19 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _topics(project: Project, word: str) -> Iterable[str]:  # noqa: ARG001 - the same everywhere
+    from nbmake_dag.commands.cli import COMMANDS  # noqa: PLC0415 - it imports this module by name
+    from nbmake_dag.commands.help import TOPICS  # noqa: PLC0415 - only where it is asked for
+
+    return (*TOPICS, *COMMANDS)
+
+
+def _notebooks(project: Project, _before: str) -> Iterable[str]:
+    from nbmake_dag.scaffold.discovery import discover  # noqa: PLC0415 - reads notebooks
+
+    return (notebook.path for notebook in discover(project.root).notebooks)
+
+
 NAMES: dict[str | None, Callable[[Project, str], Iterable[str]]] = {
     "targets": _targets,
     "tasks": _targets,
@@ -174,5 +206,7 @@ NAMES: dict[str | None, Callable[[Project, str], Iterable[str]]] = {
     "against": _runs,
     "before": _runs,
     "after": _runs,
+    "topic": _topics,
+    "notebook": _notebooks,
 }
 """Parameters of commands, by name, whose values are names in the project."""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 import click
 
-from nbmake_dag.commands.options import located
+from nbmake_dag.commands.options import located, project_of
+
+if TYPE_CHECKING:
+    from nbmake_dag.observe.project import Project
+    from nbmake_dag.present.site_links import SiteLinks
+    from nbmake_dag_reporting.bundle import Recorded
+    from nbmake_dag_reporting.compare import Comparison
 
 
 @click.command
@@ -18,29 +28,50 @@ from nbmake_dag.commands.options import located
     default="text",
     help="Markdown is for a pull request.",
 )
-@click.option("--site", metavar="URL", help="Link Markdown to the site published at URL.")
+@click.option("--site", metavar="URL", help="Link Markdown to those runs that the site published at URL shows.")
+@click.option(
+    "--pictures", metavar="FILE", help="Write an HTML page with the pictures that differ; no file if none does."
+)
 def command(
-    directory: str | None, file: str | None, before: str, after: str | None, form: str, site: str | None
+    directory: str | None,
+    file: str | None,
+    before: str,
+    after: str | None,
+    form: str,
+    site: str | None,
+    pictures: str | None,
 ) -> None:
-    """Say what differs between two runs, the first being the baseline; the second is the latest if not named.
+    """Compare two runs, the first being the baseline; the second is the latest if not named.
 
     RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle.
     """
-    from nbmake_dag.commands.diff_cells import with_places  # noqa: PLC0415 - not for --help
-    from nbmake_dag.commands.diff_text import markdown_text, text_lines  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
-    from nbmake_dag.commands.report import declared_metrics  # noqa: PLC0415 - likewise
-    from nbmake_dag.commands.site_links import SiteLinks  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.settings import declared_metrics  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.results.executed_notebook import counted_cells  # noqa: PLC0415 - likewise
     from nbmake_dag.errors import UsageError  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.diff_text import (  # noqa: PLC0415 - likewise
+        markdown_text,
+        text_lines,
+    )
     from nbmake_dag_reporting.compare import compare  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
-    links = SiteLinks(site) if site else None
+    links = _links(site) if site else None
+    if pictures:
+        from nbmake_dag.commands.targets import prepare_file  # noqa: PLC0415 - only where it is asked for
+        from nbmake_dag.present.pictures import BEGINNING  # noqa: PLC0415 - likewise
+
+        prepare_file(pictures, BEGINNING.encode())
     old, new = recorded_of(directory, file, before), recorded_of(directory, file, after or "latest")
     if after is None and old.run.id == new.run.id:
         hint = f"name another: nbdag diff latest~1 {before}"
-        raise UsageError(f"run {before} is the latest one, with which it would be compared", (), hint)
-    found = with_places(compare(old, new, declared_metrics(directory, file)), old, new)
+        raise UsageError(f"run {before} is the latest one, and would be compared with itself", (), hint)
+    project = None
+    with suppress(UsageError):  # two bundles need no project
+        project = project_of(directory, file)
+    found = compare(old, new, declared_metrics(project), counted_cells)
+    if pictures:
+        _write_pictures(pictures, found, old, new, project)
     if form == "json":
         click.echo(encode_document(found.document()))
     elif form == "markdown":
@@ -48,3 +79,43 @@ def command(
     else:
         for line in text_lines(found):
             click.echo(line)
+
+
+def _links(site: str) -> SiteLinks:
+    """Link to what a site shows; where that cannot be found out, to nothing."""
+    from nbmake_dag.present.site_links import SiteLinks  # noqa: PLC0415 - only where it is asked for
+    from nbmake_dag.runs.published import UnreadableSiteError, published_runs  # noqa: PLC0415 - an HTTP client
+
+    try:
+        return SiteLinks(site, published_runs(SiteLinks.folder(site)))
+    except UnreadableSiteError as error:
+        click.echo(f"warning: no link to the site is written: {error}", err=True)
+        return SiteLinks(site)
+
+
+def _write_pictures(path: str, found: Comparison, old: Recorded, new: Recorded, project: Project | None) -> None:
+    """Write the page, or remove that of an earlier comparison; a picture with a secret in it is left out."""
+    from nbmake_dag.commands.settings import secrets_of  # noqa: PLC0415 - only where it is asked for
+    from nbmake_dag.engine.results.executed_notebook import counted_cells  # noqa: PLC0415 - likewise
+    from nbmake_dag.errors import naming  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.pictures import changed_pictures, pictures_page  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.secrets_scan import SecretFoundError  # noqa: PLC0415 - likewise
+
+    secrets = secrets_of(project)
+
+    def refuse(data: bytes, place: str) -> str:
+        try:
+            secrets.refuse_suspicious(data, place)
+        except SecretFoundError as error:
+            click.echo(f"warning: a picture is left out: {error}", err=True)
+            return f"it holds the value of {error.name}"
+        return ""
+
+    pairs = changed_pictures(found, old, new, counted_cells)
+    with naming(path):
+        if not pairs:
+            if os.path.isfile(path):
+                os.unlink(path)
+            return
+        with open(path, "w", encoding="utf-8", errors="replace") as page:
+            page.write(pictures_page(found, pairs, refuse))

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and one message for whatever went wrong."""
+"""The end of a command: its exit code, and one message for each kind of error."""
 
 from __future__ import annotations
 
@@ -7,20 +7,11 @@ import os
 import sys
 from collections.abc import Callable
 
-from nbmake_dag.errors import NbdagError
+from nbmake_dag.errors import NbdagError, UsageError, describe
 
-_OF_THE_MACHINE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EBUSY,
-    errno.EIO,
-    errno.EMFILE,
-    errno.ENFILE,
-}
-"""What a disk, its quota, its rights or another writer refuse, and no change to nbdag would mend."""
+_KEPT = "what was finished is kept; the next build goes on from there"
+_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY}
+_TOO_FEW_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 def exit_code_of(command: Callable[[], object]) -> int:
@@ -47,15 +38,33 @@ def _internal(error: Exception) -> int:
         import traceback  # noqa: PLC0415 - only there
 
         traceback.print_exception(error)
-    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-        place = f": {error.filename}" if error.filename else ""
-        _say(
-            f"error: {error.strerror}{place}", "hint: what was finished is kept; the next build goes on from there"
-        )
-    else:
-        hint = "hint: this is a defect of nbdag; NBDAG_TRACEBACK=1 shows where"
-        _say(f"error: {type(error).__name__}: {error}", hint)
+    if isinstance(error, OSError) and error.errno:
+        _say(f"error: {describe(error)}", f"hint: {_way_on(error)}")
+        return UsageError.exit_code if isinstance(error, PermissionError) else 3
+    hint = "hint: this is a defect of nbdag; NBDAG_TRACEBACK=1 shows where"
+    _say(f"error: {type(error).__name__}: {error}", hint)
     return 3
+
+
+def _way_on(error: OSError) -> str:
+    """Return what to do about something that the machine refused, or that is not where it was."""
+    if not _has_working_directory():
+        return "the current directory was removed; change to one that exists"
+    if isinstance(error, PermissionError):
+        return "let this user read and write it"
+    if error.errno in _TOO_FEW_FILES:
+        return "allow more open files, for example `ulimit -n 1024`"
+    if error.errno in _IN_THE_WAY and "/.nbdag" in str(error.filename):
+        return "something else is where nbdag keeps its files; move it away, and build again"
+    return _KEPT
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _say(*paragraphs: str) -> None:

@@ -13,10 +13,10 @@ from nbmake_dag.commands.options import located, project_of
 @click.option("--against", metavar="RUN", help="Compare with the result in RUN, not with the last one.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(directory: str | None, file: str | None, task: str, against: str | None, *, as_json: bool) -> None:
-    """Say what decides the result of TASK, and what changed since its last one."""
-    from nbmake_dag.commands.explain_text import document, lines  # noqa: PLC0415 - not for --help
-    from nbmake_dag.commands.explained import explained  # noqa: PLC0415 - likewise
+    """List the ingredients of TASK's result, and what changed since its last result."""
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.explain_text import document, lines  # noqa: PLC0415 - not for --help
+    from nbmake_dag.present.explanation import explained  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)

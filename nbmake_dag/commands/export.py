@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from nbmake_dag.commands.options import located, project_of
-from nbmake_dag.errors import UsageError
+from nbmake_dag.commands.options import allowing, located, project_of
+from nbmake_dag.errors import UsageError, naming
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import TaskRun
 from nbmake_dag_reporting.secrets_scan import Secrets
@@ -20,19 +19,35 @@ from nbmake_dag_reporting.secrets_scan import Secrets
 @located
 @click.option("--bundle", metavar="FILE", help="Write one JSON file that `nbdag show` and `report` read.")
 @click.option("-o", "--out", metavar="DIR", help="Write a tree of files into DIR, which must be new or empty.")
-def command(directory: str | None, file: str | None, run: str, bundle: str | None, out: str | None) -> None:
-    """Write a run with its artefacts and notebooks, to be kept or given away."""
+@click.option("--metrics", metavar="FILE", help="Write the metrics as OpenMetrics text, for GitLab or Prometheus.")
+@allowing
+def command(
+    directory: str | None,
+    file: str | None,
+    run: str,
+    bundle: str | None,
+    out: str | None,
+    metrics: str | None,
+    allow: tuple[str, ...],
+) -> None:
+    """Write a run with its artefacts and notebooks, for archiving or sharing."""
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
-    from nbmake_dag.commands.secrets import refused, secrets_of  # noqa: PLC0415 - likewise
-    from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.settings import refused, report_found, secrets_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.targets import BUNDLE, check_folder, prepare_file  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.open_metrics import BEGINNING  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.bundle import BundleError, write_bundle  # noqa: PLC0415 - likewise
-    from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.secrets_scan import SecretFoundError  # noqa: PLC0415 - likewise
 
-    if not bundle and not out:
-        raise UsageError("nothing to write", (), "name a file with --bundle, or a folder with -o")
+    if not bundle and not out and not metrics:
+        raise UsageError("nothing to write", (), "name a file with --bundle or --metrics, or a folder with -o")
+    for path, beginning in ((bundle, BUNDLE), (metrics, BEGINNING)):
+        if path:
+            prepare_file(path, beginning)
+    if out:
+        check_folder(out)
     recorded = recorded_of(directory, file, run)
-    secrets = Secrets(secrets_of(settings_of(project_of(directory, file))))
-    for path, write in ((bundle, write_bundle), (out, _write_tree)):
+    secrets = secrets_of(project_of(directory, file), allow)
+    for path, write in ((bundle, write_bundle), (out, _write_tree), (metrics, _write_metrics)):
         if path:
             try:
                 _warn(write(path, recorded, secrets))
@@ -41,17 +56,24 @@ def command(directory: str | None, file: str | None, run: str, bundle: str | Non
             except BundleError as error:
                 raise UsageError(str(error)) from error
             click.echo(path)
+    report_found(secrets)
+
+
+def _write_metrics(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
+    from nbmake_dag.present.open_metrics import open_metrics  # noqa: PLC0415 - only where it is asked for
+
+    data = secrets.clean(open_metrics(recorded.run), path)
+    with naming(path), open(path, "wb") as target:
+        target.write(data)
+    return ()
 
 
 def _write_tree(out: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
     from markdown_it import MarkdownIt  # noqa: PLC0415 - only where it is asked for
 
-    from nbmake_dag.build.executed import executed_notebooks  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.notebook import CellMismatchError  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.tree import write_tree  # noqa: PLC0415 - likewise
-
-    if os.path.lexists(out) and not (os.path.isdir(out) and not os.listdir(out)):
-        raise UsageError(f"{out} is not an empty folder")
 
     def executed(task: TaskRun) -> Mapping[int, Mapping[str, Any]]:
         try:
@@ -66,4 +88,7 @@ def _write_tree(out: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ..
 
 def _warn(gone: tuple[str, ...]) -> None:
     if gone:
-        click.echo(f"warning: {len(gone)} files are no longer in the cache: {', '.join(gone[:5])}", err=True)
+        click.echo(
+            f"warning: {len(gone)} files are not in it, as they are gone or were left out: {', '.join(gone[:5])}",
+            err=True,
+        )

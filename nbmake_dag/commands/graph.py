@@ -19,11 +19,11 @@ from nbmake_dag_reporting.drawing import Drawing
     type=click.Choice(["mermaid", "dot", "json", "svg"]),
     default="mermaid",
     show_default=True,
-    help="Mermaid is shown by GitHub and GitLab.",
+    help="GitHub and GitLab render Mermaid.",
 )
-@click.option("--run", metavar="RUN", help="Draw what happened in RUN.")
+@click.option("--run", metavar="RUN", help="Draw the tasks of RUN with their statuses.")
 def command(directory: str | None, file: str | None, form: str, run: str | None) -> None:
-    """Draw which task needs which."""
+    """Draw the dependencies of tasks."""
     from nbmake_dag_reporting import graph_formats, graph_svg  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.drawing import drawing_of  # noqa: PLC0415 - likewise
 
@@ -44,9 +44,10 @@ def command(directory: str | None, file: str | None, form: str, run: str | None)
 
 def _pipeline(project: Project) -> Drawing:
     """Draw the pipeline as it is declared."""
-    from nbmake_dag.build.prepare import Stores, load  # noqa: PLC0415 - not for --help
-    from nbmake_dag.build.request import Request  # noqa: PLC0415 - likewise
     from nbmake_dag.core.graph import build_graph  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.prepare import load  # noqa: PLC0415 - not for --help
+    from nbmake_dag.engine.request import Request  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.state.stores import Stores  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.drawing import Node  # noqa: PLC0415 - likewise
 
     stores = Stores.open(project)
@@ -57,6 +58,6 @@ def _pipeline(project: Project) -> Drawing:
     graph = build_graph(pipeline, file=os.path.basename(project.config))
     return Drawing(
         title=pipeline.name,
-        nodes=tuple(Node(name=name, type=type(graph.tasks[name].work).__name__.lower()) for name in graph.order),
-        edges=tuple((above, name) for name in graph.order for above in graph.upstream[name]),
+        nodes=tuple(Node(name=name, type=graph.tasks[name].type) for name in graph.order),
+        edges=tuple((producer, name) for name in graph.order for producer in graph.upstream[name]),
     )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from nbmake_dag.commands.options import located
-from nbmake_dag.errors import UsageError
-from nbmake_dag.observe.project import CONFIG
+from nbmake_dag.errors import UsageError, describe
+from nbmake_dag.observe.project import CONFIG, git_root
+
+if TYPE_CHECKING:
+    from nbmake_dag.scaffold.ci_files import CiSystem
+    from nbmake_dag.scaffold.imports.steps import Step
 
 _LOCKFILES = (
     *(
@@ -27,27 +33,68 @@ _IGNORED = "/.nbdag/"
 
 @click.command
 @located
+@click.option(
+    "--from",
+    "origin",
+    metavar="FILE",
+    help="Write the pipeline of another tool: a pipeline.yaml of Ploomber, a Snakefile, a dvc.yaml, papermill"
+    " calls in a Makefile, a shell or a Python script, or a driver of pynb_dag_runner.",
+)
+@click.option(
+    "--ci",
+    "system",
+    type=click.Choice(["github", "gitlab"]),
+    help="Write what builds the pipeline there; no file is overwritten.",
+)
 @click.pass_context
-def command(context: click.Context, directory: str | None, file: str | None) -> None:
+def command(
+    context: click.Context, directory: str | None, file: str | None, origin: str | None, system: CiSystem | None
+) -> None:
     """Write a pipeline.toml with a task for each notebook in this folder and below it.
 
-    What one notebook writes and another reads is declared, as far as their code says it; other guesses are
-    comments. Nothing is imported or run.
+    A file that one notebook writes and another reads is declared, if their code names it; other guesses are
+    comments. With --from the tasks are those of another tool's file, and what they cannot say is listed. Nothing
+    is imported or run.
     """
-    from nbmake_dag.scaffold.config_text import config_text  # noqa: PLC0415 - not for --help
-    from nbmake_dag.scaffold.discovery import discover  # noqa: PLC0415 - likewise
-    from nbmake_dag.scaffold.draft import draft  # noqa: PLC0415 - likewise
-
     before_directory, before_file = context.obj
     start = os.path.abspath(directory or before_directory or os.curdir)
     config = os.path.join(start, file or before_file or CONFIG)
     root = os.path.dirname(config)
     if not os.path.isdir(root):
         raise UsageError(f"{root} is not a folder")
+    if system and os.path.basename(config) != CONFIG:
+        raise UsageError(f"--ci builds {CONFIG}", (), f"leave out -f, or call the file {CONFIG}")
+    if system and origin is None and os.path.lexists(config):
+        _write_ci(system, root)
+        return
     if os.path.lexists(config):
         raise UsageError(
-            f"{config} is there already", (), "`nbdag build` builds it; to begin anew, move it away first"
+            f"{config} exists already", (), "`nbdag build` builds it; to start over, move it away first"
         )
+    title = os.path.basename(root) or "pipeline"
+    lines, number = (
+        _of_notebooks(config, title)
+        if origin is None
+        else _of_another_tool(config, title, os.path.abspath(origin))
+    )
+    tasks = "1 task" if number == 1 else f"{number} tasks"
+    click.echo(f"wrote {os.path.relpath(config)} with {tasks}")
+    for line in lines:
+        click.echo(line)
+    if _ignore(os.path.join(root, ".gitignore")):
+        click.echo("added .nbdag/ to .gitignore")
+    if system:
+        _write_ci(system, root)
+    click.echo("\nhint: read it, then `nbdag build`", err=True)
+
+
+def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
+    """Write a task for each notebook."""
+    from nbmake_dag.scaffold.config_text import config_text  # noqa: PLC0415 - not for --help
+    from nbmake_dag.scaffold.discovery import discover, installed_kernels  # noqa: PLC0415 - likewise
+    from nbmake_dag.scaffold.draft import draft  # noqa: PLC0415 - likewise
+
+    root = os.path.dirname(config)
     found = discover(root)
     for problem in found.unreadable:
         click.echo(f"warning: {problem}", err=True)
@@ -56,18 +103,68 @@ def command(context: click.Context, directory: str | None, file: str | None) -> 
         raise UsageError(f"no notebook in {root} or below it", (), hint)
     drafts = draft(root, found.notebooks)
     lockfiles = [name for name in _LOCKFILES if os.path.isfile(os.path.join(root, name))]
-    text = config_text(os.path.basename(root) or "pipeline", drafts, lockfiles)
+    text = config_text(title, drafts, lockfiles, installed_kernels())
     with open(config, "x", encoding="utf-8") as stream:
         stream.write(text)
-    tasks = "1 task" if len(drafts) == 1 else f"{len(drafts)} tasks"
-    click.echo(f"wrote {os.path.relpath(config)} with {tasks}")
-    if _ignore(os.path.join(root, ".gitignore")):
-        click.echo("added .nbdag/ to .gitignore")
-    click.echo("\nhint: read it, then `nbdag build`", err=True)
+    return [], len(drafts)
+
+
+def _of_another_tool(config: str, title: str, origin: str) -> tuple[list[str], int]:
+    """Write the pipeline of another tool's file; return what it cannot say, a line each."""
+    from nbmake_dag.commands.edited import complaints_about  # noqa: PLC0415 - not for --help
+    from nbmake_dag.scaffold.discovery import installed_kernels  # noqa: PLC0415 - likewise
+    from nbmake_dag.scaffold.imports.kinds import read_pipeline  # noqa: PLC0415 - likewise
+    from nbmake_dag.scaffold.imports.pipeline_text import pipeline_text, task_at, unsaid_of  # noqa: PLC0415 - likewise
+
+    root = os.path.dirname(config)
+    name = os.path.relpath(origin, root)
+    kernels = installed_kernels()
+
+    def refused(steps: Sequence[Step], unsaid: Sequence[str]) -> dict[str, str]:
+        text = pipeline_text(title, name, steps, unsaid, kernels)
+        complaints = {_line(complaint.place): complaint.what for complaint in complaints_about(config, text)}
+        found = {task_at(text, line, steps): what for line, what in complaints.items()}
+        return dict.fromkeys((step.name for step in steps), found[""]) if "" in found else found
+
+    found = read_pipeline(root, origin, refused)
+    with open(config, "x", encoding="utf-8") as stream:
+        stream.write(pipeline_text(title, name, found.steps, found.unsaid, kernels))
+    unsaid = [*found.unsaid, *(f"{', '.join(names)}: {what}" for what, names in unsaid_of(found.steps).items())]
+    head = [f"\nnot said in it, of {name}:"] if unsaid else []
+    return [*head, *(f"- {what}" for what in unsaid)], sum(not step.is_comment for step in found.steps)
+
+
+def _line(place: str) -> int:
+    number = place.rpartition(":")[2]
+    return int(number) if number.isdigit() else 0
+
+
+def _write_ci(system: CiSystem, root: str) -> None:
+    """Write the files of a CI system that are not there, into the repository around a pipeline."""
+    from nbmake_dag.scaffold.ci_files import ci_plan  # noqa: PLC0415 - only where it is asked for
+
+    repository = git_root(root) or root
+    plan = ci_plan(system, repository, root)
+    for file in plan.files:
+        path = os.path.join(repository, file.path)
+        shown = os.path.relpath(path)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "x", encoding="utf-8") as stream:
+                stream.write(file.text)
+            click.echo(f"wrote {shown}")
+        except FileExistsError:
+            if not os.path.isfile(path):
+                raise UsageError(f"{shown} cannot be written: something else is in its place") from None
+            click.echo(f"kept {shown}: it is there already")
+        except OSError as error:
+            raise UsageError(f"{shown} cannot be written: {describe(error)}") from error
+    for hint in plan.hints:
+        click.echo(f"\nhint: {hint}", err=True)
 
 
 def _ignore(path: str) -> bool:
-    """Let git ignore what nbdag keeps; ``False`` if it does already."""
+    """Let git ignore nbdag's own files; ``False`` if it does already."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()

@@ -5,21 +5,25 @@ from __future__ import annotations
 import glob
 import os
 import shlex
+import shutil
 import subprocess
+import sys
 import time
 from contextlib import closing
 
 import click
 
-from nbmake_dag.build.executions import folder_name
-from nbmake_dag.build.prepare import Stores, prepare
-from nbmake_dag.build.request import Request
 from nbmake_dag.commands.options import located, project_of
 from nbmake_dag.core.model import TaskName
-from nbmake_dag.errors import UsageError
+from nbmake_dag.editor.conflict import Take
+from nbmake_dag.editor.copy import Copy, copy_path, make_copy
+from nbmake_dag.engine.dispatch.dispatcher import folder_name
+from nbmake_dag.engine.prepare import prepare
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.errors import NbdagError, UsageError
+from nbmake_dag.execute.redaction import Redactor
 from nbmake_dag.observe.project import Project
-from nbmake_dag.opening.copy import Copy, copy_path, make_copy
-from nbmake_dag.opening.editor import jupyter_command, start_jupyter
 
 _PERIOD_S = 0.5
 
@@ -27,79 +31,112 @@ _PERIOD_S = 0.5
 @click.command
 @click.argument("task")
 @located
-@click.option("--failed", is_flag=True, help="Open the notebook of its last failure, as far as it came.")
+@click.option("--failed", is_flag=True, help="Open the notebook of its last failure, up to the failure.")
 @click.option("--print-path", is_flag=True, help="Write the prepared notebook, and print its path.")
-@click.option("--save-back", is_flag=True, help="Write what was edited in the prepared notebook to its source.")
+@click.option("--save-back", is_flag=True, help="Write the edits in the prepared notebook back to its source.")
+@click.option(
+    "--take",
+    type=click.Choice(["copy", "source"]),
+    help="Where both were edited: keep what this one has, and put what the other had beside the copy.",
+)
 def command(
-    directory: str | None, file: str | None, task: str, *, failed: bool, print_path: bool, save_back: bool
+    directory: str | None,
+    file: str | None,
+    task: str,
+    *,
+    failed: bool,
+    print_path: bool,
+    save_back: bool,
+    take: Take | None,
 ) -> int:
     """Open a task's notebook as the task sees it, in JupyterLab.
 
-    It is a copy, with the parameters, inputs and outputs of TASK; what is edited there and saved flows back to the
-    source while the command runs.
+    It is a copy, with the parameters, inputs and outputs of TASK; edits saved there are written back to the
+    source while the command runs, and edits of the source reach the copy.
     """
     project = project_of(directory, file)
     if failed:
-        return _show(_failed_notebook(project, task), None, print_path=print_path)
+        return _show(_failed_notebook(project, task), project, None, print_path=print_path)
     with closing(Stores.open(project)) as stores:
         prepared = prepare(project, Request(targets=(task,)), stores)
-        name = TaskName(task)
+        name, redactor = TaskName(task), Redactor(prepared.survey.secrets)
         if name not in prepared.graph.tasks:
             family = [each for each in prepared.graph.order if prepared.graph.tasks[each].family == task]
             raise UsageError(f"`{task}` is not one task", (("instances", ", ".join(family)),))
         if save_back:
-            copy = copy_path(project, prepared.graph.tasks[name])
+            copy = copy_path(prepared, name)
             if not os.path.exists(copy.path):
                 raise UsageError(f"the notebook of `{task}` was not opened")
-            _save(copy, project)
+            _sync(copy, project, take)
+            copy.redact(redactor)
             return 0
-        copy = make_copy(prepared, name)
-    return _show(copy.path, (copy, project), print_path=print_path)
+        copy = make_copy(prepared, name, take)
+        code = _show(copy.path, project, copy, print_path=print_path)
+    copy.redact(redactor)
+    return code
 
 
-def _show(notebook: str, back: tuple[Copy, Project] | None, *, print_path: bool) -> int:
+def _show(notebook: str, project: Project, copy: Copy | None, *, print_path: bool) -> int:
     if print_path:
         click.echo(notebook)
         return 0
-    jupyter = start_jupyter(notebook)
+    jupyter = _start_jupyter(notebook, project)
     if jupyter is None:
-        click.echo(
-            f"JupyterLab is not installed here; open it with\n\n  {shlex.join(jupyter_command(notebook))}\n"
-        )
-        if back is None:
+        command_line = shlex.join(_jupyter_command(notebook, project))
+        click.echo(f"JupyterLab is not installed here; open it with\n\n  {command_line}\n")
+        if copy is None:
             return 0
-    if back is not None:
+    if copy is not None:
+        source = project.relative(copy.source)
         click.echo(
-            f"edits flow back to {back[1].relative(back[0].source)} until this ends; Ctrl-C ends it", err=True
+            f"edits of the copy are saved to {source}, and its edits loaded, until you press Ctrl-C", err=True
         )
     try:
-        _await_end(jupyter, back)
+        _await_end(jupyter, project, copy)
     except KeyboardInterrupt:
         if jupyter is not None:
             jupyter.terminate()
             jupyter.wait()
-    if back is not None:
-        _save(*back)
+    if copy is not None:
+        _sync(copy, project)
     return 0
 
 
-def _await_end(jupyter: subprocess.Popen[bytes] | None, back: tuple[Copy, Project] | None) -> None:
-    """Save until the editor ends; what cannot be saved is said once."""
+def _jupyter_command(notebook: str, project: Project) -> list[str]:
+    """Return the command that opens a notebook, with the repository around it: modules, data, other notebooks."""
+    # the copy is in a hidden folder
+    options = [f"--ServerApp.root_dir={project.repository}", "--ContentsManager.allow_hidden=True"]
+    return ["jupyter", "lab", *options, notebook]
+
+
+def _start_jupyter(notebook: str, project: Project) -> subprocess.Popen[bytes] | None:
+    """Start JupyterLab, of this environment or else of the search path; ``None`` where there is none."""
+    beside = os.path.join(os.path.dirname(sys.executable), "jupyter-lab")
+    program = beside if os.path.exists(beside) else shutil.which("jupyter-lab")
+    return subprocess.Popen([program, *_jupyter_command(notebook, project)[2:]]) if program else None
+
+
+def _await_end(jupyter: subprocess.Popen[bytes] | None, project: Project, copy: Copy | None) -> None:
+    """Keep both in step until the editor ends; what cannot be saved is reported once."""
     said = ""
     while jupyter is None or jupyter.poll() is None:
         try:
-            if back is not None:
-                _save(*back)
-        except UsageError as error:
+            if copy is not None:
+                _sync(copy, project)
+            said = ""
+        except (NbdagError, OSError) as error:
             if str(error) != said:
                 said = str(error)
                 click.echo(f"error: {said}", err=True)
         time.sleep(_PERIOD_S)
 
 
-def _save(copy: Copy, project: Project) -> None:
-    if copy.save_back():
-        click.echo(f"saved {project.relative(copy.source)}", err=True)
+def _sync(copy: Copy, project: Project, take: Take | None = None) -> None:
+    for path in copy.sync(take):
+        if path == copy.path:
+            click.echo(f"loaded {project.relative(copy.source)}: reload the notebook in the editor", err=True)
+        else:
+            click.echo(f"saved {project.relative(path)}", err=True)
 
 
 def _failed_notebook(project: Project, task: str) -> str:

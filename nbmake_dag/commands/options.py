@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nbmake_dag.execute.executors import AUTO, KINDS
 from nbmake_dag.observe.project import Project, find_project
 
 if TYPE_CHECKING:
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from nbmake_dag.core.model import Value
 
 PARAMETER = "Set a parameter; VALUE is TOML, else a string."
-EXECUTOR = "Run tasks in parallel with Ray, or one at a time (inline); auto starts Ray where that is sooner."
 OUTPUT = (
-    "Show what tasks print: as it comes (stream), below each task (group), of failed ones (errors); auto chooses."
+    "Show the output of tasks: at once (stream), below each task (group), of failed ones (errors); auto chooses."
 )
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -30,13 +30,34 @@ def located(command: Command) -> Command:
     return click.option("-C", "--directory", metavar="DIR", help="Work in DIR.")(command)
 
 
+def executed(command: Command) -> Command:
+    """Add ``--executor``, and the options that belong to one executor."""
+    for option in [option for kind in KINDS for option in kind.options][::-1]:
+        command = click.option(f"--{option.name}", metavar=option.metavar, help=option.help)(command)
+    ways = ", ".join(f"{kind.summary} ({kind.name})" for kind in KINDS)
+    return click.option(
+        "--executor",
+        type=click.Choice([AUTO, *(kind.name for kind in KINDS)]),
+        default=AUTO,
+        show_default=True,
+        help=f"Run tasks {ways}, or the faster way ({AUTO}).",
+    )(command)
+
+
+def executor_options(given: dict[str, Any]) -> dict[str, str]:
+    """Take the options of `executed` that belong to one executor out of all that were given."""
+    names = [option.name for kind in KINDS for option in kind.options]
+    values = {name: given.pop(name.replace("-", "_")) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def served(command: Command) -> Command:
     """Add ``--serve``."""
     return click.option(
         "--serve",
         type=click.IntRange(0, 65535),
         metavar="[=PORT]",
-        help="Show in a browser what happens, as it happens.",
+        help="Show the build in a browser, live.",
     )(command)
 
 
@@ -50,7 +71,7 @@ def views(project: Project, port: int | None) -> AbstractContextManager[tuple[Li
 
 
 def project_of(directory: str | None, file: str | None) -> Project:
-    """Find the project that the command line means."""
+    """Find the project from the options of the command line."""
     before_directory, before_file = click.get_current_context().obj
     return find_project(directory or before_directory, file or before_file)
 
@@ -68,6 +89,12 @@ def overrides(context: click.Context, parameter: click.Parameter, values: tuple[
     """Read ``-p NAME=VALUE``."""
     if not values:
         return {}
-    from nbmake_dag.core.values import parse_override  # noqa: PLC0415 - a build with nothing to do reads no TOML
+    from nbmake_dag.config.values import parse_override  # noqa: PLC0415 - a build with nothing to do reads no TOML
 
     return dict(parse_override(value) for value in values)
+
+
+allowing = click.option(
+    "--allow", multiple=True, metavar="NAME", help="Publish the value of this variable: it is no secret."
+)
+"""The option by which a person answers a suspicion."""

@@ -1,123 +1,35 @@
-"""A RUN of the command line: an id, a prefix of one, ``latest``, ``latest~N``, a git ref, or a bundle's path."""
+"""Resolve a RUN of the command line: the name of a recorded run, or the path of a bundle."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from itertools import chain
-from typing import Any
 
 import click
-import msgspec
 
 from nbmake_dag.commands.options import project_of
-from nbmake_dag.core.targets import is_instance
-from nbmake_dag.errors import UsageError
-from nbmake_dag.observe.git import commit_of
-from nbmake_dag.observe.project import Project
-from nbmake_dag_cache.blobs import BlobError, BlobStore
-from nbmake_dag_cache.key import Key
-from nbmake_dag_cache.records import RecordStore
-from nbmake_dag_reporting.assemble import Resolve
+from nbmake_dag.errors import UnknownRunError, UsageError
+from nbmake_dag.runs.find import recorded_in
 from nbmake_dag_reporting.bundle import BundleError, Recorded, read_bundle
-from nbmake_dag_reporting.run import TaskRun
-from nbmake_dag_reporting.runs import (
-    RunNotFoundError,
-    find_run,
-    find_run_of_branch,
-    find_run_of_commit,
-    has_seen,
-    is_good_of,
-    name_of,
-    read_run,
-    run_names,
-)
 
-_LARGEST_BLOB = 256 << 20
+_SUFFIXES = (".json", ".json.gz")
+"""The endings of paths that can only be bundles."""
 
 
 def recorded_of(directory: str | None, file: str | None, ref: str) -> Recorded:
-    """Read the run that is meant, with the cache that it names; a bundle needs no project."""
+    """Read the run that is meant, with the cache that it names; a bundle needs no project.
+
+    A name of a run or a branch is taken as such even if a file that is not a bundle has the same name.
+    """
     before = click.get_current_context().obj[0]
     path = os.path.join(directory or before or "", ref)
-    if os.path.isfile(path):
-        try:
-            return read_bundle(path)
-        except BundleError as error:
-            raise UsageError(str(error)) from error
-    return recorded_in(project_of(directory, file), ref)
-
-
-def recorded_in(project: Project, ref: str) -> Recorded:
-    """Read a run of a project, its own or a pulled one; raises `UsageError` where there is none."""
-    record, blob = reach(project)
+    if not os.path.isfile(path):
+        return recorded_in(project_of(directory, file), ref)
     try:
-        folder = find_run(project.runs, ref)
-    except RunNotFoundError as error:
-        revision = commit_of(project.repository, ref)
-        of_commit = find_run_of_commit(project.runs, revision) if revision else None
-        folder = of_commit or find_run_of_branch(project.runs, ref) or ""
-        if not folder:
-            pulled = _pulled(project, ref, revision)
-            if pulled is None:
-                what = f"no run has seen commit {revision}" if revision else str(error)
-                raise UsageError(what, (), "`nbdag runs` lists them") from error
-            return pulled
-    return Recorded(run=read_run(folder, record), blob=blob, record=record)
-
-
-def reach(project: Project) -> tuple[Resolve, Callable[[str], bytes | None]]:
-    """Return what reads the records and the blobs of a project's cache."""
-    records, blobs = RecordStore(project.cache), BlobStore(project.cache)
-
-    def record(own_key: str, key: str) -> Mapping[str, Any] | None:
-        found = records.get(Key(own_key), Key(key))
-        return None if found is None else msgspec.to_builtins(found)
-
-    def blob(sha256: str) -> bytes | None:
-        with suppress(BlobError):
-            return blobs.read(sha256, _LARGEST_BLOB)
-        return None
-
-    return record, blob
-
-
-def task_of(recorded: Recorded, name: str) -> TaskRun:
-    """Return a task of a run; raises `UsageError` for a name that it does not have, or that means several."""
-    tasks = recorded.run.tasks
-    if name in tasks:
-        return tasks[name]
-    found = [other for other in tasks if is_instance(other, name) or tasks[other].family == name]
-    if len(found) > 1:
-        raise UsageError(f"`{name}` is {len(found)} tasks", (), f"name one of them: {', '.join(found[:20])}")
-    if not found:
-        names = ", ".join(list(tasks)[:20])
-        raise UsageError(f"run {recorded.run.id} has no task {name}", (), f"it has {names}")
-    return tasks[found[0]]
-
-
-def pulled_runs(project: Project) -> Iterator[Recorded]:
-    """Read the runs that other machines pushed and this one pulled, newest first; damaged ones are left out."""
-    from nbmake_dag.history.places import found_below  # noqa: PLC0415 - only where runs of others are meant
-
-    for found in sorted(found_below(project.pulled), key=lambda run: run.name, reverse=True):
-        with suppress(BundleError):
-            yield found.read()
-
-
-def _pulled(project: Project, ref: str, revision: str | None) -> Recorded | None:
-    """Read a run that another machine made; one from build artefacts is meant by its whole id alone."""
-    from nbmake_dag.history.places import found_below  # noqa: PLC0415 - only where runs of others are meant
-
-    fetched = [run for run in found_below(project.history) if run.name == ref]
-    runs = {run.name: run for run in fetched or found_below(project.pulled)}
-    try:
-        name = name_of(ref, [*run_names(project.runs), *sorted(runs, reverse=True)])
-        return runs[name].read()
+        return read_bundle(path)
     except BundleError as error:
-        raise UsageError(str(error)) from error
-    except RunNotFoundError:
-        seen = (run for run in pulled_runs(project) if revision and has_seen(run.run, revision))
-        good = (run for run in pulled_runs(project) if is_good_of(run.run, ref))
-        return next(chain(seen, good), None)
+        if ref.endswith(_SUFFIXES) or os.path.isabs(ref):
+            raise UsageError(str(error)) from error
+        try:
+            return recorded_in(project_of(directory, file), ref)
+        except UnknownRunError as unknown:
+            raise UnknownRunError(unknown.what, (("file", str(error)),), unknown.hint) from error

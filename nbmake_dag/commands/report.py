@@ -7,24 +7,33 @@ import webbrowser
 
 import click
 
-from nbmake_dag.build.executed import executed_notebooks
-from nbmake_dag.commands.options import located, project_of
-from nbmake_dag.commands.recorded import reach
-from nbmake_dag.commands.secrets import refused, secrets_of
-from nbmake_dag.commands.settings import settings_of
-from nbmake_dag.core.model import Pipeline
+from nbmake_dag.commands.options import allowing, located, project_of
+from nbmake_dag.commands.settings import (
+    options_of,
+    refused,
+    report_found,
+    secrets_of,
+    settings_of,
+    withheld,
+)
+from nbmake_dag.commands.targets import check_folder
 from nbmake_dag.errors import UsageError
-from nbmake_dag.history.places import Place, found_below
 from nbmake_dag.observe.project import Project
+from nbmake_dag.runs.find import reach, run_under_way
+from nbmake_dag.runs.places import RunsFolder, found_below
 from nbmake_dag_reporting.bundle import BundleError, read_bundle
-from nbmake_dag_reporting.compare import Declared
 from nbmake_dag_reporting.secrets_scan import SecretFoundError
-from nbmake_dag_reporting.site import Found, SiteOptions, SiteResult, found_in, write_site
+from nbmake_dag_reporting.site import Found, SiteResult, found_in, write_site
 
 
 @click.command
 @located
-@click.option("-o", "--out", metavar="DIR", help="Write the site to DIR, not .nbdag/site.")
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR",
+    help="Write the site to DIR: new, empty, or a site already.",
+)
 @click.option(
     "--runs",
     "others",
@@ -36,6 +45,7 @@ from nbmake_dag_reporting.site import Found, SiteOptions, SiteResult, found_in, 
     "--from-github", "repository", metavar="OWNER/REPO", help="Add the runs in a repository's build artefacts."
 )
 @click.option("--forks", is_flag=True, help="With --from-github: also those of forks, which anybody can write.")
+@allowing
 @click.option("--open", "opens", is_flag=True, help="Open the site in a browser.")
 def command(
     directory: str | None,
@@ -45,31 +55,41 @@ def command(
     repository: str | None,
     *,
     forks: bool,
+    allow: tuple[str, ...],
     opens: bool,
 ) -> None:
     """Write a static site on which runs are compared."""
     project = project_of(directory, file)
     if forks and not repository:
-        raise UsageError("--forks is about build artefacts", (), "add --from-github=OWNER/REPO")
-    found = [*found_in(project.runs, *reach(project)), *found_below(project.pulled)]
+        raise UsageError("--forks needs --from-github", (), "add --from-github=OWNER/REPO")
+    if out:
+        check_folder(out, may_be_site=True)
+    running = run_under_way(project)
+    found = [run for run in found_in(project.runs, *reach(project)) if run.name != running]
+    found += found_below(project.pulled)
     found += [run for other in others for run in _found(other)]
     if repository:
         found += found_below(*_fetched(project, repository, forks=forks))
     target = os.path.abspath(out) if out else os.path.join(project.root, ".nbdag", "site")
     first = {run.name: run for run in reversed(found)}
+    secrets = secrets_of(project, allow)
+    options = options_of(settings_of(project), project, secrets)
     try:
-        result = write_site(target, [run for run in found if first[run.name] is run], site_options(project))
+        result = write_site(target, [run for run in found if first[run.name] is run], options)
     except SecretFoundError as error:
         raise refused("the site was not published", error) from error
     _say(result)
+    report_found(secrets)
     if opens:
         webbrowser.open(f"file://{result.page}")
+    if result.withheld:
+        raise withheld(result.withheld)
 
 
 def _fetched(project: Project, repository: str, *, forks: bool) -> tuple[str, ...]:
     """Fetch what is new in the build artefacts of a repository, and return the folders that have all of it."""
-    from nbmake_dag.history.fetched import fetch  # noqa: PLC0415 - imports an HTTP client
-    from nbmake_dag.history.github import API, GitHub, Patience, checked_name  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.fetched import fetch  # noqa: PLC0415 - imports an HTTP client
+    from nbmake_dag.runs.github import API, GitHub, Patience, checked_name  # noqa: PLC0415 - likewise
 
     folder = project.fetched(checked_name(repository))
     token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN")
@@ -84,49 +104,17 @@ def _fetched(project: Project, repository: str, *, forks: bool) -> tuple[str, ..
     return fetched.folders
 
 
-def declared_metrics(directory: str | None, file: str | None) -> dict[str, Declared]:
-    """Read `[report.metrics]`; without a project, as for two bundles, nothing is declared."""
-    try:
-        project = project_of(directory, file)
-    except UsageError:
-        return {}
-    return _metrics(settings_of(project))
-
-
-def site_options(project: Project) -> SiteOptions:
-    """Read `[report]`, and the secrets that must not get out."""
-    return options_of(settings_of(project))
-
-
-def options_of(pipeline: Pipeline) -> SiteOptions:
-    settings = pipeline.report
-    return SiteOptions(
-        executed=executed_notebooks,
-        publish_host=settings.publish_host,
-        max_size=settings.max_size,
-        metrics=_metrics(pipeline),
-        secrets=secrets_of(pipeline),
-    )
-
-
-def _metrics(pipeline: Pipeline) -> dict[str, Declared]:
-    return {
-        name: Declared(direction=metric.direction, tolerance=metric.tolerance)
-        for name, metric in pipeline.report.metrics.items()
-    }
-
-
 def _found(path: str) -> list[Found]:
     """Find the runs of another checkout, of a folder of runs or bundles, or the one of a bundle."""
     if "://" in path:
-        return Place(path).found()
+        return RunsFolder(path).found()
     if os.path.isfile(path):
         return [_bundle(path)]
     if not os.path.isdir(path):
-        raise UsageError(f"{path} is no folder and no bundle")
+        raise UsageError(f"{path} is neither a folder nor a bundle")
     root = os.path.abspath(path).removesuffix("/.nbdag/runs")
     if not os.path.isdir(os.path.join(root, ".nbdag", "runs")):
-        return Place(root).found()
+        return RunsFolder(root).found()
     other = Project(config="", root=root, repository=root)
     return found_in(other.runs, *reach(other))
 
@@ -144,7 +132,7 @@ def _say(result: SiteResult) -> None:
     new = f"{len(result.added)} new" if result.added else "nothing new"
     click.echo(f"{result.runs} run{'' if result.runs == 1 else 's'}, {new}, {result.size / 1e6:.1f} MB", err=True)
     for what in result.refused:
-        click.echo(f"warning: left out {what}", err=True)
+        click.echo(f"warning: the site is without {what}", err=True)
     if result.dropped:
         dropped = f"the details of {len(result.dropped)} old runs"
         click.echo(f"warning: {dropped} were left out to stay under [report] max_size", err=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import click
 
-from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.options import allowing, located, project_of
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
 
@@ -28,30 +29,39 @@ def command(context: click.Context, directory: str | None, file: str | None, cou
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @located
 @click.option("--to", "url", metavar="URL", help="A folder, or a URL that fsspec knows; else [cache] remote.")
-def push(directory: str | None, file: str | None, runs: tuple[str, ...], url: str | None) -> None:
-    """Put the records of runs, the latest if none is named, where other machines can pull them.
+@allowing
+def push(
+    directory: str | None, file: str | None, runs: tuple[str, ...], url: str | None, allow: tuple[str, ...]
+) -> None:
+    """Put the records of runs, the latest if none is named, to a place where other machines can pull them.
 
-    Each becomes one file that holds all that it names. What is there already stays as it is.
+    Each becomes one file with all its content. Existing files are not changed.
     """
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
-    from nbmake_dag.commands.secrets import refused, secrets_of  # noqa: PLC0415 - likewise
-    from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - likewise
-    from nbmake_dag.history.exchange import push as send  # noqa: PLC0415 - likewise
-    from nbmake_dag.history.places import Place  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.settings import refused, report_found, secrets_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.exchange import push as send  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.places import RunsFolder  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.bundle import BundleError  # noqa: PLC0415 - likewise
-    from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.secrets_scan import SecretFoundError  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    place = Place(_remote(project, url, "--to"))
+    place = RunsFolder(_remote(project, url, "--to"))
     recorded = [recorded_of(directory, file, ref) for ref in runs or ("latest",)]
-    try:
-        pushed = send(place, recorded, Secrets(secrets_of(settings_of(project))))
-    except SecretFoundError as error:
-        raise refused("the run was not pushed", error) from error
-    except BundleError as error:
-        raise UsageError(str(error)) from error
+    secrets = secrets_of(project, allow)
+    pushed: list[str] = []
+    held: SecretFoundError | None = None
+    for each in recorded:
+        try:
+            pushed += send(place, [each], secrets)
+        except SecretFoundError as error:
+            held = held or error
+        except BundleError as error:
+            raise UsageError(str(error)) from error
     for run_id in pushed:
         click.echo(run_id)
+    report_found(secrets)
+    if held is not None:
+        raise refused("a run was not pushed", held) from held
     click.echo(f"pushed {len(pushed)}, {len(recorded) - len(pushed)} were there", err=True)
 
 
@@ -60,21 +70,23 @@ def push(directory: str | None, file: str | None, runs: tuple[str, ...], url: st
 @click.option("--from", "url", metavar="URL", help="A folder, or a URL that fsspec knows; else [cache] remote.")
 def pull(directory: str | None, file: str | None, url: str | None) -> None:
     """Get the records of runs that other machines pushed; `nbdag report` shows them, and RUN can name them."""
-    from nbmake_dag.history.exchange import pull as get  # noqa: PLC0415 - not for --help
-    from nbmake_dag.history.places import Place  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.exchange import pull as get  # noqa: PLC0415 - not for --help
+    from nbmake_dag.runs.places import RunsFolder  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    got = get(Place(_remote(project, url, "--from")), project.pulled)
+    got = get(RunsFolder(_remote(project, url, "--from")), project.pulled)
     for run_id in got.new:
         click.echo(run_id)
     for what in got.refused:
         click.echo(f"warning: refused {what}", err=True)
-    click.echo(f"pulled {len(got.new)}, {got.known} were here", err=True)
+    runs = "run" if len(got.new) == 1 else "runs"
+    click.echo(f"pulled {len(got.new)} {runs}; {got.known} were already here", err=True)
 
 
 def _list(project: Project, count: int, *, as_json: bool) -> None:
-    from nbmake_dag.commands.recorded import pulled_runs  # noqa: PLC0415 - not for --help
-    from nbmake_dag.commands.run_text import run_table  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.run_text import run_table  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.find import pulled_runs, run_under_way  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document, head_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.runs import list_runs, read_run  # noqa: PLC0415 - likewise
 
@@ -85,10 +97,12 @@ def _list(project: Project, count: int, *, as_json: bool) -> None:
         head if head.ended is not None or head.id not in known else read_run(os.path.join(project.runs, head.id))
         for head in sorted([*own, *pulled], key=lambda head: head.id, reverse=True)[:count]
     ]
+    running = run_under_way(project)
+    heads = [replace(head, result="running") if head.id == running else head for head in heads]
     if as_json:
         click.echo(encode_document([head_document(head) for head in heads]), nl=False)
         return
-    for line in run_table(heads):
+    for line in run_table(heads, terminal_columns()):
         click.echo(line)
     if not heads:
         click.echo("no run is recorded; `nbdag build` makes one", err=True)
@@ -101,5 +115,5 @@ def _remote(project: Project, url: str | None, option: str) -> str:
         return url
     remote = settings_of(project).cache.remote
     if remote is None:
-        raise UsageError("there is no shared place", (), f"name one with {option}, or with [cache] remote")
+        raise UsageError("no shared place is configured", (), f"name one with {option}, or with [cache] remote")
     return remote if "://" in remote else project.absolute(remote)

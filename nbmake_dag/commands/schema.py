@@ -8,8 +8,17 @@ import click
 
 
 @click.command
-def command() -> None:
-    """Print the JSON Schema of pipeline.toml, by which editors complete and check it."""
-    from nbmake_dag.core.config import json_schema  # noqa: PLC0415 - not for --help
+@click.argument("document", type=click.Choice(["pipeline", "status"]), default="pipeline")
+def command(document: str) -> None:
+    """Print the JSON Schema of pipeline.toml, for completion and checks in editors.
 
+    With `status` that of what `nbdag status --json` writes.
+    """
+    from nbmake_dag.config.pipeline_file import json_schema  # noqa: PLC0415 - not for --help
+
+    if document == "status":
+        from nbmake_dag.present.status_document import status_schema  # noqa: PLC0415 - only where it is asked for
+
+        click.echo(json.dumps(status_schema(), indent=2))
+        return
     click.echo(json.dumps(json_schema(), indent=2))

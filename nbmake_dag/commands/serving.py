@@ -1,36 +1,48 @@
-"""What ``--serve`` adds to a command: the project's report on loopback, with the run that is under way."""
+"""The live view of ``--serve``: the project's report on loopback, with the current run."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
+from typing import assert_never
 
 import click
 
-from nbmake_dag.build.executed import executed_notebooks
-from nbmake_dag.build.listener import RunStart
-from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
-from nbmake_dag.commands.recorded import reach
-from nbmake_dag.commands.report import options_of, site_options
-from nbmake_dag.core.model import TaskName
+from nbmake_dag.commands.settings import options_of, site_options
+from nbmake_dag.engine.results.executed_notebook import executed_notebooks
 from nbmake_dag.errors import NbdagError, UsageError
-from nbmake_dag.execute.protocol import Event
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.state_file import StateFile
+from nbmake_dag.record.run_events import (
+    ExecutorReported,
+    Notice,
+    RetryScheduled,
+    RunEnded,
+    RunEvent,
+    RunStarted,
+    TaskEnded,
+    TaskQueued,
+    Tick,
+    UndeclaredFound,
+)
+from nbmake_dag.runs.find import reach
 from nbmake_dag_reporting.secrets_scan import SecretFoundError
-from nbmake_dag_reporting.serve import LiveServer
+from nbmake_dag_reporting.serve import LiveServer, new_token
 from nbmake_dag_reporting.site import SiteOptions, found_in, write_site
 
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 _PATIENCE_S = 10.0
-"""For a report that is being written when all else has ended."""
+"""Seconds to wait at the end for a report that is being written."""
 
 
 @contextmanager
 def live_view(project: Project, port: int) -> Generator[tuple[LiveView]]:
-    """Serve the project, and say where; raises `UsageError` where the port is taken."""
+    """Serve the project, and print the address; raises `UsageError` where the port is taken."""
     view = LiveView(project, port)
     try:
         click.echo(f"live view: {view.url}", err=True)
@@ -50,7 +62,7 @@ class LiveView:
         if not os.path.exists(os.path.join(self._site, "index.html")):
             write_site(self._site, (), self._options)
         try:
-            self._server = LiveServer(self._site, project.runs, port)
+            self._server = LiveServer(self._site, project.runs, port, _token_of(project, port))
         except OSError as error:
             hint = "`--serve` without a number takes a port that is free"
             raise UsageError(f"port {port} cannot be used: {error.strerror}", (), hint) from error
@@ -60,22 +72,31 @@ class LiveView:
         self._writer.start()
         self._wanted.put(True)
 
-    def begun(self, run: RunStart) -> None:
-        self._under_way = run.run_id
-        self._options = options_of(run.pipeline)
-        self._server.show(run.run_id)
-
-    def finished(self, outcome: RunOutcome) -> None:
-        self._under_way = ""
-        self._server.show(outcome.run_id)
-        self._wanted.put(True)
+    def notify(self, event: RunEvent) -> None:
+        match event:
+            case RunStarted(run_id=run_id, pipeline=pipeline):
+                self._under_way = run_id
+                self._options = options_of(pipeline, self._project)
+                self._server.show(run_id)
+            case RunEnded(outcome=outcome):
+                self._under_way = ""
+                self._server.show(outcome.run_id)
+                self._wanted.put(True)
+            case TaskQueued() | ExecutorReported() | RetryScheduled() | TaskEnded():
+                # the server reads the record
+                pass
+            case UndeclaredFound() | Notice() | Tick():
+                # for the terminal
+                pass
+            case _:
+                assert_never(event)
 
     def complain(self, complaint: str) -> None:
-        """Show what keeps anything from being built; nothing when that is over."""
+        """Show the reason that nothing can be built; an empty text when it is resolved."""
         self._server.complain(complaint)
 
     def until_interrupted(self) -> None:
-        """Go on serving after a build, if there is somebody at a terminal to end it."""
+        """Continue to serve after a build, if a terminal can end it."""
         if sys.stdin.isatty() and sys.stderr.isatty():
             with suppress(KeyboardInterrupt):
                 click.echo(f"serving {self.url} until Ctrl-C", err=True)
@@ -87,24 +108,6 @@ class LiveView:
         self._writer.join(_PATIENCE_S)
         self._server.close()
 
-    def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:
-        """Leave it to the record, which the server reads."""
-
-    def happened(self, event: Event) -> None:
-        """Likewise."""
-
-    def retrying(self, task: TaskName, attempt: int, delay_s: float) -> None:
-        """Likewise."""
-
-    def ended(self, outcome: TaskOutcome) -> None:
-        """Likewise."""
-
-    def said(self, message: str) -> None:
-        """Leave it to the terminal."""
-
-    def tick(self) -> None:
-        """Draw nothing."""
-
     def _write(self) -> None:
         while self._wanted.get():
             # what keeps a report from being written, `nbdag report` says
@@ -114,8 +117,21 @@ class LiveView:
                 self._server.refreshed(write_site(self._site, ended, self._options).version)
 
 
+def _token_of(project: Project, port: int) -> str:
+    """Return the token of a port that was asked for, the same each time: pages and bookmarks outlive a restart."""
+    if not port:
+        return ""
+    file = StateFile(os.path.join(project.state, "served.json"), "nbdag-served 1", dict[int, str], private=True)
+    tokens = file.read(lambda text: click.echo(f"warning: {text}", err=True)) or {}
+    if not _TOKEN.fullmatch(tokens.get(port, "")):
+        tokens[port] = new_token()
+        project.make_state()
+        file.write(tokens)
+    return tokens[port]
+
+
 def _options(project: Project) -> SiteOptions:
-    """Read what `pipeline.toml` says of reports; nothing, while that is wrong."""
+    """Read the options of reports from `pipeline.toml`; the defaults, while it is invalid."""
     try:
         return site_options(project)
     except NbdagError:

@@ -1,16 +1,85 @@
-"""What `pipeline.toml` says, for commands that run nothing; its notebooks need not be there."""
+"""Settings from `pipeline.toml` and the environment, for commands that run nothing and read no notebooks."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+
+import click
 
 from nbmake_dag.core.model import Pipeline
+from nbmake_dag.errors import NbdagError
 from nbmake_dag.observe.project import Project
+from nbmake_dag_reporting.compare import Declared
+from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
+from nbmake_dag_reporting.site import SiteOptions
+
+_SECRETS = "remove the run or the file that holds it; `secrets` of the tasks redact it in runs to come"
+_SUSPICIONS = "declare it in `secrets` of its task; if it is none, name it in [report] allow, or with --allow"
 
 
 def settings_of(project: Project) -> Pipeline:
     """Read the pipeline without looking at its notebooks; raises `ConfigError`."""
-    from nbmake_dag.core.config import expand, parse  # noqa: PLC0415 - not for --help
+    from nbmake_dag.config.pipeline_file import expand, parse  # noqa: PLC0415 - not for --help
 
     with open(project.config, "rb") as file:
         return expand(parse(file.read(), file=os.path.basename(project.config)), {}, {})
+
+
+def secrets_of(project: Project | None, allow: Iterable[str] = ()) -> Secrets:
+    """Return what must not be published; a bundle has no project."""
+    from nbmake_dag.engine.publishing import secrets_to_find  # noqa: PLC0415 - not for --help
+
+    return secrets_to_find(project, settings_of(project) if project else None, os.environ, allow)
+
+
+def report_found(secrets: Secrets) -> None:
+    """Print what was found, or not searched, in what was published."""
+    for note in secrets.notes:
+        click.echo(f"warning: {note}", err=True)
+    if secrets.finds_suspicions:
+        click.echo(f"hint: {_SUSPICIONS}", err=True)
+
+
+def refused(what: str, error: SecretFoundError) -> NbdagError:
+    """Report content that was not written because it has a secret in it."""
+    return NbdagError(f"{what}: {error}", (), _SECRETS)
+
+
+def withheld(runs: tuple[str, ...]) -> NbdagError:
+    """Report runs that the site is without, as they hold a secret."""
+    first, *others = runs
+    more = f", and {len(others)} more" if others else ""
+    return NbdagError(f"the site was written without run {first}{more}", (), _SECRETS)
+
+
+def site_options(project: Project) -> SiteOptions:
+    """Read `[report]`, and the secrets that must not be published."""
+    return options_of(settings_of(project), project)
+
+
+def options_of(pipeline: Pipeline, project: Project, secrets: Secrets | None = None) -> SiteOptions:
+    """Return the options of a site, with the secrets of the project unless they are given."""
+    from nbmake_dag.engine.publishing import secrets_to_find  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - takes 0.3 s
+
+    settings = pipeline.report
+    return SiteOptions(
+        executed=executed_notebooks,
+        publish_host=settings.publish_host,
+        max_size=settings.max_size,
+        metrics=_metrics(pipeline),
+        secrets=secrets or secrets_to_find(project, pipeline, os.environ),
+    )
+
+
+def declared_metrics(project: Project | None) -> dict[str, Declared]:
+    """Read `[report.metrics]`; without a project, as for two bundles, nothing is declared."""
+    return _metrics(settings_of(project)) if project else {}
+
+
+def _metrics(pipeline: Pipeline) -> dict[str, Declared]:
+    return {
+        name: Declared(direction=metric.direction, tolerance=metric.tolerance)
+        for name, metric in pipeline.report.metrics.items()
+    }

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from nbmake_dag.commands.options import located
+
+if TYPE_CHECKING:
+    from nbmake_dag_reporting.run import TaskRun
 
 
 @click.command
 @click.argument("run", default="latest")
 @click.argument("task", required=False)
 @located
-@click.option("--notebook", metavar="FILE", help="Write the executed notebook of TASK to FILE.")
+@click.option("--notebook", metavar="FILE", help="Write the executed notebook of TASK to FILE, or print it (-).")
+@click.option("--log", "wants_log", is_flag=True, help="Print what TASK printed.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(
-    directory: str | None, file: str | None, run: str, task: str | None, notebook: str | None, *, as_json: bool
+    directory: str | None,
+    file: str | None,
+    run: str,
+    task: str | None,
+    notebook: str | None,
+    *,
+    wants_log: bool,
+    as_json: bool,
 ) -> None:
-    """Show what a run did and why, or all that is known of one of its tasks.
+    """Show the tasks of a run and why they ran, or one of its tasks in full.
 
     RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle.
     """
-    from nbmake_dag.build.executed import executed_notebooks  # noqa: PLC0415 - not for --help
-    from nbmake_dag.commands.recorded import recorded_of, task_of  # noqa: PLC0415 - likewise
-    from nbmake_dag.commands.run_text import run_lines, task_lines  # noqa: PLC0415 - likewise
+    from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - not for --help
     from nbmake_dag.errors import UsageError  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.run_text import printed, run_lines, task_lines  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.find import task_of  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import (  # noqa: PLC0415 - likewise
         encode_document,
         run_document,
@@ -31,29 +46,54 @@ def command(
     )
     from nbmake_dag_reporting.notebook import CellMismatchError, encode_notebook  # noqa: PLC0415 - likewise
 
-    if notebook and task is None:
-        raise UsageError(
-            "--notebook needs a TASK", (), "for example: nbdag show latest train --notebook train.ipynb"
-        )
+    _check(task, notebook, wants_log=wants_log)
     recorded = recorded_of(directory, file, run)
     if task is None:
         if as_json:
             click.echo(encode_document(run_document(recorded.run)), nl=False)
         else:
-            click.echo("\n".join(run_lines(recorded.run)))
+            click.echo("\n".join(run_lines(recorded.run, terminal_columns())))
         return
     found = task_of(recorded, task)
     try:
-        documents = {} if as_json and not notebook else executed_notebooks(recorded, found)
+        documents = {} if as_json and not notebook and not wants_log else executed_notebooks(recorded, found)
     except CellMismatchError as error:
         raise UsageError(f"the executed notebook of {task} cannot be shown: {error}") from error
     document = documents[max(documents)] if documents else None
     if notebook:
         if document is None:
             raise UsageError(f"run {recorded.run.id} has no executed notebook of {task}")
-        with open(notebook, "wb") as target:
+        with click.open_file(notebook, "wb") as target:
             target.write(encode_notebook(document))
-    if as_json:
+    if wants_log:
+        _print_log(printed(recorded, found, document), recorded.run.id, found)
+    elif as_json:
         click.echo(encode_document(task_document(recorded.run, found.name)), nl=False)
     elif not notebook:
         click.echo("\n".join(task_lines(recorded.run, found, document)))
+
+
+def _check(task: str | None, notebook: str | None, *, wants_log: bool) -> None:
+    """Refuse what no run could answer, before one is read."""
+    from nbmake_dag.commands.targets import check_file  # noqa: PLC0415 - not for --help
+    from nbmake_dag.errors import UsageError  # noqa: PLC0415 - likewise
+
+    if (notebook or wants_log) and task is None:
+        option, example = ("--notebook", "--notebook train.ipynb") if notebook else ("--log", "--log")
+        raise UsageError(f"{option} needs a TASK", (), f"for example: nbdag show latest train {example}")
+    if notebook and notebook != "-":
+        check_file(notebook)
+
+
+def _print_log(log: bytes, run: str, task: TaskRun) -> None:
+    """Print what a task printed: as it is to a file, without control sequences to a terminal."""
+    from nbmake_dag.present.text import coloured, terminal_columns  # noqa: PLC0415 - only where it is asked for
+
+    if not log:
+        source = f"; it did so in run {task.source.run_id}, if at all" if task.source else ""
+        click.echo(f"{task.name} printed nothing in run {run}{source}", err=True)
+    elif terminal_columns() is None:
+        click.echo(log, nl=False)
+    else:
+        for line in log.decode(errors="replace").splitlines():
+            click.echo(coloured(line))

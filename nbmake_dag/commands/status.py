@@ -7,13 +7,15 @@ from typing import Any
 import click
 import msgspec
 
-from nbmake_dag.build.request import Request
-from nbmake_dag.build.session import plan_of
 from nbmake_dag.commands.options import located, overrides, project_of
-from nbmake_dag.commands.verdicts import count, describe_plan, reasons_of, status_of
-from nbmake_dag.core.decide import Restorable, Stale, UpToDate
-from nbmake_dag.core.model import TaskName
-from nbmake_dag.core.plan import Undecided, Verdict
+from nbmake_dag.core.decide import Stale
+from nbmake_dag.core.plan import Undecided
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.session import planned
+from nbmake_dag.engine.state.previous_results import PreviousResults
+from nbmake_dag.present.status_document import status_document
+from nbmake_dag.present.undeclared_text import undeclared_line, undeclared_lines
+from nbmake_dag.present.verdicts import describe_plan
 
 
 @click.command
@@ -21,35 +23,29 @@ from nbmake_dag.core.plan import Undecided, Verdict
 @located
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if a task is stale or undecided.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, as `nbdag build --summarize` does.")
-def command(directory: str | None, file: str | None, *, exit_code: bool, as_json: bool, **given: Any) -> int:
-    """Say what is stale and why, without running anything."""
-    verdicts = plan_of(project_of(directory, file), Request(**given))
+@click.option("-v", "--verbose", is_flag=True, help="List each undeclared file of a task.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON; `nbdag schema status` describes it.")
+def command(
+    directory: str | None, file: str | None, *, exit_code: bool, verbose: bool, as_json: bool, **given: Any
+) -> int:
+    """List the stale tasks and why they are stale, without running anything."""
+    project = project_of(directory, file)
+
+    found = planned(project, Request(**given), tell=_tell)
+    verdicts = found.verdicts
+    previous = PreviousResults(project.state, lambda warning: _tell(f"warning: {warning}"))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(_summary(verdicts)), indent=2))
+        click.echo(msgspec.json.format(msgspec.json.encode(status_document(found, previous)), indent=2))
     else:
-        for line in describe_plan(verdicts):
+        for line in describe_plan(verdicts, previous.failure):
             click.echo(line)
+        for task, files in found.undeclared.items():
+            _tell(f"warning: {undeclared_line(task, files)}")
+            for line in undeclared_lines(files) if verbose else ():
+                _tell(line)
     stale = any(isinstance(verdict, (Stale, Undecided)) for verdict in verdicts.values())
     return int(exit_code and stale)
 
 
-def _summary(verdicts: dict[TaskName, Verdict]) -> dict[str, object]:
-    records = {
-        name: verdict.record for name, verdict in verdicts.items() if isinstance(verdict, (UpToDate, Restorable))
-    }
-    return {
-        "saved_s": sum(record.origin.duration_s for record in records.values()),
-        "counts": {"total": len(verdicts), **count(verdicts)},
-        "tasks": [
-            {
-                "name": name,
-                "status": status_of(verdict),
-                "reasons": reasons_of(verdict),
-                "key": records[name].key if name in records else None,
-                "duration_s": records[name].origin.duration_s if name in records else None,
-                "attempts": 0,
-            }
-            for name, verdict in verdicts.items()
-        ],
-    }
+def _tell(text: str) -> None:
+    click.echo(text, err=True)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import click
 
-from nbmake_dag.build.request import Request
 from nbmake_dag.commands.options import (
-    EXECUTOR,
     OUTPUT,
     PARAMETER,
+    executed,
+    executor_options,
     located,
     overrides,
     project_of,
@@ -20,6 +20,7 @@ from nbmake_dag.commands.options import (
     targets_of,
     views,
 )
+from nbmake_dag.engine.request import Request
 from nbmake_dag.progress.display import make_display
 from nbmake_dag.watch.keys import terminal_keys
 from nbmake_dag.watch.rebuilds import Rebuilds
@@ -33,10 +34,7 @@ from nbmake_dag.watch.watching import Watch
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help=PARAMETER)
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these targets.")
-@click.option(
-    "--executor", type=click.Choice(["auto", "ray", "inline"]), default="auto", show_default=True, help=EXECUTOR
-)
-@click.option("--ray-address", metavar="A", help="Run on the Ray cluster at this address.")
+@executed
 @click.option(
     "--output",
     type=click.Choice(["auto", "stream", "group", "errors", "none"]),
@@ -44,7 +42,7 @@ from nbmake_dag.watch.watching import Watch
     show_default=True,
     help=OUTPUT,
 )
-@click.option("--poll", is_flag=True, help="Look once a second, for file systems that tell of no changes.")
+@click.option("--poll", is_flag=True, help="Check once a second, for file systems that report no changes.")
 @served
 def command(
     directory: str | None,
@@ -55,22 +53,23 @@ def command(
     serve: int | None,
     **given: Any,
 ) -> int:
-    """Build, then build again what a saved file concerns.
+    """Build, then build again whenever a saved file affects a task.
 
-    A task that fails keeps nothing else from being built. Ctrl-C ends it.
+    Tasks that do not depend on a failed one are still built. Ctrl-C ends it.
     """
     project = project_of(directory, file)
     given["targets"] = targets_of(project, directory, given["targets"])
+    request = Request(keep_going=True, executor_options=executor_options(given), **given)
     with (
         views(project, serve) as live,
-        closing(Rebuilds(project, Request(keep_going=True, **given))) as rebuilds,
+        closing(Rebuilds(project, request)) as rebuilds,
         terminal_keys() as keys,
     ):
         watch = Watch(
             rebuilds,
             keys,
             poll=poll,
-            show=lambda: make_display(output, sys.stderr),
+            show=lambda: make_display(output, sys.stderr, repeats=True),
             listeners=live,
             say=lambda message: click.echo(message, err=True),
             complain=live[0].complain if live else lambda _: None,

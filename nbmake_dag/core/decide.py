@@ -1,19 +1,24 @@
-"""What is to be done about one task, once all above it is known."""
+"""Decide what to do with one task, once the results of all tasks above it are known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from nbmake_dag.core.facts import Facts, Result
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.lookup import Identity, find_record, identify, present_trace
+from nbmake_dag.core.lookup import TaskKeys, find_record, present_trace, task_keys
 from nbmake_dag.core.model import ProjectPath, Task, TaskName
-from nbmake_dag.core.reasons import changes, describe
+from nbmake_dag.core.reasons import Change, changes, describe
 from nbmake_dag_cache.record import Record
 
 MAX_REASONS = 20
+
+StaleCode: TypeAlias = Literal[
+    "new", "record_lost", "record_unusable", "forced", "cache_off", "cache_not_read", "output_not_stored"
+]
+"""Why a task is stale other than by an ingredient that changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +40,12 @@ class Restorable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stale:
-    """A miss. ``identity`` is ``None`` in a plan where something above is not known yet."""
+    """A miss. ``keys`` is ``None`` in a plan where something above is not known yet."""
 
     reasons: tuple[str, ...]
-    identity: Identity | None
+    keys: TaskKeys | None
+    codes: tuple[str, ...] = ()
+    """For each reason the kind of the ingredient that changed, or one of `StaleCode`."""
 
 
 Decision: TypeAlias = UpToDate | Restorable | Stale
@@ -46,11 +53,11 @@ Decision: TypeAlias = UpToDate | Restorable | Stale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the command line says about hits: what must run, whether records may be used, what is left out."""
+    """The options about hits: which tasks must run, whether records may be used, which tasks are left out."""
 
     forced: frozenset[TaskName] = frozenset()
     use_records: bool = True
-    seek_records: bool = False
+    look_up_records: bool = False
     """Whether a shared cache is asked about each miss."""
     left_out: Mapping[TaskName, Result] = field(default_factory=dict[TaskName, Result])
     """The last results of tasks that are needed, and no part of the build."""
@@ -61,12 +68,13 @@ def decide(
 ) -> Decision:
     """Decide about a task; results of all tasks above it must be known."""
     task = graph.tasks[name]
-    identity = identify(name, graph, facts, results)
-    if reason := standing_reason(task, rules):
-        return Stale(reasons=(reason,), identity=identity)
-    record = find_record(name, identity, graph, facts, results)
+    keys = task_keys(name, graph, facts, results)
+    if standing := standing_reason(task, rules):
+        reason, code = standing
+        return Stale(reasons=(reason,), keys=keys, codes=(code,))
+    record = find_record(name, keys, graph, facts, results)
     if record is None:
-        return Stale(reasons=_why(name, identity, graph, facts, results), identity=identity)
+        return _missed(name, keys, graph, facts, results)
     missing = tuple(
         ProjectPath(output.path)
         for output in record.outputs
@@ -77,29 +85,48 @@ def decide(
     if record.stored:
         changed = frozenset(path for path in missing if path in facts.present)
         return Restorable(record=record, missing=missing, changed=changed)
-    return Stale(reasons=(f"output: {missing[0]} is gone, and not stored",), identity=identity)
+    state = "changed" if missing[0] in facts.present else "is gone"
+    return Stale(
+        reasons=(f"output: {missing[0]} {state}, and not stored",), keys=keys, codes=("output_not_stored",)
+    )
 
 
-def standing_reason(task: Task, rules: Rules) -> str:
-    """Say why a task runs whatever its ingredients are, or nothing."""
+def standing_reason(task: Task, rules: Rules) -> tuple[str, StaleCode] | None:
+    """Return why a task runs regardless of its ingredients, if it does."""
     if task.name in rules.forced:
-        return "forced"
+        return "forced", "forced"
     if not task.policy.cache:
-        return "cache = false"
+        return "cache = false", "cache_off"
     if not rules.use_records:
-        return "the cache is not read"
-    return ""
+        return "the cache is not read", "cache_not_read"
+    return None
 
 
-def _why(
-    name: TaskName, identity: Identity, graph: Graph, facts: Facts, results: Mapping[TaskName, Result]
-) -> tuple[str, ...]:
+def without_result(facts: Facts, keys: TaskKeys | None) -> Stale:
+    """Decide about a task that has no earlier result to compare with."""
+    if facts.unusable:
+        return Stale(reasons=(facts.unusable,), keys=keys, codes=("record_unusable",))
+    if facts.lost:
+        return Stale(reasons=(facts.lost,), keys=keys, codes=("record_lost",))
+    return Stale(reasons=("new: it has no result yet",), keys=keys, codes=("new",))
+
+
+def because_of(found: Sequence[Change], task: Task, facts: Facts, keys: TaskKeys | None) -> Stale:
+    """Decide about a task that differs from its last result, or whose result is no longer there."""
+    if found:
+        reasons = tuple(describe(change, task, facts.cells) for change in found)
+        return Stale(reasons=reasons, keys=keys, codes=tuple(change.kind for change in found))
+    return Stale(reasons=("its record is no longer in the cache",), keys=keys, codes=("record_lost",))
+
+
+def _missed(
+    name: TaskName, keys: TaskKeys, graph: Graph, facts: Facts, results: Mapping[TaskName, Result]
+) -> Stale:
     previous = facts.previous
     if previous is None:
-        return (facts.unusable or "new: it has no result yet",)
-    used = tuple((item.kind, item.name) for item in previous.ingredients if item.stage == "trace")
-    trace = tuple(present_trace(name, used, graph, facts.modules, results))
-    found = changes(previous.ingredients, (*identity.ingredients, *trace))
-    if found:
-        return tuple(describe(change, graph.tasks[name], facts.cells) for change in found[:MAX_REASONS])
-    return (facts.unusable or "its record is no longer in the cache",)
+        return without_result(facts, keys)
+    trace = tuple(present_trace(name, previous.trace, graph, facts.modules, results))
+    found = changes(previous.ingredients, (*keys.ingredients, *trace))
+    if not found and facts.unusable:
+        return without_result(facts, keys)
+    return because_of(found[:MAX_REASONS], graph.tasks[name], facts, keys)

@@ -1,4 +1,4 @@
-"""All that decides a task's result, and what of it is not what it was for an earlier result."""
+"""The ingredients of a task's result, and those that changed since an earlier result."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.lookup import identify, present_trace
+from nbmake_dag.core.lookup import present_trace, task_keys
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import Verdict
-from nbmake_dag.core.reasons import Change, changes
+from nbmake_dag.core.reasons import Change, changes, own_changes
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.record import Record
 
@@ -51,16 +51,16 @@ def explain(
         now = records[name].ingredients
     elif waits_for:
         now = facts.own
-        then = tuple(item for item in then if item.stage == "own")
     else:
-        used = tuple((item.kind, item.name) for item in then if item.stage == "trace")
-        known = identify(name, graph, facts, results).ingredients
+        used = before.trace if before else ()
+        known = task_keys(name, graph, facts, results).ingredients
         now = (*known, *present_trace(name, used, graph, modules, results))
+    found = own_changes(then, now, graph.makes_input_of(name)) if waits_for else changes(then, now)
     return Explanation(
         verdict=verdict,
         ingredients=now,
         before=before,
-        changes=changes(then, now) if before else (),
+        changes=found if before else (),
         results=results,
         waits_for=waits_for,
     )

@@ -1,15 +1,17 @@
-"""What was observed of a task before the run: everything a plan needs besides the graph."""
+"""The facts observed about a task before the run: everything a plan needs besides the graph."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from nbmake_dag.core.model import ProjectPath, Value
+from nbmake_dag.core.vocabulary import LoggedKind
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.key import Ingredient, Key
 from nbmake_dag_cache.record import Logged, Output, Record
+from nbmake_dag_reporting.cell_ref import CellRef
 
 ABSENT = ""
 """The digest of a file that does not exist."""
@@ -22,7 +24,7 @@ class Facts:
     ``own`` are its ingredients known before anything runs, hashed to ``own_key``. ``records`` are those whose own
     key is the same, newest first, without those that are too old or may not be used. ``present`` has the digest
     of every output that is in place, files and folders. ``modules`` has the digest of every module that a trace
-    names. ``cells`` has the place in the file of each cell that counts, from 0. ``previous`` is the record that
+    names. ``cells`` are those that count. ``previous`` is the record that
     this task's last finished execution or hit left, whatever its key.
     """
 
@@ -31,8 +33,10 @@ class Facts:
     records: tuple[Record, ...] = ()
     present: Mapping[ProjectPath, Digest] = field(default_factory=dict[ProjectPath, Digest])
     modules: Mapping[str, str] = field(default_factory=dict[str, str])
-    cells: tuple[int, ...] = ()
+    cells: tuple[CellRef, ...] = ()
     previous: Record | None = None
+    lost: str = ""
+    """Why there is no ``previous``, though the task ended well before."""
     unusable: str = ""
     """Why a record that is there may not be used."""
 
@@ -54,11 +58,16 @@ def result_of(record: Record, parameters: Mapping[str, Value]) -> Result:
     )
 
 
-def logged_values(result: Result, of: str) -> Mapping[str, Any]:
-    """Return the values of one kind: ``params``, ``metrics``, ``tags`` or ``artifacts``, as `upstream()` does."""
-    if of == "params":
-        return {**result.parameters, **result.logged.params}
-    if of == "artifacts":
-        return {name: artifact.sha256 for name, artifact in result.logged.artifacts.items()}
-    values: Mapping[str, Any] = getattr(result.logged, of)
-    return values
+def logged_values(result: Result, of: LoggedKind) -> Mapping[str, Any]:
+    """Return the values of one kind, as `upstream()` does."""
+    match of:
+        case "params":
+            return {**result.parameters, **result.logged.params}
+        case "metrics":
+            return result.logged.metrics
+        case "tags":
+            return result.logged.tags
+        case "artifacts":
+            return {name: artifact.sha256 for name, artifact in result.logged.artifacts.items()}
+        case _:
+            assert_never(of)

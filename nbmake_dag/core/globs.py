@@ -1,6 +1,7 @@
 """Globs over project paths: ``*``, ``?`` and ``[a-z]`` within one name, ``**`` for any number of folders.
 
-A leading dot is matched only by a dot that is written.
+A leading dot is matched only by a dot that is written. ``[*]``, ``[?]`` and ``[[]`` mean the character in
+brackets, so a text that has no other wildcard is the path of one file.
 """
 
 from __future__ import annotations
@@ -11,10 +12,22 @@ from functools import lru_cache
 _NAME = r"(?!\.)[^/]+"
 _FOLDERS = rf"(?:{_NAME}/)*"
 _MAGIC = re.compile(r"[*?\[]")
+_ESCAPED = re.compile(r"\[([*?\[])\]")
 
 
-def is_glob(path: str) -> bool:
-    return _MAGIC.search(path) is not None
+def is_glob(text: str) -> bool:
+    """Return whether a declared text has a wildcard that is not escaped."""
+    return _MAGIC.search(_ESCAPED.sub("", text)) is not None
+
+
+def unescaped(text: str) -> str:
+    """Return the path that a declared text without wildcards names."""
+    return _ESCAPED.sub(r"\1", text)
+
+
+def escaped(path: str) -> str:
+    """Return the text that declares a path, with wildcards in its name escaped."""
+    return _MAGIC.sub(r"[\g<0>]", path)
 
 
 def static_prefix(pattern: str) -> str:
@@ -24,12 +37,12 @@ def static_prefix(pattern: str) -> str:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Say whether a glob matches a whole project path."""
+    """Return whether a glob matches a whole project path."""
     return _compiled(pattern).fullmatch(path) is not None
 
 
 def may_match_below(pattern: str, folder: str) -> bool:
-    """Say whether a glob could match some path below ``folder``, which ends with ``/``."""
+    """Return whether a glob could match some path below ``folder``, which ends with ``/``."""
     wanted = pattern.split("/")
     names = folder.rstrip("/").split("/")
     for position, name in enumerate(names):
@@ -69,7 +82,7 @@ def _name(part: str) -> str:
 
 
 def _choice(text: str) -> str:
-    """Translate what stands between brackets; a range that runs backwards holds nothing."""
+    """Translate the text between brackets; a range that runs backwards holds nothing."""
     members = text.removeprefix("!")
     ranges = re.findall(r"(.)-(.)|(.)", members, re.DOTALL)
     held = "".join(

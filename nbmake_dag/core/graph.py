@@ -1,10 +1,10 @@
-"""Which task makes what another needs."""
+"""The dependency graph of tasks: an edge for each output that another task needs."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from nbmake_dag.core.globs import matches, may_match_below, static_prefix
 from nbmake_dag.core.model import Input, Pipeline, ProjectPath, Task, TaskName
@@ -36,24 +36,43 @@ class Graph:
     downstream: Mapping[TaskName, tuple[TaskName, ...]]
     owners: Mapping[ProjectPath, TaskName]
     """The task of every declared output."""
-    whole: Graph | None = None
-    """The graph with all that these tasks need, where some of it is left out here."""
 
     def owner_of(self, path: str) -> TaskName | None:
         """Return the task whose declared output is ``path``, or holds it."""
         return next((self.owners[output] for output in _enclosing(path) if output in self.owners), None)
 
-    def above(self, names: Iterable[TaskName]) -> frozenset[TaskName]:
-        """Return the tasks that the given ones need, directly or not, and the given ones."""
-        return _closure(names, self.upstream)
+    positions: Mapping[TaskName, int]
+    """The position of every task in the pipeline file, instances in their order."""
+    empty: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The tasks that have no instances, each with the reason."""
+    whole: Graph | None = None
+    """The graph with all that these tasks need, where some of it is left out here."""
 
-    def readable_by(self, name: TaskName) -> frozenset[TaskName]:
-        """Return the tasks whose logged values a task may read: all above it, those that are left out as well."""
-        return (self.whole or self).above((name,)) - {name}
+    def makes_input_of(self, name: TaskName) -> Callable[[str], bool]:
+        """Return a test of paths: whether a task above makes a file, and it is an input of a task."""
 
-    def below(self, names: Iterable[TaskName]) -> frozenset[TaskName]:
-        """Return the tasks that need the given ones, directly or not, and the given ones."""
-        return _closure(names, self.downstream)
+        def is_made(path: str) -> bool:
+            return any(input_files(edge.input, [path]) and _holds(edge.output, path) for edge in self.edges[name])
+
+        return is_made
+
+    def with_upstream(self, names: Iterable[TaskName]) -> tuple[TaskName, ...]:
+        """Return the tasks that the given ones need, directly or not, and the given ones, in pipeline order."""
+        return self._ordered(_closure(names, self.upstream))
+
+    def readable_by(self, name: TaskName) -> tuple[TaskName, ...]:
+        """Return the tasks whose logged values a task may read, in pipeline order.
+
+        These are all tasks upstream of it, also those that are left out.
+        """
+        return tuple(other for other in (self.whole or self).with_upstream((name,)) if other != name)
+
+    def with_downstream(self, names: Iterable[TaskName]) -> tuple[TaskName, ...]:
+        """Return the tasks that need the given ones, directly or not, and the given ones, in pipeline order."""
+        return self._ordered(_closure(names, self.downstream))
+
+    def _ordered(self, names: Iterable[TaskName]) -> tuple[TaskName, ...]:
+        return tuple(sorted(names, key=self.positions.__getitem__))
 
 
 def build_graph(
@@ -66,7 +85,7 @@ def build_graph(
     """Find the edges of a pipeline; raises `ConfigError` for a cycle, and for a task that reads its own output.
 
     With ``only``, the tasks outside it do not exist: what they made is taken as files on disk. If some of them are
-    needed, ``whole`` says what is above them.
+    needed, ``whole`` has the tasks upstream of them.
     """
     tasks = {name: task for name, task in pipeline.tasks.items() if only is None or name in only}
     owners = {output.path: task.name for task in tasks.values() for output in task.outputs}
@@ -91,8 +110,8 @@ def build_graph(
                         )
                     )
                 makers = tuple(maker for maker in makers if maker[0] != name)
-            if below := not makers and globbed.get(f"{item.path}/"):
-                maker = owners[below[0]]
+            if inside := not makers and globbed.get(f"{item.path}/"):
+                maker = owners[inside[0]]
                 complaints.append(
                     Complaint(
                         what=f"input `{item.path}` of task `{name}` is a folder that `{maker}` writes to",
@@ -106,22 +125,25 @@ def build_graph(
         edges[name] = tuple(found)
         external[name] = tuple(outside)
         after = (other for other in task.after if other in tasks)
-        beyond = whole.above(set(whole.upstream[name]) - tasks.keys()) & tasks.keys() if whole else ()
-        upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *after, *sorted(beyond)]))
+        left_out = (other for other in whole.upstream[name] if other not in tasks) if whole else ()
+        beyond = (other for other in whole.with_upstream(left_out) if other in tasks) if whole else ()
+        upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *after, *beyond]))
     if complaints:
         raise ConfigError(tuple(complaints))
     downstream: dict[TaskName, list[TaskName]] = {name: [] for name in tasks}
-    for name, above in upstream.items():
-        for other in above:
-            downstream[other].append(name)
+    for name, producers in upstream.items():
+        for producer in producers:
+            downstream[producer].append(name)
     return Graph(
         tasks=tasks,
         order=_order(tasks, upstream, downstream, file),
         edges=edges,
         external=external,
         upstream=upstream,
-        downstream={name: tuple(below) for name, below in downstream.items()},
+        downstream={name: tuple(consumers) for name, consumers in downstream.items()},
         owners=owners,
+        positions={name: position for position, name in enumerate(tasks)},
+        empty=pipeline.empty,
         whole=whole,
     )
 
@@ -188,7 +210,7 @@ def _order(
     downstream: Mapping[TaskName, list[TaskName]],
     file: str,
 ) -> tuple[TaskName, ...]:
-    missing = {name: len(above) for name, above in upstream.items()}
+    missing = {name: len(producers) for name, producers in upstream.items()}
     ready = deque(name for name, count in missing.items() if not count)
     order: list[TaskName] = []
     while ready:
@@ -234,6 +256,10 @@ def _shortest_cycle(
             if not best or len(cycle) < len(best):
                 best = cycle
     return best
+
+
+def _holds(output: str, path: str) -> bool:
+    return path == output or (output.endswith("/") and path.startswith(output))
 
 
 def input_files(item: Input, files: Iterable[str]) -> list[str]:

@@ -8,28 +8,32 @@ from typing import TypeAlias
 
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.lookup import labels, literal
-from nbmake_dag.core.model import Command, Function, Input, Notebook, ProjectPath, Task
-from nbmake_dag_cache.digest import Digest
+from nbmake_dag.core.model import Command, Function, Input, Notebook, ProjectPath, Task, Value
+from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.key import Ingredient
 
 Files: TypeAlias = tuple[tuple[ProjectPath, Digest], ...]
 
-FORMAT = "1"
+FORMAT = "4"
 """Changes when the meaning of ingredients does, and thereby every key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What the disk and the machine say of one task."""
+    """The facts about one task from the disk and the machine."""
 
     source: tuple[Ingredient, ...] = ()
     """The cells of a notebook, or the installed code of a function."""
     kernel: str = ""
     """What identifies the kernel or the interpreter; empty for a command."""
+    allow_errors: bool = False
+    """Whether the cells of a notebook may raise."""
     modules: Mapping[str, str] = field(default_factory=dict[str, str])
     """Digests of the local modules that reading the code finds, by path."""
     inputs: Mapping[Input, Files] = field(default_factory=dict[Input, Files])
     """Files of each external input."""
+    folders: frozenset[Input] = frozenset()
+    """Those that are folders, whether or not they are written so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +59,17 @@ def own_ingredients(task: Task, observed: Observed, software: Software, epoch: s
     )
 
 
+def modules_among(ingredients: Iterable[Ingredient]) -> frozenset[str]:
+    """Return the paths of the modules and scripts among ingredients."""
+    return frozenset(item.name for item in ingredients if item.kind == "module")
+
+
 def _work(task: Task, observed: Observed) -> Iterator[Ingredient]:
     match task.work:
         case Notebook():
             yield from observed.source
+            if observed.allow_errors:
+                yield Ingredient("allow errors", "", "true")
         case Function(module=module, qualname=qualname):
             yield Ingredient("function", "", f"{module}:{qualname}")
             yield from observed.source
@@ -72,17 +83,24 @@ def _work(task: Task, observed: Observed) -> Iterator[Ingredient]:
 
 
 def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
+    for what, declared in (("inputs", task.inputs), ("outputs", task.outputs)):
+        if any(item.name is not None for item in declared):
+            # the work sees a table, where unnamed ones are a list
+            yield Ingredient("named", what, "")
     for item, name in labels(task).items():
         files = observed.inputs.get(item, ())
         if item.is_glob:
             yield Ingredient("glob", name, "")
-        elif item.path.endswith("/") or any(path != item.path for path, _ in files):
-            yield Ingredient("folder", f"{name}: {item.path}", "")
+        elif item.path.endswith("/") or item in observed.folders:
+            yield Ingredient("folder", name, "", path=item.path)
         for path, digest in files:
-            yield Ingredient("input", f"{name}: {path}", digest)
+            yield Ingredient("input", name, digest, path=path)
+    for name, gathered in task.gathers.items():
+        listed: Value = [[file.path, dict(file.params)] for file in gathered]
+        yield Ingredient("gathered", name, digest_text(literal(listed)))
     for position, output in enumerate(task.outputs):
         name = output.name if output.name is not None else str(position)
-        yield Ingredient("output", f"{name}: {output.path}", "")
+        yield Ingredient("output", name, "", path=output.path)
 
 
 def _environment(task: Task, software: Software) -> Iterable[Ingredient]:

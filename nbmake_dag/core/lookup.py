@@ -10,21 +10,69 @@ import msgspec
 from nbmake_dag.core.facts import ABSENT, Facts, Result, logged_values
 from nbmake_dag.core.graph import Edge, Graph, input_files
 from nbmake_dag.core.model import Input, Task, TaskName, Value
+from nbmake_dag.core.text import encodable
+from nbmake_dag.core.vocabulary import ReadKind
 from nbmake_dag_cache.digest import digest_text
 from nbmake_dag_cache.key import Ingredient, Key, key_of
-from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.record import Access, Logged, Origin, Output, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """All that decides a task's result before it runs: own ingredients, and digests of what is above it.
+class Made:
+    """What an execution left; ``cells`` and ``injected`` as in its record."""
 
-    It is the right to write a record: whoever has no identity of a task cannot publish one.
+    outputs: tuple[Output, ...]
+    logged: Logged
+    cells: str | None
+    injected: str | None
+    undeclared: tuple[Access, ...] = ()
+    code: tuple[str, ...] = ()
+    """Modules and scripts that it wrote itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKeys:
+    """The keys of a task before it runs, with the ingredients that they hash: its own, and digests from upstream.
+
+    They are the permission to write a record: without them, none can be published.
     """
 
     own_key: Key
     static_key: Key
     ingredients: tuple[Ingredient, ...]
+
+    def key_with(self, trace: tuple[Ingredient, ...]) -> Key:
+        """Return the key of an execution with ``trace``."""
+        return key_of((*self.ingredients, *trace)) if trace else self.static_key
+
+    def record(
+        self,
+        task: Task,
+        trace: tuple[Ingredient, ...],
+        made: Made,
+        origin: Origin,
+        *,
+        source: str | None,
+        accepted: bool = False,
+    ) -> Record:
+        """Write the record of an execution; ``source`` is the blob of a notebook's source."""
+        return Record(
+            key=self.key_with(trace),
+            static_key=self.static_key,
+            own_key=self.own_key,
+            task=task.name,
+            ingredients=(*self.ingredients, *trace),
+            outputs=made.outputs,
+            logged=made.logged,
+            origin=origin,
+            cells=made.cells,
+            source=source,
+            injected=made.injected,
+            undeclared=made.undeclared,
+            made=made.code,
+            accepted=accepted,
+            stored=task.policy.store,
+        )
 
 
 def literal(value: Value) -> str:
@@ -34,18 +82,10 @@ def literal(value: Value) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, str):
-        return msgspec.json.encode(value).decode() if _encodable(value) else ascii(value)
+        return msgspec.json.encode(value).decode() if encodable(value) == value else ascii(value)
     if isinstance(value, list):
         return f"[{', '.join(literal(item) for item in value)}]"
     return f"{{{', '.join(f'{literal(name)}: {literal(value[name])}' for name in sorted(value))}}}"
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def labels(task: Task) -> dict[Input, str]:
@@ -65,43 +105,43 @@ def upstream_ingredients(
         output = results[edge.producer].outputs.get(edge.output)
         name = names[edge.input]
         if output is None:
-            yield Ingredient("input", f"{name}: {edge.input.path}", ABSENT, "upstream")
+            yield Ingredient("input", name, ABSENT, "upstream", edge.input.path)
         elif edge.input.path == edge.output:
-            yield Ingredient("input", f"{name}: {edge.output}", output.digest, "upstream")
+            yield Ingredient("input", name, output.digest, "upstream", edge.output)
         else:
-            digests = {file.path: file.xxh3 for file in output.files}
+            digests = {file.path: file.digest for file in output.files}
             paths = input_files(edge.input, digests)
             if not paths and not edge.input.is_glob and not edge.input.path.endswith("/"):
-                yield Ingredient("input", f"{name}: {edge.input.path}", ABSENT, "upstream")
+                yield Ingredient("input", name, ABSENT, "upstream", edge.input.path)
             for path in paths:
-                yield Ingredient("input", f"{name}: {path}", digests[path], "upstream")
+                yield Ingredient("input", name, digests[path], "upstream", path)
 
 
-def identify(name: TaskName, graph: Graph, facts: Facts, results: Mapping[TaskName, Result]) -> Identity:
+def task_keys(name: TaskName, graph: Graph, facts: Facts, results: Mapping[TaskName, Result]) -> TaskKeys:
     """Complete a task's ingredients; results of all tasks that make its inputs must be known."""
-    above = tuple(upstream_ingredients(graph.tasks[name], graph.edges[name], results))
-    known = (*facts.own, *above)
-    static_key = key_of(known) if above else facts.own_key
-    return Identity(own_key=facts.own_key, static_key=static_key, ingredients=known)
+    upstream = tuple(upstream_ingredients(graph.tasks[name], graph.edges[name], results))
+    known = (*facts.own, *upstream)
+    static_key = key_of(known) if upstream else facts.own_key
+    return TaskKeys(own_key=facts.own_key, static_key=static_key, ingredients=known)
 
 
 def find_record(
-    name: TaskName, identity: Identity, graph: Graph, facts: Facts, results: Mapping[TaskName, Result]
+    name: TaskName, keys: TaskKeys, graph: Graph, facts: Facts, results: Mapping[TaskName, Result]
 ) -> Record | None:
     """Find the record of an execution that would be the same.
 
-    What each earlier execution used besides is looked at as it is now, newest first.
+    The trace of each earlier execution is evaluated against the present state, newest first.
     """
-    usable = [record for record in facts.records if record.static_key == identity.static_key]
+    usable = [record for record in facts.records if record.static_key == keys.static_key]
     by_key = {record.key: record for record in reversed(usable)}
     tried: set[tuple[tuple[str, str], ...]] = set()
     for record in usable:
-        used = tuple((item.kind, item.name) for item in record.ingredients if item.stage == "trace")
+        used = record.trace
         if used in tried:
             continue
         tried.add(used)
         trace = tuple(present_trace(name, used, graph, facts.modules, results))
-        key = key_of((*identity.ingredients, *trace)) if trace else identity.static_key
+        key = keys.key_with(trace)
         if key in by_key:
             return by_key[key]
     return None
@@ -115,26 +155,29 @@ def present_trace(
     results: Mapping[TaskName, Result],
 ) -> Iterator[Ingredient]:
     """Yield what a trace names, (kind, name) each, with its present digest."""
-    above: Mapping[TaskName, Result] | None = None
+    upstream: Mapping[TaskName, Result] | None = None
     for kind, which in used:
         if kind == "module":
             yield Ingredient(kind, which, modules.get(which, ABSENT), "trace")
         else:
-            if above is None:
-                above = {other: results[other] for other in graph.readable_by(name)}
-            yield Ingredient(kind, which, read_digest(which, above), "trace")
+            if upstream is None:
+                upstream = {other: results[other] for other in graph.readable_by(name)}
+            yield Ingredient(kind, which, read_digest(which, upstream), "trace")
 
 
-def read_name(task: str, kind: str, name: str | None) -> str:
+def read_name(task: str, kind: ReadKind, name: str | None) -> str:
     """Spell something that `upstream()` was asked for as the name of an ingredient."""
     return msgspec.json.encode([task, kind, name]).decode()
 
 
 def read_digest(name: str, results: Mapping[TaskName, Result]) -> str:
-    """Digest the present value of what `read_name` spells; absent where a task above does not have it any more."""
-    task, kind, which = msgspec.json.decode(name, type=tuple[str, str, str | None])
+    """Digest the present value of what `read_name` spells; absent where a task above does not have it any more.
+
+    ``results`` are those of the tasks above, in the order in which `upstream()` gives them.
+    """
+    task, kind, which = msgspec.json.decode(name, type=tuple[str, ReadKind, str | None])
     if kind == "tasks":
-        return digest_text("\n".join(sorted(results)))
+        return digest_text("\n".join(results))
     if TaskName(task) not in results:
         return ABSENT
     values = logged_values(results[TaskName(task)], kind)

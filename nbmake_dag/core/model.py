@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NewType, TypeAlias
+from typing import NewType, TypeAlias, assert_never
+
+from nbmake_dag.core.vocabulary import KernelStart, RemoteMode
+from nbmake_dag_reporting.vocabulary import Direction, TaskType
 
 TaskName = NewType("TaskName", str)
 """The name of an instance: ``eda``, or ``train[nr_train_images=600]``."""
@@ -21,8 +24,14 @@ class Notebook:
     """A notebook, ``.ipynb`` or any text format that Jupytext reads."""
 
     path: ProjectPath
+    form: str = ""
+    """The format in Jupytext's spelling, such as ``py:sphinx``, where it is not to be guessed."""
+    paired: ProjectPath | None = None
+    """The ``.ipynb`` that ``pipeline.toml`` names, if Jupytext pairs it with the text at ``path``."""
     kernel: str | None = None
     """The kernelspec that ``pipeline.toml`` asks for; ``None`` takes the notebook's own, else ``python3``."""
+    allow_errors: bool | None = None
+    """Whether a cell that raises does not make the task fail; ``None`` uses the notebook's metadata."""
     inject_inputs: bool = False
     """Its parameters cell assigns ``inputs``, and gets the declared ones there."""
     inject_outputs: bool = False
@@ -37,6 +46,22 @@ class Function:
     inject_inputs: bool = False
     """Its signature names ``inputs``, and gets the declared ones there."""
     inject_outputs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What the parameters cell of a notebook assigns, or what a function's signature names.
+
+    ``names`` is ``None`` where that is not known, as for kernels of other languages: everything declared
+    reaches it. ``takes_any``: the function has ``**kwargs``, so that all of its task's own parameters reach it.
+    ``paired_with``: the text that Jupytext pairs an ``.ipynb`` with, whose cells count.
+    """
+
+    names: frozenset[str] | None = None
+    paired_with: ProjectPath | None = None
+    takes_any: bool = False
+    assigns_inputs: bool = False
+    assigns_outputs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +81,14 @@ class Input:
     path: ProjectPath
     name: str | None = None
     is_glob: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """One of the outputs that an input gathers, with the values of the instance that makes it."""
+
+    path: ProjectPath
+    params: Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +133,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One node of the graph: a task, or one instance of a matrix."""
+    """One node of the graph: a task, or one of its instances."""
 
     name: TaskName
     family: str
@@ -110,6 +143,13 @@ class Task:
     outputs: tuple[Output, ...] = ()
     parameters: Mapping[str, Value] = field(default_factory=dict[str, Value])
     """Those that reach the work, resolved by precedence."""
+    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    """The values that tell this instance from others, also those that only paths use."""
+    gathers: Mapping[str, tuple[Gathered, ...]] = field(default_factory=dict[str, tuple[Gathered, ...]])
+    """The inputs that are outputs of all instances of a task, by name, in the order of the pipeline.
+
+    Each of the files is among ``inputs`` too, under that name.
+    """
     after: tuple[TaskName, ...] = ()
     workdir: ProjectPath = ProjectPath("./")
     env: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -118,7 +158,19 @@ class Task:
     description: str = ""
     policy: Policy = field(default_factory=Policy)
     line: int = 0
-    """Where it stands in ``pipeline.toml``."""
+    """Its line in ``pipeline.toml``."""
+
+    @property
+    def type(self) -> TaskType:
+        match self.work:
+            case Notebook():
+                return "notebook"
+            case Function():
+                return "function"
+            case Command():
+                return "command"
+            case _:
+                assert_never(self.work)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,26 +189,41 @@ class CacheSettings:
     max_size: int = 10_000_000_000
     max_age: float | None = None
     epoch: str = ""
-    """Part of every key: changing it disowns all that was cached."""
+    """Part of every key: changing it invalidates everything cached."""
     remote: str | None = None
-    remote_mode: str = "read"
+    remote_mode: RemoteMode = "read"
     trusted_branches: tuple[str, ...] = ("main", "master")
     """Those whose builds in CI write what every build reads."""
     public_keys: tuple[str, ...] = ()
     """If there are any, a shared record counts only if one of them signed it."""
 
+    @property
+    def reads_remote(self) -> bool:
+        return self.remote is not None and self.remote_mode != "write"
+
+    @property
+    def writes_remote(self) -> bool:
+        return self.remote is not None and self.remote_mode != "read"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelSettings:
-    """``[kernel]``.
+    """``[kernel]``. ``preload`` are modules imported before forking; ``snapshots`` in bytes.
 
-    ``start`` is ``warm`` (forked) or ``fresh``; ``preload`` are modules imported
-    before forking; ``snapshots`` in bytes.
+    ``shutdown_timeout`` in seconds, from the last cell to the end of the kernel.
     """
 
-    start: str = "warm"
+    start: KernelStart = "warm"
     preload: tuple[str, ...] = ()
     snapshots: int = 1_000_000_000
+    shutdown_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """``[watch]``. ``quiet`` in seconds: the time without a change before a build."""
+
+    quiet: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +236,9 @@ class RaySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSettings:
-    """``[report.metrics.NAME]``: which way is better (``higher`` or ``lower``), and by how much it must differ."""
+    """``[report.metrics.NAME]``: which way is better, and by how much it must differ."""
 
-    direction: str | None = None
+    direction: Direction | None = None
     tolerance: float = 0.0
 
 
@@ -181,19 +248,28 @@ class ReportSettings:
 
     publish_host: bool = False
     max_size: int = 900_000_000
+    allow: tuple[str, ...] = ()
+    """Variables that are named like secrets, and are none."""
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict[str, MetricSettings])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """The content of one ``pipeline.toml``, matrix expanded, parameters resolved."""
+    """The content of one ``pipeline.toml``, tasks expanded to instances, parameters resolved."""
 
     name: str
     tasks: Mapping[TaskName, Task]
-    """In the order of the file; instances in the order of their matrix."""
+    """In the order of the file; instances in the order of their lists, rows or paths."""
     environment: Environment = field(default_factory=Environment)
     cache: CacheSettings = field(default_factory=CacheSettings)
     kernel: KernelSettings = field(default_factory=KernelSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
     ray: RaySettings = field(default_factory=RaySettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     keep_runs: int = 200
+    ignore: tuple[str, ...] = ()
+    """Patterns of files that folder and glob inputs leave out, in addition to `nbmake_dag.core.ignore.DEFAULT`."""
+    data: tuple[ProjectPath, ...] = ()
+    """The files whose rows or names are instances."""
+    empty: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The tasks that have no instances, each with the reason."""

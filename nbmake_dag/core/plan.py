@@ -1,4 +1,4 @@
-"""What can be known before anything runs: each task is up to date, stale, or undecided."""
+"""The plan, known before anything runs: each task is up to date, stale, or undecided."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from nbmake_dag.core.decide import Decision, Restorable, Rules, Stale, UpToDate, decide, standing_reason
+from nbmake_dag.core.decide import (
+    Decision,
+    Restorable,
+    Rules,
+    Stale,
+    UpToDate,
+    because_of,
+    decide,
+    standing_reason,
+    without_result,
+)
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import TaskName
-from nbmake_dag.core.reasons import changes, describe
+from nbmake_dag.core.reasons import own_changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +53,14 @@ def plan(graph: Graph, facts: Mapping[TaskName, Facts], rules: Rules) -> dict[Ta
 def _undecided(
     name: TaskName, waiting: tuple[TaskName, ...], graph: Graph, facts: Facts, rules: Rules
 ) -> Stale | Undecided:
-    """Say that a task waits for others, unless it must run whatever they produce."""
+    """Mark a task as waiting for others, unless it must run regardless of their results."""
     task = graph.tasks[name]
-    if reason := standing_reason(task, rules):
-        return Stale(reasons=(reason,), identity=None)
+    if standing := standing_reason(task, rules):
+        reason, code = standing
+        return Stale(reasons=(reason,), keys=None, codes=(code,))
     if facts.records:
         return Undecided(upstream=waiting)
     if facts.previous is None:
-        return Stale(reasons=(facts.unusable or "new: it has no result yet",), identity=None)
-    before = (item for item in facts.previous.ingredients if item.stage == "own")
-    found = changes(before, facts.own)
-    reasons = tuple(describe(change, task, facts.cells) for change in found) or (
-        "its record is no longer in the cache",
-    )
-    return Stale(reasons=reasons, identity=None)
+        return without_result(facts, None)
+    found = own_changes(facts.previous.ingredients, facts.own, graph.makes_input_of(name))
+    return because_of(found, task, facts, None)

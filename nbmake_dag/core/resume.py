@@ -1,4 +1,4 @@
-"""From which snapshot a notebook may go on: the last before the first cell that differs, all else being equal."""
+"""Choose the snapshot to resume a notebook from: the last one before the first cell that differs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nbmake_dag_cache.digest import Digest
-from nbmake_dag_cache.key import Ingredient
+from nbmake_dag_cache.key import Ingredient, Which
 
 INJECTED = Digest("injected")
 """Stands for the cell of injected parameters, whose text follows from ingredients and from ``given``."""
+
+
+ANY = "*"
+"""Among opened files: nobody knows which, as a child process was started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """All that decides what the cells of a notebook do.
 
-    ``cells`` are those that count, in their order, the injected one among them. ``given`` is what is injected
-    besides parameters.
+    ``cells`` are those that count, in their order, the injected one among them. ``given`` are the injected values
+    other than parameters.
     """
 
     cells: tuple[Digest, ...]
-    others: Mapping[tuple[str, str], str]
+    others: Mapping[Which, str]
     given: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A snapshot in ``folder``, and what it rests on.
+    """A snapshot in ``folder``, and what it depends on.
 
     ``used`` are modules that were not known before, and values read from tasks above, with their digests.
-    ``modules`` are all that were loaded so far. ``later`` are files that are known to have been opened first after
-    it was taken.
+    ``modules`` are all that were loaded so far. ``opened`` are files that were opened or inspected so far; with a
+    slash, folders that were listed. ``later`` are files that are known to have been opened first after it was
+    taken.
     """
 
     folder: str
@@ -50,9 +55,9 @@ class Taken:
 
 
 def basis(ingredients: Iterable[Ingredient], *, injects: bool, given: str = "") -> Basis:
-    """Take the ingredients of a notebook apart; ``injects`` says whether a cell of parameters is added."""
+    """Take the ingredients of a notebook apart; ``injects``: a cell of parameters is added."""
     cells: list[Digest] = []
-    others: dict[tuple[str, str], str] = {}
+    others: dict[Which, str] = {}
     place = 0
     for item in ingredients:
         if item.kind == "cell":
@@ -60,7 +65,7 @@ def basis(ingredients: Iterable[Ingredient], *, injects: bool, given: str = "") 
         elif item.kind == "parameters cell":
             place = int(item.value)
         else:
-            others[item.kind, item.name] = item.value
+            others[item.which] = item.value
     if injects:
         cells.insert(place, INJECTED)
     return Basis(cells=tuple(cells), others=others, given=given)
@@ -76,24 +81,24 @@ def choose(snapshots: Collection[Taken], now: Basis, present: Mapping[tuple[str,
 
 
 def fits(taken: Taken, now: Basis, present: Mapping[tuple[str, str], str]) -> bool:
-    """Say whether all that a snapshot rests on is still so."""
+    """Return whether all that a snapshot depends on is unchanged."""
     return (
         now.cells[: taken.cells] == taken.executed
         and (now.given == taken.basis.given or INJECTED not in taken.executed)
         and all(present.get(name) == digest for name, digest in taken.used.items())
-        and all(_is_irrelevant(taken, *name) for name in _differing(taken.basis.others, now.others))
+        and all(_is_irrelevant(taken, *which) for which in _differing(taken.basis.others, now.others))
     )
 
 
-def _differing(before: Mapping[tuple[str, str], str], now: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
-    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+def _differing(before: Mapping[Which, str], now: Mapping[Which, str]) -> list[Which]:
+    return [which for which in {**before, **now} if before.get(which) != now.get(which)]
 
 
-def _is_irrelevant(taken: Taken, kind: str, name: str) -> bool:
-    """Say whether an ingredient played no part before the snapshot was taken, for certain."""
+def _is_irrelevant(taken: Taken, kind: str, name: str, path: str) -> bool:
+    """Return whether an ingredient played no part before the snapshot was taken, for certain."""
     if kind == "module":
         return name not in taken.modules
     if kind == "input":
-        path = name.partition(": ")[2]
-        return path in taken.later and path not in taken.opened
+        folder = f"{path.rpartition('/')[0] or '.'}/"
+        return path in taken.later and not taken.opened.intersection({path, folder, ANY})
     return False

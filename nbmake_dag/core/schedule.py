@@ -3,7 +3,7 @@
 Rules:
 
 - A task is decided about when all above it have ended well; until then it waits.
-- A miss is sought in the shared cache, if there is one; a task that is not found there runs.
+- A miss is looked up in the shared cache, if there is one; a task that is not found there is executed.
 - What ran and produced the digests of before leaves those below it untouched: they are decided about as ever.
 - What is below a failed task is skipped. Without ``keep_going`` everything else that has not begun is cancelled at
   the first failure, but hits are still put in place.
@@ -20,7 +20,7 @@ from typing import TypeAlias
 from nbmake_dag.core.decide import Restorable, Rules, Stale, UpToDate, decide, standing_reason
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.lookup import Identity, identify
+from nbmake_dag.core.lookup import TaskKeys, task_keys
 from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag_cache.record import Record
 
@@ -30,10 +30,10 @@ class State(Enum):
 
     WAITING = "waiting"
     """Something above it has not ended."""
-    SEEKING = "seeking"
+    LOOKING_UP = "looking_up"
     """The shared cache is asked for its record."""
     READY = "ready"
-    """It was told to run, and has not begun."""
+    """It was submitted, and has not begun."""
     RUNNING = "running"
     """An attempt has begun, and the last one has not ended."""
     RESTORING = "restoring"
@@ -50,20 +50,20 @@ ENDED = frozenset({State.UP_TO_DATE, State.RESTORED, State.RAN, State.FAILED, St
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """Execute a task as soon as there is room for it, and publish its record under ``identity``."""
+class Execute:
+    """Execute a task as soon as there is room for it, and publish its record under ``keys``."""
 
     task: TaskName
-    identity: Identity
+    keys: TaskKeys
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seek:
+class LookUp:
     """Ask the shared cache for a record of an execution that would be the same."""
 
     task: TaskName
-    identity: Identity
+    keys: TaskKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Restore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class MarkUpToDate:
     """Nothing to do: the task is up to date."""
 
     task: TaskName
@@ -92,13 +92,13 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Abandon:
+class Cancel:
     """A task will not begin, though nothing above it failed."""
 
     task: TaskName
 
 
-Instruction: TypeAlias = Run | Seek | Restore | Keep | Skip | Abandon
+Instruction: TypeAlias = Execute | LookUp | Restore | MarkUpToDate | Skip | Cancel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class LookedUp:
     """The shared cache has answered. ``modules`` has the digests of those that the traces of ``records`` name."""
 
     task: TaskName
@@ -155,17 +155,19 @@ class Unrestorable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The user wants the run to end."""
+    """The user has asked for the run to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outdated:
-    """What tasks rest on has changed; with a task all below it are named. None of them begins any more."""
+    """Files of tasks have changed; with a task all below it are named. None of them begins any more."""
 
     tasks: frozenset[TaskName]
 
 
-Event: TypeAlias = Began | Sought | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated
+Event: TypeAlias = (
+    Began | LookedUp | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated
+)
 
 
 class Schedule:
@@ -179,7 +181,7 @@ class Schedule:
         self._keep_going = keep_going
         self._closed = False
         self._outdated: frozenset[TaskName] = frozenset()
-        self._sought: set[TaskName] = set()
+        self._looked_up: set[TaskName] = set()
         self._results: dict[TaskName, Result] = dict(rules.left_out)
         self._records: dict[TaskName, Record] = {}
         self._position = {name: position for position, name in enumerate(graph.order)}
@@ -191,7 +193,7 @@ class Schedule:
         """Whether every task has ended."""
         return not self._open
 
-    def results_above(self, task: TaskName) -> dict[TaskName, Result]:
+    def upstream_results(self, task: TaskName) -> dict[TaskName, Result]:
         """Return the results of all tasks above one that may run."""
         return {name: self._results[name] for name in self._graph.readable_by(task)}
 
@@ -203,8 +205,8 @@ class Schedule:
             case Began(task=task):
                 self._move(task, State.READY, State.RUNNING)
                 return []
-            case Sought(task=task, records=records, modules=modules):
-                self._move(task, State.SEEKING, State.WAITING)
+            case LookedUp(task=task, records=records, modules=modules):
+                self._move(task, State.LOOKING_UP, State.WAITING)
                 facts = self._facts[task]
                 self._facts[task] = replace(
                     facts, records=(*records, *facts.records), modules={**facts.modules, **modules}
@@ -218,20 +220,20 @@ class Schedule:
                 return [*self._skip_below(task), *([] if self._keep_going else self._close())]
             case Stopped(task=task):
                 self._move(task, State.RUNNING, State.CANCELLED)
-                return self._abandon_below(task)
+                return self._cancel_below(task)
             case Restored(task=task):
                 self._move(task, State.RESTORING, State.RESTORED)
                 record = self._records[task]
                 return self._below(task, result_of(record, self._graph.tasks[task].parameters))
             case Unrestorable(task=task):
                 self._move(task, State.RESTORING, State.WAITING)
-                identity = identify(task, self._graph, self._facts[task], self._results)
-                return self._run(task, identity, ("its blobs were not in the cache, or damaged",))
+                keys = task_keys(task, self._graph, self._facts[task], self._results)
+                return self._execute(task, keys, ("its blobs were not in the cache, or damaged",))
             case Interrupted():
-                return [*self._close(), *self._abandon(State.WAITING)]
+                return [*self._close(), *self._cancel(State.WAITING)]
             case Outdated(tasks=tasks):
                 self._outdated |= tasks
-                return [*self._abandon(State.READY, tasks), *self._abandon(State.WAITING, tasks)]
+                return [*self._cancel(State.READY, tasks), *self._cancel(State.WAITING, tasks)]
 
     def _move(self, task: TaskName, before: State, after: State) -> None:
         if self.states[task] is not before:
@@ -266,34 +268,34 @@ class Schedule:
                 case UpToDate(record=record):
                     self._enter(name, State.UP_TO_DATE)
                     self._results[name] = result_of(record, self._graph.tasks[name].parameters)
-                    instructions.append(Keep(task=name, record=record))
+                    instructions.append(MarkUpToDate(task=name, record=record))
                     waiting += self._released(name)[::-1]
                 case Restorable(record=record, missing=missing):
                     self._enter(name, State.RESTORING)
                     self._records[name] = record
                     instructions.append(Restore(task=name, record=record, missing=missing))
-                case Stale(reasons=reasons, identity=identity):
-                    if identity is None:
+                case Stale(reasons=reasons, keys=keys):
+                    if keys is None:
                         raise ValueError(f"{name} was decided about before all above it was known")
                     if self._may_be_found(name):
-                        self._sought.add(name)
-                        self._enter(name, State.SEEKING)
-                        instructions.append(Seek(task=name, identity=identity))
+                        self._looked_up.add(name)
+                        self._enter(name, State.LOOKING_UP)
+                        instructions.append(LookUp(task=name, keys=keys))
                     else:
-                        instructions += self._run(name, identity, reasons)
+                        instructions += self._execute(name, keys, reasons)
         return instructions
 
     def _may_be_found(self, task: TaskName) -> bool:
-        """Say whether the shared cache is still to be asked about a miss."""
-        seeks = self._rules.seek_records and task not in self._sought
-        return seeks and not standing_reason(self._graph.tasks[task], self._rules)
+        """Return whether the shared cache is still to be asked about a miss."""
+        asks = self._rules.look_up_records and task not in self._looked_up
+        return asks and not standing_reason(self._graph.tasks[task], self._rules)
 
-    def _run(self, task: TaskName, identity: Identity, reasons: tuple[str, ...]) -> list[Instruction]:
+    def _execute(self, task: TaskName, keys: TaskKeys, reasons: tuple[str, ...]) -> list[Instruction]:
         if self._closed or task in self._outdated:
             self._enter(task, State.CANCELLED)
-            return [Abandon(task=task), *self._abandon_below(task)]
+            return [Cancel(task=task), *self._cancel_below(task)]
         self._enter(task, State.READY)
-        return [Run(task=task, identity=identity, reasons=reasons)]
+        return [Execute(task=task, keys=keys, reasons=reasons)]
 
     def _skip_below(self, failed: TaskName) -> list[Instruction]:
         instructions: list[Instruction] = []
@@ -302,29 +304,29 @@ class Schedule:
             instructions.append(Skip(task=name, because=failed))
         return instructions
 
-    def _abandon_below(self, task: TaskName) -> list[Instruction]:
+    def _cancel_below(self, task: TaskName) -> list[Instruction]:
         instructions: list[Instruction] = []
         for name in self._waiting_below(task):
             self._enter(name, State.CANCELLED)
-            instructions.append(Abandon(task=name))
+            instructions.append(Cancel(task=name))
         return instructions
 
     def _waiting_below(self, task: TaskName) -> list[TaskName]:
-        below = (name for name in self._graph.below((task,)) if self.states[name] is State.WAITING)
+        below = (name for name in self._graph.with_downstream((task,)) if self.states[name] is State.WAITING)
         return sorted(below, key=self._position.__getitem__)
 
     def _close(self) -> list[Instruction]:
         """Let nothing begin any more."""
         self._closed = True
         instructions: list[Instruction] = []
-        for instruction in self._abandon(State.READY):
-            instructions += [instruction, *self._abandon_below(instruction.task)]
+        for instruction in self._cancel(State.READY):
+            instructions += [instruction, *self._cancel_below(instruction.task)]
         return instructions
 
-    def _abandon(self, state: State, among: Container[TaskName] | None = None) -> list[Abandon]:
+    def _cancel(self, state: State, among: Container[TaskName] | None = None) -> list[Cancel]:
         names = [
             name for name in self._graph.order if self.states[name] is state and (among is None or name in among)
         ]
         for name in names:
             self._enter(name, State.CANCELLED)
-        return [Abandon(task=name) for name in names]
+        return [Cancel(task=name) for name in names]

@@ -1,4 +1,4 @@
-"""Which known word a mistyped one was meant to be."""
+"""Suggest known words for mistyped ones."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Say as a hint what ``word`` was meant to be; empty when nothing is like it."""
+    """Return a hint with the known word most like ``word``; empty if none is like it."""
     match = closest(word, known)
     return f"did you mean `{match}`?" if match is not None else ""

@@ -1,12 +1,13 @@
-"""Which tasks a command line means."""
+"""Resolve the targets of a command line to tasks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
 
+from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.model import Command, Function, Notebook, Task, TaskName
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import UsageError
 
@@ -16,9 +17,9 @@ def select(
 ) -> frozenset[TaskName]:
     """Return the tasks that are named, without what they need; all of them if nothing is named.
 
-    A target is a task, an instance, a glob over names, a tag, or the path of an output, tried in this order; the
-    parameters of an instance may stand in any order.
-    Raises `UsageError` for one that means nothing.
+    A target is a task, an instance, a glob over names, a tag, or the path of an output, of a notebook or of a
+    function's module, tried in this order; the parameters of an instance may be in any order. Raises `UsageError`
+    for one that matches nothing.
     """
     targets, tags = tuple(targets), tuple(tags)
     chosen = {name for target in targets for name in _named(graph, target)}
@@ -34,7 +35,7 @@ def matched(graph: Graph, words: Iterable[str]) -> frozenset[TaskName]:
 
 
 def refuse_needed(graph: Graph, excluded: frozenset[TaskName], wanted: frozenset[TaskName]) -> None:
-    """Raise `UsageError` where what is excluded is needed by what is wanted."""
+    """Raise `UsageError` where a wanted task needs an excluded one."""
     for name in graph.order:
         if name in excluded and (below := [other for other in graph.downstream[name] if other in wanted]):
             raise UsageError(f"`{name}` is excluded, and `{below[0]}` needs it", (), f"exclude `{below[0]}` too")
@@ -59,12 +60,38 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
     owner = graph.owner_of(path) or graph.owner_of(f"{path}/")
     if owner is not None:
         return frozenset({owner})
+    if made_from := _where(graph, lambda name: _source_of(graph.tasks[name]) == path):
+        return made_from
     part = target.replace("[", "[*").replace("]", "*]")
     if part != target and _where(graph, lambda name: bool(_glob(part).fullmatch(name))):
         raise UsageError(f"no task, tag or output is called `{target}`", (), f"did you mean `{part}`?")
+    if readers := [task.family for task in graph.tasks.values() if _reads(task, path)]:
+        hint = f"it is an input of `{readers[0]}`; `--downstream {readers[0]}` builds that and what depends on it"
+        raise UsageError(f"`{target}` is made by no task", (), hint)
+    raise _unknown(graph, target)
+
+
+def _unknown(graph: Graph, target: str) -> UsageError:
+    if target in graph.empty:
+        return UsageError(f"task `{target}` has no instances", (), graph.empty[target])
     families = (task.family for task in graph.tasks.values())
     known = tuple(dict.fromkeys((*graph.tasks, *families, *graph.owners)))
-    raise UsageError(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known))
+    return UsageError(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known))
+
+
+def _source_of(task: Task) -> str:
+    """Return the file that a task's work is written in; empty for a command."""
+    match task.work:
+        case Notebook(path=path):
+            return path
+        case Function(module=module):
+            return f"{module.replace('.', '/')}.py"
+        case Command():
+            return ""
+
+
+def _reads(task: Task, path: str) -> bool:
+    return any(matches(item.path, path) if item.is_glob else item.path == path for item in task.inputs)
 
 
 def _glob(word: str) -> re.Pattern[str]:
@@ -73,7 +100,7 @@ def _glob(word: str) -> re.Pattern[str]:
 
 
 def is_instance(name: str, word: str) -> bool:
-    """Say whether a word spells an instance, with its parameters in any order."""
+    """Return whether a word spells an instance, with its parameters in any order."""
     (family, _, parameters), (other, bracket, others) = name.partition("["), word.partition("[")
     if not bracket or family != other:
         return False

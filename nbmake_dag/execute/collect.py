@@ -1,15 +1,18 @@
-"""What an attempt wrote: every declared output, hashed and stored as blobs."""
+"""Collect the outputs of an attempt: every declared output, hashed and stored as blobs."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from nbmake_dag.execute.encodable import encodable
+from nbmake_dag.core.text import encodable
 from nbmake_dag.execute.protocol import Failure
+from nbmake_dag.execute.redaction import Redactor
+from nbmake_dag.observe.project import leads_to_folder
 from nbmake_dag_cache.blobs import BlobStore
-from nbmake_dag_cache.digest import Digest, digest_file_twice, digest_listing
+from nbmake_dag_cache.digest import digest_file_twice
+from nbmake_dag_cache.memo import empty_folders
 from nbmake_dag_cache.record import Output, OutputFile
 
 
@@ -37,8 +40,19 @@ def collect_outputs(root: str, declared: Sequence[str], blobs: BlobStore | None)
         return Failure(type=error.type, message=error.message)
 
 
+def holding_secrets(outputs: Iterable[Output], root: str, redactor: Redactor) -> Iterator[str]:
+    """Yield a sentence for each file of outputs that holds a secret, without the secret."""
+    for output in outputs if redactor else ():
+        for folder in output.folders:
+            if name := redactor.name_in_text(folder):
+                yield f"{redactor.text(folder)} holds the value of {name}"
+        for path in (file.path for file in output.files):
+            if name := redactor.name_in(os.path.join(root, path), path):
+                yield f"{redactor.text(path)} holds the value of {name}"
+
+
 def _exists(path: str) -> bool:
-    """Say whether a declared path exists as what it was declared: a directory ends with a slash."""
+    """Return whether a declared path exists as what it was declared: a directory ends with a slash."""
     return os.path.isdir(path) if path.endswith("/") else os.path.lexists(path) and not os.path.isdir(path)
 
 
@@ -47,14 +61,13 @@ def _collect(root: str, path: str, blobs: BlobStore | None) -> Output:
     allowed = (os.path.realpath(root), os.path.realpath(os.path.dirname(absolute)))
     if not path.endswith("/"):
         file = _store(absolute, path, allowed, blobs)
-        return Output(path=path, digest=file.xxh3, files=(file,))
+        return Output.of(path, (file,))
     _check_target(absolute, path, allowed)
     files = tuple(
         _store(os.path.join(absolute, name), path + name, allowed, blobs)
         for name in sorted(_walk(absolute, path, allowed, ()))
     )
-    listing = ((file.path.removeprefix(path), Digest(file.xxh3), file.executable) for file in files)
-    return Output(path=path, digest=digest_listing(listing), files=files)
+    return Output.of(path, files, tuple(f"{path}{folder}/" for folder in empty_folders(absolute)))
 
 
 def _walk(folder: str, shown: str, allowed: tuple[str, str], above: tuple[str, ...]) -> Iterator[str]:
@@ -65,7 +78,7 @@ def _walk(folder: str, shown: str, allowed: tuple[str, str], above: tuple[str, .
         for entry in entries:
             if encodable(entry.name) != entry.name:
                 raise _BadOutputError("BadOutput", f"{encodable(shown + entry.name)} has a name that is not UTF-8")
-            if entry.is_dir():
+            if leads_to_folder(entry):
                 _check_target(entry.path, shown + entry.name, allowed)
                 below = _walk(entry.path, f"{shown}{entry.name}/", allowed, (*above, real))
                 yield from (f"{entry.name}/{name}" for name in below)

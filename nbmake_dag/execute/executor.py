@@ -1,8 +1,7 @@
-"""Where attempts run: a small protocol, and the driver's end of an executor that is a child process."""
+"""Executors, which run attempts: their protocol, and the driver's end of an executor that is a child process."""
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import sys
@@ -13,7 +12,10 @@ from typing import Protocol
 
 import msgspec
 
-from nbmake_dag.execute.frames import Frames
+from nbmake_dag.execute.processes.frames import Frames
+from nbmake_dag.execute.processes.runtime_dir import end_marked
+from nbmake_dag.execute.processes.supervisor import ExitStatus, Supervisor
+from nbmake_dag.execute.processes.zygote_client import tail
 from nbmake_dag.execute.protocol import (
     AttemptResult,
     AttemptSpec,
@@ -25,8 +27,6 @@ from nbmake_dag.execute.protocol import (
     Failure,
     Submit,
 )
-from nbmake_dag.execute.runtime_dir import end_marked
-from nbmake_dag.execute.supervision import ExitStatus, Supervisor
 
 Sink = Callable[[Event], None]
 
@@ -36,7 +36,7 @@ _TAIL_BYTES = 2000
 
 
 class Executor(Protocol):
-    """Runs attempts, and tells a sink what happens to them.
+    """Run attempts, and report their events to a sink.
 
     Every attempt submitted is answered by one `Ended`, also when the executor itself is lost.
     """
@@ -59,10 +59,10 @@ class ChildExecutor:
         env: Mapping[str, str],
         sink: Sink,
         *,
-        called: str | None = None,
+        title: str | None = None,
     ) -> None:
         self.name = name
-        self._called = called or f"the {name} executor"
+        self._title = title or f"the {name} executor"
         self._supervisor = supervisor
         self._sink = sink
         self._running: dict[str, AttemptSpec] = {}
@@ -127,7 +127,7 @@ class ChildExecutor:
                     break
                 self._sink(event)
         except msgspec.DecodeError as error:
-            reason = f"it sent what cannot be read: {error}"
+            reason = f"it sent an invalid message: {error}"
         self._supervisor.kill(self._child)
         self._frames.close()
         if self._closed:
@@ -145,13 +145,14 @@ class ChildExecutor:
     def _why(self) -> str:
         self._exited.wait(_EXIT_WITHIN_S)
         if self._status is None:
-            return f"{self._called} closed its connection"
+            return f"{self._title} closed its connection"
         ended = f"exited with {self._status}" if self._status >= 0 else f"was killed by signal {-self._status}"
-        return f"{self._called} {ended}{_tail(self._log)}"
+        text = tail(self._log, _TAIL_BYTES)
+        return f"{self._title} {ended}" + (f"; its last output:\n{text}" if text else "")
 
 
 def python_argv(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module of ours with this interpreter, whatever the current folder holds."""
+    """Return the command that runs a module of ours with this interpreter, independent of the current folder."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
@@ -160,13 +161,3 @@ def _lost(spec: AttemptSpec, reason: str) -> Ended:
     failure = Failure(type="_OTHER", message=reason)
     result = AttemptResult(outcome="lost", started=now, ended=now, failure=failure)
     return Ended(task=spec.task, attempt=spec.attempt, result=result)
-
-
-def _tail(log: str) -> str:
-    try:
-        with open(log, "rb") as file:
-            file.seek(-min(_TAIL_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
-            text = file.read().decode("utf-8", "replace").strip()
-    except OSError:
-        return ""
-    return f"; its last words:\n{text}" if text else ""

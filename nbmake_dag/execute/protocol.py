@@ -1,4 +1,4 @@
-"""The values that cross between the driver and whatever executes a task."""
+"""The messages between the driver and an executor."""
 
 from __future__ import annotations
 
@@ -6,18 +6,31 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from nbmake_dag.core.vocabulary import KernelStart, ReadKind
 from nbmake_dag_cache.record import Access, Logged, Output
+from nbmake_dag_reporting.cell_ref import CellRef
+from nbmake_dag_reporting.vocabulary import AttemptOutcome
 
 
 class NotebookWork(msgspec.Struct, frozen=True, kw_only=True, tag="notebook"):
     """Execute the notebook at ``path``, relative to the root."""
 
     path: str
+    form: str = ""
+    """Its Jupytext format, where it is not to be guessed."""
     kernel: str
     interpreter: str | None = None
-    """The Python whose ipykernel this is, where the driver is; ``None`` if it is no such kernel."""
-    start: str = "warm"
+    """The Python whose ipykernel this is, where the driver is; ``None`` for other kernels."""
+    options: tuple[str, ...] = ()
+    """Those that this Python is started with."""
+    python: str = ""
+    """Implementation and minor version that the key has for this kernel; empty where it has none."""
+    start: KernelStart = "warm"
     preload: tuple[str, ...] = ()
+    shutdown_timeout: float = 10.0
+    """Seconds from the last cell to the end of the kernel."""
+    allow_errors: bool = False
+    """A cell that raises does not make the attempt fail."""
     inject_inputs: bool = False
     inject_outputs: bool = False
     counted: frozenset[int] = frozenset()
@@ -41,8 +54,11 @@ class CommandWork(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
 
 Work: TypeAlias = NotebookWork | FunctionWork | CommandWork
 
-Paths: TypeAlias = "dict[str, str | list[str]] | list[str | list[str]]"
-"""Declared paths as the work sees them, relative to its working directory: named, or a list; a glob is a list."""
+Declared: TypeAlias = "str | list[str | dict[str, Any]]"
+"""A path, the files that a glob matches, or what is gathered: a list of ``{"path": ..., "params": ...}``."""
+
+Paths: TypeAlias = "dict[str, Declared] | list[Declared]"
+"""Declared paths as the work sees them, relative to its working directory: named, or a list."""
 
 
 class SeenFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,11 +115,13 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     """A short private folder of this build: sockets, zygotes."""
     upstream: dict[str, Upstream] = {}
+    secrets: tuple[str, ...] = ()
+    """Variables of ``env`` whose values nothing that is captured may hold."""
     timeout: float | None = None
     """Seconds, from the work being ready to run."""
     store: bool = True
     sees: tuple[SeenFile, ...] = ()
-    """All that the task is known to use; empty where nobody will ask."""
+    """All that the task is known to use; empty where it is not needed."""
     sandbox: str = ""
     """A folder in which a private copy of the repository is made to run in, with what ``sees`` has; else empty."""
     apart: bool = False
@@ -126,37 +144,39 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     traceback: str = ""
     """Plain text; may hold ANSI colours."""
-    cell: int | None = None
-    """The failing cell's index in the source file, 0-based."""
+    cell: CellRef | None = None
+    """The failing cell."""
     cell_source: str = ""
     line: int | None = None
     """1-based, within the cell or the file."""
+    hint: str = ""
+    """What a person can do about it."""
 
 
 class CellRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One executed cell. Times in nanoseconds since the epoch; ``index`` counts the cells of the source file."""
+    """One executed cell. Times in nanoseconds since the epoch. ``error`` and ``allowed`` are as in `CellEnded`."""
 
-    index: int
+    cell: CellRef
     first_line: str
     started: int
     ended: int
     error: str | None = None
+    allowed: str | None = None
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """Something that `upstream()` was asked for.
 
-    ``kind`` is ``params``, ``metrics``, ``tags`` or ``artifacts``; ``name`` is ``None`` where the set of names was
-    read; an empty ``task`` with kind ``tasks`` means that the set of tasks was read.
+    ``name`` is ``None`` where the set of names was read; ``task`` is empty where the set of tasks was read.
     """
 
     task: str
-    kind: str
+    kind: ReadKind
     name: str | None = None
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """What running an attempt on a node of a cluster cost besides."""
+    """The overhead of running an attempt on a node of a cluster."""
 
     placement_s: float = 0.0
     """From being submitted to being begun by a node."""
@@ -173,17 +193,18 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt left, successful or not. Times in nanoseconds since the epoch."""
 
-    outcome: str
-    """``succeeded``, ``failed``, ``timeout``, ``lost`` (infrastructure) or ``cancelled``."""
+    outcome: AttemptOutcome
     started: int
     ended: int
     ready: int | None = None
     failure: Failure | None = None
     cells: tuple[CellRun, ...] = ()
     notebook: str | None = None
-    """Blob: the executed notebook as it stands, with the injected cell."""
+    """Blob: the executed notebook, with the injected cell."""
     cell_outputs: str | None = None
     """Blob: JSON list, one entry for each counted cell: ``{"outputs": [...], "execution_count": n}``."""
+    injected: str | None = None
+    """The code of the injected cell, of a notebook that has one."""
     log: str | None = None
     """Blob: what a function or command printed."""
     outputs: tuple[Output, ...] = ()
@@ -191,6 +212,11 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[Read, ...] = ()
     modules: tuple[str, ...] = ()
     """Local modules that were loaded, relative to ``root``, POSIX."""
+    scripts: tuple[str, ...] = ()
+    """Those of them that were started as processes."""
+    decisive: dict[str, tuple[str, ...]] = {}
+    """The files that would have been loaded instead of a module, and the folders, with a slash, whose modules
+    decided that it was; without a module for those that count whatever was loaded."""
     accesses: tuple[Access, ...] = ()
     """Files below the repository that were opened, relative to ``root``; imports are left out."""
     sandboxed: bool = False
@@ -208,7 +234,17 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     node: str | None = None
     resumed: bool = False
     """It did not begin at the first cell, but went on from a snapshot."""
+    mistaken: str = ""
+    """How the kernel differs from the one in the key: there is no record."""
+    withheld: tuple[str, ...] = ()
+    """Outputs and artifacts that hold a secret, each with its name: they do not become blobs, and there is no
+    record."""
     transfer: Transfer | None = None
+
+    @property
+    def failed_as_draft(self) -> bool:
+        """Whether a run from the start may succeed where this attempt failed."""
+        return self.resumed and self.outcome == "failed"
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
@@ -227,20 +263,21 @@ class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started")
     task: str
     attempt: int
     time: int
-    index: int
+    cell: CellRef
     position: int
     total: int
     first_line: str
 
 
 class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended"):
-    """A cell ended; ``error`` is the exception's class."""
+    """A cell ended; ``error`` is the class of the exception that made it fail, ``allowed`` of one that did not."""
 
     task: str
     attempt: int
     time: int
-    index: int
+    cell: CellRef
     error: str | None = None
+    allowed: str | None = None
 
 
 class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed"):
@@ -251,7 +288,7 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed"):
     time: int
     stream: str
     text: str
-    cell: int | None = None
+    cell: CellRef | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
@@ -311,30 +348,13 @@ class Unresumable(msgspec.Struct, frozen=True, kw_only=True, tag="unresumable"):
     task: str
     attempt: int
     time: int
-    cell: int | None
+    cell: CellRef | None
     reason: str
 
 
 Event: TypeAlias = (
     Started | CellStarted | CellEnded | Printed | Ended | ExecutorReady | ExecutorLost | Snapshotted | Unresumable
 )
-
-
-class Cluster(msgspec.Struct, frozen=True, kw_only=True):
-    """A cluster to join, and what its nodes must know of the project."""
-
-    address: str
-    runtime_env: dict[str, Any]
-    root: str
-    blobs: str
-    packages: tuple[str, ...] = ()
-    """Those that must have the same version on every node."""
-    max_size: int
-    """Bytes that a node may keep of blobs that it was sent."""
-    remote: str | None = None
-    """The URL of a shared cache, where nodes seek blobs first."""
-    zones: tuple[str, ...] = ()
-    """Those of the shared cache that may be read."""
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from nbmake_dag.execute.private_folder import private_folder
+from nbmake_dag.execute.processes.private_folder import private_folder
 from nbmake_dag.execute.protocol import AttemptResult, AttemptSpec, SeenFile
 from nbmake_dag_cache.blobs import BlobStore, copy_file
 
@@ -44,7 +44,7 @@ def private_copy(spec: AttemptSpec) -> Generator[AttemptSpec]:
 
 
 def as_outside(result: AttemptResult, inside: AttemptSpec, spec: AttemptSpec) -> AttemptResult:
-    """Say a failure in the paths of the workspace."""
+    """Rewrite a failure with the paths of the workspace."""
     if result.failure is None:
         return result
 

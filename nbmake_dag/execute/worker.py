@@ -10,14 +10,16 @@ import importlib
 import os
 import queue
 import socket
+import sys
 import threading
 
 import msgspec
 
 from nbmake_dag.execute.attempt import run_attempt
-from nbmake_dag.execute.cancellation import Cancellation
-from nbmake_dag.execute.frames import Frames
-from nbmake_dag.execute.light import stay_light
+from nbmake_dag.execute.import_blocklist import stay_light
+from nbmake_dag.execute.inline import NAME, NOTEBOOKS
+from nbmake_dag.execute.processes.cancellation import Cancellation
+from nbmake_dag.execute.processes.frames import Frames
 from nbmake_dag.execute.protocol import AttemptSpec, Cancel, Ended, ExecutorReady, Order, Submit
 
 _CONNECTION = 3
@@ -34,9 +36,10 @@ class Worker:
         self._cancellations: dict[str, Cancellation] = {}
 
     def run(self) -> None:
-        self._frames.send(ExecutorReady(executor="inline", resources={"CPU": 1.0}))
+        self._frames.send(ExecutorReady(executor=NAME, resources={"CPU": 1.0}))
         threading.Thread(target=self._read, name="orders", daemon=True).start()
-        threading.Thread(target=_warm, name="warm", daemon=True).start()
+        if NOTEBOOKS in sys.argv:
+            threading.Thread(target=_warm, name="warm", daemon=True).start()
         while True:
             spec = self._queue.get()
             result = run_attempt(spec, self._frames.send, self._cancellations[spec.task])
@@ -73,7 +76,7 @@ class Worker:
 
 def _warm() -> None:
     """Import what notebooks need while there is nothing to do."""
-    importlib.import_module("nbmake_dag.execute.notebook")
+    importlib.import_module("nbmake_dag.execute.notebook.run")
 
 
 def main() -> None:

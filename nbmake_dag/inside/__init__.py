@@ -1,1 +1,1 @@
-"""What runs inside a kernel or worker of the user: standard library only."""
+"""Code that runs inside a kernel or worker of the user: standard library only."""

@@ -42,6 +42,11 @@ _MAX_PART = 255
 
 
 def log_text(text: str, artifact_file: str) -> None:
+    """Log a text as UTF-8 under the name ``artifact_file``, a relative path such as ``notes/model.md``.
+
+    Raises `TypeError` for anything but a string. Every function here raises `ValueError` for a name that leaves
+    its folder or is too long.
+    """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users are not type-checked
         raise TypeError(f"log_text takes a string, not {type(text).__name__}")
     _log(artifact_file, _bytes_writer(text.encode()), unknown="text/plain")
@@ -54,7 +59,10 @@ def log_dict(dictionary: Any, artifact_file: str) -> None:
 
 
 def log_table(data: Any, artifact_file: str) -> None:
-    """Log a list of dicts, a dict of lists, or a pandas or polars frame, to be shown as a table."""
+    """Log a list of dicts, a dict of lists, or a pandas or polars frame, to be shown as a table.
+
+    The name ends with ``.json``, or `ValueError` is raised.
+    """
     if not artifact_file.endswith(".json"):
         raise ValueError(f"a table is kept as JSON: call it {os.path.splitext(artifact_file)[0]}.json")
     text = json.dumps(table_document(data), ensure_ascii=False, separators=(",", ":"))
@@ -62,7 +70,10 @@ def log_table(data: Any, artifact_file: str) -> None:
 
 
 def log_figure(figure: Any, artifact_file: str) -> None:
-    """Log a figure of matplotlib, plotly or Altair, or a PIL image, in the format that the name ends with."""
+    """Log a figure of matplotlib, plotly or Altair, or a PIL image, in the format that the name ends with.
+
+    Raises `TypeError` for anything else.
+    """
     _log(artifact_file, _figure_writer(figure))
 
 
@@ -70,7 +81,7 @@ def log_artifact(local_path: str | os.PathLike[str] | bytes, artifact_path: str 
     """Log a file, a directory with all in it, or bytes.
 
     ``artifact_path`` is the folder that a file or directory goes to, as in MLflow; bytes have no name of their
-    own, so for them it is the name.
+    own, so for them it is the name. Raises `OSError` for a path that cannot be read.
     """
     if isinstance(local_path, (bytes, bytearray, memoryview)):
         if artifact_path is None:
@@ -106,7 +117,7 @@ def check_artifact_name(name: object) -> str:
         raise TypeError(f"an artifact's name must be a string, not {type(name).__name__}")
     parts = name.split("/")
     if any(part in {"", ".", ".."} for part in parts) or "\0" in name:
-        raise ValueError(f"{name!r} is not the name of an artifact: a relative path without '.' and '..'")
+        raise ValueError(f"an artifact's name is a relative path without '.' and '..', not {name!r}")
     if any(len(part.encode()) > _MAX_PART for part in parts):
         raise ValueError(f"the name of an artifact is too long: {name[:40]!r}...")
     return name
@@ -146,7 +157,7 @@ def _copier(source: str) -> Callable[[str], object]:
 
 
 def _figure_writer(figure: Any) -> Callable[[str], object]:
-    """Tell libraries apart by what their figures can do, importing none; what changes at each call is left out."""
+    """Detect the library from the methods of its figures, importing none; metadata that changes is left out."""
     if hasattr(figure, "savefig"):  # matplotlib
         return lambda path: figure.savefig(path, metadata=_undated(path))
     if hasattr(figure, "write_html"):  # plotly
@@ -160,7 +171,7 @@ def _figure_writer(figure: Any) -> Callable[[str], object]:
 
 
 def _undated(path: str) -> dict[str, None]:
-    """Say which of matplotlib's metadata differ between versions and moments."""
+    """Return the keys of matplotlib's metadata that differ between versions and times."""
     dated = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}.get(os.path.splitext(path)[1])
     return {dated: None} if dated else {}
 

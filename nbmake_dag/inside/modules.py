@@ -1,4 +1,4 @@
-"""Modules of the repository: compiled from source whatever lies in ``__pycache__``, and listed at the end."""
+"""Modules of the repository: always compiled from source, never from ``__pycache__``, and listed at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nbmake_dag.inside.repository import Repository
 
 
 def compile_from_source(repository: Repository) -> None:
-    """Let no loader trust a ``.pyc`` of a local module: it is taken for fresh by whole-second mtime and size.
+    """Let no loader trust a ``.pyc`` of a local module: Python trusts it by size and a time in whole seconds.
 
     A loader that cannot stat a source neither reads nor writes its ``.pyc``. All loaders of source files are
     covered, also those that editable installs and users make themselves.
@@ -33,9 +33,17 @@ def local_modules(repository: Repository) -> Iterator[tuple[str, ModuleType, str
     for name, module in modules:
         if isinstance(module, ModuleType) and name != "__main__":
             file = vars(module).get("__file__")  # no lazy module wakes up
-            path = repository.locate(file) if isinstance(file, str) else None
+            path = repository.locate(_archive_or_file(file)) if isinstance(file, str) else None
             if path:
                 yield name, module, path
+
+
+def _archive_or_file(path: str) -> str:
+    """Return the file that a module is in: of one in a zip archive, the archive."""
+    place = path
+    while not os.path.exists(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    return place if os.path.isfile(place) else path
 
 
 def loaded_modules(repository: Repository, root: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What of a process does not survive a fork: threads, children, sockets, devices, files that are being written.
+"""Parts of a process that do not survive a fork: threads, children, sockets, devices, open files for writing.
 
 Linux only: it reads ``/proc``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import stat
 import threading
@@ -16,9 +17,11 @@ from contextlib import suppress
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _HARMLESS_INODES = ("anon_inode:[eventfd]", "anon_inode:[eventpoll]")
 
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+
 
 class Obstacles:
-    """Compares this process with what it was when this was made: what it had then is its kernel's own."""
+    """Compare this process with its state when this was made: what it had then belongs to its kernel."""
 
     def __init__(self) -> None:
         self._threads = set(threading.enumerate())
@@ -28,17 +31,19 @@ class Obstacles:
         self._shared = set(_shared_memory())
 
     def found(self, ours: int) -> str:
-        """Say what keeps the process from being resumed in a fork, the descriptor ``ours`` aside, or nothing."""
+        """Return what keeps the process from being resumed in a fork, except the descriptor ``ours``."""
         return next(self._all(ours), "")
 
     def found_after_fork(self) -> str:
-        """Say the same of threads of compiled code: libraries that allow for a fork have just ended theirs."""
+        """Return the threads of compiled code: libraries that allow for a fork have just ended theirs."""
         more = native_threads() - self._native
         return f"{more} thread{'' if more == 1 else 's'} of compiled code" if more > 0 else ""
 
     def _all(self, ours: int) -> Iterator[str]:
         for thread in set(threading.enumerate()) - self._threads:
             yield f"the thread {thread.name!r}"
+        if any(map(any, map(signal.getitimer, _TIMERS))):
+            yield "a timer that runs (signal.setitimer, signal.alarm)"
         for pid in _children():
             yield f"the child process {pid} ({_command(pid)})"
         log = os.path.realpath(os.environ.get("NBDAG_LOG", ""))
@@ -94,7 +99,7 @@ def _of_path(number: int, path: str) -> Iterator[str]:
 
 
 def describe_device(path: str) -> str:
-    """Say what an open device stands for."""
+    """Describe an open device."""
     return f"a CUDA context ({path})" if os.path.basename(path).startswith("nvidia") else f"the open device {path}"
 
 

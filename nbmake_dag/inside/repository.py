@@ -1,4 +1,4 @@
-"""Which files are the user's: those of the repository, but for git's, nbdag's and its software's."""
+"""The user's files: those of the repository, except files of git, nbdag and installed software."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ class Repository:
 
 
 def _folders(path: str) -> tuple[str, str]:
-    """Give a folder as it was named and without symlinks, each with a slash at its end."""
+    """Return a folder as it was named and without symlinks, each with a slash at its end."""
     return f"{path.rstrip('/')}/", f"{os.path.realpath(path).rstrip('/')}/"

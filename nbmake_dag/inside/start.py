@@ -1,18 +1,19 @@
-"""What a process of the user does first and last: find local modules, note files opened and modules loaded."""
+"""Start and end of a user's process: find local modules, note the files opened and the modules loaded."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
-from types import ModuleType
 
-from nbmake_dag.inside.accesses import Accesses
+from nbmake_dag.inside.audit_hook import Accesses
+from nbmake_dag.inside.imports import Imports
 from nbmake_dag.inside.modules import compile_from_source, loaded_modules, local_modules
 from nbmake_dag.inside.repository import Repository
+from nbmake_dag.inside.started_scripts import StartedScripts
 from nbmake_dag.inside.stream import append, close
 
-_started: tuple[Repository, Accesses] | None = None
+_started: tuple[Repository, Accesses, Imports] | None = None
 
 
 def start() -> None:
@@ -22,7 +23,8 @@ def start() -> None:
         return
     repository = Repository(os.environ["NBDAG_REPOSITORY"], os.environ.get("NBDAG_WORKSPACE", ""))
     accesses = Accesses(repository, os.environ["NBDAG_ACCESS"])
-    _started = repository, accesses
+    imports = Imports(repository)
+    _started = repository, accesses, imports
     first = [os.environ["NBDAG_ROOT"], os.environ.get("NBDAG_SOURCE_DIR", os.environ["NBDAG_ROOT"])]
     sys.path[:] = dict.fromkeys([*first, *map(repository.mapped, sys.path)])
     compile_from_source(repository)
@@ -30,6 +32,8 @@ def start() -> None:
         # a zygote imported it before, perhaps as it was before an edit
         del sys.modules[name]
     accesses.watch()
+    StartedScripts(repository, imports).watch()
+    imports.watch()
     atexit.register(finish)
 
 
@@ -37,14 +41,10 @@ def finish() -> None:
     """Log which local modules are loaded and which files were opened; may be called again, when more is known."""
     if _started is None:
         return
-    repository, accesses = _started
-    append({"kind": "modules", "paths": loaded_modules(repository, os.environ["NBDAG_ROOT"])})
+    repository, accesses, imports = _started
+    root = os.environ["NBDAG_ROOT"]
+    append({"kind": "modules", "paths": loaded_modules(repository, root), "decisive": imports.decisive(root)})
     accesses.flush()
-
-
-def loaded() -> list[ModuleType]:
-    """Return the local modules that are loaded."""
-    return [module for _, module, _ in local_modules(_started[0])] if _started else []
 
 
 def resume() -> None:
@@ -53,3 +53,8 @@ def resume() -> None:
         return
     close()
     _started[1].resume(os.environ["NBDAG_ACCESS"])
+
+
+def repository() -> Repository | None:
+    """Return the repository of the work that this process was prepared for."""
+    return None if _started is None else _started[0]

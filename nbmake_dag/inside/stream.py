@@ -16,7 +16,7 @@ def append(record: dict[str, object]) -> None:
 
 
 def append_line(text: str) -> None:
-    """Log a line of JSON. It has left the process when this returns, so it survives whatever comes.
+    """Log a line of JSON. It has left the process when this returns, so it survives a crash.
 
     Outside a run the line is checked the same way, and dropped.
     """

@@ -14,7 +14,7 @@ _MISSING = {"NAType", "NaTType"}
 def table_document(data: Any) -> dict[str, object]:
     """Make ``{"schema": {"fields": [...]}, "data": [row, ...]}``.
 
-    ``data`` is a list of dicts, a dict of lists, or a pandas or polars frame; nobody's library is imported. The
+    ``data`` is a list of dicts, a dict of lists, or a pandas or polars frame; no library is imported. The
     index of a pandas frame is kept where it has a name.
     """
     columns = _columns(data)
@@ -23,7 +23,7 @@ def table_document(data: Any) -> dict[str, object]:
         raise ValueError("the columns of a table must have the same length")
     return {
         "schema": {"fields": [{"name": name, "type": _type(values)} for name, values in columns.items()]},
-        "data": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+        "data": [dict(zip(columns, row)) for row in zip(*columns.values())],
     }
 
 

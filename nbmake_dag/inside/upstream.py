@@ -1,45 +1,76 @@
-"""What the tasks above logged, and a note of each value that is really read, for it becomes part of the key."""
+"""The logged values of the tasks above, and a note of each value that is read, which becomes part of the key."""
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Optional, TypeVar
 
-from nbmake_dag.inside.history import latest_records
+from nbmake_dag.inside.latest_records import latest_records
 from nbmake_dag.inside.stream import append
 
 _V = TypeVar("_V")
-_Note = Callable[[str | None], None]
+_Note = Callable[[Optional[str]], None]
 
 
 class Artifact:
-    """A logged file of a task above."""
+    """A logged file of a task above, copied out of nbdag's store and verified when it is first used."""
 
-    __slots__ = ("path",)
+    __slots__ = ("_blob", "_folder", "_name", "_path")
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        """Absolute; the file must not be changed."""
+    def __init__(self, name: str, blob: str, folder: str) -> None:
+        self._name = name
+        self._blob = blob
+        self._folder = folder
+        self._path = ""
+
+    @property
+    def path(self) -> str:
+        """The absolute path of a copy of one's own; raises `OSError` where the store lost the file."""
+        if not self._path:
+            self._path = self._copy()
+        return self._path
+
+    def _copy(self) -> str:
+        """Copy the blob, which is named by its SHA-256; a damaged one is removed, so that its task runs again."""
+        folder = tempfile.mkdtemp(dir=self._folder)
+        path = os.path.join(folder, os.path.basename(self._name))
+        digest = hashlib.sha256()
+        try:
+            with open(self._blob, "rb") as source, open(path, "wb") as target:
+                while piece := source.read(1 << 20):
+                    digest.update(piece)
+                    target.write(piece)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"artifact {self._name} is no longer in nbdag's cache: build again") from None
+        if digest.hexdigest() != os.path.basename(self._blob):
+            os.unlink(self._blob)
+            raise OSError(f"artifact {self._name} was damaged in nbdag's cache: build again")
+        return path
 
     def __fspath__(self) -> str:
         return self.path
 
     def __repr__(self) -> str:
-        return f"Artifact({self.path!r})"
+        return f"Artifact({self._name!r})"
 
     def read_bytes(self) -> bytes:
+        """Return the content; raises `OSError` as ``path`` does."""
         with open(self.path, "rb") as file:
             return file.read()
 
     def read_text(self) -> str:
+        """Return the content, read as UTF-8."""
         return self.read_bytes().decode()
 
 
 class Noted(Mapping[str, _V], Generic[_V]):
-    """A mapping that says what is read from it: a name for a value, ``None`` for the set of names."""
+    """A mapping that reports reads: the name of a value, or ``None`` for the set of names."""
 
     __slots__ = ("_note", "_values")
 
@@ -68,15 +99,21 @@ class Noted(Mapping[str, _V], Generic[_V]):
 
 
 class Upstream:
-    """What one task above left."""
+    """The logged values of one task above.
+
+    ``params``, ``metrics`` (the last value of each, a float), ``tags`` and ``artifacts`` are mappings by name; a
+    name that was not logged raises `KeyError`.
+    """
 
     __slots__ = ("artifacts", "metrics", "params", "tags")
 
-    def __init__(self, left: Mapping[str, dict[str, Any]], note: Callable[[str, str | None], None]) -> None:
+    def __init__(
+        self, left: Mapping[str, dict[str, Any]], folder: str, note: Callable[[str, str | None], None]
+    ) -> None:
         def noted(kind: str) -> _Note:
             return lambda name: note(kind, name)
 
-        artifacts = {name: Artifact(path) for name, path in left["artifacts"].items()}
+        artifacts = {name: Artifact(name, blob, folder) for name, blob in left["artifacts"].items()}
         self.params: Mapping[str, Any] = Noted(left["params"], noted("params"))
         metrics = {name: float(value) for name, value in left["metrics"].items()}
         self.metrics: Mapping[str, float] = Noted(metrics, noted("metrics"))
@@ -99,11 +136,19 @@ def upstream() -> Mapping[str, Upstream]:
     path = os.environ.get("NBDAG_UPSTREAM")
     if path:
         return _of_run(path)
-    return _mapping(latest_records(os.getcwd()), _note_nothing)
+    return _mapping(latest_records(os.getcwd()), _own_folder(), _note_nothing)
+
+
+@cache
+def _own_folder() -> str:
+    """Make a folder for copies of artifacts, which ends with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="nbdag-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def _note_nothing(_task: str, _kind: str, _name: str | None) -> None:
-    """By hand there is no key."""
+    """Note nothing: outside a run no key is made."""
 
 
 @cache
@@ -117,19 +162,19 @@ def _of_run(path: str) -> Mapping[str, Upstream]:
             append({"kind": "read", "task": task, "of": kind, "name": name})
             seen.add((task, kind, name))
 
-    return _mapping(left, note)
+    return _mapping(left, os.path.dirname(path), note)
 
 
 def _mapping(
-    left: dict[str, dict[str, dict[str, Any]]], note: Callable[[str, str, str | None], None]
+    left: dict[str, dict[str, dict[str, Any]]], folder: str, note: Callable[[str, str, str | None], None]
 ) -> Mapping[str, Upstream]:
     def noted(task: str) -> Callable[[str, str | None], None]:
         return lambda kind, name: note(task, kind, name)
 
-    tasks = {task: Upstream(values, noted(task)) for task, values in left.items()}
+    tasks = {task: Upstream(values, folder, noted(task)) for task, values in left.items()}
 
     def note_tasks(name: str | None) -> None:
-        """Choosing a task that is there reads nothing of it; that one is missing says something about the set."""
+        """Note a task that is missing, which depends on the set; to choose one that exists reads nothing."""
         if name not in tasks:
             note("", "tasks", None)
 

@@ -17,7 +17,9 @@ _INT64 = 1 << 63
 def log_metric(key: str, value: SupportsFloat, step: SupportsIndex | None = None) -> None:
     """Log a number. Logged again, it becomes a series, of which the last value counts.
 
-    ``value`` is anything that ``float`` takes, NaN and infinities included; text is refused.
+    ``value`` is anything that ``float`` takes, NaN and infinities included; its unit belongs into ``key``, such as
+    ``loss_eur``. ``step`` is a whole number of 64 bits. Raises `TypeError` for text and anything else that is not
+    a number.
     """
     log_point(key, value, step, time.time_ns())
 
@@ -29,7 +31,7 @@ def log_point(key: str, value: SupportsFloat, step: SupportsIndex | None, at: in
 
 
 def log_metrics(metrics: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:
-    """Log several numbers of the same step."""
+    """Log several numbers of the same step; what one of them would raise, this raises, and logs none."""
     checked, now = _step(step), time.time_ns()
     append(
         {
@@ -42,21 +44,27 @@ def log_metrics(metrics: Mapping[str, SupportsFloat], step: SupportsIndex | None
 
 
 def log_param(key: str, value: Any) -> None:
-    """Log a parameter that the work chose itself; what JSON has no word for is kept as its ``str``."""
+    """Log a parameter that the work chose itself; the last value counts.
+
+    A value that is neither text, number, bool nor ``None`` is stored as its ``str``. Raises `TypeError` for a
+    ``key`` that is not a string.
+    """
     append({"kind": "param", "key": _text("a parameter's key", key), "value": _scalar(value)})
 
 
 def log_params(params: Mapping[str, Any]) -> None:
+    """Log several parameters, each as `log_param` does."""
     for key, value in params.items():
         log_param(key, value)
 
 
 def set_tag(key: str, value: Any) -> None:
-    """Attach a word to the task; the last value counts."""
+    """Attach a word to the task, as its ``str``; the last value counts."""
     append({"kind": "tag", "key": _text("a tag's key", key), "value": str(value)})
 
 
 def set_tags(tags: Mapping[str, Any]) -> None:
+    """Attach several words, each as `set_tag` does."""
     for key, value in tags.items():
         set_tag(key, value)
 
@@ -68,7 +76,7 @@ def _text(what: str, value: object) -> str:
 
 
 def _number(key: str, value: SupportsFloat) -> float | str:
-    """Return a float, or the word that the JSON of protobuf has for what JSON cannot say."""
+    """Return a float, or protobuf's word for a float that JSON cannot express."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"metric {key!r} must be a number, not {type(value).__name__}")
     number = float(value)

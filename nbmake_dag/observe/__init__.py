@@ -1,1 +1,1 @@
-"""Look at the disk: the facts that a plan needs."""
+"""Read the disk: the facts that a plan needs."""

@@ -1,17 +1,20 @@
-"""What a pipeline names and a build can do without, but seldom means to."""
+"""What is probably a mistake, though a build can go on: missing packages and files, scripts that no key covers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from nbmake_dag.core.facts import Facts
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.model import Pipeline
+from nbmake_dag.core.model import Pipeline, TaskName
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint
 from nbmake_dag.observe.interpreters import normalised
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.scripts import SUFFIXES
 from nbmake_dag.observe.survey import Survey
+from nbmake_dag_cache.started import UNKNOWN
 
 
 def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -> Iterator[Complaint]:
@@ -35,3 +38,34 @@ def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -
                     what=f"input `{item.path}` of task `{name}` matches no file",
                     place=f"{config}:{graph.tasks[name].line}",
                 )
+
+
+def uncovered_starts(
+    project: Project, graph: Graph, survey: Survey, facts: Mapping[TaskName, Facts]
+) -> Iterator[Complaint]:
+    """Complain about what tasks start by computed names, so that no edit of it makes them run.
+
+    A task that declares a script among its inputs has covered it.
+    """
+    for name in graph.order:
+        task = graph.tasks[name]
+        previous = facts[name].previous
+        traced = [path for kind, path in previous.trace if kind == "module"] if previous else []
+        shell = [path for path in traced if path.endswith(SUFFIXES) and not path.endswith(".py")]
+        commands = [
+            *survey.reached(task).unknown,
+            *(command for path in shell for command in survey.reached_by(path, task).unknown),
+        ]
+        if not commands or any(_is_code(path) for item in task.inputs for path, _ in survey.files(item)):
+            continue
+        more = f", and {len(commands) - 1} more" if len(commands) > 1 else ""
+        shown = commands[0].replace(UNKNOWN, "\N{HORIZONTAL ELLIPSIS}")
+        yield Complaint(
+            what=f"task `{name}` starts a script by a computed name (`{shown}`{more})",
+            place=f"{os.path.basename(project.config)}:{task.line}",
+            hint="an edit of it does not make the task run: add it to `inputs`",
+        )
+
+
+def _is_code(path: str) -> bool:
+    return path.endswith(SUFFIXES)

@@ -1,8 +1,9 @@
-"""Which files of a repository differ from another branch, as git says."""
+"""The files of a repository that differ from another branch, from git."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nbmake_dag.errors import UsageError
@@ -18,7 +19,19 @@ class Changes:
     revision: str
     """The last commit that both have."""
     files: frozenset[str]
-    """Absolute paths, also of files that are gone; of a submodule, its folder."""
+    """Absolute paths, also of files that are gone; of a submodule or another repository, its folder."""
+    folders: frozenset[str]
+    """Those of them that are or were a link, a submodule or another repository: all that is in them may differ."""
+    known: frozenset[str]
+    """Absolute paths of the files of which git says whether they changed, and of submodules."""
+
+    def is_known(self, path: str) -> bool:
+        """Return whether git says of a real absolute path whether it changed."""
+        while path not in self.known and path not in self.files:
+            path, above = os.path.dirname(path), path
+            if path == above:
+                return False
+        return True
 
 
 def changes_since(repository: str, bases: tuple[str, ...]) -> Changes:
@@ -29,17 +42,47 @@ def changes_since(repository: str, bases: tuple[str, ...]) -> Changes:
         raise _unknown(repository, bases)
     revision = ask_git(repository, "merge-base", base, "HEAD")
     if revision is None:
-        what = f"--affected: nothing tells what {base} and this checkout have in common"
+        what = f"--affected: {base} and this checkout have no known common commit"
         raise UsageError(what, *_advice(repository, base))
     revision = revision.strip()
-    changed = _run(repository, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", revision, "--")
+    real = os.path.realpath(repository)
+    changed = {os.path.join(real, name): modes for name, modes in _differing(repository, revision)}
+    folders = {path for path, modes in changed.items() if not _PLAIN.issuperset(modes)}
     new = _run(repository, "ls-files", "-z", "--others", "--exclude-standard")
-    names = filter(None, f"{changed}\0{new}".split("\0"))
+    for name in filter(None, new.split("\0")):
+        path = os.path.join(real, name.rstrip("/"))
+        changed[path] = ()
+        if name.endswith("/") or os.path.islink(path):
+            folders.add(path)
     return Changes(
         base=base,
         revision=revision,
-        files=frozenset(os.path.join(repository, name) for name in names),
+        files=frozenset(changed),
+        folders=frozenset(folders),
+        known=frozenset(os.path.join(real, name) for name in _looked_at(repository)),
     )
+
+
+_DIFF = ("--raw", "-z", "--no-renames", "--no-ext-diff", "--no-relative", "--ignore-submodules=none")
+_PLAIN = frozenset({"000000", "100644", "100755"})
+"""Modes of files, and of what does not exist."""
+
+
+def _differing(repository: str, revision: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the tracked paths that differ from a commit, with their modes there and here."""
+    found = iter(_run(repository, "diff", *_DIFF, revision, "--").split("\0"))
+    for line in found:
+        if line:
+            then, now, *_ = line.removeprefix(":").split(" ")
+            yield next(found), (then, now)
+
+
+def _looked_at(repository: str) -> Iterator[str]:
+    """Yield the tracked paths at which git looks: those marked as unchanged, it believes to be."""
+    for line in filter(None, _run(repository, "ls-files", "-z", "-v").split("\0")):
+        tag, name = line[0], line[2:]
+        if tag.isupper() and not (tag == "S" and os.path.lexists(os.path.join(repository, name))):
+            yield name
 
 
 def default_bases(repository: str) -> tuple[str, ...]:
@@ -55,20 +98,26 @@ def content_at(repository: str, revision: str, path: str) -> bytes | None:
     return None if done is None or done.returncode else done.stdout
 
 
+def paths_at(repository: str, revision: str) -> list[str]:
+    """Return the absolute paths of all files in a commit, but for those of submodules."""
+    names = _run(repository, "ls-tree", "-r", "-z", "--name-only", revision).split("\0")
+    return [os.path.join(repository, name) for name in names if name]
+
+
 def _unknown(repository: str, bases: tuple[str, ...]) -> UsageError:
     facts, hint = _advice(repository, bases[0])
     return UsageError(f"--affected: git knows no commit {' or '.join(bases)}", facts, hint)
 
 
 def _advice(repository: str, base: str) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Say what is missing: in a shallow clone, its history."""
+    """Return what is missing: in a shallow clone, its history."""
     shallow = ask_git(repository, "rev-parse", "--is-shallow-repository")
     if shallow is not None and shallow.strip() == "true":
         hint = (
             "fetch all of it: `fetch-depth: 0` for actions/checkout, `GIT_DEPTH: 0` for GitLab, else"
             " `git fetch --unshallow`"
         )
-        return (("repository", repository), ("history", "cut off, this is a shallow clone")), hint
+        return (("repository", repository), ("history", "missing: this is a shallow clone")), hint
     return (("repository", repository),), f"fetch it, or name another one: --affected=BASE instead of {base}"
 
 

@@ -8,8 +8,9 @@ from contextlib import suppress
 
 from nbmake_dag.core.globs import matches, may_match_below, static_prefix
 from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.ignore import Ignored
 from nbmake_dag.core.model import Input, ProjectPath
-from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.project import Project, leads_to_file, leads_to_folder
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
@@ -20,31 +21,44 @@ _NEVER = frozenset({".git", ".nbdag"})
 class Inputs:
     """Finds and digests external inputs; it lives for one run, in which files are taken as at rest.
 
-    ``leftovers`` are outputs, with their digests, of tasks that no longer exist: unless they were changed since,
-    they match no glob, and are noted in ``ignored``.
+    ``leaving`` are files, with their digests, that are moved away before anything runs: unless they change until
+    then, no glob or folder holds them. Folders and globs hold nothing of ``ignore``.
     """
 
     def __init__(
-        self, project: Project, graph: Graph, files: StatMemo, leftovers: Mapping[ProjectPath, Digest]
+        self,
+        project: Project,
+        graph: Graph,
+        files: StatMemo,
+        leaving: Mapping[ProjectPath, Digest],
+        ignore: Ignored,
+        folders: dict[str, Stamp | None] | None = None,
     ) -> None:
         self._project = project
         self._graph = graph
         self._files = files
-        self._leftovers = leftovers
+        self._leaving = leaving
+        self._ignore = ignore
         self._found: dict[str, tuple[tuple[ProjectPath, Digest], ...]] = {}
-        self.folders: dict[str, Stamp | None] = {}
-        """Folders as they were just before they were searched: a file that joins one may match a glob."""
-        self.ignored: set[ProjectPath] = set()
+        self.folders = {} if folders is None else folders
+        """Folders as they were just before they were first searched: a file that joins one may match a glob."""
 
     def fresh(self) -> Inputs:
         """Return one that has looked at nothing yet."""
-        return Inputs(self._project, self._graph, self._files, self._leftovers)
+        return Inputs(self._project, self._graph, self._files, self._leaving, self._ignore, self.folders)
 
     def files(self, item: Input) -> tuple[tuple[ProjectPath, Digest], ...]:
-        """Return path and digest of every file of an external input, sorted; nothing for a path that is not."""
+        """Return path and digest of every file of an external input, sorted; nothing for a path that is not.
+
+        Raises `OSError` for what cannot be read: to pass over it would take a folder for an empty one.
+        """
         if item.path not in self._found:
             self._found[item.path] = tuple(self._digested(item))
         return self._found[item.path]
+
+    def is_folder(self, item: Input) -> bool:
+        """Return whether an input is a folder on disk, or is declared as one."""
+        return not item.is_glob and os.path.isdir(self._project.absolute(item.path))
 
     def _digested(self, item: Input) -> Iterator[tuple[ProjectPath, Digest]]:
         absolute = self._project.absolute(item.path)
@@ -55,39 +69,66 @@ class Inputs:
         else:
             with suppress(FileNotFoundError):
                 if os.path.isfile(absolute):
-                    yield item.path, self._files.digest(absolute)
+                    yield item.path, self._files.digest_with_permission(absolute)
+                    return
+            _refuse_hidden(absolute)
             return
         for path in sorted(found):
             if self._graph.owner_of(path) is not None:
                 continue
             try:
-                digest = self._files.digest(self._project.absolute(path))
+                digest = self._files.digest_with_permission(self._project.absolute(path))
+                is_leaving = self._leaving.get(path) == self._files.digest(self._project.absolute(path))
             except FileNotFoundError:
                 # it went since it was listed
                 continue
-            if self._leftovers.get(path) == digest:
-                self.ignored.add(path)
-            else:
+            if not is_leaving:
                 yield path, digest
 
     def _walk(self, start: str, pattern: str | None) -> Iterator[ProjectPath]:
-        """Yield the files below a folder, those that match a glob; links are followed, but not in circles."""
-        waiting = [(start, frozenset([os.path.realpath(self._project.absolute(start))]))]
-        while waiting:
-            folder, entered = waiting.pop()
-            absolute = self._project.absolute(folder)
-            self.folders.setdefault(absolute, folder_stamp(absolute))
-            try:
-                entries = list(os.scandir(absolute))
-            except OSError:
-                continue
-            for entry in entries:
-                path = folder + entry.name
-                if entry.is_dir():
-                    if entry.name in _NEVER or (pattern is not None and not may_match_below(pattern, f"{path}/")):
-                        continue
-                    target = os.path.realpath(entry.path) if entry.is_symlink() else None
-                    if target not in entered:
-                        waiting.append((f"{path}/", entered | {target} if target else entered))
-                elif (pattern is None or matches(pattern, path)) and entry.is_file():
+        return find_files(self._project, start, pattern, self._ignore, self.folders)
+
+
+def find_files(
+    project: Project, start: str, pattern: str | None, ignore: Ignored, folders: dict[str, Stamp | None]
+) -> Iterator[ProjectPath]:
+    """Yield the files below a folder, those that match a glob; links are followed, but not in circles.
+
+    ``folders`` gets each folder as it was just before it was searched. Raises `PermissionError` for what cannot
+    be searched.
+    """
+    waiting = [(start, frozenset([os.path.realpath(project.absolute(start))]))]
+    while waiting:
+        folder, entered = waiting.pop()
+        absolute = project.absolute(folder)
+        folders.setdefault(absolute, folder_stamp(absolute))
+        try:
+            entries = list(os.scandir(absolute))
+        except PermissionError:
+            raise
+        except OSError:
+            continue
+        for entry in entries:
+            path = folder + entry.name
+            if leads_to_folder(entry):
+                may_hold = pattern is None or may_match_below(pattern, f"{path}/")
+                if entry.name in _NEVER or f"{path}/" in ignore or not may_hold:
+                    continue
+                target = os.path.realpath(entry.path) if entry.is_symlink() else None
+                if target not in entered:
+                    waiting.append((f"{path}/", entered | {target} if target else entered))
+            elif (pattern is None or matches(pattern, path)) and path not in ignore:
+                if leads_to_file(entry):
                     yield ProjectPath(path)
+                else:
+                    _refuse_hidden(entry.path)
+
+
+def _refuse_hidden(path: str) -> None:
+    """Raise `PermissionError` where it cannot be known whether there is a file."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return

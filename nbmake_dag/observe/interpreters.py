@@ -1,18 +1,34 @@
-"""What a Python interpreter is and has: version, import paths, installed packages; asked once, then remembered."""
+"""A Python interpreter's version, import paths and installed packages; queried once, then remembered."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 
 import msgspec
 
-from nbmake_dag.errors import UsageError
-from nbmake_dag_cache.digest import digest_text
+from nbmake_dag.errors import UsageError, describe, is_short_of_something
+from nbmake_dag.observe.variables import Variables
+from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.memo import IdentityMemo
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
-_SCHEMA = "interpreter-1"
+_SCHEMA = "interpreter-2"
+_DECISIVE = (
+    # read by Python when it looks for its packages
+    "HOME",
+    "PYTHONHOME",
+    "PYTHONNOUSERSITE",
+    "PYTHONPATH",
+    "PYTHONPLATLIBDIR",
+    "PYTHONUSERBASE",
+    # read by programs that stand in for Python
+    "CONDA_PREFIX",
+    "PYENV_VERSION",
+    "VIRTUAL_ENV",
+)
+"""The variables that decide what an interpreter answers."""
 _DEADLINE_S = 60
 
 _QUESTION = r"""
@@ -38,7 +54,7 @@ print(json.dumps({
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
-    """What an interpreter said of itself. ``packages`` has versions by normalised name."""
+    """What an interpreter reported about itself. ``packages`` has versions by normalised name."""
 
     implementation: str
     version: str
@@ -56,28 +72,33 @@ def normalised(package: str) -> str:
 class Interpreters:
     """Interpreters by path; an answer is kept for as long as the folders on its import path are unchanged."""
 
-    def __init__(self, memo: IdentityMemo) -> None:
+    def __init__(self, memo: IdentityMemo, variables: Variables) -> None:
+        self.variables = variables
         self._memo = memo
         self._known: dict[str, Interpreter] = {}
         self.folders: dict[str, Stamp | None] = {}
-        """Folders on import paths: a package that joins or leaves one makes an answer void."""
+        """The executables, links followed, and the folders on their import paths.
+
+        Another executable, and a package that joins or leaves, makes an answer void.
+        """
 
     def ask(self, executable: str) -> Interpreter:
         """Ask an interpreter what it is; raises `UsageError` where ``executable`` is no Python that runs."""
         if executable not in self._known:
-            self._known[executable] = self._note(self._recall(executable) or self._run(executable))
+            self._note(executable)
+            self._known[executable] = self._recall(executable) or self._run(executable)
+            self._note(*self._known[executable].path)
         return self._known[executable]
 
-    def _note(self, found: Interpreter) -> Interpreter:
-        for folder in found.path:
-            self.folders.setdefault(folder, folder_stamp(folder))
-        return found
+    def _note(self, *paths: str) -> None:
+        for path in paths:
+            self.folders.setdefault(path, folder_stamp(path))
 
     def _recall(self, executable: str) -> Interpreter | None:
-        path = self._memo.get(digest_text(_stamps([executable])), _SCHEMA)
+        path = self._memo.get(self._question([executable]), _SCHEMA)
         if path is None:
             return None
-        text = self._memo.get(digest_text(_stamps([executable, *path.split("\0")])), _SCHEMA)
+        text = self._memo.get(self._question([executable, *path.split("\0")]), _SCHEMA)
         return msgspec.json.decode(text, type=Interpreter) if text else None
 
     def _run(self, executable: str) -> Interpreter:
@@ -92,21 +113,36 @@ class Interpreters:
             ).stdout
             found = msgspec.json.decode(answer, type=Interpreter)
         except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
-            raise UsageError(f"the Python interpreter {executable} does not answer: {error}") from error
-        self._memo.put(digest_text(_stamps([executable])), _SCHEMA, "\0".join(found.path))
+            if isinstance(error, OSError) and is_short_of_something(error):
+                raise
+            raise UsageError(f"the Python interpreter {executable} does not answer: {_in_short(error)}") from error
+        self._memo.put(self._question([executable]), _SCHEMA, "\0".join(found.path))
         text = msgspec.json.encode(found).decode()
-        self._memo.put(digest_text(_stamps([executable, *found.path])), _SCHEMA, text)
+        self._memo.put(self._question([executable, *found.path]), _SCHEMA, text)
         return found
 
+    def _question(self, paths: Sequence[str]) -> Digest:
+        """Digest all that decides an answer: variables, and whether paths are what they were."""
+        return digest_text("\n".join([self.variables.fingerprint(_DECISIVE), *map(_stamp, paths)]))
 
-def _stamps(paths: list[str]) -> str:
-    """Write down whether paths are what they were: inode and times of each."""
-    lines: list[str] = [os.environ.get("PYTHONPATH", "")]
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            lines.append(path)
-        else:
-            lines.append(f"{path}\0{status.st_ino}\0{status.st_mtime_ns}\0{status.st_ctime_ns}")
-    return "\n".join(lines)
+
+def _in_short(error: Exception) -> str:
+    """Describe what went wrong, without the question."""
+    match error:
+        case subprocess.CalledProcessError(returncode=code):
+            return f"exit code {code}"
+        case subprocess.TimeoutExpired():
+            return f"not within {_DEADLINE_S} s"
+        case OSError():
+            return describe(error)
+        case _:
+            return "what it printed is no answer"
+
+
+def _stamp(path: str) -> str:
+    """Write down what is at a path: inode and times."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return path
+    return f"{path}\0{status.st_ino}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"

@@ -1,29 +1,37 @@
-"""Which files of the repository some code imports, directly or not."""
+"""The files of the repository that some code imports or starts, directly or indirectly."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from nbmake_dag.observe.project import Project
-from nbmake_dag_cache.digest import Digest, digest_bytes
+from nbmake_dag.observe.reach import Code, Reached, Search, names_in
+from nbmake_dag.observe.scripts import scripts_of
+from nbmake_dag_cache.computed_imports import WholeFolder, WholePackage
+from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.identity import identity_schema
-from nbmake_dag_cache.imports import Imports, PathAddition, imports_of
+from nbmake_dag_cache.imports import Imports, imports_of
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
+from nbmake_dag_cache.started import StartedCommand, Word
 from nbmake_dag_cache.syntax import python_identity
 
 
 class ModuleIdentity(msgspec.Struct, frozen=True, array_like=True):
-    """What a module's text comes to: its identity, and what it imports."""
+    """The content of a module or script: its identity, and what it imports and starts."""
 
     digest: Digest
     imports: Imports
 
 
+_OWN_FOLDER = re.compile(r"""\$\(dirname (?:-- )?"?\$\{?(?:0|BASH_SOURCE(?:\[0\])?)\}?"?\)""")
+"""How a shell script names the folder that it lies in."""
+_NOT_SHELL = (".ipynb", ".R", ".r", ".jl", ".pl", ".rb", ".js", ".mjs", ".lua")
 _decode = msgspec.json.Decoder(ModuleIdentity).decode
 
 
@@ -34,7 +42,12 @@ class Modules:
     """
 
     def __init__(
-        self, project: Project, files: StatMemo, identities: IdentityMemo, installed: Iterable[str]
+        self,
+        project: Project,
+        files: StatMemo,
+        identities: IdentityMemo,
+        installed: Iterable[str],
+        folders: dict[str, Stamp | None] | None = None,
     ) -> None:
         self._project = project
         self._files = files
@@ -43,34 +56,79 @@ class Modules:
         self._installed = tuple(path for path in installed if self.is_local(path))
         self._kinds: dict[str, str] = {}
         self._read: dict[str, ModuleIdentity | None] = {}
-        self.folders: dict[str, Stamp | None] = {}
-        """Folders as they were before they were searched: a module that joins one may be meant by an import."""
+        self.folders = {} if folders is None else folders
+        """Folders as they were before they were first searched, and files that were not there.
+
+        An import may refer to a module that is added to one.
+        """
 
     def fresh(self) -> Modules:
-        """Return one that has read nothing yet."""
-        return Modules(self._project, self._files, self._identities, self._installed)
+        """Return one that has read nothing yet, and notes folders in the same place."""
+        return Modules(self._project, self._files, self._identities, self._installed, self.folders)
 
-    def closure(
-        self, imports: Imports, folder: str, editable: dict[str, str] | None = None, search: tuple[str, ...] = ()
-    ) -> tuple[str, ...]:
-        """Return the absolute paths of all local modules that imports reach, sorted.
+    def closure(self, code: Code, editable: Callable[[], dict[str, str]] = dict[str, str]) -> tuple[str, ...]:
+        """Return the absolute paths of all local modules and scripts that code reaches, sorted."""
+        return self.explore(code, editable).paths
 
-        ``folder`` is that of the importing code; ``search`` comes first on its import path.
-        """
-        found: set[str] = set()
-        base = (self._project.root, *search, *self._installed)
-        waiting: list[tuple[Imports, str, str | None, tuple[str, ...]]] = [(imports, folder, None, base)]
+    def explore(self, code: Code, editable: Callable[[], dict[str, str]] = dict[str, str]) -> Reached:
+        """Follow all that code imports and starts."""
+        search = Search()
+        imported: set[str] = set()
+        waiting = [code]
         while waiting:
-            some, where, package, path = waiting.pop()
-            path = (*path, *(place for place in self._additions(some.folders, where)))
-            for module in self._mentioned(some, package, path, editable or {}):
-                if module in found:
+            code = waiting.pop()
+            search.note(code)
+            first = (*self._additions(code, first=True), *code.path)
+            after = (*code.path_after, *self._additions(code, first=False))
+            path = (*first, *self._installed, *after)
+            listed = self._listed(code, path, (code.folder, *first, *after), editable)
+            for module in (*self._mentioned(code.imports, code.package, path, editable), *listed):
+                if module in imported:
                     continue
-                found.add(module)
+                imported.add(module)
                 identity = self.identity(module)
                 if identity is not None:
-                    waiting.append((identity.imports, os.path.dirname(module), os.path.dirname(module), path))
-        return tuple(sorted(found))
+                    folder = os.path.dirname(module)
+                    waiting.append(
+                        Code(identity.imports, folder, code.working, first, after, folder, code.is_traced)
+                    )
+            for command in code.imports.commands:
+                waiting += self._started(command, code, search)
+        return Reached(
+            paths=tuple(sorted(search.scripts | imported)),
+            names=frozenset(search.names),
+            unknown=tuple(dict.fromkeys(search.unknown)),
+            is_opaque=search.is_opaque,
+        )
+
+    def mentioned_in(self, path: str) -> frozenset[str]:
+        """Return the names by which a file mentions modules and scripts."""
+        identity = self.identity(path)
+        return frozenset(names_in(identity.imports, os.path.dirname(path))) if identity else frozenset()
+
+    def _started(self, command: StartedCommand, code: Code, search: Search) -> Iterator[Code]:
+        """Add the local scripts that a command runs to the search; yield the code of those to be followed."""
+        words = command.arguments
+        arguments = (
+            _OWN_FOLDER.sub(lambda _: code.folder, words)
+            if isinstance(words, str)
+            else [_text(word, code) for word in words]
+        )
+        scripts = scripts_of(arguments, os.path.normpath(os.path.join(code.working, _text(command.folder, code))))
+        search.note_unknown(scripts.unknown, code)
+        for path in filter(self.is_local, scripts.missing):
+            self.search(path)
+        for script in scripts.files:
+            if not self.is_local(script.path):
+                continue
+            identity = self.identity(script.path)
+            if search.is_new(script) and identity is not None:
+                search.is_opaque |= _kind_of_script(script.path) in _NOT_SHELL
+                folder = os.path.dirname(script.path)
+                yield Code(identity.imports, folder, script.working, (folder, self._project.root))
+        for inline in scripts.code:
+            place = inline.working
+            yield Code(inline.imports, place, place, (place, self._project.root))
 
     def identity(self, path: str) -> ModuleIdentity | None:
         """Return a module's identity, ``None`` if it cannot be read."""
@@ -79,32 +137,89 @@ class Modules:
         return self._read[path]
 
     def digest(self, path: str) -> Digest | None:
+        """Return the digest of a module's code; of a folder, by a slash at its end, that of its modules' names."""
+        if path.endswith("/"):
+            modules, _ = self._modules_in(path.rstrip("/"))
+            return digest_text("\n".join(module.removeprefix(path) for module in modules)) if modules else None
         identity = self.identity(path)
         return identity.digest if identity else None
 
     def _identify(self, path: str) -> ModuleIdentity | None:
         try:
-            known = self._identities.get(self._files.digest(path), self._schema)
+            schema = f"{self._schema} {_kind_of_script(path)}"
+            known = self._identities.get(self._files.digest(path), schema)
             if known is not None:
                 return _decode(known)
-            with open(path, "rb") as file:
-                source = file.read()
+            # it may have been saved meanwhile
+            source, digest = self._files.read(path)
         except OSError:
+            self.search(path)
             return None
-        identity = ModuleIdentity(python_identity(source), imports_of(source))
-        # it may have been saved meanwhile
-        self._identities.put(digest_bytes(source), self._schema, msgspec.json.encode(identity).decode())
+        identity = _identity_of(path, source, digest)
+        self._identities.put(digest, schema, msgspec.json.encode(identity).decode())
         return identity
 
-    def _additions(self, additions: Iterable[PathAddition], folder: str) -> Iterator[str]:
-        for addition in additions:
-            base = folder if addition.base == "file" else self._project.root
-            place = os.path.normpath(os.path.join(base, addition.path))
-            if self.is_local(place):
-                yield place
+    def _additions(self, code: Code, *, first: bool) -> tuple[str, ...]:
+        """Return the local folders that code puts before the rest of its import path, or after it, in order."""
+        places = [
+            os.path.normpath(os.path.join(code.folder if addition.base == "file" else code.working, addition.path))
+            for addition in code.imports.folders
+            if addition.first == first
+        ]
+        # what is inserted last comes first
+        return tuple(place for place in (reversed(places) if first else places) if self.is_local(place))
+
+    def _listed(
+        self, code: Code, path: tuple[str, ...], own: tuple[str, ...], editable: Callable[[], dict[str, str]]
+    ) -> Iterator[str]:
+        """Yield the modules that code may import by computed names: all of a package, of a folder, or of its path.
+
+        Of what only running tells, those directly in the folders ``own`` are taken, unless the run is traced.
+        """
+        for item in code.imports.listed:
+            match item:
+                case WholeFolder(base="file", path=place):
+                    yield from self._below(os.path.normpath(os.path.join(code.folder, place)))
+                case WholeFolder(path=place):
+                    yield from self._below(os.path.normpath(os.path.join(code.working, place)))
+                case WholePackage(module=module, level=level):
+                    start = code.package or code.folder
+                    for _ in range(level - 1):
+                        start = os.path.dirname(start)
+                    parts = tuple(part for part in module.split(".") if part)
+                    folders, files = self._walk(parts, (start,) if level else path, editable())
+                    yield from files
+                    for folder in folders if parts else (start,):
+                        yield from self._below(folder)
+        if code.imports.computed and not code.is_traced:
+            for folder in dict.fromkeys(own):
+                yield from self._modules_in(folder)[0]
+
+    def _below(self, folder: str) -> Iterator[str]:
+        """Yield the modules in a folder and in all folders below it."""
+        waiting = [folder]
+        while waiting:
+            modules, folders = self._modules_in(waiting.pop())
+            yield from modules
+            waiting += folders
+
+    def _modules_in(self, folder: str) -> tuple[list[str], list[str]]:
+        """Return the modules and packages in a folder, and the folders in it, in which there may be more."""
+        if not self.is_local(folder):
+            return [], []
+        self.search(folder)
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            return [], []
+        paths = [os.path.join(folder, name) for name in names if not name.startswith((".", "__pycache__"))]
+        folders = [path for path in paths if self._kind(path) == "folder" and not os.path.islink(path)]
+        packages = [os.path.join(path, "__init__.py") for path in folders]
+        found = [path for path in (*paths, *packages) if path.endswith(".py") and self._kind(path) == "file"]
+        return found, [path for path in folders if not os.path.exists(os.path.join(path, "pyvenv.cfg"))]
 
     def _mentioned(
-        self, imports: Imports, package: str | None, path: tuple[str, ...], editable: dict[str, str]
+        self, imports: Imports, package: str | None, path: tuple[str, ...], editable: Callable[[], dict[str, str]]
     ) -> Iterator[str]:
         for item in imports.modules:
             if item.level:
@@ -119,7 +234,7 @@ class Modules:
             else:
                 search = path
             parts = tuple(part for part in item.module.split(".") if part)
-            folders, files = self._walk(parts, search, editable)
+            folders, files = self._walk(parts, search, editable())
             yield from files
             for name in item.names:
                 if name != "*" and folders:
@@ -142,7 +257,7 @@ class Modules:
             for spot in spots:
                 if not self.is_local(spot):
                     continue
-                self._search(os.path.dirname(spot))
+                self.search(os.path.dirname(spot))
                 if self._kind(init := os.path.join(spot, "__init__.py")) == "file":
                     files.append(init)
                     folders = (spot,)
@@ -158,12 +273,13 @@ class Modules:
                 folders = tuple(namespace)
         return folders, files
 
-    def _search(self, folder: str) -> None:
-        if folder not in self.folders:
-            self.folders[folder] = folder_stamp(folder)
+    def search(self, place: str) -> None:
+        """Note that something is looked for in a folder, or that a file is looked for."""
+        if place not in self.folders:
+            self.folders[place] = folder_stamp(place)
 
     def _kind(self, path: str) -> str:
-        """Say whether a path is a ``file``, a ``folder`` or nothing."""
+        """Return whether a path is a ``file``, a ``folder`` or nothing."""
         if path not in self._kinds:
             kind = "file" if os.path.isfile(path) else "folder" if os.path.isdir(path) else ""
             self._kinds[path] = kind
@@ -174,6 +290,31 @@ class Modules:
         return _within(path, self._project.repository) and not (
             _within(sys.prefix, self._project.repository) and _within(path, sys.prefix)
         )
+
+
+def _text(word: Word, code: Code) -> str:
+    """Return a word of a command; a path that starts at the code's own file as an absolute one."""
+    return os.path.normpath(os.path.join(code.folder, word.text)) if word.base == "file" else word.text
+
+
+def _kind_of_script(path: str) -> str:
+    """Name how a file is read: modules as ``python``, others by their ending or as ``make``."""
+    name = os.path.basename(path)
+    if name.endswith((".py", ".pyw")):
+        return "python"
+    return "make" if name.lower() in {"makefile", "gnumakefile"} else os.path.splitext(name)[1]
+
+
+def _identity_of(path: str, source: bytes, digest: Digest) -> ModuleIdentity:
+    kind = _kind_of_script(path)
+    if kind == "python" or (source.startswith(b"#!") and b"python" in source.split(b"\n", 1)[0]):
+        return ModuleIdentity(python_identity(source), imports_of(source))
+    if kind in _NOT_SHELL or b"\0" in source:
+        return ModuleIdentity(digest, Imports())
+    # a recipe of make runs each line by itself
+    text = source.decode(errors="replace")
+    lines = text.splitlines() if kind == "make" else [text]
+    return ModuleIdentity(digest, Imports(commands=tuple(StartedCommand(line) for line in lines)))
 
 
 def _within(path: str, folder: str) -> bool:

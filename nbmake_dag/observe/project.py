@@ -1,7 +1,8 @@
-"""Where a project is: its ``pipeline.toml``, and the repository around it."""
+"""Locate a project: its ``pipeline.toml``, and the repository around it."""
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Project:
             file.write("*\n")
 
     def relative(self, path: str) -> str:
-        """Say an absolute path relative to the root, as a person would type it there."""
+        """Return an absolute path relative to the root, as a person would type it there."""
         return os.path.relpath(path, self.root)
 
     def absolute(self, path: str) -> str:
@@ -92,6 +93,8 @@ def find_project(directory: str | None = None, file: str | None = None) -> Proje
     for folder in _upward(start):
         if os.path.isfile(os.path.join(folder, CONFIG)):
             return _project(os.path.join(folder, CONFIG))
+        if not os.access(folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise UsageError(f"{folder} cannot be searched for a {CONFIG}: {os.strerror(errno.EACCES)}")
         if _is_git_root(folder):
             break
     raise UsageError(
@@ -103,8 +106,12 @@ def find_project(directory: str | None = None, file: str | None = None) -> Proje
 
 def _project(config: str) -> Project:
     root = os.path.dirname(config)
-    repository = next((folder for folder in _upward(root) if _is_git_root(folder)), root)
-    return Project(config=config, root=root, repository=repository)
+    return Project(config=config, root=root, repository=git_root(root) or root)
+
+
+def git_root(folder: str) -> str | None:
+    """Return the nearest folder at or above an absolute path that is a work tree of git."""
+    return next((above for above in _upward(folder) if _is_git_root(above)), None)
 
 
 def _is_git_root(folder: str) -> bool:
@@ -116,3 +123,17 @@ def _upward(folder: str) -> list[str]:
     while (parent := os.path.dirname(folders[-1])) != folders[-1]:
         folders.append(parent)
     return folders
+
+
+def leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one; a link that leads in a circle leads nowhere."""
+    with suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def leads_to_file(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a file or a link to one; a link that leads in a circle leads nowhere."""
+    with suppress(OSError):
+        return entry.is_file()
+    return False

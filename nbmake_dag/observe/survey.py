@@ -1,33 +1,44 @@
-"""One look at everything that a plan needs to know of the disk and the machine."""
+"""One survey of all facts about the disk and the machine that a plan needs."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from nbmake_dag.core.facts import ABSENT, Facts
-from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.graph import Graph, input_files
 from nbmake_dag.core.ingredients import Files, Observed, Software, own_ingredients
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Pipeline, ProjectPath, Task, TaskName
 from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.observe.git import tracked
 from nbmake_dag.observe.inputs import Inputs
-from nbmake_dag.observe.interpreters import Interpreters, normalised
+from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels, missing_kernels
 from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.scripts import scripts_of
+from nbmake_dag.observe.reach import Code, Reached
+from nbmake_dag.observe.secrets import declared_secrets
+from nbmake_dag.observe.software import DeclaredSoftware
 from nbmake_dag.observe.sources import Sources
-from nbmake_dag_cache.digest import Digest, digest_text
+from nbmake_dag.observe.variables import Variables
+from nbmake_dag_cache.computed_imports import Import
+from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.identity import NotebookIdentity
+from nbmake_dag_cache.imports import Imports
 from nbmake_dag_cache.key import Ingredient, key_of
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
 from nbmake_dag_cache.stamps import Stamp
+from nbmake_dag_cache.started import PYTHON, StartedCommand, Word
+from nbmake_dag_reporting.cell_ref import CellRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +52,7 @@ class Instruments:
     interpreters: Interpreters
     inputs: Inputs
     records: RecordStore
-    variables: Mapping[str, str]
-    """The driver's environment, captured once."""
+    variables: Variables
     python: str
     """The driver's interpreter, which runs functions."""
 
@@ -51,12 +61,33 @@ class Survey:
     """Facts about the tasks of one graph, at one moment."""
 
     def __init__(self, project: Project, pipeline: Pipeline, graph: Graph, instruments: Instruments) -> None:
-        self._project = project
-        self._pipeline = pipeline
-        self._graph = graph
+        self.project = project
+        self.pipeline = pipeline
+        self.graph = graph
         self._look = instruments
-        self._software: dict[str | None, Software] = {}
+        self._software = DeclaredSoftware(
+            project, pipeline.environment, instruments.files, instruments.interpreters, instruments.variables
+        )
+        self._reached: dict[TaskName, Reached] = {}
+        self._made: dict[TaskName, frozenset[str]] = {}
+        self.refused: dict[TaskName, Complaint] = {}
+        """The tasks that cannot begin because their kernel, source or input is missing."""
         self._now = time.time_ns()
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The driver's environment, for tasks; what decides a result is read through the instruments."""
+        return self._look.variables.environ
+
+    @property
+    def noted(self) -> Mapping[str, str | None]:
+        """The digests of all variables that decided something so far, ``None`` for one that is not set."""
+        return self._look.variables.noted()
+
+    @functools.cached_property
+    def secrets(self) -> Mapping[str, str]:
+        """The values of the secrets that any task of the pipeline declares: all tasks see all variables."""
+        return declared_secrets(self.pipeline.tasks.values(), self.variables)
 
     @property
     def sources(self) -> Sources:
@@ -64,13 +95,14 @@ class Survey:
 
     @property
     def folders(self) -> dict[str, Stamp | None]:
-        """Every folder, by absolute path, in which something was looked for, as it was then."""
+        """Every place, by absolute path, at which something was searched for, as it was before the search."""
         look = self._look
         return {
             **look.interpreters.folders,
             **look.kernels.folders,
             **look.modules.folders,
             **look.inputs.folders,
+            **look.sources.places,
         }
 
     def files(self, item: Input) -> Files:
@@ -83,7 +115,9 @@ class Survey:
         fresh = replace(
             look, sources=look.sources.fresh(), modules=look.modules.fresh(), inputs=look.inputs.fresh()
         )
-        return Survey(self._project, self._pipeline, self._graph, fresh)
+        again = Survey(self.project, self.pipeline, self.graph, fresh)
+        again._made = self._made
+        return again
 
     def rests_on(self, task: Task) -> frozenset[str]:
         """Return the files, relative to the root, that a task is known to use before it runs."""
@@ -92,51 +126,102 @@ class Survey:
         own = {task.work.path} if isinstance(task.work, Notebook) else set[str]()
         return frozenset({*own, *observed.modules, *inputs})
 
-    def cells(self, task: Task) -> tuple[int, ...]:
-        """Return the place in the file of each cell that counts, from 0; nothing for other work."""
+    def mentioned_in(self, path: str) -> frozenset[str]:
+        """Return the names by which a file of code, by absolute path, mentions modules and scripts."""
+        return self._look.modules.mentioned_in(path)
+
+    @property
+    def kernel_folders(self) -> tuple[str, ...]:
+        """The folders of the project, by absolute path, in which kernels were looked for."""
+        return tuple(path for path in self._look.kernels.folders if path.startswith(f"{self.project.root}/"))
+
+    def code_of(self, task: Task) -> frozenset[str]:
+        """Return the modules and scripts that a task is known to use, relative to the root."""
+        return frozenset(self._observe(task)[0].modules)
+
+    def reached_by(self, path: str, task: Task) -> Reached:
+        """Return what a script, by its path relative to the root, reaches when a task starts it; and itself."""
+        place = os.path.normpath(self.project.absolute(path))
+        code = Imports(commands=(StartedCommand((PYTHON, Word("working", place))),))
+        folder = os.path.normpath(self.project.absolute(task.workdir))
+        editable = self._editable(self._look.python)
+        return self._look.modules.explore(Code(code, folder, folder, (folder,)), editable)
+
+    def code(self) -> frozenset[str]:
+        """Return the modules and scripts that the tasks are known to use, relative to the root."""
+        return frozenset(module for task in self.graph.tasks.values() for module in self._observe(task)[0].modules)
+
+    def cells(self, task: Task) -> tuple[CellRef, ...]:
+        """Return the cells that count; nothing for other work."""
         if not isinstance(task.work, Notebook):
             return ()
-        return tuple(cell.index for cell in self.notebook(task.work).cells)
+        return tuple(CellRef(cell.index) for cell in self.notebook(task.work).cells)
 
-    def changed_since(self, task: Task, own: tuple[Ingredient, ...]) -> tuple[str, ...]:
-        """Say which own ingredients of a task are not what they were."""
+    def changed_since(
+        self, task: Task, own: tuple[Ingredient, ...], written: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Return which own ingredients of a task are not what they were, but for modules that it wrote itself."""
         try:
-            now = own_ingredients(task, *self._observe(task), self._pipeline.cache.epoch)
+            now = own_ingredients(task, *self._observe(task), self.pipeline.cache.epoch)
         except ConfigError as error:
             return (str(error),)
-        return tuple(describe(change, task, self.cells(task)) for change in changes(own, now))
+        return tuple(
+            describe(change, task, self.cells(task))
+            for change in changes(own, now)
+            if not (change.kind == "module" and change.name in written)
+        )
 
     def digests(self, paths: Iterable[ProjectPath]) -> dict[ProjectPath, Digest]:
         """Return the digests of files and folders, those that exist."""
         digests: dict[ProjectPath, Digest] = {}
         for path in paths:
-            absolute = self._project.absolute(path)
+            absolute = self.project.absolute(path)
             with contextlib.suppress(OSError):
                 digests[path] = (
                     self._look.files.digest_directory(absolute)
                     if path.endswith("/")
-                    else self._look.files.digest(absolute)
+                    else self._look.files.digest_with_permission(absolute)
                 )
         return digests
+
+    def content_digest(self, path: str) -> Digest | None:
+        """Return the digest of one file, given relative to the root; ``None`` for one that cannot be read."""
+        with contextlib.suppress(OSError):
+            return self._look.files.digest(self.project.absolute(path))
+        return None
 
     def touched_since(self, moment: int, paths: Iterable[str]) -> tuple[str, ...]:
         """Return those files that were written after a moment, in nanoseconds since the epoch."""
         touched: list[str] = []
         for path in paths:
             with contextlib.suppress(OSError):
-                if os.stat(self._project.absolute(path)).st_mtime_ns >= moment:
+                if os.stat(self.project.absolute(path)).st_mtime_ns >= moment:
                     touched.append(path)
         return tuple(touched)
 
-    def facts(self, previous: Mapping[TaskName, Record]) -> dict[TaskName, Facts]:
-        """Observe every task; raises `ConfigError` with every input and kernel that is missing."""
-        self._refuse_what_is_missing()
-        return {name: self._facts(self._graph.tasks[name], previous.get(name)) for name in self._graph.order}
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unknown about kernels."""
+        return tuple(self._look.kernels.notes)
+
+    def facts(self, previous: Mapping[TaskName, Record], *, keep_going: bool = False) -> dict[TaskName, Facts]:
+        """Observe every task; raises `ConfigError` with all that is missing.
+
+        With ``keep_going``, tasks without their source, kernel or input are ``refused`` instead, if there are
+        others to build.
+        """
+        self._refuse_what_is_missing(keep_going=keep_going)
+        self._made = {name: self._untracked(record.made) for name, record in previous.items() if record.made}
+        return {name: self._facts(self.graph.tasks[name], previous.get(name)) for name in self.graph.order}
 
     def notebook(self, work: Notebook) -> NotebookIdentity:
         """Identify a notebook in the language of the kernel that runs it."""
         language = self._look.kernels.get(work.kernel).language if work.kernel else None
-        return self._look.sources.notebook(work.path, language=language).identity
+        return self._look.sources.notebook(work.path, language=language or None, form=work.form).identity
+
+    def allows_errors(self, work: Notebook) -> bool:
+        """Return whether its cells may raise: by the pipeline, else by its metadata."""
+        return self.notebook(work).allow_errors if work.allow_errors is None else work.allow_errors
 
     def kernel(self, task: Task) -> Kernel | None:
         """Return the kernel that runs a notebook, ``None`` for other work."""
@@ -150,36 +235,83 @@ class Survey:
         interpreter = kernel.interpreter if kernel else self._look.python
         return self._look.interpreters.ask(interpreter).packages if interpreter else {}
 
-    def _refuse_what_is_missing(self) -> None:
-        look = self._look
-        complaints = missing_kernels(self._project, self._graph.tasks.values(), look.sources, look.kernels)
-        complaints += [
-            Complaint(
-                what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
-                place=f"{os.path.basename(self._project.config)}:{self._graph.tasks[name].line}",
-                hint="check the path, or add it to the outputs of the task that makes it",
-            )
-            for name in self._graph.order
-            for item in self._graph.external[name]
-            if not item.is_glob
-            and not self._look.inputs.files(item)
-            and not item.path.endswith("/")
-            and not os.path.isdir(self._project.absolute(item.path))
+    def _refuse_what_is_missing(self, *, keep_going: bool) -> None:
+        look, tasks = self._look, self.graph.tasks
+        if unreadable := self._unreadable_inputs():
+            raise ConfigError(tuple(unreadable))
+        missing = [
+            *self._unread_sources(),
+            *missing_kernels(self.project, tasks.values(), look.sources, look.kernels).items(),
+            *self._missing_inputs(),
         ]
-        if complaints:
-            raise ConfigError(tuple(complaints))
+        names = [name for name, _ in missing]
+        if keep_going and len(self.graph.with_downstream(names)) < len(self.graph.order):
+            self.refused = dict(reversed(missing))
+        elif missing:
+            raise ConfigError(tuple(complaint for _, complaint in missing))
+
+    def _unread_sources(self) -> Iterator[tuple[TaskName, Complaint]]:
+        unread = self._look.sources.unread or {}
+        for name, task in self.graph.tasks.items():
+            match task.work:
+                case Notebook(path=path, paired=paired):
+                    complaint = unread.get(path) or unread.get(paired or "")
+                case Function(module=module, qualname=qualname):
+                    complaint = unread.get(f"{module}:{qualname}")
+                case Command():
+                    complaint = None
+                case _:
+                    assert_never(task.work)
+            if complaint:
+                yield name, complaint
+
+    def _unreadable_inputs(self) -> list[Complaint]:
+        complaints: list[Complaint] = []
+        for name in self.graph.order:
+            for item in self.graph.external[name]:
+                try:
+                    self.files(item)
+                except PermissionError as error:
+                    found = os.path.relpath(error.filename, self.project.root)
+                    which = "" if found == item.path.rstrip("/") else f" ({found})"
+                    complaints.append(
+                        Complaint(
+                            what=f"input `{item.path}` of task `{name}` cannot be read: {error.strerror}{which}",
+                            place=f"{os.path.basename(self.project.config)}:{self.graph.tasks[name].line}",
+                            hint="let this user read it, or leave it out with `ignore` of [pipeline]",
+                        )
+                    )
+        return complaints
+
+    def _missing_inputs(self) -> Iterator[tuple[TaskName, Complaint]]:
+        return (
+            (
+                name,
+                Complaint(
+                    what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
+                    place=f"{os.path.basename(self.project.config)}:{self.graph.tasks[name].line}",
+                    hint="check the path, or add it to the outputs of the task that makes it",
+                ),
+            )
+            for name in self.graph.order
+            for item in self.graph.external[name]
+            if not item.is_glob
+            and not self.files(item)
+            and not item.path.endswith("/")
+            and not os.path.isdir(self.project.absolute(item.path))
+        )
 
     def _facts(self, task: Task, previous: Record | None) -> Facts:
-        own = own_ingredients(task, *self._observe(task), self._pipeline.cache.epoch)
+        own = own_ingredients(task, *self._observe(task), self.pipeline.cache.epoch)
         own_key = key_of(own)
         found = self._look.records.candidates(own_key)
         unusable = {record.key: self._unusable(record, task) for record in found}
         usable = tuple(record for record in found if not unusable[record.key])
         traced = {
-            item.name
+            name
             for record in (*usable, *([previous] if previous else ()))
-            for item in record.ingredients
-            if item.stage == "trace" and item.kind == "module"
+            for kind, name in record.trace
+            if kind == "module"
         }
         return Facts(
             own=own,
@@ -193,14 +325,15 @@ class Survey:
         )
 
     def module_digests(self, paths: Iterable[str]) -> dict[str, str]:
-        """Return the digests of modules, given relative to the root."""
-        return {
-            path: self._look.modules.digest(os.path.normpath(self._project.absolute(path))) or ABSENT
-            for path in paths
-        }
+        """Return the digests of modules and of folders of modules, given relative to the root."""
+        return {path: self._look.modules.digest(self._place_of(path)) or ABSENT for path in paths}
+
+    def _place_of(self, path: str) -> str:
+        place = os.path.normpath(self.project.absolute(path))
+        return f"{place}/" if path.endswith("/") else place
 
     def is_usable(self, record: Record, task: Task) -> bool:
-        """Say whether a record is young enough, and of an execution that was strict enough."""
+        """Return whether a record is young enough, and of an execution that was strict enough."""
         return not self._unusable(record, task)
 
     def _unusable(self, record: Record, task: Task) -> str:
@@ -208,85 +341,106 @@ class Survey:
         if max_age is not None and self._now - record.origin.started > max_age * 1e9:
             return "expired: older than max_age"
         if record.undeclared and (task.policy.strict or task.policy.sandbox):
-            return "strict: its result rests on files that are not declared"
+            return "strict: its result depends on files that are not declared"
         return ""
 
     def _observe(self, task: Task) -> tuple[Observed, Software]:
         look = self._look
-        inputs = {item: look.inputs.files(item) for item in self._graph.external[task.name]}
+        inputs = {item: look.inputs.files(item) for item in self.graph.external[task.name]}
+        folders = frozenset(filter(look.inputs.is_folder, inputs))
         match task.work:
             case Notebook() as work:
                 notebook = self.notebook(work)
                 kernel = look.kernels.get(work.kernel or notebook.kernel or DEFAULT)
-                folder = os.path.dirname(self._project.absolute(work.path))
-                editable = look.interpreters.ask(kernel.interpreter).editable if kernel.interpreter else {}
-                paths = look.modules.closure(notebook.imports, folder, editable, search=(folder,))
+                place = os.path.normpath(self.project.absolute(task.workdir))
+                written = {os.path.normpath(os.path.join(place, path)) for path in notebook.writes}
+                paths = (path for path in self.reached(task).paths if path not in written)
                 observed = Observed(
                     source=tuple(notebook.ingredients()),
-                    kernel=kernel.identity(look.interpreters),
-                    modules=self._digests(paths),
+                    kernel=kernel.identity,
+                    allow_errors=self.allows_errors(work),
+                    modules=self._digests(task, paths),
                     inputs=inputs,
+                    folders=folders,
                 )
-                return observed, self._software_of(kernel.interpreter)
+                return observed, self._software.of(kernel.interpreter)
             case Function() as work:
                 path = look.sources.function(work).path
                 own = look.interpreters.ask(look.python)
                 is_local = look.modules.is_local(path)
-                code = (Ingredient("code", work.module, look.modules.digest(path) or ABSENT),)
+                installed = (Ingredient("code", work.module, look.modules.digest(path) or ABSENT),)
                 observed = Observed(
                     # where a package is installed says nothing
-                    source=() if is_local else code,
+                    source=() if is_local else installed,
                     kernel=f"{own.implementation} {own.version}",
-                    modules=self._digests(self._closure_of_file(path, own.editable)) if is_local else {},
+                    modules=self._digests(task, (path, *self.reached(task).paths)) if is_local else {},
                     inputs=inputs,
+                    folders=folders,
                 )
-                return observed, self._software_of(look.python)
-            case Command() as work:
-                modules = self._digests(self._modules_of_command(work, task.workdir))
-                return Observed(modules=modules, inputs=inputs), self._software_of(look.python)
+                return observed, self._software.of(look.python)
+            case Command():
+                modules = self._digests(task, self.reached(task).paths)
+                return Observed(modules=modules, inputs=inputs, folders=folders), self._software.of(look.python)
 
-    def _modules_of_command(self, work: Command, workdir: ProjectPath) -> Iterator[str]:
-        folder = os.path.normpath(self._project.absolute(workdir))
-        scripts = scripts_of(work.arguments, folder)
-        if scripts.files or scripts.imports.modules:
-            editable = self._look.interpreters.ask(self._look.python).editable
-            yield from self._look.modules.closure(scripts.imports, folder, editable, search=(folder,))
-            for path in scripts.files:
-                yield from self._closure_of_file(path, editable)
+    def reached(self, task: Task) -> Reached:
+        """Return what a task's code reaches by what it imports and starts, the module of a function included."""
+        if task.name not in self._reached:
+            self._reached[task.name] = self._reach(task)
+        return self._reached[task.name]
 
-    def _closure_of_file(self, path: str, editable: dict[str, str]) -> tuple[str, ...]:
-        identity = self._look.modules.identity(path)
-        if identity is None:
-            return (path,)
-        folder = os.path.dirname(path)
-        return (path, *self._look.modules.closure(identity.imports, folder, editable, search=(folder,)))
+    def _reach(self, task: Task) -> Reached:
+        look, root = self._look, self.project.root
+        place = os.path.normpath(self.project.absolute(task.workdir))
+        match task.work:
+            case Notebook() as work:
+                notebook, kernel = self.notebook(work), self.kernel(task)
+                interpreter = kernel.interpreter if kernel else None
+                folder = os.path.dirname(self.project.absolute(work.path))
+                is_python = notebook.language == "python"
+                code = Code(notebook.imports, folder, place, (root, folder), is_traced=is_python)
+                found = look.modules.explore(code, self._editable(interpreter))
+                return found if is_python else replace(found, is_opaque=True)
+            case Function() as work:
+                interpreter = look.python
+                folder = os.path.dirname(look.sources.function(work).path)
+                code = Code(Imports((Import(work.module),)), folder, place, (root, folder), is_traced=True)
+            case Command(arguments=words):
+                interpreter = look.python
+                known = "".join(f"{name}={shlex.quote(value)}\n" for name, value in task.env.items())
+                arguments = (
+                    known + words if isinstance(words, str) else tuple(Word("working", word) for word in words)
+                )
+                command = Imports(commands=(StartedCommand(arguments),))
+                code = Code(command, place, place, (place,))
+        return look.modules.explore(code, self._editable(interpreter))
 
-    def _digests(self, paths: Iterable[str]) -> dict[str, str]:
+    def _editable(self, interpreter: str | None) -> Callable[[], dict[str, str]]:
+        """Return a look-up, done when needed, of the packages that an interpreter has as links."""
+        return lambda: self._look.interpreters.ask(interpreter).editable if interpreter else {}
+
+    def _digests(self, task: Task, paths: Iterable[str]) -> dict[str, str]:
+        """Return the digests of modules, but for those that the task itself makes: they are no ingredients.
+
+        Nor are those that tasks above make and that are declared as inputs: these count as inputs, once they are
+        made.
+        """
+        relative = {path: os.path.relpath(path, self.project.root) for path in paths}
         return {
-            os.path.relpath(path, self._project.root): self._look.modules.digest(path) or ABSENT for path in paths
+            name: self._look.modules.digest(path) or ABSENT
+            for path, name in relative.items()
+            if not self._is_made(name, task)
         }
 
-    def _software_of(self, interpreter: str | None) -> Software:
-        """Observe the declared environment; packages are those of the interpreter that runs the work."""
-        if interpreter not in self._software:
-            declared = self._pipeline.environment
-            packages: Mapping[str, str] = {}
-            if declared.packages and interpreter is not None:
-                packages = self._look.interpreters.ask(interpreter).packages
-            self._software[interpreter] = Software(
-                lockfiles={path: self._lockfile(path) for path in declared.lockfiles},
-                packages={name: packages.get(normalised(name), ABSENT) for name in declared.packages},
-                variables={
-                    name: digest_text(self._look.variables[name]) if name in self._look.variables else None
-                    for name in declared.variables
-                },
-            )
-        return self._software[interpreter]
+    def _untracked(self, paths: Iterable[str]) -> frozenset[str]:
+        places = {os.path.realpath(self.project.absolute(path)): path for path in paths}
+        kept = tracked(places)
+        return frozenset(path for place, path in places.items() if place not in kept)
 
-    def _lockfile(self, path: ProjectPath) -> str:
-        try:
-            return self._look.files.digest(self._project.absolute(path))
-        except OSError as error:
-            place = os.path.basename(self._project.config)
-            what = f"lock file `{path}` cannot be read: {error.strerror}"
-            raise ConfigError((Complaint(what=what, place=place, hint="see `[environment]`"),)) from error
+    def _is_made(self, path: str, task: Task) -> bool:
+        owner = self.graph.owner_of(path)
+        return path in self._made.get(task.name, ()) or (
+            owner is not None
+            and (
+                owner == task.name or any(input_files(edge.input, [path]) for edge in self.graph.edges[task.name])
+            )
+        )

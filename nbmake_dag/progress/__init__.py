@@ -1,1 +1,1 @@
-"""What a person sees in the terminal during a build, and after it."""
+"""The display of a build in the terminal, during it and after it."""

@@ -1,20 +1,32 @@
-"""What GitHub Actions is told of a build besides its text: masks for secrets, and a mark at each failure."""
+"""Workflow commands of a build for GitHub Actions: masks for secrets, and a mark at each failure."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import assert_never
 
-from nbmake_dag.build.listener import RunStart
-from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
-from nbmake_dag.core.model import Function, Notebook, Task, TaskName
+from nbmake_dag.core.model import Function, Notebook, Task
 from nbmake_dag.errors import Complaint, ConfigError
-from nbmake_dag.execute.protocol import Event, Failure
+from nbmake_dag.execute.protocol import Failure
 from nbmake_dag.observe.project import Project
+from nbmake_dag.present.text import plain
+from nbmake_dag.present.workflow_commands import WorkflowCommand, command, masks
 from nbmake_dag.progress.screen import Screen
-from nbmake_dag.progress.text import plain
-from nbmake_dag.progress.workflow_commands import WorkflowCommand, command, masks
+from nbmake_dag.record.outcome import RunOutcome, TaskOutcome
+from nbmake_dag.record.run_events import (
+    ExecutorReported,
+    Notice,
+    RetryScheduled,
+    RunEnded,
+    RunEvent,
+    RunStarted,
+    TaskEnded,
+    TaskQueued,
+    Tick,
+    UndeclaredFound,
+)
 
 _MOST = 10
 """Annotations of a step that GitHub shows."""
@@ -39,30 +51,33 @@ def _complaint(complaint: Complaint, project: Project) -> WorkflowCommand:
 
 
 class Annotations:
-    """A listener that is told before all that show something."""
+    """A listener that is notified before all displays."""
 
-    _run: RunStart
+    _run: RunStarted
 
     def __init__(self, screen: Screen, environ: Mapping[str, str]) -> None:
         self._screen = screen
         self._environ = environ
 
-    def begun(self, run: RunStart) -> None:
+    def notify(self, event: RunEvent) -> None:
+        match event:
+            case RunStarted():
+                self._mask_secrets(event)
+            case RunEnded(outcome=outcome):
+                self._mark_failures(outcome)
+            case TaskQueued() | ExecutorReported() | RetryScheduled() | TaskEnded():
+                pass
+            case UndeclaredFound() | Notice() | Tick():
+                pass
+            case _:
+                assert_never(event)
+
+    def _mask_secrets(self, run: RunStarted) -> None:
         self._run = run
         secrets = {name for task in run.pipeline.tasks.values() for name in task.secrets}
         self._screen.print([line for name in sorted(secrets) for line in masks(self._environ.get(name, ""))])
 
-    def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None: ...
-
-    def happened(self, event: Event) -> None: ...
-
-    def retrying(self, task: TaskName, attempt: int, delay_s: float) -> None: ...
-
-    def ended(self, outcome: TaskOutcome) -> None: ...
-
-    def said(self, message: str) -> None: ...
-
-    def finished(self, outcome: RunOutcome) -> None:
+    def _mark_failures(self, outcome: RunOutcome) -> None:
         failed = [task for task in outcome.tasks.values() if task.status == "failed"]
         shown = failed if len(failed) <= _MOST else failed[: _MOST - 1]
         self._screen.print([self._annotation(task) for task in shown])
@@ -70,8 +85,6 @@ class Annotations:
             self._screen.print(
                 [command("error", f"{more} more tasks failed", title=f"{len(failed)} tasks failed")]
             )
-
-    def tick(self) -> None: ...
 
     def _annotation(self, outcome: TaskOutcome) -> WorkflowCommand:
         failure = outcome.attempts[-1].failure
@@ -89,22 +102,22 @@ class Annotations:
         """Find the file, and the line in it where that is known; else where the task is declared."""
         project = self._run.project
         match task.work:
-            case Notebook(path=path):
-                return project.absolute(path), _line_in_notebook(project.absolute(path), failure)
+            case Notebook(path=path) as work:
+                return project.absolute(path), _line_in_notebook(project.absolute(path), work.form, failure)
             case Function(module=module) if os.path.isfile(file := project.absolute(_module_file(module))):
                 return file, failure.line if failure else None
             case _:
                 return project.config, task.line
 
 
-def _line_in_notebook(path: str, failure: Failure | None) -> int | None:
-    from nbmake_dag.progress.source_lines import line_in_file  # noqa: PLC0415  # slow, for a failure alone
+def _line_in_notebook(path: str, form: str, failure: Failure | None) -> int | None:
+    from nbmake_dag.present.source_lines import line_in_file  # noqa: PLC0415  # slow, for a failure alone
 
     if failure is None or failure.cell is None:
         return None
     try:
         with open(path, "rb") as file:
-            return line_in_file(file.read(), path, failure.cell, failure.line or 1)
+            return line_in_file(file.read(), path, failure.cell, failure.line or 1, form)
     except OSError:
         return None
 
@@ -114,11 +127,11 @@ def _module_file(module: str) -> str:
 
 
 def _message(failure: Failure | None) -> str:
-    """Say what went wrong, and in which cell."""
+    """Describe the error, and the cell it was in."""
     if failure is None:
-        return "for no known reason"
+        return "for an unknown reason"
     kind = "" if failure.type in {"timeout", "exit", "_OTHER"} else f"{failure.type}: "
-    where = f"\ncell {failure.cell + 1}" if failure.cell is not None else ""
+    where = f"\n{failure.cell}" if failure.cell is not None else ""
     where += f", line {failure.line}" if where and failure.line is not None else ""
     message = "\n".join(map(plain, failure.message[:_LONGEST].split("\n")))
     return f"{kind}{message}{where}"

@@ -1,4 +1,4 @@
-"""What a build says in the terminal, as it happens: who is told what with which ``--output``.
+"""The output of a build in the terminal as it happens, for each ``--output`` mode.
 
 What only a build that executes something shows is imported then: most builds have nothing to do.
 """
@@ -8,18 +8,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, assert_never
 
-from nbmake_dag.build.listener import RunStart
-from nbmake_dag.build.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, Printed
+from nbmake_dag.observe.ci import in_ci, on_github_actions
+from nbmake_dag.present.summary import is_pointless, summary_lines
+from nbmake_dag.present.text import plain
+from nbmake_dag.present.undeclared_text import undeclared_line, undeclared_lines
+from nbmake_dag.present.workflow_commands import command
 from nbmake_dag.progress.lines import cancelled_line, failed_line, ran_line, restored_line, retry_line
 from nbmake_dag.progress.screen import Screen
-from nbmake_dag.progress.summary import summary_lines
-from nbmake_dag.progress.task_output import Kept, Lines
-from nbmake_dag.progress.text import plain
-from nbmake_dag.progress.workflow_commands import command
-from nbmake_dag.record.ci import on_github_actions
+from nbmake_dag.progress.task_output import Lines, OutputTail
+from nbmake_dag.record.outcome import RunOutcome, TaskOutcome, UndeclaredFile
+from nbmake_dag.record.run_events import (
+    ExecutorReported,
+    Notice,
+    RetryScheduled,
+    RunEnded,
+    RunEvent,
+    RunStarted,
+    TaskEnded,
+    TaskQueued,
+    Tick,
+    UndeclaredFound,
+)
 
 if TYPE_CHECKING:
     from nbmake_dag.core.model import TaskName
@@ -29,6 +41,8 @@ Output: TypeAlias = Literal["auto", "stream", "group", "errors", "none"]
 
 _FRAME_S = 0.1
 _WARNING = "warning: "
+_MOST_REMINDERS = 5
+"""Tasks with undeclared files that a build names."""
 
 
 def make_display(
@@ -36,30 +50,41 @@ def make_display(
     stream: TextIO,
     *,
     explains: bool = False,
+    repeats: bool = False,
+    quiet: bool = False,
     environ: Mapping[str, str] = os.environ,
     clock: Callable[[], float] = time.monotonic,
 ) -> Display:
     """Choose how a build is shown; ``clock`` gives seconds.
 
     ``auto`` is a live block on a terminal, ``group`` in CI, else a line for each task that ended. With
-    ``explains`` every reason of every task that will run is said beforehand.
+    ``explains`` every reason of every task that will run is printed beforehand. With ``repeats``, builds that
+    changes made pointless are not summarised: another follows. With ``quiet`` only failures are printed.
     """
-    if output == "auto" and environ.get("CI", "").lower() not in {"", "0", "false"}:
+    if output == "auto" and in_ci(environ):
         output = "group"
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     colour = terminal and not environ.get("NO_COLOR")
     folds = on_github_actions(environ)
     screen = Screen(stream, live=terminal and output == "auto", colour=colour, obeyed=folds)
-    return Display(output, screen, clock, explains=explains, folds=folds)
+    return Display(output, screen, clock, explains=explains, folds=folds, repeats=repeats, quiet=quiet)
 
 
 class Display:
     """A listener of a build. With ``folds``, grouped output is folded as GitHub Actions shows it."""
 
-    _run: RunStart
+    _run: RunStarted
 
     def __init__(
-        self, output: Output, screen: Screen, clock: Callable[[], float], *, explains: bool, folds: bool
+        self,
+        output: Output,
+        screen: Screen,
+        clock: Callable[[], float],
+        *,
+        explains: bool,
+        folds: bool,
+        repeats: bool = False,
+        quiet: bool = False,
     ) -> None:
         self._output = output
         self._screen = screen
@@ -67,18 +92,55 @@ class Display:
         self._clock = clock
         self._explains = explains
         self._folds = folds
+        self._repeats = repeats
+        self._quiet = quiet
         self._tells_tasks = output in {"auto", "stream", "group"}
         self._tracker: Tracker | None = None
         self._ended: dict[TaskName, TaskOutcome] = {}
         self._next_frame = 0.0
         self._lines: dict[str, Lines] = {}
-        self._kept: dict[str, Kept] = {}
+        self._tails: dict[str, OutputTail] = {}
         self._results: dict[str, AttemptResult] = {}
+        self._undeclared: dict[str, tuple[UndeclaredFile, ...]] = {}
+        self._reminders = 0
 
-    def begun(self, run: RunStart) -> None:
-        self._run = run
+    def notify(self, event: RunEvent) -> None:
+        match event:
+            case RunStarted():
+                self._run = event
+            case TaskQueued(task=task, reasons=reasons):
+                self._queued(task, reasons)
+            case ExecutorReported(event=reported):
+                self._reported(reported)
+            case RetryScheduled():
+                self._retrying(event)
+            case TaskEnded(outcome=outcome):
+                self._task_ended(outcome)
+            case UndeclaredFound(task=task, files=files):
+                self._found_undeclared(task, files)
+            case Notice(text=text):
+                self.print_notice(text)
+            case RunEnded(outcome=outcome):
+                self._run_ended(outcome)
+            case Tick():
+                self._tick()
+            case _:
+                assert_never(event)
 
-    def queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:
+    def print_notice(self, text: str) -> None:
+        """Print a notice for the user, unless only failures are wanted."""
+        if self._quiet:
+            return
+        if text.startswith(_WARNING):
+            text = self._palette.doubtful("warning:") + text[len(_WARNING) - 1 :]
+        self._print(text.split("\n"))
+
+    def close(self) -> None:
+        """Take the live block away, however the build ends; once a run has ended, nothing is left to do."""
+        self._tracker = None
+        self._screen.erase()
+
+    def _queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:
         if self._explains:
             self._print([f"{task} will run:", *(f"    {reason}" for reason in reasons)])
         if self._screen.live:
@@ -86,9 +148,9 @@ class Display:
 
             self._tracker = self._tracker or Tracker(self._run, self._ended)
             self._tracker.queued(task)
-            self.tick()
+            self._tick()
 
-    def happened(self, event: Event) -> None:
+    def _reported(self, event: Event) -> None:
         if self._tracker:
             self._tracker.happened(event, self._clock())
         match event:
@@ -100,14 +162,18 @@ class Display:
                     self._printed(task, self._lines.pop(task).end())
             case _:
                 pass
-        self.tick()
+        self._tick()
 
-    def retrying(self, task: TaskName, attempt: int, delay_s: float) -> None:
+    def _retrying(self, retry: RetryScheduled) -> None:
         if self._tells_tasks:
-            line = retry_line(task, attempt, delay_s, self._results[task], self._palette)
-            self._print(self._with_output(task, line))
+            last = self._results[retry.task]
+            if last.failed_as_draft:
+                self._failed(TaskOutcome(task=retry.task, status="failed", draft=True, attempts=(last,)))
+                return
+            line = retry_line(retry.task, retry.attempt, retry.delay_s, last, self._palette)
+            self._print(self._with_output(retry.task, line))
 
-    def ended(self, outcome: TaskOutcome) -> None:
+    def _task_ended(self, outcome: TaskOutcome) -> None:
         self._ended[outcome.task] = outcome
         match outcome.status:
             case "ran" if self._tells_tasks:
@@ -117,34 +183,51 @@ class Display:
             case "cancelled" if self._tells_tasks and outcome.attempts:
                 self._print(self._with_output(outcome.task, cancelled_line(outcome)))
             case "failed":
-                from nbmake_dag.progress.failure import failure_lines  # noqa: PLC0415  # likewise
-
-                task = self._run.graph.tasks[outcome.task]
-                details = failure_lines(outcome, task, self._run.project.root, self._palette)
-                line = failed_line(outcome, self._palette)
-                self._print([*self._with_output(outcome.task, line), "", *details])
-            case _:
+                self._failed(outcome)
+            case "ran" | "restored" | "up_to_date" | "skipped" | "cancelled":
                 pass
+            case _:
+                assert_never(outcome.status)
 
-    def said(self, message: str) -> None:
-        if message.startswith(_WARNING):
-            message = self._palette.doubtful("warning:") + message[len(_WARNING) - 1 :]
-        self._print(message.split("\n"))
+    def _failed(self, outcome: TaskOutcome) -> None:
+        from nbmake_dag.present.failure import failure_lines  # noqa: PLC0415  # likewise
 
-    def finished(self, outcome: RunOutcome) -> None:
+        task = self._run.graph.tasks[outcome.task]
+        details = failure_lines(outcome, task, self._run.project.root, self._palette)
+        line = failed_line(outcome, self._palette)
+        self._print([*self._with_output(outcome.task, line), "", *details])
+
+    def _found_undeclared(self, task: str, files: tuple[UndeclaredFile, ...]) -> None:
+        """Print a line for a few of the tasks, or with ``explains`` all, and each file; in `watch` once only."""
+        if self._undeclared.get(task) == files:
+            return
+        self._undeclared[task] = files
+        self._reminders += 1
+        if self._explains:
+            self.print_notice("\n".join([f"{_WARNING}{undeclared_line(task, files)}", *undeclared_lines(files)]))
+        elif self._reminders <= _MOST_REMINDERS:
+            self.print_notice(f"{_WARNING}{undeclared_line(task, files)}")
+
+    def _count_reminders(self) -> None:
+        more = self._reminders - _MOST_REMINDERS
+        self._reminders = 0
+        if more > 0 and not self._explains:
+            tasks = "1 more task uses" if more == 1 else f"{more} more tasks use"
+            self.print_notice(f"{_WARNING}{tasks} files that no line declares; `nbdag status` lists them")
+
+    def _run_ended(self, outcome: RunOutcome) -> None:
         self.close()
-        self._print(summary_lines(outcome, self._palette))
+        self._count_reminders()
+        if self._repeats and is_pointless(outcome):
+            return
+        if not self._quiet:
+            self._print(summary_lines(outcome, self._palette))
         if outcome.error is not None:
             self._screen.print(f"{self._palette.bad('error:')} {outcome.error}".split("\n"))
 
-    def tick(self) -> None:
+    def _tick(self) -> None:
         if self._tracker and self._clock() >= self._next_frame:
             self._draw(self._tracker)
-
-    def close(self) -> None:
-        """Take the live block away, however the build ends; for a build that `finished`, nothing is left to do."""
-        self._tracker = None
-        self._screen.erase()
 
     def _draw(self, tracker: Tracker) -> None:
         from nbmake_dag.progress.live import block  # noqa: PLC0415  # likewise
@@ -166,13 +249,13 @@ class Display:
             case "stream":
                 self._print([f"{self._palette.faint(f'{task} |')} {line}" for line in lines])
             case "group":
-                self._kept.setdefault(task, Kept()).add(lines)
+                self._tails.setdefault(task, OutputTail()).add(lines)
             case _:
                 pass
 
     def _with_output(self, task: str, line: str) -> list[str]:
         """Put what a task printed below its line, if it is grouped there."""
-        output = self._kept.pop(task).lines if task in self._kept else []
+        output = self._tails.pop(task).lines if task in self._tails else []
         if output and self._folds:
             return [command("group", plain(line)), *output, command("endgroup")]
         return [line, *(f"    {each}" for each in output)]

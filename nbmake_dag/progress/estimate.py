@@ -1,4 +1,4 @@
-"""How long a run will still take, from how long its tasks took before."""
+"""Estimate the remaining time of a run from earlier durations of its tasks."""
 
 from __future__ import annotations
 

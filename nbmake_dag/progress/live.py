@@ -1,4 +1,4 @@
-"""The block at the bottom of a terminal while a build runs: how far it is, and what runs."""
+"""The block at the bottom of a terminal while a build runs: its progress, and the running tasks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbmake_dag.core.model import TaskName
-from nbmake_dag.progress.palette import Palette
-from nbmake_dag.progress.text import fit, pad, plain, squeeze, width
-from nbmake_dag.progress.time_spans import coarse
+from nbmake_dag.present.palette import Palette
+from nbmake_dag.present.text import fit, pad, plain, squeeze, width
+from nbmake_dag.present.units import coarse
 
 _MAX_ROWS = 8
 """Running tasks that are shown."""
 _MIN_CODE = 8
-"""Columns below which a cell's first line says nothing."""
+"""Columns below which a cell's first line is too short to be useful."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""A stream that people look at: lines that stay, and on a terminal a block below them that is drawn over.
+"""A terminal or stream: lines that stay, and on a terminal a block below them that is redrawn.
 
 Rules that keep a terminal sane without anything to clean up:
 
-- After each drawing the cursor rests on the empty first line of the block, so drawing again needs no count of
+- After each drawing the cursor stays on the empty first line of the block, so drawing again needs no count of
   lines, which a resize would make wrong; what another program or a key writes meanwhile lands on that line.
 - No mode of the terminal outlives one write: a killed build leaves it as it was.
 """
@@ -13,9 +13,9 @@ import os
 from collections.abc import Sequence
 from typing import TextIO
 
-from nbmake_dag.progress.palette import Palette
-from nbmake_dag.progress.text import coloured, plain
-from nbmake_dag.progress.workflow_commands import WorkflowCommand, harmless
+from nbmake_dag.present.palette import Palette
+from nbmake_dag.present.text import coloured, plain
+from nbmake_dag.present.workflow_commands import WorkflowCommand, harmless
 
 _ASCII = str.maketrans({"✓": "+", "✗": "x", "↺": "<", "…": "."})
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
@@ -23,9 +23,9 @@ _REST_OF_LINE, _BELOW = "\x1b[K", "\x1b[J"
 
 
 class Screen:
-    """Writes to a stream, and stops doing so when nobody is there any more.
+    """Write to a stream, until its reader is gone.
 
-    With ``obeyed``, whoever reads the stream obeys workflow commands: only those are, nothing else.
+    With ``obeyed``, the reader of the stream obeys workflow commands: only ours must be obeyed.
     """
 
     def __init__(self, stream: TextIO, *, live: bool, colour: bool, obeyed: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What a task prints, line by line, and no more of it than a person would read."""
+"""The output of a task, line by line, limited to a readable length."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Lines:
         return rest
 
 
-class Kept:
+class OutputTail:
     """The end of a task's output."""
 
     def __init__(self) -> None:

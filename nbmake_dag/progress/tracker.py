@@ -1,27 +1,27 @@
-"""How far a run is: followed from what happens, told as the values that the live block shows."""
+"""The progress of a run, computed from its events as the values that the live block shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nbmake_dag.build.listener import RunStart
-from nbmake_dag.build.outcome import TaskOutcome
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.protocol import CellStarted, Ended, Event, Started
 from nbmake_dag.progress.estimate import expected_durations, remaining
 from nbmake_dag.progress.live import Progress, Running
+from nbmake_dag.record.outcome import TaskOutcome
+from nbmake_dag.record.run_events import RunStarted
 
 _ESTIMATE_S = 1.0
 """Between two estimates: one looks at every task."""
 
 
 class Tracker:
-    """Times are seconds of the display's clock, whatever machine a task runs on.
+    """Times are seconds of the display's clock, on whichever machine a task runs.
 
     ``ended`` grows while the run goes on.
     """
 
-    def __init__(self, run: RunStart, ended: Mapping[TaskName, TaskOutcome]) -> None:
+    def __init__(self, run: RunStarted, ended: Mapping[TaskName, TaskOutcome]) -> None:
         self._run = run
         self._ended = ended
         self._queued: set[TaskName] = set()

@@ -1,12 +1,13 @@
-"""Follows one attempt through its events, so that its spans can be written whatever becomes of its worker."""
+"""Follow one attempt through its events, so that its spans can be written even if its worker dies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from nbmake_dag.execute.protocol import AttemptResult, CellEnded, CellRun, CellStarted, Failure
-from nbmake_dag.record.identity import SpanIds
-from nbmake_dag.record.task_spans import Place, attempt_span, cell_span
+from nbmake_dag.record.ids import SpanIds
+from nbmake_dag.record.task_spans import SpanContext, attempt_span, cell_span
+from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.spans import Span
 
 
@@ -17,27 +18,28 @@ class AttemptTrack:
     One of a cell that failed waits for the end of the attempt, which brings the reason.
     """
 
-    place: Place
+    context: SpanContext
     task: str
     number: int
     ids: SpanIds
-    running: dict[int, CellStarted] = field(default_factory=dict[int, CellStarted])
+    running: dict[CellRef, CellStarted] = field(default_factory=dict[CellRef, CellStarted])
     failed: list[CellRun] = field(default_factory=list[CellRun])
-    given: set[int] = field(default_factory=set[int])
+    given: set[CellRef] = field(default_factory=set[CellRef])
 
     def cell_started(self, event: CellStarted) -> None:
-        self.running[event.index] = event
+        self.running[event.cell] = event
 
     def cell_ended(self, event: CellEnded) -> list[Span]:
-        start = self.running.pop(event.index, None)
+        start = self.running.pop(event.cell, None)
         if start is None:
             return []
         cell = CellRun(
-            index=event.index,
+            cell=event.cell,
             first_line=start.first_line,
             started=start.time,
             ended=event.time,
             error=event.error,
+            allowed=event.allowed,
         )
         if cell.error is not None:
             self.failed.append(cell)
@@ -45,7 +47,7 @@ class AttemptTrack:
         return [self._cell(cell)]
 
     def ended(self, result: AttemptResult) -> list[Span]:
-        """Give the spans that are left: of cells that failed, that nobody saw end, and of the attempt itself."""
+        """Return the remaining spans: of cells that failed, of cells without an end, and of the attempt itself."""
         failure = result.failure
         cut_off = failure.type if failure else result.outcome
         left = [
@@ -53,7 +55,7 @@ class AttemptTrack:
             *result.cells,
             *(
                 CellRun(
-                    index=start.index,
+                    cell=start.cell,
                     first_line=start.first_line,
                     started=start.time,
                     ended=max(result.ended, start.time),
@@ -62,11 +64,12 @@ class AttemptTrack:
                 for start in self.running.values()
             ),
         ]
-        spans = [self._cell(cell, failure) for cell in left if cell.index not in self.given]
-        return [*spans, attempt_span(self.place, self.task, self.number, result)]
+        spans = [self._cell(cell, failure) for cell in left if cell.cell not in self.given]
+        return [*spans, attempt_span(self.context, self.task, self.number, result)]
 
     def _cell(self, cell: CellRun, failure: Failure | None = None) -> Span:
-        self.given.add(cell.index)
-        place = Place(trace_id=self.place.trace_id, span_id=self.ids.new(), parent_id=self.place.span_id)
-        caused = failure if failure and failure.cell in {None, cell.index} else None
-        return cell_span(place, self.task, self.number, cell, caused)
+        self.given.add(cell.cell)
+        attempt = self.context
+        context = SpanContext(trace_id=attempt.trace_id, span_id=self.ids.new(), parent_id=attempt.span_id)
+        caused = failure if failure and failure.cell in {None, cell.cell} else None
+        return cell_span(context, self.task, self.number, cell, caused)

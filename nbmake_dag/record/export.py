@@ -1,4 +1,4 @@
-"""Sends the spans of a run to a collector through the OpenTelemetry SDK, as the ``OTEL_*`` variables say.
+"""Send the spans of a run to a collector through the OpenTelemetry SDK, configured by the ``OTEL_*`` variables.
 
 All of it, the import of the SDK included, happens on a thread behind a bounded queue. A collector that is dead,
 slow or refusing costs a build the time that `Exporter.close` may take, and one line.
@@ -56,6 +56,7 @@ class Exporter:
         self._sent = 0
         self._reason = f"no answer within {deadline:g} s"
         self._closing = threading.Event()
+        self._exporters: list[SpanExporter] = []
         self._thread = threading.Thread(target=self._run, name="nbdag-export", daemon=True)
         self._thread.start()
 
@@ -67,11 +68,13 @@ class Exporter:
                 self._queue.put_nowait(span)
 
     def close(self) -> None:
-        """Send what is left, within the deadline, and say in one line what could not be sent."""
+        """Send what is left, within the deadline, and report in one line what could not be sent."""
         self._closing.set()
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)
         self._thread.join(self._deadline)
+        if self._thread.is_alive():
+            self._shut_down()  # else it tries again in a process that has gone on
         if lost := self._given - self._sent:
             self._warn(f"{lost} of {self._given} spans did not reach the OpenTelemetry collector: {self._reason}")
 
@@ -80,10 +83,9 @@ class Exporter:
         logger.addHandler(handler := _Listener(self._heard))
         logger.propagate = False
         try:
-            exporters = [self._load(name) for name in self._wanted]
-            self._work(exporters)
-            for exporter in exporters:
-                exporter.shutdown()
+            self._exporters += map(self._load, self._wanted)
+            self._work(self._exporters)
+            self._shut_down()
         except Exception as error:  # noqa: BLE001  # whatever an exporter does, it is only said
             self._heard(str(error) or type(error).__name__)
         finally:
@@ -100,6 +102,10 @@ class Exporter:
                 self._sent += len(spans)
             elif self._closing.is_set():
                 return
+
+    def _shut_down(self) -> None:
+        for exporter in self._exporters:
+            exporter.shutdown()
 
     def _take(self) -> list[Span | None]:
         """Wait for spans; nothing more comes once the queue is empty and closed."""
@@ -122,7 +128,7 @@ class Exporter:
 
 
 class _Listener(logging.Handler):
-    """Hears what the SDK says on the thread that made it, instead of the terminal."""
+    """Receives the SDK's messages on the thread that made it, in place of the terminal."""
 
     def __init__(self, heard: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)

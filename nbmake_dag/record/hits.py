@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbmake_dag.record.task_spans import Outcome, Place, TaskInfo, task_span
-from nbmake_dag.record.urls import task_url
+from nbmake_dag.record.ids import task_url
+from nbmake_dag.record.limits import Keep, bounded
+from nbmake_dag.record.outcome import TaskOutcome
+from nbmake_dag.record.task_spans import SpanContext, TaskInfo, task_span
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.otlp import encode_span, wrap
 
@@ -47,11 +49,11 @@ class RunPlace:
     url: str
 
 
-def hit_template(hits: Iterable[tuple[TaskInfo, Outcome]]) -> HitTemplate:
+def hit_template(hits: Iterable[tuple[TaskInfo, TaskOutcome]], keep: Keep) -> HitTemplate:
     """Make the lines of hits, whose outcomes all have a record, in the order of the pipeline."""
     pairs = list(hits)
     ids = {info.name: f"{_SPAN}{number:08x}" for number, (info, _) in enumerate(pairs, start=1)}
-    spans = [_template_span(info, outcome, ids) for info, outcome in pairs]
+    spans = [_template_span(info, outcome, ids, keep) for info, outcome in pairs]
     parts = [spans[start : start + SPANS_PER_LINE] for start in range(0, len(spans), SPANS_PER_LINE)]
     return HitTemplate(
         lines=[wrap(b"", b",".join(part)) for part in parts],
@@ -73,18 +75,18 @@ def render(template: HitTemplate, run: RunPlace, *, start: int, end: int) -> Ite
         yield run.resource + line.replace(_IDS_BYTE, ids).replace(_TIMES_BYTE, times).replace(_URL_BYTE, url)
 
 
-def _template_span(info: TaskInfo, outcome: Outcome, ids: dict[str, str]) -> bytes:
+def _template_span(info: TaskInfo, outcome: TaskOutcome, ids: dict[str, str], keep: Keep) -> bytes:
     span = task_span(
-        Place(trace_id=_TRACE, span_id=ids[info.name], parent_id=_RUN),
+        SpanContext(trace_id=_TRACE, span_id=ids[info.name], parent_id=_RUN),
         info,
         outcome,
         url=task_url(_URL, info.name),
         start=-1,
         end=-2,
-        above=ids,
+        spans=ids,
     )
     return (
-        encode_span(span)
+        encode_span(bounded(span, keep))
         .replace(_URL_VALUE + _URL.encode(), _URL_VALUE + _URL_BYTE, 1)
         .replace(_IDS, _IDS_BYTE)
         .replace(_TIMES, _TIMES_BYTE)

@@ -1,16 +1,16 @@
-"""Turns what executors tell into the lines of ``events.jsonl``, bounding what is printed."""
+"""Convert events of executors to the lines of ``events.jsonl``, with a limit on printed text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from nbmake_dag.execute import protocol
+from nbmake_dag.record.limits import bounded_text
 from nbmake_dag_reporting import events
 from nbmake_dag_reporting.spans import attribute_text
 
 PRINTED_LIMIT = 256 << 10
 """Characters of output kept for each attempt."""
-TRACEBACK_LIMIT = 32 << 10
 
 
 class Journal:
@@ -41,7 +41,7 @@ class Journal:
                 time=event.time,
                 task=event.task,
                 attempt=event.attempt,
-                index=event.index,
+                index=event.cell.index,
                 position=event.position,
                 total=event.total,
                 first_line=attribute_text(event.first_line),
@@ -51,7 +51,12 @@ class Journal:
     def cell_ended(self, event: protocol.CellEnded) -> None:
         self.add(
             events.CellEnded(
-                time=event.time, task=event.task, attempt=event.attempt, index=event.index, error=event.error
+                time=event.time,
+                task=event.task,
+                attempt=event.attempt,
+                index=event.cell.index,
+                error=event.error,
+                allowed=event.allowed,
             )
         )
 
@@ -68,7 +73,7 @@ class Journal:
                 attempt=event.attempt,
                 stream=event.stream,
                 text=attribute_text(event.text[:room]),
-                cell=event.cell,
+                cell=event.cell.index if event.cell else None,
                 truncated=len(event.text) > room,
             )
         )
@@ -83,8 +88,9 @@ class Journal:
                 attempt=event.attempt,
                 outcome=result.outcome,
                 error=attribute_text(failure.type) if failure else None,
-                message=attribute_text(failure.message[:TRACEBACK_LIMIT]) if failure else "",
-                traceback=attribute_text(failure.traceback[-TRACEBACK_LIMIT:]) if failure else "",
-                cell=failure.cell if failure else None,
+                message=attribute_text(bounded_text(failure.message)) if failure else "",
+                traceback=attribute_text(bounded_text(failure.traceback)) if failure else "",
+                cell=failure.cell.index if failure and failure.cell else None,
+                resumed=result.resumed,
             )
         )

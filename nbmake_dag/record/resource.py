@@ -1,4 +1,4 @@
-"""What all spans of a run share: the program, the pipeline, the machine, the commit, the CI job."""
+"""The attributes that all spans of a run share: the program, the pipeline, the machine, the commit, the CI job."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Mapping
 
-from nbmake_dag.record.ci import ci_attributes
-from nbmake_dag.record.vcs import git_attributes
+from nbmake_dag.observe.ci import ci_attributes
+from nbmake_dag.observe.vcs import git_attributes
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.spans import AttributeValue, Resource, attribute_text
 
@@ -25,7 +25,7 @@ def run_resource(
     environ: Mapping[str, str],
     dirty: bool | None = None,
 ) -> Resource:
-    """Describe a run of a pipeline. What CI says of the commit wins over what git's files say.
+    """Describe a run of a pipeline. Facts about the commit from CI take precedence over those from git's files.
 
     ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` are honoured as an SDK does.
     """

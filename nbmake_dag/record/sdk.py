@@ -17,7 +17,7 @@ _KINDS = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER}
 
 
 def send(exporters: Iterable[SpanExporter], spans: Sequence[ReadableSpan]) -> bool:
-    """Export spans everywhere, and tell whether all took them."""
+    """Export spans to all exporters, and return whether all of them accepted."""
     results = [exporter.export(spans) for exporter in exporters]
     return all(result is SpanExportResult.SUCCESS for result in results)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbmake_dag.execute.protocol import AttemptResult, CellRun, Failure, Transfer
+from nbmake_dag.record.outcome import TaskOutcome
 from nbmake_dag_cache.record import Access, Logged, Output, Record
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.names import escape
 from nbmake_dag_reporting.spans import AttributeValue, Link, Span, SpanEvent, attribute_text, attribute_value
+from nbmake_dag_reporting.vocabulary import HITS, AttemptOutcome, TaskStatus, TaskType
 
 if TYPE_CHECKING:
     from nbmake_dag.core.model import Task
 
-_RESULTS = {
+_RESULTS: dict[TaskStatus, str] = {
     "up_to_date": "success",
     "restored": "success",
     "ran": "success",
@@ -23,11 +25,11 @@ _RESULTS = {
     "skipped": "skip",
     "cancelled": "cancellation",
 }
-_FAILED_RESULTS = {"timeout": "timeout", "lost": "error"}
+_FAILED_RESULTS: dict[AttemptOutcome, str] = {"timeout": "timeout", "lost": "error"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class SpanContext:
     """Where a span belongs: its trace, its own identifier, the span above it."""
 
     trace_id: str
@@ -37,12 +39,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
-    """What a record says of a task whatever becomes of it."""
+    """What a record holds of a task, independent of its end."""
 
     name: str
     family: str
-    type: str
+    type: TaskType
     path: str = ""
+    form: str = ""
     function: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     upstreams: tuple[str, ...] = ()
@@ -54,17 +57,18 @@ class TaskInfo:
         from nbmake_dag.core.model import Command, Function, Notebook  # noqa: PLC0415 - a run of hits has no tasks
 
         match task.work:
-            case Notebook(path=path):
-                type_, source, function = "notebook", str(path), ""
+            case Notebook(path=path, form=form):
+                source, function = str(path), ""
             case Function(module=module, qualname=qualname):
-                type_, source, function = "function", "", f"{module}.{qualname}"
+                source, form, function = "", "", f"{module}.{qualname}"
             case Command():
-                type_, source, function = "command", "", ""
+                source, form, function = "", "", ""
         return cls(
             name=task.name,
             family=task.family,
-            type=type_,
+            type=task.type,
             path=source,
+            form=form,
             function=function,
             parameters=task.parameters,
             upstreams=tuple(upstreams),
@@ -72,28 +76,22 @@ class TaskInfo:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of a task. ``notebook_source`` is the digest of the notebook as it is now."""
-
-    status: str
-    reasons: tuple[str, ...] = ()
-    key: str | None = None
-    record: Record | None = None
-    attempts: Sequence[AttemptResult] = ()
-    notebook_source: str | None = None
-    draft: bool = False
-
-
 def task_span(
-    place: Place, info: TaskInfo, outcome: Outcome, *, url: str, start: int, end: int, above: Mapping[str, str]
+    context: SpanContext,
+    info: TaskInfo,
+    outcome: TaskOutcome,
+    *,
+    url: str,
+    start: int,
+    end: int,
+    spans: Mapping[str, str],
 ) -> Span:
-    """Describe a task. ``above`` gives the span of each task above it that has one in this trace."""
+    """Describe a task. ``spans`` has the span of each task above it that has one in this trace."""
     attributes = _task_attributes(info, outcome, url)
     events: list[SpanEvent] = []
-    links = [_depends_on(place.trace_id, above[name]) for name in info.upstreams if name in above]
+    links = [_depends_on(context.trace_id, spans[name]) for name in info.upstreams if name in spans]
     error = None
-    if outcome.status in {"up_to_date", "restored"} and outcome.record:
+    if outcome.status in HITS and outcome.record:
         attributes |= _hit_attributes(outcome.record)
         links.append(_cache_source(outcome.record))
     elif outcome.attempts:
@@ -106,9 +104,9 @@ def task_span(
             attributes[schema.ERROR_TYPE] = attribute_text(failure.type)
             events.append(raised)
     return Span(
-        trace_id=place.trace_id,
-        span_id=place.span_id,
-        parent_id=place.parent_id,
+        trace_id=context.trace_id,
+        span_id=context.span_id,
+        parent_id=context.parent_id,
         name=attribute_text(info.name),
         start=start,
         end=end,
@@ -119,7 +117,7 @@ def task_span(
     )
 
 
-def attempt_span(place: Place, task: str, number: int, result: AttemptResult) -> Span:
+def attempt_span(context: SpanContext, task: str, number: int, result: AttemptResult) -> Span:
     """Describe one attempt, from its result."""
     attributes: dict[str, AttributeValue] = {
         schema.TASK_NAME: attribute_text(task),
@@ -145,9 +143,9 @@ def attempt_span(place: Place, task: str, number: int, result: AttemptResult) ->
         error, raised = _raised(failure, result.ended)
         events = (raised,)
     return Span(
-        trace_id=place.trace_id,
-        span_id=place.span_id,
-        parent_id=place.parent_id,
+        trace_id=context.trace_id,
+        span_id=context.span_id,
+        parent_id=context.parent_id,
         name=f"attempt {number}",
         start=result.started,
         end=result.ended,
@@ -169,14 +167,18 @@ def _transfer_attributes(transfer: Transfer | None) -> dict[str, AttributeValue]
     }
 
 
-def cell_span(place: Place, task: str, attempt: int, cell: CellRun, failure: Failure | None = None) -> Span:
+def cell_span(
+    context: SpanContext, task: str, attempt: int, cell: CellRun, failure: Failure | None = None
+) -> Span:
     """Describe one cell; ``failure`` is that of the attempt, where this cell caused it."""
     attributes: dict[str, AttributeValue] = {
         schema.TASK_NAME: attribute_text(task),
         schema.ATTEMPT_NUMBER: attempt,
-        schema.CELL_INDEX: cell.index,
+        schema.CELL_INDEX: cell.cell.index,
         schema.CELL_LINE: attribute_text(cell.first_line),
     }
+    if cell.allowed is not None:
+        attributes[schema.CELL_ALLOWED] = attribute_text(cell.allowed)
     error, events = None, tuple[SpanEvent, ...]()
     if cell.error is not None:
         attributes[schema.ERROR_TYPE] = error = attribute_text(cell.error)
@@ -184,10 +186,10 @@ def cell_span(place: Place, task: str, attempt: int, cell: CellRun, failure: Fai
             error, raised = _raised(failure, cell.ended)
             events = (raised,)
     return Span(
-        trace_id=place.trace_id,
-        span_id=place.span_id,
-        parent_id=place.parent_id,
-        name=f"cell {cell.index}",
+        trace_id=context.trace_id,
+        span_id=context.span_id,
+        parent_id=context.parent_id,
+        name=f"cell {cell.cell.index}",
         start=cell.started,
         end=cell.ended,
         attributes=attributes,
@@ -197,22 +199,23 @@ def cell_span(place: Place, task: str, attempt: int, cell: CellRun, failure: Fai
 
 
 def named(prefix: str, values: Mapping[str, object]) -> dict[str, AttributeValue]:
-    """Give values of any name as attributes below a prefix."""
+    """Return values of any name as attributes below a prefix."""
     return {prefix + escape(name): attribute_value(value) for name, value in values.items()}
 
 
-def _task_attributes(info: TaskInfo, outcome: Outcome, url: str) -> dict[str, AttributeValue]:
+def _task_attributes(info: TaskInfo, outcome: TaskOutcome, url: str) -> dict[str, AttributeValue]:
     name = attribute_text(info.name)
     result = _RESULTS[outcome.status]
     if outcome.status == "failed" and outcome.attempts:
         result = _FAILED_RESULTS.get(outcome.attempts[-1].outcome, result)
     optional: dict[str, AttributeValue] = {
         schema.CODE_PATH: attribute_text(info.path) or None,
+        schema.TASK_FORMAT: info.form or None,
         schema.CODE_FUNCTION: info.function or None,
         schema.TASK_REASONS: [attribute_text(reason) for reason in outcome.reasons] or None,
         schema.TASK_SOURCE: outcome.notebook_source,
         schema.TASK_DRAFT: outcome.draft or None,
-        schema.CACHE_KEY: outcome.record.key if outcome.record else outcome.key,
+        schema.CACHE_KEY: outcome.record.key if outcome.record else None,
         schema.CACHE_OWN_KEY: outcome.record.own_key if outcome.record else None,
     }
     return {
@@ -238,7 +241,7 @@ def _hit_attributes(record: Record) -> dict[str, AttributeValue]:
     return {**attributes, schema.CACHE_ACCEPTED: True} if record.accepted else attributes
 
 
-def _execution_attributes(outcome: Outcome, last: AttemptResult) -> dict[str, AttributeValue]:
+def _execution_attributes(outcome: TaskOutcome, last: AttemptResult) -> dict[str, AttributeValue]:
     logged = last.logged
     accesses: Iterable[Access] = outcome.record.undeclared if outcome.record else ()
     optional: dict[str, AttributeValue] = {
@@ -258,7 +261,7 @@ def _execution_attributes(outcome: Outcome, last: AttemptResult) -> dict[str, At
 
 def _failure_attributes(failure: Failure) -> dict[str, AttributeValue]:
     optional: dict[str, AttributeValue] = {
-        schema.FAILURE_CELL: failure.cell,
+        schema.FAILURE_CELL: failure.cell.index if failure.cell else None,
         schema.FAILURE_LINE: failure.line,
         schema.FAILURE_SOURCE: attribute_text(failure.cell_source) or None,
     }

@@ -1,7 +1,7 @@
-"""Writes the record of a run while the build happens.
+"""Write the record of a run while the build runs.
 
 Span values are made once and go to the file and, where one is wanted, to an exporter. The first thing that goes
-wrong here is said once; from then on the run is built without a record, because a record never fails a build.
+wrong here is reported once; from then on the run is built without a record, because a record never fails a build.
 """
 
 from __future__ import annotations
@@ -11,24 +11,45 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, Protocol, assert_never
 
 from nbmake_dag.execute import protocol
 from nbmake_dag.record.attempts import AttemptTrack
 from nbmake_dag.record.hits import HitTemplate, RunPlace, render
-from nbmake_dag.record.identity import SpanIds, format_traceparent, new_prefix, parse_traceparent
+from nbmake_dag.record.ids import SpanIds, format_traceparent, new_prefix, parse_traceparent, run_url, task_url
 from nbmake_dag.record.journal import Journal
-from nbmake_dag.record.sinks import LineFile, SpanSink
-from nbmake_dag.record.task_spans import Outcome, Place, TaskInfo, named, task_span
-from nbmake_dag.record.urls import run_url, task_url
+from nbmake_dag.record.limits import Keep, bounded, bounded_text
+from nbmake_dag.record.outcome import TaskOutcome
+from nbmake_dag.record.run_events import (
+    ExecutorReported,
+    Notice,
+    RetryScheduled,
+    RunEnded,
+    RunEvent,
+    RunStarted,
+    TaskEnded,
+    TaskQueued,
+    Tick,
+    UndeclaredFound,
+)
+from nbmake_dag.record.run_files import LineFile
+from nbmake_dag.record.task_spans import SpanContext, TaskInfo, named, task_span
 from nbmake_dag_reporting import events, schema
 from nbmake_dag_reporting.otlp import TRACE, decode_line, encode_resource, encode_span, wrap
 from nbmake_dag_reporting.spans import AttributeValue, Link, Resource, Span, attribute_text
-from nbmake_dag_reporting.statuses import count
+from nbmake_dag_reporting.vocabulary import RunResult, count
 
 SPANS_PER_LINE = 500
 
 P = ParamSpec("P")
+
+
+class SpanSink(Protocol):
+    """Takes spans that have ended, at once and without raising."""
+
+    def export(self, spans: Sequence[Span]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +82,21 @@ def _recorded(
 
 
 class RunWriter:
-    """Called from one thread, in the order in which things happen: `started`, what becomes of tasks, `ended`."""
+    """The listener that records a run; called from one thread, in the order in which things happen."""
 
     def __init__(
-        self, runs_dir: str, header: RunHeader, *, warn: Callable[[str], None], exporter: SpanSink | None = None
+        self,
+        runs_dir: str,
+        header: RunHeader,
+        *,
+        keep: Keep,
+        warn: Callable[[str], None],
+        exporter: SpanSink | None = None,
     ) -> None:
         self.broken = False
         self.directory = os.path.join(runs_dir, header.run_id)
         self.header = header
+        self._keep = keep
         self._warn = warn
         self._exporter = exporter
         self._ids = SpanIds()
@@ -84,19 +112,41 @@ class RunWriter:
         self._url = str(header.resource.attributes.get(schema.RUN_URL) or run_url(self.directory))
 
     def give_up(self, error: Exception) -> None:
-        """Say once that there will be no complete record."""
+        """Report once that there will be no complete record."""
         self.broken = True
         self._warn(f"the record of run {self.header.run_id} is incomplete: {str(error) or type(error).__name__}")
 
     def task_span_id(self, task: str) -> str:
-        """Give the span of a task, whether or not it has begun."""
+        """Return the span of a task, whether or not it has begun."""
         if task not in self._task_spans:
             self._task_spans[task] = self._ids.new()
         return self._task_spans[task]
 
     def traceparent_for(self, task: str, attempt: int) -> str:
-        """Give the ``TRACEPARENT`` of an attempt, before it begins."""
-        return format_traceparent(self.header.trace_id, self._track(task, attempt).place.span_id)
+        """Return the ``TRACEPARENT`` of an attempt, before it begins."""
+        return format_traceparent(self.header.trace_id, self._track(task, attempt).context.span_id)
+
+    def notify(self, event: RunEvent) -> None:
+        """Record an event of a run."""
+        match event:
+            case RunStarted(graph=graph, durations=durations):
+                self.started(
+                    TaskInfo.of(graph.tasks[name], graph.upstream[name], durations.get(name))
+                    for name in graph.order
+                )
+            case TaskQueued(task=task, reasons=reasons):
+                self.planned(task, reasons)
+            case ExecutorReported(event=reported):
+                self.attempt_event(reported)
+            case TaskEnded(outcome=outcome):
+                self.task_ended(outcome)
+            case RunEnded(outcome=outcome):
+                self.ended(outcome.result, outcome.exit_code)
+            case RetryScheduled() | UndeclaredFound() | Notice() | Tick():
+                # the attempts themselves and the files of results are recorded; notices are for the terminal
+                pass
+            case _:
+                assert_never(event)
 
     @_recorded
     def started(self, tasks: Iterable[TaskInfo] = ()) -> None:
@@ -126,12 +176,10 @@ class RunWriter:
         )
 
     @_recorded
-    def planned(self, task: str, status: str, reasons: Sequence[str] = ()) -> None:
-        """Note the planner's word: a status, ``stale`` or ``undecided``."""
+    def planned(self, task: str, reasons: Sequence[str] = ()) -> None:
+        """Note that a task is going to be executed, and why."""
         self._journal.add(
-            events.TaskPlanned(
-                time=time.time_ns(), task=task, status=status, reasons=tuple(map(attribute_text, reasons))
-            )
+            events.TaskPlanned(time=time.time_ns(), task=task, status="stale", reasons=_texts(reasons))
         )
 
     @_recorded
@@ -154,10 +202,10 @@ class RunWriter:
 
     @_recorded
     def attempt_event(self, event: protocol.Event) -> None:
-        """Record what an executor tells of an attempt."""
+        """Record what an executor reports of an attempt."""
         match event:
             case protocol.Started():
-                self._journal.started(event, self._track(event.task, event.attempt).place.span_id)
+                self._journal.started(event, self._track(event.task, event.attempt).context.span_id)
             case protocol.CellStarted():
                 self._journal.cell_started(event)
                 self._track(event.task, event.attempt).cell_started(event)
@@ -173,18 +221,19 @@ class RunWriter:
                 pass
 
     @_recorded
-    def task_ended(self, task: str, outcome: Outcome, *, start: int | None = None) -> None:
-        """Record what became of a task: executed, a hit, skipped or cancelled."""
+    def task_ended(self, outcome: TaskOutcome) -> None:
+        """Record the end of a task: executed, a hit, skipped or cancelled."""
         now = time.time_ns()
+        task = outcome.task
         attempts = outcome.attempts
         span = task_span(
-            Place(trace_id=self.header.trace_id, span_id=self.task_span_id(task), parent_id=self._run_span),
+            SpanContext(trace_id=self.header.trace_id, span_id=self.task_span_id(task), parent_id=self._run_span),
             self._infos[task],
             outcome,
             url=task_url(self._url, task),
-            start=attempts[0].started if attempts else start or now,
+            start=attempts[0].started if attempts else now,
             end=attempts[-1].ended if attempts else now,
-            above={name: self.task_span_id(name) for name in self._infos[task].upstreams if name in self._infos},
+            spans={name: self.task_span_id(name) for name in self._infos[task].upstreams if name in self._infos},
         )
         self._counts["total"] += 1
         self._counts[outcome.status] += 1
@@ -199,11 +248,12 @@ class RunWriter:
                 time=now,
                 task=attribute_text(task),
                 status=outcome.status,
-                reasons=tuple(map(attribute_text, outcome.reasons)),
+                reasons=_texts(outcome.reasons),
+                draft=outcome.draft,
             )
         )
 
-    def ended(self, result: str, exit_code: int) -> None:
+    def ended(self, result: RunResult, exit_code: int) -> None:
         """End the record: the run's span is the last line, so that it can be found without reading the others."""
         self._end(result, exit_code)
         for file in self._files:
@@ -212,7 +262,7 @@ class RunWriter:
             self._exporter.close()
 
     @_recorded
-    def _end(self, result: str, exit_code: int) -> None:
+    def _end(self, result: RunResult, exit_code: int) -> None:
         self._flush()
         now = time.time_ns()
         attributes: dict[str, AttributeValue] = {
@@ -224,9 +274,14 @@ class RunWriter:
             **self._given(),
         }
         error = None
-        if result in {"failure", "error"}:
-            attributes[schema.ERROR_TYPE] = "_OTHER"
-            error = f"{self._counts['failed']} of {self._counts['total']} tasks failed"
+        match result:
+            case "failure" | "error":
+                attributes[schema.ERROR_TYPE] = "_OTHER"
+                error = f"{self._counts['failed']} of {self._counts['total']} tasks failed"
+            case "success" | "cancellation":
+                pass
+            case _:
+                assert_never(result)
         outer = parse_traceparent(self.header.traceparent)
         self._give(
             [
@@ -266,15 +321,16 @@ class RunWriter:
     def _track(self, task: str, attempt: int) -> AttemptTrack:
         track = self._tracks.get((task, attempt))
         if track is None:
-            place = Place(
+            context = SpanContext(
                 trace_id=self.header.trace_id, span_id=self._ids.new(), parent_id=self.task_span_id(task)
             )
-            track = AttemptTrack(place, task, attempt, self._ids)
+            track = AttemptTrack(context, task, attempt, self._ids)
             self._tracks[task, attempt] = track
         return track
 
     def _wait(self, span: Span) -> None:
         """Keep the span of a task that did nothing for a line that it shares with others."""
+        span = bounded(span, self._keep)
         self._waiting.append(encode_span(span))
         if self._exporter:
             self._exporter.export([span])
@@ -283,6 +339,7 @@ class RunWriter:
 
     def _give(self, spans: Sequence[Span]) -> None:
         self._flush()
+        spans = [bounded(span, self._keep) for span in spans]
         for span in spans:
             self._trace.write(wrap(self._resource, encode_span(span)))
         if self._exporter and spans:
@@ -292,3 +349,7 @@ class RunWriter:
         if self._waiting:
             self._trace.write(wrap(self._resource, b",".join(self._waiting)))
             self._waiting.clear()
+
+
+def _texts(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(attribute_text(bounded_text(text)) for text in texts)

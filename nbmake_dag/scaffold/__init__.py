@@ -1,1 +1,1 @@
-"""A first pipeline.toml for notebooks that have none: what they are, what they read and write, and its text."""
+"""Generate a first pipeline.toml: find notebooks, guess what they read and write, write the text."""

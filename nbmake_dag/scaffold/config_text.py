@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from nbmake_dag.core.config import expand, parse
+from nbmake_dag.config.pipeline_file import expand, parse
+from nbmake_dag.config.values import quoted
 from nbmake_dag.core.graph import build_graph
-from nbmake_dag.core.values import quoted
 from nbmake_dag.errors import ConfigError
-from nbmake_dag.scaffold.draft import Draft, Paths
+from nbmake_dag.scaffold.draft import Draft, only_suggested
+from nbmake_dag.scaffold.reading import Paths
 
 _HEAD = """\
 # The notebooks of this folder as tasks. `nbdag init` wrote this file, and now it is yours.
@@ -22,20 +22,23 @@ _HEAD = """\
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def config_text(name: str, drafts: Iterable[Draft], lockfiles: Iterable[str]) -> str:
+def config_text(name: str, drafts: Iterable[Draft], lockfiles: Iterable[str], kernels: Mapping[str, str]) -> str:
     """Write tasks in an order in which each follows those that it needs.
 
-    Where the guesses contradict each other, as in a circle, all of them are suggestions.
+    Where the guesses contradict each other, as in a circle, all of them are suggestions. ``kernels`` has the
+    language of each kernel that is installed: a Python notebook that asks for another gets one of those, and
+    of other notebooks that cannot run here the tasks are comments.
     """
     by_name = {draft.name: draft for draft in drafts}
-    order = _order(_text(name, by_name.values(), lockfiles))
+    order = order_of(_text(name, by_name.values(), lockfiles, kernels))
     if order is None:
-        by_name = {key: _only_suggest(draft) for key, draft in by_name.items()}
+        by_name = {key: only_suggested(draft) for key, draft in by_name.items()}
         order = tuple(by_name)
-    return _text(name, (by_name[key] for key in order), lockfiles)
+    left_out = (draft for key, draft in by_name.items() if key not in order)
+    return _text(name, (*(by_name[key] for key in order), *left_out), lockfiles, kernels)
 
 
-def _order(text: str) -> tuple[str, ...] | None:
+def order_of(text: str) -> tuple[str, ...] | None:
     """Return the order of the tasks, ``None`` if there is none."""
     try:
         return build_graph(expand(parse(text.encode()), {}, {})).order
@@ -43,54 +46,81 @@ def _order(text: str) -> tuple[str, ...] | None:
         return None
 
 
-def _only_suggest(draft: Draft) -> Draft:
-    return replace(
-        draft,
-        inputs=(),
-        outputs=(),
-        suggested_inputs=(*_values(draft.inputs), *draft.suggested_inputs),
-        suggested_outputs=(*_values(draft.outputs), *draft.suggested_outputs),
-    )
-
-
-def _text(name: str, drafts: Iterable[Draft], lockfiles: Iterable[str]) -> str:
+def _text(name: str, drafts: Iterable[Draft], lockfiles: Iterable[str], kernels: Mapping[str, str]) -> str:
+    drafts = tuple(drafts)
     lines = [_HEAD, "[pipeline]", f"name = {quoted(name)}"]
     if names := ", ".join(map(quoted, lockfiles)):
         lines += ["", "# [environment]           # what identifies the software; a change makes every task stale"]
         lines += [f"# lockfiles = [{names}]"]
+    default = _default_kernel(drafts, kernels)
+    if default:
+        absent = ", ".join(sorted({draft.kernel for draft in drafts if draft.kernel not in kernels}))
+        lines += ["", "[defaults]", f"kernel = {quoted(default)}           # not installed here: {absent}"]
     for draft in drafts:
-        lines += ["", *_task(draft)]
+        lines += ["", *_task_here(draft, kernels, default)]
     return "\n".join(lines) + "\n"
 
 
+def _default_kernel(drafts: Iterable[Draft], kernels: Mapping[str, str]) -> str:
+    """Return one kernel for all, where some notebooks name one that is not installed, and none another one."""
+    drafts = tuple(drafts)
+    ours = python_of(kernels)
+    is_absent = any(draft.kernel not in kernels and draft.language == "python" for draft in drafts)
+    return ours if is_absent and {draft.kernel for draft in drafts if draft.kernel in kernels} <= {ours} else ""
+
+
+def python_of(kernels: Mapping[str, str]) -> str:
+    """Return the kernel of this machine that runs Python notebooks."""
+    names = [name for name, language in kernels.items() if language == "python"]
+    return "python3" if "python3" in names or not names else names[0]
+
+
+def task_text(draft: Draft, kernels: Mapping[str, str]) -> list[str]:
+    """Write one task that can be planned with the kernels of this machine."""
+    return list(_task_here(draft, kernels, ""))
+
+
+def _task_here(draft: Draft, kernels: Mapping[str, str], default: str) -> Iterator[str]:
+    """Yield the lines of a task that can be planned with the kernels of this machine."""
+    lines = list(_task(draft))
+    if draft.kernel in kernels or (default and draft.language == "python"):
+        yield from lines
+    elif draft.language == "python":
+        yield from lines[:2]
+        yield f"kernel = {quoted(python_of(kernels))}           # `{draft.kernel}` is not installed here"
+        yield from lines[2:]
+    else:
+        yield f"# the kernel `{draft.kernel}` is not installed here"
+        yield from (f"# {line}" for line in lines)
+
+
 def _task(draft: Draft) -> Iterator[str]:
-    yield f"[tasks.{_key(draft.name)}]"
+    yield f"[tasks.{key_text(draft.name)}]"
     yield f"notebook = {quoted(draft.notebook)}"
     if draft.workdir:
         yield f"workdir = {quoted(draft.workdir)}           # its paths seem to be relative to its own folder"
     if draft.parameters:
-        yield f"# parameters = {_table(draft.parameters)}"
+        yield f"# parameters = {table_text(draft.parameters)}"
     if draft.inputs:
-        yield f"inputs = {_paths(draft.inputs)}"
+        yield f"inputs = {paths_text(draft.inputs)}"
     if draft.suggested_inputs:
-        yield f"# inputs = {_paths(draft.suggested_inputs)}"
+        yield f"# inputs = {paths_text(draft.suggested_inputs)}"
     if draft.outputs:
-        yield f"outputs = {_paths(draft.outputs)}"
+        yield f"outputs = {paths_text(draft.outputs)}"
     if draft.suggested_outputs:
-        yield f"# outputs = {_paths(draft.suggested_outputs)}"
+        yield f"# outputs = {paths_text(draft.suggested_outputs)}"
 
 
-def _paths(paths: Paths) -> str:
-    return _table(paths) if isinstance(paths, Mapping) else f"[{', '.join(map(quoted, paths))}]"
+def paths_text(paths: Paths) -> str:
+    """Write a list of paths, or a table of named ones."""
+    return table_text(paths) if isinstance(paths, Mapping) else f"[{', '.join(map(quoted, paths))}]"
 
 
-def _table(values: Mapping[str, Any]) -> str:
-    return "{ " + ", ".join(f"{_key(name)} = {quoted(value)}" for name, value in values.items()) + " }"
+def table_text(values: Mapping[str, Any]) -> str:
+    """Write values by name in one line."""
+    return "{ " + ", ".join(f"{key_text(name)} = {quoted(value)}" for name, value in values.items()) + " }"
 
 
-def _values(paths: Paths) -> tuple[str, ...]:
-    return tuple(paths.values()) if isinstance(paths, Mapping) else paths
-
-
-def _key(name: str) -> str:
+def key_text(name: str) -> str:
+    """Write a name as a key, in quotes where it needs them."""
     return name if _BARE_KEY.fullmatch(name) else quoted(name)

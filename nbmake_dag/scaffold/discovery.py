@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+from nbmake_dag.observe.kernels import kernelspecs
 from nbmake_dag_cache.notebook import NotebookSource, UnreadableNotebookError, read_notebook
 
 _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
@@ -44,6 +46,19 @@ def discover(root: str) -> Discovery:
         except UnreadableNotebookError as error:
             unreadable.append(str(error))
     return Discovery(notebooks=tuple(notebooks.values()), unreadable=tuple(unreadable))
+
+
+def installed_kernels() -> dict[str, str]:
+    """Return the language of each kernel of this machine, in lower case, by its name; ``python`` is an alias."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415 - takes 0.2 s
+
+    manager = KernelSpecManager()
+    kernels: dict[str, str] = {}
+    for name in kernelspecs(manager):
+        # one that is damaged is as good as none
+        with suppress(NoSuchKernel, OSError, ValueError, TypeError, LookupError):
+            kernels[name] = str(manager.get_kernel_spec(name).language).lower()
+    return {**({"python": "python"} if "python" in kernels.values() else {}), **kernels}
 
 
 def _candidates(root: str) -> Iterator[str]:

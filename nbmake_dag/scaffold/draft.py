@@ -1,27 +1,20 @@
-"""From notebooks to tasks: what one writes and another reads is declared, what one end says is a suggestion."""
+"""Draft tasks from notebooks: a file that one writes and another reads is declared, others are suggested."""
 
 from __future__ import annotations
 
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from nbmake_dag.core.globs import is_glob, matches
-from nbmake_dag.core.matrix import name_fault
-from nbmake_dag.core.paths import PathError, identity, read_pattern, written_path
-from nbmake_dag.core.values import value_fault
+from nbmake_dag.config.matrix import name_fault
+from nbmake_dag.config.paths import folded
+from nbmake_dag.core.globs import is_glob, matches, unescaped
 from nbmake_dag.scaffold.discovery import FoundNotebook
-from nbmake_dag.scaffold.file_uses import file_uses
-from nbmake_dag.scaffold.literals import Literals, NotLiteralError, trees_of
-from nbmake_dag_cache.identity import identify
-
-Paths: TypeAlias = tuple[str, ...] | Mapping[str, str]
-"""As ``inputs`` and ``outputs`` are written: a list, or a table of names."""
-
-_INJECTED = ("inputs", "outputs")
+from nbmake_dag.scaffold.reading import Paths, Reading, exists, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,60 +29,137 @@ class Draft:
     suggested_inputs: tuple[str, ...] = ()
     suggested_outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """What one notebook says of itself. Paths are relative to the project."""
-
-    notebook: FoundNotebook
-    workdir: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    injected: Mapping[str, Paths]
-    """What its parameters cell assigns to ``inputs`` and ``outputs``, where that can be declared."""
-    takes: frozenset[str]
-    """Which of the two it assigns at all."""
-    parameters: Mapping[str, Any]
+    kernel: str = "python3"
+    """The kernel that the notebook asks for."""
+    language: str = "python"
 
 
 def draft(root: str, notebooks: Iterable[FoundNotebook]) -> tuple[Draft, ...]:
     """Make a task of each notebook of a folder."""
-    readings = [_read(root, notebook) for notebook in notebooks]
-    writers: dict[str, list[_Reading]] = {}
-    for reading in readings:
-        for path in reading.writes:
-            writers.setdefault(path, []).append(reading)
+    readings = [read(root, notebook) for notebook in notebooks]
     names = _names([reading.notebook.path for reading in readings])
-    return tuple(
-        _draft(root, reading, name, readings, writers) for reading, name in zip(readings, names, strict=True)
+    makers = _makers(root, readings)
+    outputs = [_outputs(reading, readings, makers) for reading in readings]
+    made = {path: name for name, paths in zip(names, outputs, strict=True) for path in _plain(paths)}
+    drafts = [
+        _draft(root, reading, name, its, made) for reading, name, its in zip(readings, names, outputs, strict=True)
+    ]
+    return _without_circles(drafts)
+
+
+def only_suggested(draft: Draft) -> Draft:
+    """Turn everything that a draft declares into suggestions."""
+    return _without(draft, inputs=_plain(draft.inputs), outputs=_plain(draft.outputs))
+
+
+def _without_circles(drafts: list[Draft]) -> tuple[Draft, ...]:
+    """Only suggest the inputs by which notebooks need each other, and the outputs that are then unread."""
+    makers = {path: draft.name for draft in drafts for path in _plain(draft.outputs)}
+
+    def made_by(pattern: str) -> set[str]:
+        return {maker for path, maker in makers.items() if _reads(pattern, path)}
+
+    needs = {draft.name: {name for path in _plain(draft.inputs) for name in made_by(path)} for draft in drafts}
+    above = {name: _above(name, needs) for name in needs}
+    circular = {
+        draft.name: [path for path in _plain(draft.inputs) if any(draft.name in above[it] for it in made_by(path))]
+        for draft in drafts
+    }
+    kept = [_without(draft, inputs=circular[draft.name]) for draft in drafts]
+    read = [path for draft in kept for path in _plain(draft.inputs)]
+    unread = {
+        draft.name: [path for path in _plain(draft.outputs) if not any(_reads(pattern, path) for pattern in read)]
+        for draft in kept
+    }
+    return tuple(_without(draft, outputs=unread[draft.name]) if circular[draft.name] else draft for draft in kept)
+
+
+def _above(name: str, needs: Mapping[str, set[str]]) -> set[str]:
+    """Return all that a task needs, directly or not; itself only in a circle."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        new = needs[left.pop()] - found
+        found |= new
+        left += new
+    return found
+
+
+def _without(draft: Draft, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Draft:
+    """Turn declared paths into suggestions; of a table of names all or none are declared."""
+    return replace(
+        draft,
+        inputs=_less(draft.inputs, inputs),
+        outputs=_less(draft.outputs, outputs),
+        suggested_inputs=(*inputs, *draft.suggested_inputs),
+        suggested_outputs=(*outputs, *draft.suggested_outputs),
     )
 
 
-def _draft(
-    root: str, reading: _Reading, name: str, readings: list[_Reading], writers: Mapping[str, list[_Reading]]
-) -> Draft:
-    own = {path for path, found in writers.items() if reading in found}
-    sole = {path for path, found in writers.items() if len(found) == 1}
+def _less(paths: Paths, gone: Sequence[str]) -> Paths:
+    if isinstance(paths, Mapping):
+        return () if gone else paths
+    return tuple(path for path in paths if path not in gone)
+
+
+def _makers(root: str, readings: Iterable[Reading]) -> dict[str, Reading]:
+    """Return who writes each file that can be declared: one notebook alone, and nothing in its way.
+
+    In its way are a file of the same name in other letters, a folder that is written as a file, a source.
+    """
+    readings = tuple(readings)
+    written = [(path, reading) for reading in readings for path in reading.writes]
+    times = Counter(folded(path) for path, _ in written)
+    taken = {folded("pipeline.toml"), *(folded(reading.notebook.path) for reading in readings)}
+    folders = {folder for path in (*times, *taken) for folder in _folders(path)}
+    return {
+        path: reading
+        for path, reading in written
+        if times[folded(path)] == 1
+        and folded(path) not in taken | folders
+        and not any(folder in times for folder in _folders(folded(path)))
+        and _is_inside(root, path)
+    }
+
+
+def _folders(path: str) -> Iterable[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _is_inside(root: str, path: str) -> bool:
+    """Return whether a path leads into the project, also through links."""
+    real = os.path.realpath(root)
+    return os.path.commonpath([real, os.path.realpath(os.path.join(root, path))]) == real
+
+
+def _outputs(reading: Reading, readings: Iterable[Reading], makers: Mapping[str, Reading]) -> Paths:
+    """Return the outputs of a notebook: those in its parameters cell, else those that others read."""
+    if "outputs" in reading.takes:
+        outputs = reading.injected.get("outputs", ())
+        return outputs if all(makers.get(path) is reading for path in _plain(outputs)) else ()
     others = [pattern for other in readings if other is not reading for pattern in other.reads]
+    return tuple(
+        path
+        for path in reading.writes
+        if makers.get(path) is reading and any(_reads(pattern, path) for pattern in others)
+    )
+
+
+def _draft(root: str, reading: Reading, name: str, outputs: Paths, made: Mapping[str, str]) -> Draft:
+    own = {*reading.writes}
 
     def is_there(path: str) -> bool:
-        """Say whether something is at the other end of a read."""
-        made = (other for other in sole - own if matches(path, other)) if is_glob(path) else {path} & (sole - own)
-        return any(made) or (path not in writers and _exists(root, path))
+        """Return whether another task or a file provides what is read."""
+        if path in own or any(_reads(path, mine) for mine in own):
+            return False
+        return exists(root, path) or any(_reads(path, one) for one in made)
 
     inputs: Paths = reading.injected.get("inputs", ())
     if not all(is_there(path) for path in _plain(inputs)):
         inputs = ()
     if "inputs" not in reading.takes:
         inputs = tuple(path for path in reading.reads if is_there(path))
-    outputs: Paths = reading.injected.get("outputs", ())
-    if not sole.issuperset(_plain(outputs)):
-        outputs = ()
-    if "outputs" not in reading.takes:
-        outputs = tuple(
-            path for path in reading.writes if path in sole and any(_reads(pattern, path) for pattern in others)
-        )
     said_inputs, said_outputs = {*_plain(inputs), *own}, {*_plain(outputs)}
     return Draft(
         name=name,
@@ -100,88 +170,25 @@ def _draft(
         suggested_inputs=tuple(path for path in reading.reads if path not in said_inputs),
         suggested_outputs=tuple(path for path in sorted(own) if path not in said_outputs),
         parameters=reading.parameters,
+        kernel=reading.notebook.source.kernel or "python3",
+        language=reading.notebook.source.language,
     )
-
-
-def _read(root: str, notebook: FoundNotebook) -> _Reading:
-    trees = trees_of(notebook.source)
-    literals = Literals(trees)
-    uses = [use for use in file_uses(trees, literals) if _looks_like_a_path(use.path)]
-    assigned = identify(notebook.source).parameters or ()
-    values = {name: literals.get(name) for name in assigned if _is_known(literals, name)}
-    given = {"read": _texts(values.get("inputs")), "write": _texts(values.get("outputs"))}
-    said = [*(use.path for use in uses), *given["read"], *given["write"]]
-    workdir = _workdir(root, posixpath.dirname(notebook.path), said)
-    injected = {name: paths for name in _INJECTED if (paths := _declarable(name, values.get(name), workdir))}
-    return _Reading(
-        notebook=notebook,
-        workdir=workdir,
-        reads=_project_paths(
-            [*given["read"], *(use.path for use in uses if use.mode == "read")], workdir, "inputs"
-        ),
-        writes=_project_paths(
-            [*given["write"], *(use.path for use in uses if use.mode == "write")], workdir, "outputs"
-        ),
-        injected=injected,
-        takes=frozenset(_INJECTED).intersection(assigned),
-        parameters={
-            name: value for name, value in values.items() if name not in _INJECTED and not value_fault(value)
-        },
-    )
-
-
-def _workdir(root: str, folder: str, paths: list[str]) -> str:
-    """Guess where a notebook expects to run: in its own folder, if more of its paths lead somewhere from there."""
-    if not folder:
-        return ""
-
-    def count(start: str) -> int:
-        places = (posixpath.normpath(posixpath.join(start, path)) for path in paths)
-        return sum(
-            not place.startswith("../") and _exists(root, posixpath.dirname(place) or ".") for place in places
-        )
-
-    return folder if count(folder) > count("") else ""
-
-
-def _project_paths(paths: Iterable[str], workdir: str, role: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(found for path in paths if (found := _project_path(path, workdir, role))))
-
-
-def _project_path(path: str, workdir: str, role: str) -> str | None:
-    try:
-        read = read_pattern if role == "inputs" else written_path
-        found = read(posixpath.join(workdir, path))
-    except PathError:
-        return None
-    return None if found.startswith("../") or found == "./" or re.search("[{}]", found) else found
-
-
-def _declarable(role: str, value: Any, workdir: str) -> Paths | None:
-    """Turn what a parameters cell assigns into what the file can say, all of it or nothing."""
-    if not isinstance(value, dict | list) or not all(isinstance(path, str) for path in _items(value)):
-        return None
-    places = [_project_path(path, workdir, role) for path in _items(value)]
-    found = tuple(place for place in places if place)
-    if not found or len(found) < len(places):
-        return None
-    return dict(zip(value, found, strict=True)) if isinstance(value, dict) else found
 
 
 def _names(paths: list[str]) -> list[str]:
-    """Name tasks by their notebooks, with as many folders as it takes to tell them apart."""
+    """Name tasks by their notebooks, with as many folders as needed to make them unique."""
     names: list[str] = []
     seen: set[str] = set()
     for path in paths:
         *folders, name = posixpath.splitext(path)[0].split("/")
         name = re.sub(r"[\[\]=,]", "-", name).strip()
-        while (name_fault(name) or identity(name) in seen) and folders:
+        while (name_fault(name) or folded(name) in seen) and folders:
             name = f"{folders.pop()}-{name}"
         number = 2
         candidate = name
-        while identity(candidate) in seen:
+        while folded(candidate) in seen:
             candidate, number = f"{name}-{number}", number + 1
-        seen.add(identity(candidate))
+        seen.add(folded(candidate))
         names.append(candidate)
     return names
 
@@ -190,43 +197,8 @@ def _plain(paths: Paths) -> tuple[str, ...]:
     return tuple(paths.values()) if isinstance(paths, Mapping) else paths
 
 
-def _texts(value: Any) -> list[str]:
-    """Return every string in lists and tables."""
-    match value:
-        case str():
-            return [value]
-        case dict() | list():
-            return [text for item in _items(value) for text in _texts(item)]
-        case _:
-            return []
-
-
-def _items(value: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else value
-
-
-def _is_known(literals: Literals, name: str) -> bool:
-    try:
-        literals.get(name)
-    except NotLiteralError:
-        return False
-    return True
-
-
 def _reads(pattern: str, path: str) -> bool:
-    return matches(pattern, path) if is_glob(pattern) else pattern == path
-
-
-def _exists(root: str, path: str) -> bool:
-    if not is_glob(path):
-        return os.path.exists(os.path.join(root, path))
-    folder = posixpath.dirname(path)
-    try:
-        names = os.listdir(os.path.join(root, folder))
-    except OSError:
-        return False
-    return any(matches(path, posixpath.join(folder, name)) for name in names)
-
-
-def _looks_like_a_path(text: str) -> bool:
-    return "\n" not in text and ("/" in text or "." in text)
+    """Return whether what is read is, matches, or lies in what is written."""
+    if is_glob(pattern):
+        return matches(pattern, unescaped(path))
+    return pattern == path or (path.endswith("/") and pattern.startswith(path))

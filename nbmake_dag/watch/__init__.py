@@ -1,1 +1,1 @@
-"""Building again whenever a saved file concerns a task."""
+"""Build again whenever a saved file affects a task."""

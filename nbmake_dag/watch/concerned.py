@@ -1,7 +1,7 @@
-"""Which tasks a change concerns: those that are not up to date for a reason that no build has met yet.
+"""The tasks that a change affects: those that are not up to date for a reason that no build has handled yet.
 
-A task that failed stays stale, one with ``cache = false`` always is: built again at every look they would never
-rest. So a task is only built again when something that it rests on is not what it was when it was last built.
+A task that failed stays stale, one with ``cache = false`` always is: at every check they would never
+rest. So a task is only built again when something that it depends on changed since it was last built.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nbmake_dag.core.plan import Verdict
 
 @dataclass(slots=True)
 class Built:
-    """On what each task was last built. ``failed`` did not end well then."""
+    """The facts that each task was last built on. ``failed`` did not end well then."""
 
     own: dict[TaskName, str] = field(default_factory=dict[TaskName, str])
     modules: dict[str, str] = field(default_factory=dict[str, str])
@@ -27,19 +27,19 @@ class Built:
     def note(
         self, names: Collection[TaskName], failed: Collection[TaskName], facts: Mapping[TaskName, Facts]
     ) -> None:
-        """Take in the end of a build of ``names`` that rested on ``facts``."""
+        """Take in the end of a build of ``names`` that used ``facts``."""
         self.failed = self.failed.difference(names).union(failed)
         for name in names:
             self.own[name] = _own(facts[name])
             self.modules |= facts[name].modules
 
     def forget(self, names: Collection[TaskName]) -> None:
-        """Take tasks for ones that were never built."""
+        """Treat tasks as never built."""
         for name in names:
             self.own.pop(name, None)
 
     def unchanged(self, graph: Graph, facts: Mapping[TaskName, Facts]) -> set[TaskName]:
-        """Return the tasks that rest, like all above them, on what they were built on.
+        """Return the tasks whose ingredients, and those of all above them, are what they were built on.
 
         A module that was only seen to be used in that build is taken to be the one that it used.
         """
@@ -52,7 +52,7 @@ class Built:
                 changed.append(name)
             else:
                 self.modules |= modules
-        return set(graph.order).difference(graph.below(changed))
+        return set(graph.order).difference(graph.with_downstream(changed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def concerned(
     graph: Graph, facts: Mapping[TaskName, Facts], verdicts: Mapping[TaskName, Verdict], built: Built
 ) -> Concerned:
     unchanged = built.unchanged(graph, facts)
-    hopeless = graph.below(unchanged.intersection(built.failed))
+    hopeless = frozenset(graph.with_downstream(unchanged.intersection(built.failed)))
     wanted = frozenset(
         name
         for name, verdict in verdicts.items()
@@ -78,11 +78,9 @@ def concerned(
     return Concerned(wanted=wanted, hopeless=hopeless)
 
 
-def outdated(graph: Graph, before: Mapping[TaskName, Facts], now: Mapping[TaskName, Facts]) -> frozenset[TaskName]:
-    """Return the tasks whose own ingredients changed, or that are gone, and all below them."""
-    return graph.below(
-        name for name in graph.order if name not in now or now[name].own_key != before[name].own_key
-    )
+def differing(graph: Graph, before: Mapping[TaskName, Facts], now: Mapping[TaskName, Facts]) -> list[TaskName]:
+    """Return the tasks whose own ingredients changed, or that are gone."""
+    return [name for name in graph.order if name not in now or now[name].own_key != before[name].own_key]
 
 
 def _own(facts: Facts) -> str:

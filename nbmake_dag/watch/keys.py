@@ -13,7 +13,7 @@ from typing import TextIO
 
 
 class Key(Enum):
-    """What a person wants."""
+    """The action that a key requests."""
 
     REBUILD = "\n"
     REBUILD_ALL = "r"

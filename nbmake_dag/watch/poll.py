@@ -1,4 +1,4 @@
-"""Looking at files and folders by their stamps, once a second, where the file system tells nothing."""
+"""Poll the stamps of files and folders once a second, for file systems that report no changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Poller:
         self._thread.start()
 
     def watch(self, paths: Iterable[str]) -> None:
-        """Look at these paths and no others."""
+        """Poll these paths and no others."""
         self._paths = tuple(sorted(set(paths)))
 
     def close(self) -> None:

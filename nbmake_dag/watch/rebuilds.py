@@ -1,41 +1,45 @@
-"""One build after another, with what stays warm between them: what was read, and the executors."""
+"""Repeated builds, with what stays warm between them: the files read, and the executors."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nbmake_dag.build.drafts import Drafts, with_drafts
-from nbmake_dag.build.last import LastResults
-from nbmake_dag.build.listener import Listener
-from nbmake_dag.build.lock import build_lock
-from nbmake_dag.build.outcome import RunOutcome
-from nbmake_dag.build.pool import Pool
-from nbmake_dag.build.prepare import Prepared, Stores, prepare
-from nbmake_dag.build.request import Request
-from nbmake_dag.build.resuming import Resuming
-from nbmake_dag.build.session import carry_out, make_pool
-from nbmake_dag.build.watched import Watched
-from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.model import TaskName, WatchSettings
 from nbmake_dag.core.plan import plan
+from nbmake_dag.engine.dispatch.pool import Pool
+from nbmake_dag.engine.dispatch.resuming import Resuming, Watched
+from nbmake_dag.engine.prepare import Prepared, prepare
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.session import backends_of, carry_out, make_pool
+from nbmake_dag.engine.state.drafts import Drafts, with_drafts
+from nbmake_dag.engine.state.lock import build_lock
+from nbmake_dag.engine.state.previous_results import PreviousResults
+from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import NbdagError
-from nbmake_dag.execute.aside import recover
 from nbmake_dag.observe.project import Project
-from nbmake_dag.watch.concerned import Built, concerned, outdated
+from nbmake_dag.record.outcome import RunOutcome
+from nbmake_dag.record.run_events import Listener
+from nbmake_dag.watch.concerned import Built, concerned, differing
+from nbmake_dag.watch.half_typed import half_typed
+from nbmake_dag.watch.restless import Restless
 from nbmake_dag_cache.stamps import Stamp, stamp_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to be built now, and the request that says so."""
+    """The tasks to build now, and the request for them."""
 
     request: Request
     prepared: Prepared
     confirms: bool = False
     """Whether what was resumed from a snapshot is to run from the start."""
+    patient: bool = True
+    """Whether notebooks that do not parse were left alone."""
 
 
 class Rebuilds:
@@ -45,12 +49,18 @@ class Rebuilds:
         self._project = project
         self._request = request
         self._stores = Stores.open(project)
+        self._home = _identity(project.state)
         self._last_stamp = self._stamp_of_last()
         self._pool: Pool | None = None
         self._pool_basis: object = None
         self._built = Built()
+        self._restless = Restless(project.root)
         self._failed_drafts: set[TaskName] = set()
         self._hopeless: frozenset[TaskName] = frozenset()
+        self.waiting: dict[TaskName, str] = {}
+        """Tasks that the latest check left alone because their notebooks do not parse, with where and why."""
+        self.restless: dict[TaskName, str] = {}
+        """Those that it left alone because they would be built without end, with the reason."""
         self._prepared: Prepared | None = None
         self._resuming = Resuming()
 
@@ -64,27 +74,43 @@ class Rebuilds:
 
     @property
     def up_to_date(self) -> int | None:
-        """How many tasks there are, if the latest look found nothing to build and no failure that stands."""
-        return None if self._prepared is None or self._hopeless else len(self._prepared.graph.order)
+        """How many tasks there are, if the latest check found nothing to build and no failure that remains."""
+        stands = self._hopeless or self.waiting or self.restless
+        return None if self._prepared is None or stands else len(self._prepared.graph.order)
+
+    @property
+    def quiet_s(self) -> float:
+        """How long no file may change before a build, at least."""
+        return (self._prepared.pipeline.watch if self._prepared else WatchSettings()).quiet
 
     def forget(self) -> None:
-        """Let the next look want all that is not up to date, also what failed before."""
+        """Have the next check select all that is not up to date, also what failed before."""
         self._built = Built()
+        self._restless.forget()
 
-    def look(self, *, everything: bool = False, confirm: bool = False) -> Wanted | None:
-        """Return what is to be built now, if anything; raises `NbdagError` where that cannot be said.
+    def look(
+        self, *, everything: bool = False, confirm: bool = False, patient: bool = True, certain: bool = True
+    ) -> Wanted | None:
+        """Return what to build now, if anything; raises `NbdagError` where that cannot be determined.
 
         ``everything`` is to be built whether it is up to date or not. To ``confirm`` is to take no draft for a
-        result or a failure.
+        result or a failure. Who is ``patient`` waits while a notebook does not parse. Where it is ``certain`` that
+        something is missing, only the tasks that need it are not built.
         """
         self._resuming.snapshots.drop_idle()
+        self._begin_anew_if_removed()
         self._take_in_other_builds()
         self._stores.files.seen.clear()
+        self._stores.files.differing.clear()
         request = replace(self._request, force_all=everything)
+        if not certain:
+            # raises for what is missing
+            self._prepare(replace(request, keep_going=False), confirm=confirm)
         prepared = self._prepared = self._prepare(request, confirm=confirm)
         if everything:
-            self._hopeless = frozenset()
-            return Wanted(request=request, prepared=prepared, confirms=True)
+            self._hopeless, self.waiting, self.restless = frozenset(), {}, {}
+            self._restless.forget()
+            return Wanted(request=request, prepared=prepared, confirms=True, patient=patient)
         if confirm:
             self._built.forget(self._failed_drafts)
         verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
@@ -92,16 +118,22 @@ class Rebuilds:
         self._hopeless = found.hopeless
         # a task that is well now would fail anew
         self._built.forget(self._built.failed - found.hopeless)
-        if not found.wanted and not (confirm and self.has_drafts):
+        self.waiting = half_typed(prepared, sorted(found.wanted)) if patient else {}
+        self.restless = self._restless.found(prepared.graph, prepared.facts)
+        left_out = found.hopeless.union(prepared.graph.with_downstream(self.waiting | self.restless))
+        if found.wanted <= left_out and not (confirm and self.has_drafts):
             return None
-        if found.hopeless:
-            request = replace(request, exclude=(*request.exclude, *sorted(found.hopeless)))
+        if left_out:
+            request = replace(request, exclude=(*request.exclude, *sorted(left_out)))
             prepared = self._prepare(request, confirm=confirm)
-        return Wanted(request=request, prepared=prepared, confirms=confirm)
+        return Wanted(request=request, prepared=prepared, confirms=confirm, patient=patient)
 
     def _prepare(self, request: Request, *, confirm: bool) -> Prepared:
         prepared = prepare(self._project, request, self._stores)
-        return prepared if confirm else with_drafts(prepared, self._stores.drafts)
+        if confirm:
+            return prepared
+        facts = with_drafts(prepared.facts, self._stores.drafts, prepared.survey)
+        return dataclasses.replace(prepared, facts=facts)
 
     def build(
         self,
@@ -111,17 +143,17 @@ class Rebuilds:
         waiting: Callable[[str], None],
         changed: Callable[[], bool],
     ) -> RunOutcome | None:
-        """Build what is wanted under the lock; ``None`` if another build did that meanwhile.
+        """Build the selected tasks under the lock; ``None`` if another build did that meanwhile.
 
-        ``changed`` says whether files may have changed since it was last asked: then what has become pointless is
-        stopped.
+        ``changed`` returns whether files may have changed since its last call: then tasks that have become
+        pointless are stopped.
         """
         started = time.time_ns()
-        with build_lock(self._project, wait=True, waiting=waiting):
-            for path in recover(self._project.state):
-                waiting(f"an interrupted build left {self._project.relative(path)}")
+        with build_lock(self._project, wait=True, waiting=waiting) as lock:
             if self._stamp_of_last() != self._last_stamp:
-                again = self.look(everything=wanted.request.force_all, confirm=wanted.confirms)
+                again = self.look(
+                    everything=wanted.request.force_all, confirm=wanted.confirms, patient=wanted.patient
+                )
                 if again is None:
                     return None
                 wanted = again
@@ -134,9 +166,10 @@ class Rebuilds:
                     prepared,
                     wanted.request,
                     self._stores,
-                    pool,
+                    lambda: pool,
                     listeners,
                     started,
+                    lock,
                     Watched(
                         outdated=lambda: self._outdated(prepared) if changed() else frozenset(),
                         resuming=self._resuming,
@@ -148,17 +181,18 @@ class Rebuilds:
         ended = [name for name, end in outcome.tasks.items() if end.status != "cancelled"]
         failed = [name for name in ended if outcome.tasks[name].status == "failed"]
         self._built.note(ended, failed, prepared.facts)
+        self._restless.note(outcome, prepared.facts)
         self._failed_drafts.difference_update(ended)
         self._failed_drafts.update(name for name in failed if outcome.tasks[name].draft)
         return outcome
 
     def warm_up(self) -> None:
-        """Start what the next build will need."""
+        """Start the processes that the next build will need."""
         if self._prepared is not None:
             self._pool_for(self._prepared).start_first()
 
     def files(self) -> Iterator[str]:
-        """Yield every file that the latest look read, but for outputs."""
+        """Yield every file that the latest check read, except outputs."""
         return (path for path in self._stores.files.seen if not self.is_ours(path))
 
     def folders(self) -> set[str]:
@@ -169,7 +203,7 @@ class Rebuilds:
         return {_existing(folder) for folder in found if self._is_watched(folder)}
 
     def is_ours(self, path: str) -> bool:
-        """Say whether a path is an output, or below ``.nbdag``."""
+        """Return whether a path is an output, or below ``.nbdag``."""
         relative = self._project.relative(path)
         if relative == ".nbdag" or relative.startswith(".nbdag/") or os.path.basename(path) == "__pycache__":
             return True
@@ -181,36 +215,58 @@ class Rebuilds:
         self._stores.close()
 
     def _outdated(self, building: Prepared) -> frozenset[TaskName]:
-        """Look in the middle of a build; what is seen now is not what the build rests on."""
+        """Check in the middle of a build; the build does not depend on what is read here."""
         seen, self._stores.files.seen = self._stores.files.seen, {}
         try:
-            now = prepare(self._project, self._request, self._stores)
+            now = prepare(self._project, replace(self._request, keep_going=False), self._stores)
         except (NbdagError, OSError):
             # it is said when the build has ended, if it is still so
             return frozenset()
         finally:
             self._stores.files.seen = seen
-        return outdated(building.graph, building.facts, now.facts)
+        names = differing(building.graph, building.facts, now.facts)
+        # what runs is worth more than what cannot run
+        typed = half_typed(now, (name for name in names if name in now.graph.tasks))
+        return frozenset(building.graph.with_downstream(name for name in names if name not in typed))
 
     def _pool_for(self, prepared: Prepared) -> Pool:
-        """Return executors that know what is installed now."""
+        """Return executors for the packages installed now."""
         folders = prepared.survey.folders
         installed = {folder: stamp for folder, stamp in folders.items() if not self._is_watched(folder)}
-        basis = (prepared.pipeline.ray, prepared.pipeline.kernel, installed)
+        backends = backends_of(prepared, self._request)
+        basis = (backends, prepared.pipeline.kernel, installed)
         if self._pool is not None and (self._pool.lost or basis != self._pool_basis):
+            self._close_pool()
+        if self._pool is None:
+            self._pool, self._pool_basis = make_pool(prepared, self._request, backends), basis
+        return self._pool
+
+    def _begin_anew_if_removed(self) -> None:
+        """Forget what was known of a ``.nbdag`` that somebody has removed meanwhile, and make it again."""
+        if _identity(self._project.state) == self._home:
+            return
+        self._close_pool()
+        self._stores.close()
+        self._stores = Stores.open(self._project)
+        self._home = _identity(self._project.state)
+        self._last_stamp = self._stamp_of_last()
+        self._built = Built()
+        self._failed_drafts.clear()
+
+    def _close_pool(self) -> None:
+        if self._pool is not None:
             self._resuming.clear()
             self._pool.close()
             self._pool = None
-        if self._pool is None:
-            self._pool, self._pool_basis = make_pool(prepared, self._request), basis
-        return self._pool
 
     def _take_in_other_builds(self) -> None:
         """Read again what builds of other processes wrote."""
         stamp = self._stamp_of_last()
         if stamp != self._last_stamp:
             self._stores = replace(
-                self._stores, last=LastResults(self._project.state), drafts=Drafts(self._project.state)
+                self._stores,
+                previous=PreviousResults(self._project.state, self._stores.warnings.append),
+                drafts=Drafts(self._project.state, self._stores.warnings.append),
             )
             self._last_stamp = stamp
 
@@ -225,6 +281,15 @@ class Rebuilds:
 
 def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """Return what tells a folder from another one that takes its place."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _existing(folder: str) -> str:

@@ -1,7 +1,7 @@
-"""Events of the file system, by watchdog: each is no more than a reason to look.
+"""Events of the file system, from watchdog: each only triggers a check.
 
 Only folders that matter are watched, each by itself: what is written below ``.nbdag``, ``.git`` or a folder of
-outputs wakes nobody. Reading wakes nobody either, because looking at files must not be a reason to look at them.
+outputs triggers nothing. Nor does reading, because a check of files must not trigger a check.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TooManyFoldersError(OSError):
 class Watcher(FileSystemEventHandler):
     """Calls ``ring``, in a thread of its own, when something happens in one of the watched folders.
 
-    ``is_ours`` says of a path whether what happens to it is our own doing.
+    ``is_ours`` returns whether a change of a path is our own.
     """
 
     def __init__(self, ring: Callable[[], None], is_ours: Callable[[str], bool]) -> None:
@@ -92,7 +92,7 @@ class Watcher(FileSystemEventHandler):
 
 
 class _LostEvents(logging.Handler):
-    """Hears that events were lost: watchdog tells that to its log alone."""
+    """Detect lost events, which watchdog reports only to its log."""
 
     _LOG = logging.getLogger("watchdog")
 

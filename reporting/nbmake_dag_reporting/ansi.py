@@ -1,4 +1,4 @@
-"""Text with the colours of a terminal as HTML; whatever else a terminal would obey is left out."""
+"""Text with the colours of a terminal as HTML; all other control sequences are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From spans and events to a `Run`; what no span tells, because the run was cut off, is taken from the events."""
+"""Build a `Run` from spans and events; what spans lack, because the run was cut off, is taken from the events."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from nbmake_dag_reporting import events as event
 from nbmake_dag_reporting import schema
+from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.heads import head_of
 from nbmake_dag_reporting.names import below
 from nbmake_dag_reporting.run import (
@@ -23,7 +24,7 @@ from nbmake_dag_reporting.run import (
     TaskRun,
 )
 from nbmake_dag_reporting.spans import Resource, Span, SpanEvent
-from nbmake_dag_reporting.statuses import STATUSES, count
+from nbmake_dag_reporting.vocabulary import STATUSES, count
 
 Resolve: TypeAlias = Callable[[str, str], Mapping[str, Any] | None]
 """Gives the content of the record with an own key and a key, or ``None`` where it is gone."""
@@ -32,7 +33,7 @@ Resolve: TypeAlias = Callable[[str, str], Mapping[str, Any] | None]
 def assemble(
     directory: str, resource: Resource, spans: Iterable[Span], events: Sequence[event.Event], resolve: Resolve
 ) -> Run | None:
-    """Put a run together, or give ``None`` where neither a span nor an event says which run it is."""
+    """Put a run together; ``None`` where neither a span nor an event has the run's id."""
     sorted_spans = _sort(spans)
     seen = _replay(events)
     head = head_of(directory, resource, sorted_spans.run, seen.started)
@@ -82,7 +83,7 @@ def _sort(spans: Iterable[Span]) -> _Sorted:
 
 @dataclass(slots=True)
 class _Seen:
-    """What the events tell of a run that was cut off."""
+    """The events of a run that was cut off."""
 
     started: event.RunStarted | None = None
     wanted: dict[str, event.WantedTask] = field(default_factory=dict[str, event.WantedTask])
@@ -131,9 +132,9 @@ def _unfinished(wanted: event.WantedTask, seen: _Seen, spans: _Sorted) -> TaskRu
 
 
 def _running(started: event.AttemptStarted, seen: _Seen, spans: _Sorted) -> AttemptRun:
-    ended = {cell.index: cell for cell in map(_cell, spans.cells[started.span_id])}
+    ended = {cell.cell.index: cell for cell in map(_cell, spans.cells[started.span_id])}
     open_cells = [
-        CellRun(index=cell.index, first_line=cell.first_line, started=cell.time, ended=None)
+        CellRun(cell=CellRef(cell.index), first_line=cell.first_line, started=cell.time, ended=None)
         for (task, attempt, index), cell in seen.cells.items()
         if (task, attempt) == (started.task, started.attempt) and index not in ended
     ]
@@ -161,6 +162,7 @@ def _task(span: Span, spans: _Sorted, resolve: Resolve) -> TaskRun:
         status=status if status in STATUSES else "cancelled",
         type=at.get(schema.TASK_TYPE, ""),
         path=at.get(schema.CODE_PATH),
+        form=at.get(schema.TASK_FORMAT, ""),
         reasons=tuple(at.get(schema.TASK_REASONS, ())),
         started=span.start,
         ended=span.end,
@@ -192,7 +194,7 @@ def _task(span: Span, spans: _Sorted, resolve: Resolve) -> TaskRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Left:
-    """What an execution left: told by the span of the one that ran, and by the record of a hit."""
+    """The results of an execution: from the span of the one that ran, or from the record of a hit."""
 
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     metrics: dict[str, float] = field(default_factory=dict[str, float])
@@ -232,7 +234,7 @@ def _left_by_hit(ref: RecordRef | None, resolve: Resolve) -> _Left:
     undeclared = [(access["mode"], access["path"]) for access in record["undeclared"]]
     return _Left(
         params=logged["params"],
-        metrics=logged["metrics"],
+        metrics={name: float(value) for name, value in logged["metrics"].items()},
         tags=logged["tags"],
         artifacts={name: Artifact(**artifact) for name, artifact in logged["artifacts"].items()},
         outputs={output["path"]: output["digest"] for output in record["outputs"]},
@@ -294,7 +296,7 @@ def _failure(span: Span, at: dict[str, Any]) -> Failure | None:
         type=at.get(schema.ERROR_TYPE, "_OTHER"),
         message=span.error,
         traceback=raised.get(schema.EXCEPTION_TRACE, ""),
-        cell=at.get(schema.FAILURE_CELL),
+        cell=CellRef(at[schema.FAILURE_CELL]) if schema.FAILURE_CELL in at else None,
         cell_source=at.get(schema.FAILURE_SOURCE, ""),
         line=at.get(schema.FAILURE_LINE),
     )
@@ -303,9 +305,10 @@ def _failure(span: Span, at: dict[str, Any]) -> Failure | None:
 def _cell(span: Span) -> CellRun:
     at: dict[str, Any] = dict(span.attributes)
     return CellRun(
-        index=at[schema.CELL_INDEX],
+        cell=CellRef(at[schema.CELL_INDEX]),
         first_line=at.get(schema.CELL_LINE, ""),
         started=span.start,
         ended=span.end,
         error=at.get(schema.ERROR_TYPE),
+        allowed=at.get(schema.CELL_ALLOWED),
     )

@@ -1,4 +1,4 @@
-"""A run with all that it names: from a checkout, or from one JSON file that holds everything.
+"""A run with all the content it names: from a checkout, or from one JSON file that holds everything.
 
 A bundle has the lines of the run's two files as they were written, the records of its tasks, and blobs in base64.
 It is read as if it came from anybody: every blob is verified against its name.
@@ -19,7 +19,7 @@ from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.events import EVENTS
 from nbmake_dag_reporting.gzipped import MAGIC, DamagedGzipError, gunzip
 from nbmake_dag_reporting.run import Run
-from nbmake_dag_reporting.runs import RunNotFoundError, decode_run, read_content, read_trace
+from nbmake_dag_reporting.runs import RunNotFoundError, decode_run, open_regular, read_content, read_trace
 from nbmake_dag_reporting.secrets_scan import Secrets
 
 FORMAT = 1
@@ -28,7 +28,7 @@ LARGEST = 512 << 20
 
 
 class BundleError(ValueError):
-    """A file is no bundle, or was changed; the message says what is wrong."""
+    """A file is not a bundle, or was changed; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_bundle(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
-    """Write a run into one file, and return the names of blobs that could not be had.
+    """Write a run into one file, and return the names of missing blobs.
 
     Raises `BundleError` and `SecretFoundError` before anything is written.
     """
@@ -62,7 +62,7 @@ def write_bundle(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, 
 
 
 def encode_bundle(recorded: Recorded, secrets: Secrets) -> tuple[bytes, tuple[str, ...]]:
-    """Give a run of a checkout as the content of a bundle, and the names of blobs that could not be had.
+    """Return a run of a checkout as the content of a bundle, and the names of missing blobs.
 
     Raises `BundleError` for what was read from one, `SecretFoundError` for what holds a secret.
     """
@@ -76,10 +76,12 @@ def encode_bundle(recorded: Recorded, secrets: Secrets) -> tuple[bytes, tuple[st
     }
     found = {name: recorded.blob(name) for name in dict.fromkeys(blobs_of(run))}
     trace, events = read_trace(run.directory), read_content(run.directory, EVENTS)
-    secrets.refuse(trace + events, f"run {run.id}")
-    secrets.refuse(msgspec.json.encode(records), f"a record of run {run.id}")
+    trace, events = (secrets.clean(data, f"run {run.id}") for data in (trace, events))
+    records = msgspec.json.decode(secrets.clean(msgspec.json.encode(records), f"a record of run {run.id}"))
     for name, data in found.items():
-        secrets.refuse(data or b"", f"content {name[:12]} of run {run.id}")
+        if data is not None and secrets.clean(data, f"content {name[:12]} of run {run.id}") != data:
+            # its name is its digest
+            found[name] = None
     document = _Document(
         nbdag_bundle=FORMAT,
         trace=trace.decode("utf-8", "replace"),
@@ -93,7 +95,7 @@ def encode_bundle(recorded: Recorded, secrets: Secrets) -> tuple[bytes, tuple[st
 
 def read_bundle(path: str) -> Recorded:
     """Read a bundle back, whole; raises `BundleError`, `OSError`."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return decode_bundle(file.read(), path)
 
 
@@ -103,7 +105,7 @@ def decode_bundle(data: bytes, path: str) -> Recorded:
         text = gunzip(data, LARGEST) if data.startswith(MAGIC) else data
         document = msgspec.json.decode(text, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DamagedGzipError) as error:
-        raise BundleError(f"{path} is no bundle: {error}") from error
+        raise BundleError(f"{path} is not a bundle: {error}") from error
     if document.nbdag_bundle != FORMAT:
         raise BundleError(f"{path} has format {document.nbdag_bundle}, this version reads {FORMAT}")
     blobs = {name: _verified(path, name, text) for name, text in document.blobs.items()}
@@ -152,6 +154,28 @@ class _RecordedAccess(msgspec.Struct, frozen=True):
     path: str
 
 
+class RecordedIngredient(msgspec.Struct, frozen=True, array_like=True):
+    """An ingredient of a key as its record has it; those of earlier formats have no ``path``."""
+
+    kind: str
+    name: str
+    value: str
+    stage: str = "own"
+    path: str = ""
+
+    @property
+    def which(self) -> tuple[str, str, str]:
+        return self.kind, self.name, self.path
+
+
+def ingredients_of(record: Mapping[str, Any]) -> list[RecordedIngredient]:
+    """Read the ingredients of a record; raises `ValueError` for what are none."""
+    try:
+        return msgspec.convert(record["ingredients"], list[RecordedIngredient])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"a record's ingredients cannot be read: {error}") from error
+
+
 class _Record(msgspec.Struct, frozen=True):
     """What readers of a run take from a record; it has more."""
 
@@ -177,5 +201,5 @@ def _verified(path: str, name: str, text: str) -> bytes:
     except ValueError as error:
         raise BundleError(f"{path} has no bytes for {name}") from error
     if hashlib.sha256(data).hexdigest() != name:
-        raise BundleError(f"{path} was changed: blob {name} is not what its name says")
+        raise BundleError(f"{path} was changed: blob {name} does not match its name")
     return data

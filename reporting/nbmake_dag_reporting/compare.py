@@ -1,20 +1,28 @@
-"""What differs between two runs: results, judged metrics, tasks, parameters, durations, keys, machines."""
+"""The differences between two runs: results, judged metrics, tasks, parameters, durations, keys, machines."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from nbmake_dag_reporting.assemble import Resolve
-from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.bundle import Recorded, ingredients_of
+from nbmake_dag_reporting.cell_ref import CellRef, cell_of
 from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
 from nbmake_dag_reporting.scrub import public
+from nbmake_dag_reporting.vocabulary import HITS, Direction
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
+
+
+Cells: TypeAlias = Callable[[Recorded, str], Sequence[CellRef]]
+"""Finds the cells of a task in a run that are ingredients, in the order of their source."""
+
+ResultKind: TypeAlias = Literal["output", "artifact", "notebook"]
 
 
 class Verdict(Enum):
@@ -32,9 +40,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """A metric's direction (``higher`` or ``lower``) and tolerance."""
+    """Which way a metric is better, and by how much it must differ."""
 
-    direction: str | None = None
+    direction: Direction | None = None
     tolerance: float = 0.0
 
 
@@ -47,20 +55,20 @@ class Change:
     before: Any
     after: Any
     verdict: Verdict = Verdict.CHANGED
-    direction: str | None = None
-    """Of a metric, whether ``higher`` or ``lower`` is better, as declared."""
+    direction: Direction | None = None
+    """Of a metric, which way is better, as declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultChange:
     """Something that a task made and that differs, by its digests; ``None`` where a run did not make it.
 
-    ``kind`` is ``output``, ``artifact``, or ``notebook`` for what the cells showed.
+    Of kind ``notebook`` it is what the cells showed.
     """
 
     task: str
     name: str
-    kind: str
+    kind: ResultKind
     before: str | None
     after: str | None
     is_image: bool = False
@@ -83,14 +91,14 @@ class Comparison:
     environment: tuple[Change, ...] = ()
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    """Tasks of one run alone; where ``same_targets`` is unset, that says nothing of the pipeline."""
+    """Tasks of one run alone; where ``same_targets`` is unset, the pipelines may still be the same."""
     edges_added: tuple[tuple[str, str], ...] = ()
     edges_removed: tuple[tuple[str, str], ...] = ()
     same_targets: bool = True
 
     def document(self) -> dict[str, Any]:
-        """Give what ``--format=json`` writes."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        """Return what ``--format=json`` writes."""
+        return {name: spelled(_plain(value)) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +110,25 @@ class _Pair:
     after: TaskRun
     records: tuple[Resolve, Resolve] = field(repr=False)
 
+    @property
+    def has_results(self) -> bool:
+        """Whether the task ended well in both runs, so that what it made can differ."""
+        return all(task.status == "ran" or task.status in HITS for task in (self.before, self.after))
 
-def compare(before: Recorded, after: Recorded, declared: Mapping[str, Declared]) -> Comparison:
-    """Compare a run with the baseline ``before``; values of both are told, also where only one has them."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether the task was looked at or executed in both runs, so that its parameters are known."""
+        return not {self.before.status, self.after.status} & {"skipped", "cancelled"}
+
+
+def compare(
+    before: Recorded, after: Recorded, declared: Mapping[str, Declared], cells: Cells = lambda _run, _task: ()
+) -> Comparison:
+    """Compare a run with the baseline ``before``; values of both are given, also where only one has them.
+
+    Of a task that did not end well in one of them only its status differs. Ingredients that are cells are named by
+    what ``cells`` returns, where that is known, else by their order.
+    """
     old, new = before.run.tasks, after.run.tasks
     pairs = [
         _Pair(name=name, before=old[name], after=new[name], records=(before.record, after.record))
@@ -119,20 +143,19 @@ def compare(before: Recorded, after: Recorded, declared: Mapping[str, Declared])
     return Comparison(
         before=before.run.id,
         after=after.run.id,
-        results=tuple(change for pair in pairs for change in _results(pair)),
+        results=tuple(change for pair in pairs if pair.has_results for change in _results(pair)),
         reasons={
             name: task.reasons for name, task in new.items() if task.attempts and before.run.id != after.run.id
         },
         statuses=tuple(_changes((p.name, {"": p.before.status}, {"": p.after.status}) for p in pairs)),
-        parameters=tuple(_changes((p.name, p.before.params, p.after.params) for p in pairs)),
-        metrics=tuple(_judged(pairs, declared)),
+        parameters=tuple(_changes((p.name, p.before.params, p.after.params) for p in pairs if p.has_begun)),
+        metrics=tuple(_judged((pair for pair in pairs if pair.has_results), declared)),
         durations=tuple(_changes((p.name, _took(p.before), _took(p.after)) for p in pairs)),
         ingredients=tuple(
-            _changes(
-                (p.name, _ingredients(p.before, p.records[0]), _ingredients(p.after, p.records[1]))
-                for p in pairs
-                if p.before.key != p.after.key
-            )
+            change
+            for pair in pairs
+            if pair.before.key != pair.after.key and pair.has_begun
+            for change in _ingredient_changes(pair, (cells(before, pair.name), cells(after, pair.name)))
         ),
         environment=tuple(_changes([("", _environment(before.run), _environment(after.run))])),
         added=tuple(name for name in new if name not in old),
@@ -144,7 +167,10 @@ def compare(before: Recorded, after: Recorded, declared: Mapping[str, Declared])
 
 
 def judge(before: float | None, after: float | None, declared: Declared) -> Verdict:
-    """Say how a metric went, by what was declared of it."""
+    """Classify the change of a metric, as better or worse where that is declared.
+
+    What is no finite number is never better.
+    """
     if before is None:
         return Verdict.SAME if after is None else Verdict.NEW
     if after is None:
@@ -154,8 +180,10 @@ def judge(before: float | None, after: float | None, declared: Declared) -> Verd
     if declared.direction is None:
         return Verdict.CHANGED
     if math.isnan(before) or math.isnan(after):
-        return Verdict.BETTER if math.isnan(before) else Verdict.WORSE
-    return Verdict.BETTER if (after > before) == (declared.direction == "higher") else Verdict.WORSE
+        return Verdict.WORSE if math.isnan(after) else Verdict.BETTER if math.isfinite(after) else Verdict.CHANGED
+    if (after > before) != (declared.direction == "higher"):
+        return Verdict.WORSE
+    return Verdict.BETTER if math.isfinite(after) else Verdict.CHANGED
 
 
 def _judged(pairs: Iterable[_Pair], declared: Mapping[str, Declared]) -> Iterator[Change]:
@@ -175,16 +203,14 @@ def _results(pair: _Pair) -> Iterator[ResultChange]:
             )
 
 
-def _made(task: TaskRun) -> dict[tuple[str, str], str]:
-    """Give the digest of everything that a task made; of one that did not end well, nothing."""
-    if task.status not in {"ran", "restored", "up_to_date"}:
-        return {}
-    made = {("output", path): digest for path, digest in task.outputs.items()}
+def _made(task: TaskRun) -> dict[tuple[ResultKind, str], str]:
+    """Return the digest of everything that a task made."""
+    made: dict[tuple[ResultKind, str], str] = {("output", path): digest for path, digest in task.outputs.items()}
     made |= {("artifact", name): artifact.sha256 for name, artifact in task.artifacts.items()}
     return {**made, ("notebook", task.path or ""): task.cells} if task.cells else made
 
 
-def _is_image(pair: _Pair, kind: str, name: str) -> bool:
+def _is_image(pair: _Pair, kind: ResultKind, name: str) -> bool:
     if kind == "artifact":
         return (pair.after.artifacts.get(name) or pair.before.artifacts[name]).media_type.startswith("image/")
     return name.lower().endswith(_IMAGES)
@@ -199,7 +225,7 @@ def _changes(tables: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]])
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Say whether two values are the same, also where both are NaN."""
+    """Return whether two values are the same, also where both are NaN."""
     return type(one) is type(other) and (one == other or (one != one and other != other))  # noqa: PLR0124  # NaN
 
 
@@ -209,9 +235,21 @@ def _took(task: TaskRun) -> dict[str, float]:
     return {"": round((task.ended - task.started) / 1e9, 3)}
 
 
-def _ingredients(task: TaskRun, resolve: Resolve) -> dict[str, str]:
+def _ingredient_changes(pair: _Pair, cells: tuple[Sequence[CellRef], Sequence[CellRef]]) -> Iterator[Change]:
+    before, after = _ingredients(pair.before, pair.records[0]), _ingredients(pair.after, pair.records[1])
+    for which in dict.fromkeys((*before, *after)):
+        old, new = before.get(which), after.get(which)
+        if old != new:
+            kind, name, path = which
+            counted = cells[0] if new is None else cells[1]
+            cell = cell_of(name, counted) if kind == "cell" else None
+            shown = str(cell) if cell else f"{kind} {name}".strip() + (f": {path}" if path else "")
+            yield Change(task=pair.name, name=shown, before=old, after=new)
+
+
+def _ingredients(task: TaskRun, resolve: Resolve) -> dict[tuple[str, str, str], str]:
     record = resolve(task.record.own_key, task.record.key) if task.record else None
-    return {f"{kind} {name}".strip(): value for kind, name, value, *_ in record["ingredients"]} if record else {}
+    return {item.which: item.value for item in ingredients_of(record)} if record else {}
 
 
 def _environment(run: Run) -> dict[str, Any]:
@@ -229,8 +267,6 @@ def _plain(value: Any) -> Any:
             return value.value
         case dict():
             return {name: _plain(item) for name, item in value.items()}
-        case float():
-            return spelled(value)
         case list() | tuple():
             return [_plain(item) for item in value]
         case _:

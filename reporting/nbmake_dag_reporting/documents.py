@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from nbmake_dag_reporting.numbers import spelled_values
+from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, RunHead, TaskRun
 
 
 def head_document(head: RunHead) -> dict[str, Any]:
-    """Describe a run without its tasks; where it lies on this machine is nobody's business."""
+    """Describe a run without its tasks; its path on this machine is left out."""
     document: dict[str, Any] = msgspec.to_builtins(head)
     for name in ("directory", "tasks", "resource"):
         document.pop(name, None)
@@ -30,7 +30,7 @@ def run_document(run: Run) -> dict[str, Any]:
             "ended": task.ended,
             "attempts": len(task.attempts),
             "upstreams": list(task.upstreams),
-            "metrics": spelled_values(task.metrics),
+            "metrics": dict(task.metrics),
             "failure": _failure(task),
             **({"draft": True} if task.draft else {}),
         }
@@ -40,14 +40,14 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def task_document(run: Run, name: str) -> dict[str, Any]:
-    """Describe all that is known of one task."""
+    """Describe one task completely."""
     document: dict[str, Any] = msgspec.to_builtins(run.tasks[name])
-    return {"run_id": run.id, **document, "metrics": spelled_values(run.tasks[name].metrics)}
+    return {"run_id": run.id, **document}
 
 
 def encode_document(document: Any) -> bytes:
     """Write JSON to be read by people too."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(spelled(document)), indent=2) + b"\n"
 
 
 def _failure(task: TaskRun) -> str | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nbmake_dag_reporting.run import Run
+from nbmake_dag_reporting.vocabulary import TaskStatus, TaskType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,7 @@ class Look:
     stroke: str
 
 
-LOOKS = {
+LOOKS: dict[TaskStatus, Look] = {
     "ran": Look(glyph="✓", words="ran", fill="#d1f0d9", stroke="#1a7f37"),
     "restored": Look(glyph="↺", words="restored", fill="#d6ebf5", stroke="#1b7c83"),
     "up_to_date": Look(glyph="=", words="up to date", fill="#eceef0", stroke="#6e7781"),
@@ -29,11 +31,11 @@ LOOKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A task; ``type`` is ``notebook``, ``function`` or ``command``, ``status`` what became of it, if known."""
+    """A task; ``type`` and ``status`` where they are known."""
 
     name: str
-    type: str = ""
-    status: str | None = None
+    type: TaskType | Literal[""] = ""
+    status: TaskStatus | None = None
 
     @property
     def label(self) -> str:

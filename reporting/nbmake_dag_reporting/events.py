@@ -6,9 +6,11 @@ They feed a live view, and make a run readable whose driver was killed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+
+from nbmake_dag_reporting.vocabulary import AttemptOutcome, RunResult, TaskStatus
 
 EVENTS = "events.jsonl"
 Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -38,11 +40,11 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run_started", t
 
 
 class TaskPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="task_planned", tag_field="event"):
-    """The planner's word on a task: a status, ``stale`` or ``undecided``."""
+    """A task is going to be executed."""
 
     time: Time
     task: str
-    status: str
+    status: Literal["stale"]
     reasons: tuple[str, ...] = ()
 
 
@@ -70,13 +72,14 @@ class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started",
 
 
 class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended", tag_field="event"):
-    """A cell ended; ``error`` is the exception's class."""
+    """A cell ended; ``error`` is the class of the exception that made it fail, ``allowed`` of one that did not."""
 
     time: Time
     task: str
     attempt: int
     index: int
     error: str | None = None
+    allowed: str | None = None
 
 
 class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_field="event"):
@@ -92,17 +95,19 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_fiel
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_ended", tag_field="event"):
-    """An attempt is over; what went wrong is told as its span has it."""
+    """An attempt is over; its failure is described as in its span."""
 
     time: Time
     task: str
     attempt: int
-    outcome: str
+    outcome: AttemptOutcome
     error: str | None = None
     message: str = ""
     traceback: str = ""
     """May hold ANSI colours. Of a long one the end."""
     cell: int | None = None
+    resumed: bool = False
+    """Whether it began at a snapshot."""
 
 
 class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished", tag_field="event"):
@@ -110,15 +115,17 @@ class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished
 
     time: Time
     task: str
-    status: str
+    status: TaskStatus
     reasons: tuple[str, ...] = ()
+    draft: bool = False
+    """Whether it was resumed from a snapshot, or is below a task that was."""
 
 
 class RunEnded(msgspec.Struct, frozen=True, kw_only=True, tag="run_ended", tag_field="event"):
     """The last line."""
 
     time: Time
-    result: str
+    result: RunResult
     exit_code: int
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from nbmake_dag_reporting.graph_formats import mermaid_text
 from nbmake_dag_reporting.run import AttemptRun, Run
+from nbmake_dag_reporting.vocabulary import RecordedOutcome
 
-_TAGS = {"succeeded": "done", "failed": "crit", "timeout": "crit", "lost": "crit"}
+_TAGS: dict[RecordedOutcome, str] = {"succeeded": "done", "failed": "crit", "timeout": "crit", "lost": "crit"}
 
 
 def gantt(run: Run) -> str:
@@ -32,7 +33,7 @@ def _section(run: Run, name: str) -> Iterator[str]:
 
 
 def _end(run: Run, attempt: AttemptRun) -> int:
-    """Say when an attempt ended; one that was cut off, when its last cell began, or the run ended."""
+    """Return when an attempt ended; one that was cut off, when its last cell began, or the run ended."""
     if attempt.ended is not None:
         return attempt.ended
     return run.ended or max((cell.ended or cell.started for cell in attempt.cells), default=attempt.started)

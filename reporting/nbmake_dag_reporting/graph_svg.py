@@ -1,4 +1,4 @@
-"""A drawing as SVG that stands alone, readable on light and on dark."""
+"""A drawing as self-contained SVG, readable on light and on dark."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def svg(drawing: Drawing) -> str:
 
 
 def _columns(drawing: Drawing, placed: Layout) -> list[float]:
-    """Give each layer the width of its longest label."""
+    """Compute each layer's width, that of its longest label."""
     columns = [0.0] * placed.width
     for node in drawing.nodes:
         x = placed.nodes[node.name].x

@@ -10,7 +10,7 @@ MAGIC = b"\x1f\x8b"
 
 
 class DamagedGzipError(ValueError):
-    """Bytes are not gzipped, are cut off, or unpack to too much; the message says which."""
+    """Bytes are not gzipped, are cut off, or unpack to too much; the message gives the reason."""
 
 
 def gunzip(data: bytes, largest: int | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""What a run's own span, or the first of its events, tells about it."""
+"""The description of a run, from its own span or from the first of its events."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _output(output: Mapping[str, Any], markdown: Callable[[str], str]) -> str:
 
 
 def _richest(data: Mapping[str, Any], markdown: Callable[[str], str]) -> str:
-    """Show the form that says most of what can be shown safely."""
+    """Show the most informative of the forms that can be shown safely."""
     if "text/html" in data:
         return _frame(joined(data["text/html"]))
     if "image/svg+xml" in data:

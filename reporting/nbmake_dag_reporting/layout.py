@@ -57,7 +57,7 @@ _Item = str | tuple[int, int]
 
 
 def _layers(nodes: Sequence[str], edges: list[tuple[str, str]]) -> dict[str, int]:
-    """Give every task the layer after the last of those that it needs."""
+    """Assign every task the layer after the last of those that it needs."""
     above: dict[str, int] = dict.fromkeys(nodes, 0)
     below: dict[str, list[str]] = {name: [] for name in nodes}
     for start, end in edges:
@@ -100,7 +100,7 @@ def _neighbours(chains: list[list[_Item]]) -> tuple[dict[_Item, list[_Item]], di
 
 
 def _order(layers: list[list[_Item]], chains: list[list[_Item]]) -> None:
-    """Sort each layer by where its neighbours stand, there and back, and keep the best order seen."""
+    """Sort each layer by the positions of its neighbours, there and back, and keep the best order seen."""
     left, right = _neighbours(chains)
     best, fewest = [list(layer) for layer in layers], _crossings(layers, right)
     for _ in range(_SWEEPS):

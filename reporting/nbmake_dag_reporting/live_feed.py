@@ -1,8 +1,8 @@
-"""What happens in the run under way, as the server-sent events that a page follows.
+"""The events of the current run, as server-sent events for a page.
 
-A message without a name holds lines of ``events.jsonl`` as they stand there; its identifier, ``<run>.<place>``, is
-what a page that was away gives to go on from. ``run`` names the run that the next lines are of, ``report`` a new
-version of the site, ``complaint`` what keeps anything from being built, if something does.
+A message without a name holds unchanged lines of ``events.jsonl``; its identifier, ``<run>.<place>``, is the
+position from which a page continues after an interruption. ``run`` names the run that the next lines are of,
+``report`` a new version of the site, ``complaint`` the reason that nothing can be built, if there is one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import os
 from dataclasses import dataclass
 
 from nbmake_dag_reporting.events import EVENTS
+from nbmake_dag_reporting.runs import open_regular
 
 _PIECE = 256 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What there is to see: the run under way, or the last one, the version of the site, why nothing is built."""
+    """The state to show: the current run, or the last one, the version of the site, why nothing is built."""
 
     run: str = ""
     version: str = ""
@@ -25,7 +26,7 @@ class Shown:
 
 
 class LiveFeed:
-    """What one page is told, message by message; ``after`` is the identifier of the last one that it has."""
+    """The messages for one page, one by one; ``after`` is the identifier of the last one that it has."""
 
     def __init__(self, runs: str, shown: Shown, after: str) -> None:
         self._runs = runs
@@ -35,7 +36,7 @@ class LiveFeed:
         self._run, self._place = (run, int(place)) if goes_on else ("", 0)
 
     def news(self, shown: Shown) -> bytes:
-        """Return the next message, nothing where all was told."""
+        """Return the next message, nothing where all were sent."""
         lines = self._lines()
         if lines:
             self._place += len(lines)
@@ -53,11 +54,11 @@ class LiveFeed:
         return b""
 
     def _lines(self) -> bytes:
-        """Read whole lines that were not told, some at a time; one that is longer than that by itself."""
+        """Read whole lines that were not sent, some at a time; one that is longer than that by itself."""
         if not self._run:
             return b""
         try:
-            with open(os.path.join(self._runs, self._run, EVENTS), "rb") as file:
+            with open_regular(os.path.join(self._runs, self._run, EVENTS)) as file:
                 file.seek(self._place)
                 piece = file.read(_PIECE)
                 if len(piece) == _PIECE:

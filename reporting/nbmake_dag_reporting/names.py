@@ -1,6 +1,6 @@
 """Names of any shape as parts of attribute keys, and back.
 
-Many tools take the dots of a key for levels, and then ``metric.loss`` cannot stand beside ``metric.loss.val``.
+Many tools treat the dots of a key as levels, and then ``metric.loss`` cannot stand beside ``metric.loss.val``.
 So a name's own dots are escaped, and no key is ever the prefix of another.
 """
 
@@ -26,7 +26,7 @@ def unescape(name: str) -> str:
 
 
 def below(attributes: Attributes, prefix: str) -> dict[str, AttributeValue]:
-    """Give the attributes whose keys start with a prefix, under their own names."""
+    """Return the attributes whose keys start with a prefix, under their own names."""
     return {unescape(key[len(prefix) :]): value for key, value in attributes.items() if key.startswith(prefix)}
 
 

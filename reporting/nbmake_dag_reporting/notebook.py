@@ -1,4 +1,4 @@
-"""The executed notebook as it is now: the present text of a source, with the outputs that a record keeps.
+"""The executed notebook: the current text of its source, with the outputs from a record.
 
 Outputs are kept by index among the cells that count, so an edit of markdown or comments does not part them from
 their cells.

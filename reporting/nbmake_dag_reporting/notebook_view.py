@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nbmake_dag_reporting.notebook import INJECTED
@@ -25,8 +25,17 @@ _PICTURES = {
 }
 
 
-def notebook_view(document: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: str) -> list[dict[str, Any]]:
-    """View an executed notebook. ``i`` is a cell's index in the source, which an injected cell has not."""
+def notebook_view(
+    document: Mapping[str, Any],
+    files: SiteFiles,
+    scrub: Scrub,
+    place: str,
+    failed: Collection[int] = (),
+) -> list[dict[str, Any]]:
+    """View an executed notebook. ``i`` is a cell's index in the source, which an injected cell has not.
+
+    ``failed`` are those of the cells that failed: errors of others were allowed.
+    """
     cells: list[dict[str, Any]] = []
     index = 0
     for cell in document.get("cells", []):
@@ -37,7 +46,12 @@ def notebook_view(document: Mapping[str, Any], files: SiteFiles, scrub: Scrub, p
         else:
             shown["i"] = index
             index += 1
-        cells.append({**shown, **_results(cell, files, scrub, f"{place}, cell {index}")})
+        results = _results(cell, files, scrub, f"{place}, cell {index}")
+        if not injected and shown["i"] not in failed:
+            for output in results.get("o", ()):
+                if output["t"] == "error":
+                    output["allowed"] = True
+        cells.append({**shown, **results})
     return cells
 
 
@@ -50,7 +64,7 @@ def picture(data: bytes, media_type: str, sha256: str, files: SiteFiles, place: 
 
 
 def long_text(text: str, files: SiteFiles, place: str) -> str | dict[str, Any]:
-    """Give a short text itself, a long one's reference; the middle of a very long one is left out."""
+    """Return a short text itself, a long one's reference; the middle of a very long one is left out."""
     if len(text) <= _INLINE:
         return text
     if len(text) > _LONGEST:

@@ -2,7 +2,7 @@
 
 Keys are lowerCamelCase, identifiers hexadecimal, enums numbers, 64-bit integers text, and doubles that JSON does
 not know are the texts ``NaN``, ``Infinity`` and ``-Infinity``. What is empty is left out. The fields of a span
-stand in a fixed order, on which ready-made lines of hits rely.
+have a fixed order, on which ready-made lines of hits rely.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DamagedLineError(ValueError):
-    """A line is no OTLP/JSON document of spans."""
+    """A line is not an OTLP/JSON document of spans."""
 
 
 def encode_line(resource: Resource, spans: Iterable[Span]) -> bytes:
@@ -36,7 +36,7 @@ def encode_line(resource: Resource, spans: Iterable[Span]) -> bytes:
 
 
 def encode_resource(resource: Resource) -> bytes:
-    """Write what stands before the spans in a line."""
+    """Encode the part of a line before its spans."""
     head = {
         "resource": {"attributes": _key_values(resource.attributes)},
         "schemaUrl": SCHEMA_URL,
@@ -66,13 +66,18 @@ def encode_span(span: Span) -> bytes:
     return _encode(fields)
 
 
+def encode_attributes(attributes: Attributes) -> bytes:
+    """Write attributes alone, as the list that they are in a span."""
+    return _encode(_key_values(attributes))
+
+
 def wrap(resource: bytes, spans: bytes) -> bytes:
     """Put encoded spans, separated by commas, behind an encoded resource."""
     return resource + spans + b"]}]}]}\n"
 
 
 def decode_line(line: bytes) -> tuple[Resource, tuple[Span, ...]]:
-    """Read a line back, whoever wrote it; raises `DamagedLineError`. Unknown fields are ignored."""
+    """Read a line back, of any writer; raises `DamagedLineError`. Unknown fields are ignored."""
     try:
         document = _decode(line)
         spans = tuple(

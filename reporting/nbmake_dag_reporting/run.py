@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.spans import Attributes, AttributeValue, Resource
+from nbmake_dag_reporting.vocabulary import RecordedOutcome, RecordedResult, TaskStatus, TaskType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vcs:
-    """The commit that a run saw. ``dirty`` is ``None`` where nobody looked."""
+    """The commit that a run saw. ``dirty`` is ``None`` where it is unknown."""
 
     repository_url: str | None = None
     repository_name: str | None = None
@@ -75,20 +78,24 @@ class Failure:
     type: str
     message: str
     traceback: str = ""
-    cell: int | None = None
+    cell: CellRef | None = None
     cell_source: str = ""
     line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRun:
-    """One execution of one cell; ``ended`` is ``None`` where the run was cut off within it."""
+    """One execution of one cell; ``ended`` is ``None`` where the run was cut off within it.
 
-    index: int
+    ``error`` is the class of the exception that made it fail, ``allowed`` of one that did not.
+    """
+
+    cell: CellRef
     first_line: str
     started: int
     ended: int | None
     error: str | None = None
+    allowed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +103,7 @@ class AttemptRun:
     """One attempt. ``outcome`` is that of its span, or ``interrupted`` where the run was cut off within it."""
 
     number: int
-    outcome: str
+    outcome: RecordedOutcome
     started: int
     ended: int | None
     failure: Failure | None = None
@@ -114,16 +121,18 @@ class AttemptRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRun:
-    """What became of one task. ``log``, ``notebook``, ``cells`` and ``series`` name blobs.
+    """The result of one task. ``log``, ``notebook``, ``cells`` and ``series`` name blobs.
 
     ``source`` and ``saved_s`` are of hits; ``notebook_source`` is the digest of the notebook as it then was.
     """
 
     name: str
     family: str
-    status: str
-    type: str = ""
+    status: TaskStatus
+    type: TaskType | Literal[""] = ""
     path: str | None = None
+    form: str = ""
+    """The format of a text notebook, where the pipeline gives one."""
     reasons: tuple[str, ...] = ()
     started: int | None = None
     ended: int | None = None
@@ -150,7 +159,7 @@ class TaskRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHead:
-    """What a list of runs shows. ``result`` is ``interrupted``, and ``ended`` ``None``, where there is no end."""
+    """A run as a list shows it. ``result`` is ``interrupted``, and ``ended`` ``None``, where there is no end."""
 
     id: str
     directory: str
@@ -158,7 +167,7 @@ class RunHead:
     pipeline: str
     started: int
     ended: int | None
-    result: str
+    result: RecordedResult
     exit_code: int | None
     targets: tuple[str, ...] = ()
     vcs: Vcs = field(default_factory=Vcs)

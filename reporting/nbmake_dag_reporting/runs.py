@@ -5,10 +5,13 @@ Damaged lines are passed over.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import BufferedReader
 from typing import Any
 
 import msgspec
@@ -23,13 +26,19 @@ from nbmake_dag_reporting.run import Run, RunHead
 from nbmake_dag_reporting.spans import Resource, Span
 
 _TAIL = 8 << 10
+_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENOTDIR})
+"""Errors of opening a link that leads in a circle, a socket, and what is below a file."""
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
-"""Identifiers are parts of paths and of scripts on the site, whoever wrote the run."""
+"""Identifiers become parts of paths and of scripts on the site, also those of untrusted runs."""
 
 
 class RunNotFoundError(LookupError):
-    """No run, or more than one, has the given name; the message says which."""
+    """No run, or more than one, has the given name; the message names them."""
+
+
+class AmbiguousRunError(RunNotFoundError):
+    """A name means several runs."""
 
 
 def nothing(_own_key: str, _key: str) -> Mapping[str, Any] | None:
@@ -43,7 +52,7 @@ def read_run(directory: str, resolve: Resolve = nothing) -> Run:
 
 
 def decode_run(directory: str, trace: bytes, written: bytes, resolve: Resolve = nothing) -> Run:
-    """Read a run from the content of its two files; ``directory`` is where it says that they lie."""
+    """Read a run from the content of its two files; ``directory`` is its folder, as the run will state it."""
     resource = Resource()
     spans: list[Span] = []
     for line in trace.splitlines():
@@ -74,7 +83,7 @@ def read_trace(directory: str) -> bytes:
 
 
 def list_runs(runs_dir: str) -> list[RunHead]:
-    """Describe all runs, newest first, from the last line of each. What is no run is left out."""
+    """Describe all runs, newest first, from the last line of each. Other folders are left out."""
     return [head for name in run_names(runs_dir) if (head := read_head(os.path.join(runs_dir, name)))]
 
 
@@ -91,7 +100,7 @@ def read_head(directory: str) -> RunHead | None:
 def read_start(directory: str) -> RunStarted | None:
     """Read the first of a run's events."""
     try:
-        with open(os.path.join(directory, EVENTS), "rb") as file:
+        with open_regular(os.path.join(directory, EVENTS)) as file:
             first = next(decode_events(file.readline()), None)
     except FileNotFoundError:
         return None
@@ -99,12 +108,12 @@ def read_start(directory: str) -> RunStarted | None:
 
 
 def find_run(runs_dir: str, ref: str) -> str:
-    """Give the directory of a run by its id, a unique prefix of it, ``latest`` or ``latest~N``."""
+    """Return the directory of a run by its id, a unique prefix of it, ``latest`` or ``latest~N``."""
     return os.path.join(runs_dir, name_of(ref, run_names(runs_dir)))
 
 
 def name_of(ref: str, names: Sequence[str]) -> str:
-    """Give the name that is meant, of names that have the newest run first; raises `RunNotFoundError`."""
+    """Resolve a reference to one of the names, which have the newest run first; raises `RunNotFoundError`."""
     if ref == "latest" or ref.startswith("latest~"):
         back = ref.removeprefix("latest").removeprefix("~") or "0"
         if not back.isdecimal() or int(back) >= len(names):
@@ -114,18 +123,18 @@ def name_of(ref: str, names: Sequence[str]) -> str:
     if not found:
         raise RunNotFoundError(f"no run is named {ref}")
     if len(found) > 1:
-        raise RunNotFoundError(f"{len(found)} runs have names that start with {ref}: {', '.join(found[:5])}")
+        raise AmbiguousRunError(f"{len(found)} runs have names that start with {ref}: {', '.join(found[:5])}")
     return found[0]
 
 
 def find_run_of_commit(runs_dir: str, revision: str) -> str | None:
-    """Give the directory of the newest run that saw a commit, named by its full hash."""
+    """Return the directory of the newest run that saw a commit, named by its full hash."""
     heads = (head for name in run_names(runs_dir) if (head := read_head(os.path.join(runs_dir, name))))
     return next((head.directory for head in heads if has_seen(head, revision)), None)
 
 
 def find_run_of_branch(runs_dir: str, branch: str, before: str | None = None) -> str | None:
-    """Give the directory of the newest good run of a branch, not of a pull request from one of that name.
+    """Return the directory of the newest good run of a branch, not of a pull request from one of that name.
 
     With ``before``, only runs older than the one with this id count.
     """
@@ -135,12 +144,12 @@ def find_run_of_branch(runs_dir: str, branch: str, before: str | None = None) ->
 
 
 def has_seen(head: RunHead, revision: str) -> bool:
-    """Say whether a run saw a commit, named by its full hash."""
+    """Return whether a run saw a commit, named by its full hash."""
     return revision in {head.vcs.head_revision, head.vcs.merge_revision}
 
 
 def is_good_of(head: RunHead, branch: str) -> bool:
-    """Say whether a run of a branch went well, and is not of a pull request from one of that name."""
+    """Return whether a run of a branch went well, and is not of a pull request from one of that name."""
     return head.result == "success" and head.vcs.change_id is None and head.vcs.head_name == branch
 
 
@@ -168,7 +177,7 @@ def run_names(runs_dir: str) -> list[str]:
 
 
 def _is_begun(directory: str) -> bool:
-    """Say whether a folder holds the first word of a run; one that was killed before that has none."""
+    """Return whether a folder holds the first line of a run; one that was killed before that has none."""
     return any(_size(os.path.join(directory, name)) for name in (EVENTS, TRACE, f"{TRACE}.gz"))
 
 
@@ -180,13 +189,27 @@ def _size(path: str) -> int:
 
 
 def read_content(directory: str, name: str) -> bytes:
-    """Return the bytes of one file of a run, none where there is no such file."""
+    """Return the bytes of one file of a run; empty if the file does not exist."""
     return _content(os.path.join(directory, name))
+
+
+def open_regular(path: str) -> BufferedReader:
+    """Open a file to read it; raises `FileNotFoundError` also for what is not a file, and waits for no pipe."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise FileNotFoundError(error.errno, error.strerror, path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a file", path)
+    return open(descriptor, "rb")
 
 
 def _content(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return file.read()
     except FileNotFoundError:
         return b""
@@ -212,7 +235,7 @@ def _last_line(directory: str) -> bytes:
 
 def _last_bytes(path: str, length: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - length))
             return file.read()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Names that notebooks choose as names of files, which never lead out of the folder that they are meant for."""
+"""Safe file names for names that notebooks choose: they never lead out of their folder."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def safe_name(name: str) -> str:
 
 
 def safe_folders(names: Iterable[str]) -> dict[str, str]:
-    """Give each name a folder of its own."""
+    """Assign each name a folder of its own."""
     return _distinct({name: safe_name(name) for name in names})
 
 
 def safe_paths(names: Iterable[str]) -> dict[str, str]:
-    """Give each name, whose slashes make folders, a relative path of its own."""
+    """Assign each name, whose slashes make folders, a relative path of its own."""
     return _distinct(
         {name: "/".join(safe_name(part) for part in name.split("/") if part) or safe_name("") for name in names}
     )
 
 
 def _distinct(wanted: Mapping[str, str]) -> dict[str, str]:
-    """Give a number to what would be the same file twice, or a file and a folder at once."""
+    """Add a number to what would be the same file twice, or a file and a folder at once."""
     files: set[str] = set()
     folders: set[str] = set()
     paths: dict[str, str] = {}

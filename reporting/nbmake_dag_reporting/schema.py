@@ -1,4 +1,4 @@
-"""Every attribute that a run record can have: its name, where it stands, what it means, and who may see it."""
+"""Every attribute of a run record: its name, its place, its meaning, and who may see it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Final, Literal, TypeAlias
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 
 Privacy: TypeAlias = Literal["public", "private", "paths"]
-"""``private`` values tell of the machine or its user; ``paths`` are texts that may hold absolute paths."""
+"""``private`` values describe the machine or its user; ``paths`` are texts that may hold absolute paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """One row of the span contract. A name that ends with ``<name>`` stands for all keys that start so."""
+    """One row of the span contract. A name that ends with ``<name>`` covers all keys with that beginning."""
 
     name: str
     type: str
@@ -31,14 +31,14 @@ def _declare(name: str, type_: str, where: str, meaning: str, privacy: Privacy =
     return name.removesuffix("<name>")
 
 
-SERVICE_NAME: Final = _declare("service.name", "string", "resource", "`nbdag`, or what `OTEL_SERVICE_NAME` says")
+SERVICE_NAME: Final = _declare("service.name", "string", "resource", "`nbdag`, or the `OTEL_SERVICE_NAME`")
 SERVICE_VERSION: Final = _declare("service.version", "string", "resource", "the version of nbdag")
 SCHEMA_VERSION: Final = _declare("nbdag.schema", "int", "resource", "the version of this contract: 1")
 PIPELINE_NAME: Final = _declare("cicd.pipeline.name", "string", "resource", "`[pipeline] name`")
 RUN_ID: Final = _declare("cicd.pipeline.run.id", "string", "resource", "the run's identifier, sortable by time")
 RUN_URL: Final = _declare("cicd.pipeline.run.url.full", "string", "resource", "the page of the CI job, when in CI")
 HOST_NAME: Final = _declare("host.name", "string", "resource, attempt", "where it ran", "private")
-HOST_ARCH: Final = _declare("host.arch", "string", "resource", "`amd64`, `arm64`, or as the kernel says")
+HOST_ARCH: Final = _declare("host.arch", "string", "resource", "`amd64`, `arm64`, or the kernel's name for it")
 HOST_CPU: Final = _declare("host.cpu.model.name", "string", "resource", "the processor", "private")
 OS_TYPE: Final = _declare("os.type", "string", "resource", "`linux`, `darwin`")
 OS_VERSION: Final = _declare("os.version", "string", "resource", "the release of the operating system", "private")
@@ -66,9 +66,9 @@ VCS_HEAD_TYPE: Final = _declare("vcs.ref.head.type", "string", "resource", "`bra
 VCS_BASE_NAME: Final = _declare(
     "vcs.ref.base.name", "string", "resource", "the branch that a pull request aims at"
 )
-VCS_BASE_REVISION: Final = _declare("vcs.ref.base.revision", "string", "resource", "its commit, where CI says it")
+VCS_BASE_REVISION: Final = _declare("vcs.ref.base.revision", "string", "resource", "its commit, where CI gives it")
 VCS_CHANGE_ID: Final = _declare("vcs.change.id", "string", "resource", "the number of the pull or merge request")
-VCS_CHANGE_TITLE: Final = _declare("vcs.change.title", "string", "resource", "its title, where CI says it")
+VCS_CHANGE_TITLE: Final = _declare("vcs.change.title", "string", "resource", "its title, where CI gives it")
 VCS_MERGE_REVISION: Final = _declare(
     "nbdag.vcs.merge.revision", "string", "resource", "the trial merge that CI checked out for a pull request"
 )
@@ -122,6 +122,9 @@ TASK_REASONS: Final = _declare(
     "nbdag.task.reasons", "string[]", "task", "why it has this status, most important first"
 )
 TASK_DRAFT: Final = _declare("nbdag.draft", "boolean", "task", "true: resumed from a snapshot, never a hit")
+TASK_FORMAT: Final = _declare(
+    "nbdag.task.notebook_format", "string", "task", "the notebook's Jupytext format, where the pipeline gives one"
+)
 TASK_SOURCE: Final = _declare(
     "nbdag.task.source", "string", "task", "digest of the notebook as it was in this run"
 )
@@ -142,6 +145,16 @@ UNDECLARED_READS: Final = _declare(
     "nbdag.undeclared.reads", "string[]", "task", "files below the repository that were read, and are not declared"
 )
 UNDECLARED_WRITES: Final = _declare("nbdag.undeclared.writes", "string[]", "task", "likewise those written")
+
+CUT: Final = _declare(
+    "nbdag.cut.<name>",
+    "string",
+    "any",
+    "blob: all of `<name>`, a text or an attribute in OTLP/JSON; it was too long",
+)
+LEFT_OUT: Final = _declare(
+    "nbdag.left_out", "string", "any", "blob: attributes in OTLP/JSON for which there was no room"
+)
 
 ATTEMPT_NUMBER: Final = _declare("nbdag.attempt.number", "int", "attempt, cell", "1 for the first")
 ATTEMPT_OUTCOME: Final = _declare(
@@ -181,6 +194,9 @@ FAILURE_SOURCE: Final = _declare("nbdag.failure.source", "string", "attempt", "t
 
 CELL_INDEX: Final = _declare("nbdag.cell.index", "int", "cell", "its index in the source file, from 0")
 CELL_LINE: Final = _declare("nbdag.cell.first_line", "string", "cell", "its first line")
+CELL_ALLOWED: Final = _declare(
+    "nbdag.cell.allowed_error", "string", "cell", "the class of an exception that it was allowed to raise"
+)
 
 ERROR_TYPE: Final = _declare(
     "error.type", "string", "run, task, attempt, cell", "the exception's class, `timeout`, `exit` or `_OTHER`"
@@ -221,7 +237,7 @@ _FAMILIES = tuple(row for row in TABLE if row.name.endswith("<name>"))
 
 
 def find(name: str) -> Attribute | None:
-    """Give the row that describes an attribute, or ``None`` for one that is not ours."""
+    """Return the row that describes an attribute, or ``None`` for an attribute of others."""
     return _BY_NAME.get(name) or next((row for row in _FAMILIES if name.startswith(row.name[:-6])), None)
 
 

@@ -1,4 +1,4 @@
-"""Takes what tells of a machine out of what is published."""
+"""Remove details of the machine from what is published."""
 
 from __future__ import annotations
 

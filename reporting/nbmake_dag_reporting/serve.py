@@ -1,4 +1,4 @@
-"""Serves a site to this machine, and with it the events of the run that is under way.
+"""Serve a site to this machine, with the events of the current run.
 
 Who asks must know the token in the address, and must have asked for this machine by a name of its own: so neither
 another user nor a page from elsewhere, whose name leads here, learns anything. Nothing can be written.
@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from nbmake_dag_reporting.live_feed import LiveFeed, Shown
-from nbmake_dag_reporting.runs import read_start
+from nbmake_dag_reporting.runs import open_regular, read_start
 from nbmake_dag_reporting.site_graph import drawn_graph
 from nbmake_dag_reporting.site_page import FRAME_POLICY, LIVE_POLICY, live_page
 
@@ -44,18 +44,23 @@ _POLICIES = {
 }
 _NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 _LOOK_S = 0.1
-"""Between two looks at the events."""
+"""Seconds between two reads of the events."""
 _SIGN_OF_LIFE_S = 15.0
+
+
+def new_token() -> str:
+    """Make a token that nobody guesses."""
+    return secrets.token_urlsafe(16)
 
 
 class LiveServer:
     """A server on loopback, in threads of its own. ``site`` and ``runs`` are folders.
 
-    Raises `OSError` where ``port`` is taken; 0 is any that is free.
+    Raises `OSError` where ``port`` is taken; 0 is any that is free. Without a ``token`` it makes one.
     """
 
-    def __init__(self, site: str, runs: str, port: int = 0) -> None:
-        self._server = _Server((_HOST, port), _Request)
+    def __init__(self, site: str, runs: str, port: int = 0, token: str = "") -> None:
+        self._server = _Server((_HOST, port), _Request, token or new_token())
         self._server.site = os.path.realpath(site)
         self._server.runs = runs
         self.url = f"http://{_HOST}:{self._server.server_address[1]}/{self._server.token}/"
@@ -65,15 +70,15 @@ class LiveServer:
         self._thread.start()
 
     def show(self, run_id: str) -> None:
-        """Follow a run from now on, after all that is left to tell of the one before."""
+        """Follow a run from now on, after the remaining events of the one before."""
         self._server.shown = replace(self._server.shown, run=run_id)
 
     def refreshed(self, version: str) -> None:
-        """Tell that the site was written again."""
+        """Notify pages that the site was written again."""
         self._server.shown = replace(self._server.shown, version=version)
 
     def complain(self, complaint: str) -> None:
-        """Tell what keeps anything from being built; nothing when that is over."""
+        """Show pages the reason that nothing can be built; an empty text when it is resolved."""
         self._server.shown = replace(self._server.shown, complaint=complaint)
 
     def close(self) -> None:
@@ -91,8 +96,8 @@ class _Server(socketserver.ThreadingTCPServer):
     site: str
     runs: str
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self.token = secrets.token_urlsafe(16)
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], token: str) -> None:
+        self.token = token
         self.shown = Shown()
         self.closing = threading.Event()
         super().__init__(address, handler)
@@ -121,7 +126,8 @@ class _Request(BaseHTTPRequestHandler):
         elif not hmac.compare_digest(token.encode(), self._of.token.encode()):
             self.send_error(HTTPStatus.FORBIDDEN, "open the address that nbdag has printed")
         elif path == "live/events":
-            self._follow(urlsplit(self.path).query)
+            # what a browser sends by itself when it connects again is newer than its address
+            self._follow(self.headers.get("Last-Event-ID") or urlsplit(self.path).query)
         elif path.startswith("live/graph/"):
             self._graph(unquote(path.removeprefix("live/graph/")))
         else:
@@ -131,7 +137,7 @@ class _Request(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that is overridden
-        """Say nothing: the terminal shows the build."""
+        """Log nothing: the terminal shows the build."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answer with one line of text."""
@@ -145,7 +151,7 @@ class _Request(BaseHTTPRequestHandler):
             place = os.path.realpath(os.path.join(site, path.lstrip("/")))
             if not place.startswith(f"{site}/"):
                 raise FileNotFoundError(path)
-            with open(place, "rb") as file:
+            with open_regular(place) as file:
                 data = file.read()
         except (OSError, ValueError):
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -166,7 +172,7 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(msgspec.json.encode(graph), "application/json")
 
     def _follow(self, after: str) -> None:
-        """Send what happens, as server-sent events, until one of both ends goes.
+        """Send events as they happen, as server-sent events, until one of both ends closes.
 
         ``after`` is the identifier of the last one that the page has, if it was here before.
         """

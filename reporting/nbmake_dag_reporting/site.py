@@ -1,4 +1,4 @@
-"""Writes the static site: what is new in the records of runs goes into the site that is already there."""
+"""Write the static site: new records of runs are added to the existing site."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import Declared
 from nbmake_dag_reporting.events import EVENTS
+from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.otlp import TRACE
 from nbmake_dag_reporting.run import Run
-from nbmake_dag_reporting.runs import RunNotFoundError, read_run
+from nbmake_dag_reporting.runs import RunNotFoundError, open_regular, read_run
 from nbmake_dag_reporting.scrub import keep, public, scrub_value, scrubber
-from nbmake_dag_reporting.secrets_scan import Secrets
+from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 from nbmake_dag_reporting.site_budget import shrink
 from nbmake_dag_reporting.site_chunks import SiteFiles
 from nbmake_dag_reporting.site_graph import drawn_graph
@@ -31,8 +32,8 @@ from nbmake_dag_reporting.site_index import SiteIndex
 from nbmake_dag_reporting.site_page import frame, page
 from nbmake_dag_reporting.site_task import Executed, TaskPublisher
 
-FORMAT = 2
-_APP = ("app.js", "app.css", "NOTICES.txt")
+FORMAT = 3
+_APP = ("app.js", "app.css", "maths.js", "maths.css", "NOTICES.txt")
 _STATE = "site.json"
 _COUNTS = ("total", "ran", "restored", "up_to_date", "failed", "skipped", "cancelled")
 
@@ -60,24 +61,26 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOptions:
-    """What is published, and how much; ``secrets`` are values by name."""
+    """What is published, and how much; ``secrets`` are searched for before."""
 
     executed: Executed
     publish_host: bool = False
     max_size: int = 900_000_000
     metrics: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
-    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    secrets: Secrets = field(default_factory=lambda: Secrets({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteResult:
-    """What was done: runs that were added or renewed, all that the site has, and those without details."""
+    """The result of writing a site: runs added or updated, all runs of the site, and those without details."""
 
     added: tuple[str, ...]
     runs: int
     dropped: tuple[str, ...]
     refused: tuple[str, ...]
-    """Runs that are damaged, or that somebody made up, with what is wrong."""
+    """Damaged or forged runs, each with the reason."""
+    withheld: tuple[str, ...]
+    """Runs that hold a secret, each with its place and its name."""
     size: int
     page: str
     version: str
@@ -98,10 +101,18 @@ def found_in(runs: str, record: Resolve, blob: Callable[[str], bytes | None]) ->
     return [found(name) for name in sorted(os.listdir(runs))] if os.path.isdir(runs) else []
 
 
-def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
-    """Bring a site up to date with its runs; raises `SecretFoundError` before a secret would be published.
+def is_site(folder: str) -> bool:
+    """Whether a folder holds a site, of any format, also one whose first writing was cut off."""
+    with suppress(OSError, ValueError, msgspec.DecodeError), open_regular(os.path.join(folder, _STATE)) as file:
+        state = msgspec.json.decode(file.read())
+        return isinstance(state, dict) and {"format", "publish_host", "runs", "size"} <= state.keys()
+    return False
 
-    Waits for whoever else is writing this site.
+
+def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
+    """Bring a site up to date with its runs, without those that hold a secret.
+
+    Waits for any other process that is writing this site.
     """
     os.makedirs(out, exist_ok=True)
     with _alone(out):
@@ -109,12 +120,15 @@ def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteRe
 
 
 def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
-    files = SiteFiles(out, Secrets(options.secrets))
+    files = SiteFiles(out, options.secrets)
     state = _state(out, options)
+    if not is_site(out):
+        files.write(_STATE, msgspec.json.encode(_BEGUN))
     seen = state.runs
     index = SiteIndex(files)
     added: list[str] = []
     refused: list[str] = []
+    withheld: list[str] = []
     for item in found:
         if item.stamp and seen.get(item.name) != item.stamp:
             try:
@@ -122,6 +136,9 @@ def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteR
                 if recorded.run.id == item.name or recorded.run.id not in seen:
                     _add(recorded, index, files, options)
             except RunNotFoundError:
+                continue
+            except SecretFoundError as error:
+                withheld.append(f"{item.name}: {error}")
                 continue
             except _DAMAGE as error:
                 refused.append(f"{item.name}: {type(error).__name__}: {error}")
@@ -143,6 +160,7 @@ def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteR
         runs=len(index),
         dropped=tuple(dropped),
         refused=tuple(refused),
+        withheld=tuple(withheld),
         size=size,
         page=os.path.join(out, "index.html"),
         version=version,
@@ -161,7 +179,7 @@ def _alone(folder: str) -> Generator[None]:
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
-    """What a site shows: runs as they then were, and how large that is."""
+    """The content of a site: its runs as they were when written, and its size."""
 
     format: int
     publish_host: bool
@@ -169,9 +187,13 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+_BEGUN = _State(format=0, publish_host=False, runs={}, size=0)
+"""Marks the folder as a site before anything else is in it; nothing that it shows is believed."""
+
+
 def _state(out: str, options: SiteOptions) -> _State:
-    """Read what a site shows. One of another kind, or that was damaged, is begun anew."""
-    with suppress(FileNotFoundError, msgspec.DecodeError), open(os.path.join(out, _STATE), "rb") as file:
+    """Read what a site shows. One of another kind, or that was damaged, is started afresh."""
+    with suppress(FileNotFoundError, msgspec.DecodeError), open_regular(os.path.join(out, _STATE)) as file:
         state = msgspec.json.decode(file.read(), type=_State)
         if (state.format, state.publish_host) == (FORMAT, options.publish_host):
             return state
@@ -181,7 +203,7 @@ def _state(out: str, options: SiteOptions) -> _State:
 
 
 def _stamp(directory: str) -> str:
-    """Give what changes when a run goes on: the sizes of its files."""
+    """Return what changes when a run goes on: the sizes of its files."""
     sizes: list[str] = []
     for name in (TRACE, f"{TRACE}.gz", EVENTS):
         try:
@@ -221,7 +243,7 @@ def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOp
         "tasks": tasks,
         "graph": graph,
         "targets": list(run.targets),
-        "parameters": scrub_value(dict(run.parameters), scrub),
+        "parameters": spelled(scrub_value(dict(run.parameters), scrub)),
         "resource": dict(resource),
         "refs": sorted(files.refs),
     }
@@ -241,6 +263,7 @@ def _row(run: Run) -> dict[str, Any]:
         "dirty": run.vcs.dirty,
         "repository": run.vcs.repository_url,
         "change": run.vcs.change_id,
+        "title": run.vcs.change_title,
         "trigger": run.ci.event if run.ci else None,
         "url": run.ci.url if run.ci else None,
         **{name: run.counts.get(name, 0) for name in _COUNTS},

@@ -1,4 +1,4 @@
-"""Keeps a site under a size: the details of its oldest runs go first, and content that none has any more."""
+"""Keep a site under a size: the details of its oldest runs go first, and content that none has any more."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ def _sizes(root: str) -> Iterator[tuple[str, int]]:
     for folder, _, names in os.walk(root):
         for name in names:
             path = os.path.join(folder, name)
-            yield os.path.relpath(path, root), os.stat(path).st_size
+            yield os.path.relpath(path, root), os.lstat(path).st_size

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from nbmake_dag_reporting.runs import open_regular
 from nbmake_dag_reporting.secrets_scan import Secrets
 
 _OPENING = "nbdag.load('"
@@ -35,6 +36,8 @@ class SiteFiles:
         target = os.path.join(self.root, path)
         self.grown += len(data) - self._size(path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.isdir(target) and not os.path.islink(target):
+            os.rename(target, f"{target}.damaged")
         with tempfile.NamedTemporaryFile(dir=os.path.dirname(target), delete=False) as file:
             try:
                 file.write(data)
@@ -52,8 +55,8 @@ class SiteFiles:
 
     def read_chunk(self, key: str) -> Any:
         """Read a value back, ``None`` where there is none."""
-        with suppress(FileNotFoundError), open(os.path.join(self.root, chunk_path(key)), encoding="utf-8") as file:
-            return msgspec.json.decode(_content(file.read(), key))
+        with suppress(FileNotFoundError), open_regular(os.path.join(self.root, chunk_path(key))) as file:
+            return msgspec.json.decode(_content(file.read().decode(), key))
         return None
 
     def put(self, value: Any, place: str) -> str:
@@ -61,14 +64,14 @@ class SiteFiles:
         data = self._checked(value, place)
         ref = hashlib.sha256(data).hexdigest()[:_REF]
         key = f"content/{ref}"
-        self._once(chunk_path(key), lambda: _script(key, data))
+        self._once(chunk_path(key), _script(key, data))
         return ref
 
     def put_bytes(self, data: bytes, sha256: str, extension: str, place: str) -> str:
         """Store a file under its digest, once, and return its path. The extension decides how it is served."""
-        self.secrets.refuse(data, place)
+        data = self.secrets.clean(data, place)
         path = f"blobs/{sha256[:2]}/{sha256}.{extension}"
-        self._once(path, lambda: data)
+        self._once(path, data)
         return path
 
     def remove(self, path: str) -> None:
@@ -77,20 +80,24 @@ class SiteFiles:
 
     def _size(self, path: str) -> int:
         try:
-            return os.stat(os.path.join(self.root, path)).st_size
+            return os.lstat(os.path.join(self.root, path)).st_size
         except FileNotFoundError:
             return 0
 
     def _checked(self, value: Any, place: str) -> bytes:
-        data = _encode(value)
-        self.secrets.refuse(data, place)
-        return data
+        return self.secrets.clean(_encode(value), place)
 
-    def _once(self, path: str, content: Any) -> None:
+    def _once(self, path: str, data: bytes) -> None:
+        """Write a file unless it is there, whole: one that was damaged is written again."""
         if path not in self.refs:
             self.refs.add(path)
-            if not os.path.exists(os.path.join(self.root, path)):
-                self.write(path, content())
+            if not self._holds(path, data):
+                self.write(path, data)
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        with suppress(OSError), open_regular(os.path.join(self.root, path)) as file:
+            return file.read(len(data) + 1) == data
+        return False
 
 
 def chunk_path(key: str) -> str:

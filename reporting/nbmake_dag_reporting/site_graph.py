@@ -1,4 +1,4 @@
-"""The graph of a run as the site draws it: tasks by number, in places that are the same every time."""
+"""The graph of a run as the site draws it: tasks by number, in positions that are the same every time."""
 
 from __future__ import annotations
 

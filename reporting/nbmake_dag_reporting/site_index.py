@@ -1,7 +1,7 @@
-"""The index of a site: a row for each run, in the order of their arrival, and columns that load when looked at.
+"""The index of a site: a row for each run, in the order of their arrival, and columns that load when shown.
 
 A column is as long as its last value, so that a run which has nothing in it does not touch it. The matrix has one
-text for each task, with one letter for each run; its tasks stand in the order of their pipelines.
+text for each task, with one letter for each run; its tasks are in the order of their pipelines.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ from typing import Any
 from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
 from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.vocabulary import TaskStatus
 
-LETTERS = {"ran": "R", "restored": "r", "up_to_date": "u", "failed": "f", "skipped": "s", "cancelled": "c"}
+LETTERS: dict[TaskStatus, str] = {
+    "ran": "R",
+    "restored": "r",
+    "up_to_date": "u",
+    "failed": "f",
+    "skipped": "s",
+    "cancelled": "c",
+}
 _ABSENT = " "
 
 
@@ -36,23 +44,25 @@ class SiteIndex:
 
     def add(self, run: Run, row: Mapping[str, Any]) -> None:
         """Take in a run, or replace what is known of it."""
+        tasks = [(task, LETTERS[task.status], list(_values(task))) for task in run.tasks.values()]
+        # what a damaged run raises, it has raised above: below, its row is written whole
         number = self._number.setdefault(run.id, len(self._number))
         for name, value in row.items():
             _set(self.rows.setdefault(name, []), number, value)
         self._order(run)
-        for task in run.tasks.values():
+        for task, letter, values in tasks:
             letters = self.matrix[task.name].ljust(number + 1, _ABSENT)
-            self.matrix[task.name] = letters[:number] + LETTERS[task.status] + letters[number + 1 :]
-            for kind, name, value in _values(task):
+            self.matrix[task.name] = letters[:number] + letter + letters[number + 1 :]
+            for kind, name, value in values:
                 self._set(kind, task, name, number, value)
 
     def newest_first(self) -> list[str]:
-        numbers = sorted(self._number.values(), key=lambda number: self.rows["started"][number], reverse=True)
-        return [self.rows["id"][number] for number in numbers]
+        started = dict(enumerate(self.rows.get("started", [])))
+        return sorted(self._number, key=lambda run: started.get(self._number[run]) or 0, reverse=True)
 
     def drop_details(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:
-            self.rows["detail"][self._number[run_id]] = 0
+            _set(self.rows.setdefault("detail", []), self._number[run_id], 0)
 
     def write(self, settings: Mapping[str, Any]) -> str:
         """Write what changed; return a digest of the whole."""
@@ -96,7 +106,7 @@ class SiteIndex:
 
 def _values(task: TaskRun) -> Iterable[tuple[str, str, Any]]:
     for name, parameter in task.params.items():
-        yield "params", name, parameter
+        yield "params", name, spelled(parameter)
     for name, metric in task.metrics.items():
         yield "metrics", name, spelled(metric)
     for name, tag in task.tags.items():

@@ -1,25 +1,44 @@
-"""The one page of a site, with a table of its last runs for whoever has no script."""
+"""The one page of a site, with a table of its last runs for browsers without JavaScript."""
 
 from __future__ import annotations
 
 import html
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
+from nbmake_dag_reporting.vocabulary import RecordedResult
+
 _SHOWN = 50
-_GLYPH = {"success": "✓", "failure": "✕", "error": "!", "cancellation": "∅", "interrupted": "…"}
+_GLYPH: dict[RecordedResult, str] = {
+    "success": "✓",
+    "failure": "✕",
+    "error": "!",
+    "cancellation": "∅",
+    "interrupted": "…",
+    "running": "▸",
+}
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file: data: blob:; "
-    "frame-src 'self' file:; base-uri 'none'; form-action 'none'"
+    "font-src data:; frame-src 'self' file:; base-uri 'none'; form-action 'none'; "
+    "require-trusted-types-for 'script'; trusted-types nbdag dompurify"
 )
 FRAME_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='%232b57c4'%3E"
+    "%3Cpath d='M5 6h5a3 3 0 0 1 3 3v6a3 3 0 0 0 3 3h3M13 12h6' fill='none' stroke='%232b57c4'/%3E"
+    "%3Ccircle cx='5' cy='6' r='3'/%3E%3Ccircle cx='19' cy='12' r='3'/%3E%3Ccircle cx='19' cy='18' r='3'/%3E"
+    "%3C/svg%3E"
+)
+
 LIVE_POLICY = f"{POLICY.replace(' file:', '')}; connect-src 'self'"
-"""Of a page that asks the server that it comes from."""
+"""The policy of a page that requests events from its own server."""
 
 
 def page(rows: Mapping[str, Sequence[Any]], version: str, app: str) -> str:
@@ -34,7 +53,7 @@ def page(rows: Mapping[str, Sequence[Any]], version: str, app: str) -> str:
 <meta name="referrer" content="no-referrer">
 <meta name="color-scheme" content="light dark">
 <title>{html.escape(name)} · runs</title>
-<link rel="icon" href="data:,">
+<link rel="icon" href="{_ICON}">
 <link rel="stylesheet" href="app.css?{app}">
 <script src="app.js?{app}" defer></script>
 <script src="data/index.js?{version}" defer></script>
@@ -58,12 +77,16 @@ def page(rows: Mapping[str, Sequence[Any]], version: str, app: str) -> str:
 
 
 def live_page(page: str) -> str:
-    """Return index.html as a server shows it that knows what happens now."""
+    """Return index.html as the live server sends it."""
     return page.replace(POLICY, LIVE_POLICY, 1).replace("<html ", "<html data-live ", 1)
 
 
 def frame() -> str:
-    """Write frame.html: it shows a page that a notebook made, in an origin of its own and without network."""
+    """Write frame.html: it shows a page that a notebook made, in an origin of its own and without network.
+
+    Any page may embed it and post to it. So it writes only in a sandbox, whose origin is opaque, and never as a
+    page by itself.
+    """
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -71,13 +94,15 @@ def frame() -> str:
 <meta http-equiv="Content-Security-Policy" content="{FRAME_POLICY}">
 <title>Notebook output</title>
 <script>
-addEventListener("message", function show(event) {{
-  if (event.source !== parent) return;
-  removeEventListener("message", show);
-  document.write(event.data);
-  document.close();
-}});
-parent.postMessage("nbdag frame is ready", "*");
+if (self.origin === "null" && parent !== self) {{
+  addEventListener("message", function show(event) {{
+    if (event.source !== parent) return;
+    removeEventListener("message", show);
+    document.write(event.data);
+    document.close();
+  }});
+  parent.postMessage("nbdag frame is ready", "*");
+}}
 </script>
 </head>
 <body></body>
@@ -86,23 +111,25 @@ parent.postMessage("nbdag frame is ready", "*");
 
 
 def _table(rows: Mapping[str, Sequence[Any]]) -> str:
-    runs = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
-    runs.sort(key=lambda run: (run["started"], run["id"]), reverse=True)
-    return "\n".join(_row(run) for run in runs[:_SHOWN])
+    # a column may be shorter than others: it ends with the last run that has a value in it
+    runs = [dict(zip(rows, values, strict=True)) for values in zip_longest(*rows.values())]
+    runs = [run for run in runs if run.get("id")]
+    runs.sort(key=lambda run: (run.get("started") or 0, run["id"]), reverse=True)
+    return "\n".join(_plain_row(defaultdict(lambda: None, run)) for run in runs[:_SHOWN])
 
 
-def _row(run: Mapping[str, Any]) -> str:
-    started = datetime.fromtimestamp(run["started"] / 1000, UTC)
+def _plain_row(run: Mapping[str, Any]) -> str:
+    started = datetime.fromtimestamp((run["started"] or 0) / 1000, UTC)
     result = run["result"]
     cells = (
         run["id"],
         started.strftime("%Y-%m-%d %H:%M"),
-        f"{_GLYPH.get(result, '')} {result}",
+        f"{_GLYPH.get(result, '')} {result or ''}",
         run["branch"] or "",
         (run["commit"] or "")[:8],
-        run["total"],
-        run["ran"],
-        run["failed"],
+        run["total"] or 0,
+        run["ran"] or 0,
+        run["failed"] or 0,
         "" if run["seconds"] is None else f"{run['seconds']:.1f}",
     )
     return "<tr>" + "".join(f"<td>{html.escape(str(cell))}" for cell in cells) + "</tr>"

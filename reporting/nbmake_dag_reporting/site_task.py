@@ -1,4 +1,4 @@
-"""What the site tells of one task in one run.
+"""One task of one run on the site.
 
 What a record decides (outputs, artefacts, notebook, ingredients) is content that all its hits share; times,
 reasons and attempts are of the run.
@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.bundle import Recorded, ingredients_of
 from nbmake_dag_reporting.notebook_view import long_text, notebook_view, picture
-from nbmake_dag_reporting.numbers import spelled_values
+from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Artifact, AttemptRun, Failure, TaskRun
 from nbmake_dag_reporting.scrub import Scrub, scrub_value
 from nbmake_dag_reporting.site_chunks import SiteFiles
@@ -37,10 +37,10 @@ class TaskPublisher:
     scrub: Scrub
     publish_host: bool
     nodes: Mapping[str, str]
-    """What the nodes of a cluster are called on the site."""
+    """The names of a cluster's nodes on the site."""
 
     def publish(self, task: TaskRun, numbers: Mapping[str, int], run_id: str) -> dict[str, Any]:
-        """Give the row of a task for the chunk of its run; ``numbers`` are the tasks' places in it."""
+        """Return the row of a task for the chunk of its run; ``numbers`` are the tasks' places in it."""
         place = f"run {run_id}, {task.name}"
         notebooks = self._notebooks(task)
         row = {
@@ -58,11 +58,11 @@ class TaskPublisher:
             "saved": task.saved_s,
             "draft": task.draft,
             "accepted": task.accepted,
-            "params": scrub_value(dict(task.params), self.scrub),
-            "metrics": spelled_values(task.metrics),
+            "params": spelled(scrub_value(dict(task.params), self.scrub)),
+            "metrics": spelled(task.metrics),
             "tags": scrub_value(dict(task.tags), self.scrub),
             "detail": self.files.put(self._detail(task, notebooks, place), place),
-            "attempts": [self._attempt(attempt, notebooks, place) for attempt in task.attempts],
+            "attempts": [self._attempt(task, attempt, notebooks, place) for attempt in task.attempts],
         }
         return {name: value for name, value in row.items() if value not in (None, False, [], {}, 0.0, "")}
 
@@ -84,21 +84,26 @@ class TaskPublisher:
             "reads": list(task.undeclared_reads),
             "writes": list(task.undeclared_writes),
             "series": self._series(task, place),
-            "notebook": self._notebook(notebooks.get(max(notebooks, default=0)), place),
+            "notebook": self._notebook(task, max(notebooks, default=0), notebooks, place),
             "ingredients": self.files.put(self._ingredients(record), place) if record else None,
         }
         return {name: value for name, value in detail.items() if value not in (None, [])}
 
     def _ingredients(self, record: Mapping[str, Any]) -> list[list[str]]:
         return [
-            [str(kind), self.scrub(str(name)), self.scrub(str(value))]
-            for kind, name, value, *_ in record["ingredients"]
+            [item.kind, self.scrub(item.name), self.scrub(item.value), self.scrub(item.path)]
+            for item in ingredients_of(record)
         ]
 
-    def _notebook(self, document: Mapping[str, Any] | None, place: str) -> str | None:
-        if document is None:
+    def _notebook(
+        self, task: TaskRun, number: int, notebooks: Mapping[int, Mapping[str, Any]], place: str
+    ) -> str | None:
+        """Publish the notebook that an attempt left, or that of a hit as attempt 0."""
+        if number not in notebooks:
             return None
-        return self.files.put(notebook_view(document, self.files, self.scrub, place), place)
+        attempts = (attempt for attempt in task.attempts if attempt.number == number)
+        failed = {cell.cell.index for attempt in attempts for cell in attempt.cells if cell.error}
+        return self.files.put(notebook_view(notebooks[number], self.files, self.scrub, place, failed), place)
 
     def _series(self, task: TaskRun, place: str) -> str | None:
         data = self.recorded.blob(task.series) if task.series else None
@@ -125,23 +130,27 @@ class TaskPublisher:
         return {**shown, "file": self.files.put_bytes(data, artifact.sha256, "bin", place)}
 
     def _error(self, failure: Failure) -> dict[str, Any]:
-        return {"type": failure.type, "message": self.scrub(failure.message), "cell": failure.cell}
+        return {
+            "type": failure.type,
+            "message": self.scrub(failure.message),
+            "cell": failure.cell.index if failure.cell else None,
+        }
 
     def _attempt(
-        self, attempt: AttemptRun, notebooks: Mapping[int, Mapping[str, Any]], place: str
+        self, task: TaskRun, attempt: AttemptRun, notebooks: Mapping[int, Mapping[str, Any]], place: str
     ) -> dict[str, Any]:
         place = f"{place}, attempt {attempt.number}"
         failure = attempt.failure
         log = self.recorded.blob(attempt.log) if attempt.log else None
         more = {
             "cells": [
-                [cell.index, _milliseconds(cell.started), _milliseconds(cell.ended), cell.error or ""]
+                [cell.cell.index, _milliseconds(cell.started), _milliseconds(cell.ended), cell.error or ""]
                 for cell in attempt.cells
             ],
             "log": long_text(self.scrub(log.decode(errors="replace")), self.files, place) if log else None,
             "trace": self.scrub(failure.traceback) if failure else None,
             "code": failure.cell_source if failure else None,
-            "notebook": self._notebook(notebooks.get(attempt.number), place) if failure else None,
+            "notebook": self._notebook(task, attempt.number, notebooks, place) if failure else None,
         }
         row = {
             "n": attempt.number,

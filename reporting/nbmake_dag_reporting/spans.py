@@ -62,7 +62,7 @@ class Resource:
 def attribute_value(value: object) -> AttributeValue:
     """Turn any value of TOML or Python into one that every encoding of a span can hold.
 
-    Integers beyond 64 bits become text, and so does what is no such value at all.
+    Integers beyond 64 bits become text, and so do all other objects.
     """
     match value:
         case None | bool() | float() | bytes():

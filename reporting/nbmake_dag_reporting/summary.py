@@ -1,4 +1,4 @@
-"""The JSON of ``--summarize``: one run in the words that scripts read."""
+"""The JSON of ``--summarize``: one run in a form for scripts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbmake_dag_reporting.run import Run, TaskRun
-from nbmake_dag_reporting.statuses import count
+from nbmake_dag_reporting.vocabulary import count
 
 
 def summarize(run: Run) -> dict[str, Any]:
-    """Give every task of a run, hits included, with counts of every status."""
+    """Return every task of a run, hits included, with counts of every status."""
     return {
         "run_id": run.id,
         "result": run.result,

@@ -27,9 +27,9 @@ def write_tree(
     markdown: Callable[[str], str],
     secrets: Secrets,
 ) -> tuple[str, ...]:
-    """Write a run into a folder that is new or empty, and return what it names and is gone.
+    """Write a run into a folder that is new or empty, and return the content that is missing.
 
-    ``executed`` gives the notebooks of a task by attempt; the last one is the task's. Raises
+    ``executed`` has the notebooks of a task by attempt; the last one is the task's. Raises
     `SecretFoundError` and `OSError`; the folder is then as it was.
     """
     out = os.path.abspath(out)
@@ -40,8 +40,7 @@ def write_tree(
             if data is None:
                 gone.append(path)
             else:
-                secrets.refuse(data, path)
-                _write(os.path.join(half, path), data)
+                _write(os.path.join(half, path), secrets.clean(data, path))
         os.rename(half, out)
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)

@@ -9,7 +9,7 @@ from tests.benchmarks.environments import Environment
 
 _OPENS = """
 import os, sys, time
-from nbmake_dag.inside.accesses import Accesses
+from nbmake_dag.inside.audit_hook import Accesses
 from nbmake_dag.inside.repository import Repository
 
 folder, hooked = sys.argv[1], sys.argv[2] == "hooked"

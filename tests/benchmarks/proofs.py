@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ def newest_run(project: Path) -> RunSpans:
     folder = max((project / ".nbdag" / "runs").iterdir(), key=lambda entry: entry.name)
     statuses: dict[str, str] = {}
     lasted: dict[str, float] = {}
-    in_cells: Counter[str] = Counter()
+    in_cells: defaultdict[str, float] = defaultdict(float)
     for seconds, attributes in _spans(folder / "trace.otlp.jsonl"):
         if _TASK in attributes:
             statuses[attributes[_TASK]] = attributes[_STATUS]

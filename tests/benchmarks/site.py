@@ -19,10 +19,11 @@ from statistics import median
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import AttemptRun, Run, RunHead, TaskRun, Vcs
 from nbmake_dag_reporting.site import Found, SiteOptions, write_site
+from nbmake_dag_reporting.vocabulary import TaskStatus
 
 RUNS, FEW, TASKS, COLUMNS = 3_000, 200, 200, 300
 REPEATS = 9
-STATUSES = ("up_to_date",) * 8 + ("ran", "restored")
+STATUSES: tuple[TaskStatus, ...] = ("up_to_date",) * 8 + ("ran", "restored")
 BRANCHES = ("main", "main", "main", "faster", "more-data")
 SECOND = 1_000_000_000
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from nbmake_dag_cache.blobs import (
     BlobTooLargeError,
     StoredFile,
 )
-from nbmake_dag_cache.digest import digest_bytes
+from nbmake_dag_cache.digest import Sha256, digest_bytes
 
 NAMES = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=20
@@ -70,7 +71,7 @@ def test_bytes_and_file_of_the_same_content_are_one_blob(content: bytes):
         store = BlobStore(f"{folder}/cache")
         Path(folder, "source").write_bytes(content)
         expected = StoredFile(
-            sha256=hashlib.sha256(content).hexdigest(), xxh3=digest_bytes(content), size=len(content)
+            sha256=Sha256(hashlib.sha256(content).hexdigest()), xxh3=digest_bytes(content), size=len(content)
         )
         assert expected == store.put_bytes(content) == store.put_file(f"{folder}/source")
         assert content == store.read(expected.sha256, len(content))
@@ -106,15 +107,41 @@ def test_every_damage_of_a_blob_is_found_and_removed(tmp_path: Path):
     assert files_in(tmp_path) == ["out"]
 
 
-def test_a_blob_of_the_wrong_size_is_written_again(tmp_path: Path):
-    """A store that lost power heals when the same bytes are put again."""
-    store = BlobStore(str(tmp_path))
-    name = store.put_bytes(b"whole").sha256
-    path = blob_path(tmp_path, name)
+@pytest.mark.parametrize("damage", [b"", b"Whole", b"whole and more"])
+@pytest.mark.parametrize("way", ["bytes", "file"])
+def test_a_damaged_blob_is_written_again(tmp_path: Path, damage: bytes, way: str):
+    """Whoever puts bytes has them stored, whatever lay under their name: a file of the user is then removed."""
+    store = BlobStore(str(tmp_path / "cache"))
+    source = tmp_path / "source"
+    source.write_bytes(b"whole")
+
+    def put() -> str:
+        return (store.put_bytes(b"whole") if way == "bytes" else store.put_file(str(source))).sha256
+
+    name = put()
+    path = blob_path(tmp_path / "cache", name)
     path.unlink()
-    path.write_bytes(b"")
-    store.put_bytes(b"whole")
+    path.write_bytes(damage)
+    assert put() == name
     assert store.read(name, 10) == b"whole"
+
+
+@pytest.mark.parametrize("way", ["bytes", "file"])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_counts_as_a_missing_blob(tmp_path: Path, make: Callable[[Path], None], way: str):
+    """A folder or a pipe in the place of a blob is neither read nor waited for, and gives way to its bytes."""
+    store = BlobStore(str(tmp_path / "cache"))
+    source = tmp_path / "source"
+    source.touch()
+    name = store.put_bytes(b"").sha256
+    path = blob_path(tmp_path / "cache", name)
+    path.unlink()
+    make(path)
+    assert not store.is_sound(name)
+    with pytest.raises(BlobMissingError):
+        store.read(name, 10)
+    assert (store.put_bytes(b"") if way == "bytes" else store.put_file(str(source))).sha256 == name
+    assert store.is_sound(name)
 
 
 def test_a_present_blob_is_not_rewritten_but_made_young(tmp_path: Path):
@@ -264,6 +291,7 @@ for _ in range(1250):
 """
 
 
+@pytest.mark.fault
 def test_eight_processes_put_and_read_the_same_blobs(tmp_path: Path):
     """Ten thousand concurrent puts, reads and restores: no error, no torn read, no file left over."""
     workers = [subprocess.Popen([sys.executable, "-c", HAMMER, str(tmp_path), str(seed)]) for seed in range(8)]

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from diskcache import Cache
@@ -63,7 +64,8 @@ def test_nothing_is_evicted_by_size(tmp_path: Path):
     """Settings that an older database brings along, such as a small limit, do not count."""
     with closing(Cache(str(tmp_path / "index"), size_limit=1_000, cull_limit=10)):
         pass
-    with closing(open_index(str(tmp_path / "index"))) as cache:
+    opened: Any = open_index(str(tmp_path / "index"))
+    with closing(opened) as cache:
         assert (cache.eviction_policy, cache.cull_limit, cache.statistics) == ("none", 0, 0)
     with index_at(tmp_path / "index") as index:
         for number in range(30):
@@ -113,7 +115,7 @@ def test_only_plain_rows_come_out(tmp_path: Path):
 
 
 @pytest.mark.parametrize("value", [1, 1.0, b"bytes", None, ["list"], {"a": 1}])
-def test_only_texts_go_in(tmp_path: Path, value: object):
+def test_only_texts_go_in(tmp_path: Path, value: Any):
     """Any other value or key raises instead of being pickled."""
     with closing(open_index(str(tmp_path / "index"))) as cache:
         with pytest.raises(NotTextError):
@@ -181,7 +183,7 @@ def test_a_garbage_database_is_moved_aside_with_one_warning(tmp_path: Path):
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / "cache.db").write_bytes(b"garbage" * 1_000)
     with index_at(tmp_path / "index") as index:
-        assert index.warning == f"the index {tmp_path}/index was damaged and is made anew: file is not a database"
+        assert index.warning == f"the index {tmp_path}/index was damaged and is recreated: file is not a database"
         index.write({"a": "1"})
     assert (tmp_path / "index.damaged" / "cache.db").read_bytes() == b"garbage" * 1_000
     with index_at(tmp_path / "index") as index:

@@ -8,8 +8,9 @@ import sys
 import msgspec
 import pytest
 
-from nbmake_dag_cache.identity import NotebookIdentity, identify, identity_schema
-from nbmake_dag_cache.imports import Import, Imports
+from nbmake_dag_cache.computed_imports import Import
+from nbmake_dag_cache.identity import FORMAT, NotebookIdentity, identify, identity_schema
+from nbmake_dag_cache.imports import Imports
 from nbmake_dag_cache.key import Ingredient, key_of
 from nbmake_dag_cache.notebook import Cell, NotebookSource
 
@@ -125,9 +126,28 @@ def test_what_planning_learns():
         cells=(),
         injection=1,
         parameters=("inputs", "x", "y", "z", "n"),
+        given=("inputs",),
         imports=Imports((Import("a"), Import("b"))),
     )
     assert (identity.takes_inputs, identity.takes_outputs) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "given"),
+    [
+        ("r", "inputs <- list()\nn = 1\noutputs = list()", ("inputs", "outputs")),
+        ("julia", "inputs = Dict()\ncheck = outputs == 1", ("inputs",)),
+        ("r", "# inputs <- list()\nmy.inputs <- 1", ()),
+        ("bash", "inputs=1", ()),
+    ],
+)
+def test_cells_of_other_languages_can_take_declared_paths(
+    language: str, code: str, given: tuple[str, ...]
+) -> None:
+    """Of their parameters cell only these two names are known; bash can hold neither."""
+    cell = Cell(kind="code", source=code, tags=("parameters",))
+    found = identify(NotebookSource(language=language, kernel=None, cells=(cell,)))
+    assert (found.parameters, found.given) == (None, given)
 
 
 @pytest.mark.parametrize(
@@ -171,4 +191,5 @@ def test_the_schema_names_versions_without_importing_them():
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert shown == f"{identity_schema()}\nset()\n"
     python = ".".join(map(str, sys.version_info[:3]))
-    assert identity_schema() == f"2 python={python} ipython={version('ipython')} jupytext={version('jupytext')}"
+    versions = f"python={python} ipython={version('ipython')} jupytext={version('jupytext')}"
+    assert identity_schema() == f"{FORMAT} {versions}"

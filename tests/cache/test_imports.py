@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbmake_dag_cache.imports import Import, Imports, PathAddition, imports_in, imports_of
+from nbmake_dag_cache.computed_imports import Import, WholeFolder, WholePackage
+from nbmake_dag_cache.imports import Imports, PathAddition, imports_in, imports_of
+from nbmake_dag_cache.started import StartedCommand, Word
 
 
 @pytest.mark.parametrize(
@@ -38,16 +40,61 @@ def test_an_import_is_found_wherever_it_stands(source, expected):
 
 @pytest.mark.parametrize(
     "source",
-    ["", "x = 'import a'", "# import a", "import_module(name)", "__import__(f'{a}')", "a.b('c')", "import a b"],
+    ["", "x = 'import a'", "# import a", "a.b('c')", "import a b"],
 )
 def test_nothing_is_made_up(source):
-    """Text, computed names and code that does not parse import nothing that we know of."""
+    """Text and code that does not parse import nothing that we know of."""
     assert imports_of(source) == Imports()
 
 
 def test_each_import_is_named_once_in_order():
     """The result does not depend on the order of the code."""
     assert imports_of("import b, a\nimport b") == Imports((Import("a"), Import("b"))) == imports_of("import a, b")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import_module(name)", Imports(computed=True)),
+        ("__import__(f'{a}')", Imports(computed=True)),
+        ("for m in os.listdir('.'):\n    import_module(m)", Imports(computed=True)),
+        ("import_module(f'plugins.{n}')", Imports(listed=(WholePackage("plugins"),))),
+        ("import_module('a.b.' + n)", Imports(listed=(WholePackage("a.b"),))),
+        ("import_module('a.%s.c' % n)", Imports(listed=(WholePackage("a"),))),
+        ("import_module('a.{}'.format(n))", Imports(listed=(WholePackage("a"),))),
+        ("import_module(f'.{n}', __package__)", Imports(listed=(WholePackage("", 1),))),
+        ("import_module(f'.{n}', 'a.b')", Imports(listed=(WholePackage("a.b"),))),
+        ("import_module('..c', 'a.b')", Imports((Import("a.c"),))),
+        ("import_module('m' + '')", Imports((Import("m"),))),
+        ("import_module(name='m')", Imports((Import("m"),))),
+        ("n = 'm'\nimport_module(n)", Imports((Import("m"),))),
+        ("for n in ['a', 'b']:\n    import_module(n)", Imports((Import("a"), Import("b")))),
+        ("[import_module(n) for n in ('a', 'b')]", Imports((Import("a"), Import("b")))),
+        ("iter_modules()", Imports(computed=True)),
+        ("iter_modules(__path__)", Imports(listed=(WholePackage("", 1),))),
+        ("iter_modules(path=__path__)", Imports(listed=(WholePackage("", 1),))),
+        ("iter_modules(['plugins'])", Imports(listed=(WholeFolder("working", "plugins"),))),
+        ("iter_modules([dirname(__file__)])", Imports(listed=(WholeFolder("file", "."),))),
+        ("iter_modules(a.b.__path__)", Imports(listed=(WholePackage("a.b"),))),
+        ("iter_modules(import_module('a.b').__path__)", Imports((Import("a.b"),), listed=(WholePackage("a.b"),))),
+        ("m = import_module('a')\niter_modules(m.__path__)", Imports((Import("a"),), listed=(WholePackage("a"),))),
+        ("import a.b as c\niter_modules(c.__path__)", Imports((Import("a.b"),), listed=(WholePackage("a.b"),))),
+        (
+            "from . import a\nwalk_packages(a.__path__)",
+            Imports((Import("", ("a",), 1),), listed=(WholePackage("a", 1),)),
+        ),
+    ],
+)
+def test_a_computed_import_may_be_of_every_module_of_what_it_begins_with(source, expected):
+    """A package, a folder, or anything; what is literal all the same is one import."""
+    assert imports_of(source) == expected
+
+
+def test_a_file_that_is_loaded_as_a_module_is_a_script():
+    """By its path, whatever its name."""
+    found = imports_of("spec_from_file_location('m', 'lib/x.py')")
+    assert found.commands == (StartedCommand((Word("working", "python"), Word("working", "lib/x.py"))),)
+    assert imports_of("spec_from_file_location('m', path)").computed
 
 
 @pytest.mark.parametrize(
@@ -76,7 +123,7 @@ def test_each_import_is_named_once_in_order():
 def test_folders_are_evaluated(expression, base, path):
     """The usual ways to name a folder, below the file's folder or the working directory."""
     source = f"import sys\nsys.path.insert(0, {expression})"
-    assert imports_of(source).folders == (PathAddition(base, path),)
+    assert imports_of(source).folders == (PathAddition(base, path, first=True),)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +133,7 @@ def test_folders_are_evaluated(expression, base, path):
         ("sys.path.extend(['a', 'b'])", ["a", "b"]),
         ("sys.path += ['a']", ["a"]),
         ("if 'a' not in sys.path:\n    sys.path.insert(1, 'a')", ["a"]),
-        ("a = Path('..')\nb = a / 'src'\nsys.path.append(str(b))\nsys.path.append(str(a))", ["..", "../src"]),
+        ("a = Path('..')\nb = a / 'src'\nsys.path.append(str(b))\nsys.path.append(str(a))", ["../src", ".."]),
         ("sys.path.append(f())", []),
         ("sys.path.append(unknown)", []),
         ("a = a / 'b'\nsys.path.append(a)", []),
@@ -106,6 +153,13 @@ def test_cells_share_variables():
     assert imports_in([(text, ast.parse(text)) for text in cells]) == Imports(
         (Import("a"), Import("sys")), (PathAddition("working", ".."),)
     )
+
+
+def test_a_script_named_in_one_cell_is_known_where_another_starts_it():
+    """Also where the first cell does nothing but name it."""
+    cells = ["SCRIPT = 'tools/gen.sh'", "check_call(['bash', SCRIPT])"]
+    words = tuple(Word("working", text) for text in ("bash", "tools/gen.sh"))
+    assert imports_in([(text, ast.parse(text)) for text in cells]).commands == (StartedCommand(words),)
 
 
 PARTS = st.lists(st.sampled_from(["a", "b", "..", "."]), min_size=1, max_size=5)

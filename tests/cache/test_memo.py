@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from nbmake_dag_cache.digest import Digest, digest_bytes, digest_descriptor, dig
 from nbmake_dag_cache.diskcache_text import TextIndex
 from nbmake_dag_cache.memo import IdentityMemo, ListedFile, StatMemo
 from nbmake_dag_cache.stamps import FileClock, UnstableFileError
+from tests.support.damage import every_damage
 
 AT_REST = os.path.realpath(sys.executable)
 """A file that nobody has changed for long."""
@@ -133,6 +135,41 @@ def test_a_damaged_index_gives_true_digests_and_a_warning(tmp_path: Path):
     assert set(remembered(tmp_path)) == {AT_REST}
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize("step", [997, pytest.param(61, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+def test_whatever_byte_of_an_index_is_damaged_its_answers_are_true(tmp_path: Path, step: int):
+    """What was remembered, or nothing: cut or flipped anywhere, a row never has another digest or text."""
+    with memo_at(tmp_path) as memo:
+        memo.digest(AT_REST)
+    texts = IdentityMemo(str(tmp_path))
+    texts.put(Digest("d"), "schema", "text")
+    texts.flush()
+    texts.close()
+    files, identities = (tmp_path / name / "cache.db" for name in ("files", "identities"))
+    sound = files.read_bytes(), identities.read_bytes()
+    true = digest_file(AT_REST)
+    for content in every_damage(sound[0], step):
+        restored(tmp_path, sound)
+        files.write_bytes(content)
+        with memo_at(tmp_path) as memo:
+            assert memo.digest(AT_REST) == true
+    for content in every_damage(sound[1], step):
+        restored(tmp_path, sound)
+        identities.write_bytes(content)
+        texts = IdentityMemo(str(tmp_path))
+        assert texts.get(Digest("d"), "schema") in {"text", None}
+        texts.close()
+
+
+def restored(state: Path, sound: tuple[bytes, bytes]) -> None:
+    """Put two sound indexes where damaged ones were."""
+    for name, content in zip(("files", "identities"), sound, strict=True):
+        shutil.rmtree(state / name, ignore_errors=True)
+        shutil.rmtree(state / f"{name}.damaged", ignore_errors=True)
+        (state / name).mkdir()
+        (state / name / "cache.db").write_bytes(content)
+
+
 def test_a_state_folder_that_cannot_be_written_remembers_nothing(tmp_path: Path):
     """Digests are right all the same, and a warning says why they take time."""
     (tmp_path / "file").write_text("")
@@ -185,7 +222,7 @@ def test_a_file_that_never_rests_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_directory_is_listed_with_the_targets_of_its_links(tmp_path: Path):
-    """Nested files, links to files and directories, x bits and names as they are; empty folders do not count."""
+    """Nested files, links to files and directories, x bits and names as they are; and empty folders."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "far").write_text("far")
     out = tmp_path / "out"
@@ -206,7 +243,7 @@ def test_a_directory_is_listed_with_the_targets_of_its_links(tmp_path: Path):
     with memo_at(tmp_path / "state") as memo:
         assert memo.listing(str(out)) == tuple(sorted(expected, key=lambda file: file.path))
         assert memo.digest_directory(str(out)) == digest_listing(
-            (file.path, file.digest, file.executable) for file in expected
+            ((file.path, file.digest, file.executable) for file in expected), ["sub/empty"]
         )
 
 

@@ -129,7 +129,7 @@ def test_old_formats_are_upgraded(version):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b"", "the file is empty"),
         (b"hello", "Expecting value: line 1 column 1 (char 0)"),
         (b'{"cells": [', "Expecting value: line 1 column 12 (char 11)"),
         (b"[]", "Expected `object`, got `array`"),
@@ -150,7 +150,7 @@ def test_old_formats_are_upgraded(version):
         ),
         (
             json.dumps(_ipynb(_code("x", metadata={"tags": "parameters"}))).encode(),
-            "Expected `array`, got `str` - at `$.tags`",
+            "the metadata of cell 1: Expected `array`, got `str` - at `tags`",
         ),
         (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
     ],
@@ -221,7 +221,7 @@ CODE = st.sampled_from(
         "# %% not a cell",
     ]
 )
-CELLS = st.one_of(
+CELLS: st.SearchStrategy[tuple[str, str, list[str]]] = st.one_of(
     st.tuples(st.just("code"), CODE, st.sampled_from([[], ["parameters"], ["raises-exception"], ["slow", "a b"]])),
     st.tuples(st.just("markdown"), st.sampled_from(["# A\n\nb", "```python\nx\n```", "", "%time"]), st.just([])),
     st.tuples(st.just("raw"), st.sampled_from(["<b>", "x = 1\n\ny"]), st.just([])),
@@ -251,3 +251,46 @@ def test_a_source_can_be_written_as_json():
     """Metadata that Jupytext gives are plain values."""
     notebook = read_notebook(b'# %% tags=["a"]\nx\n', "a.py")
     assert msgspec.json.decode(msgspec.json.encode(notebook), type=NotebookSource) == notebook
+
+
+@pytest.mark.parametrize(
+    ("path", "header"),
+    [
+        ("a.py", "# ---\n# jupyter:\n#   kernelspec:\n#     name: k\n# ---\n\n# %%\n{}\n"),
+        ("a.py", "# -*- coding: utf-8 -*-\n# ---\n# jupyter:\n#   kernelspec: {{ name: k }}\n# ---\n\n# %%\n{}\n"),
+        ("a.py", "# ---\r\n# jupyter:\r\n#   kernelspec:\r\n#     name: k\r\n# ---\r\n\r\n# %%\r\n{}\r\n"),
+        ("a.py", "# ---\n# jupyter:\n#   kernelspec:\n#     language: python\n#     name: k\n# ---\n\n# %%\n{}\n"),
+        ("a.md", "---\njupyter:\n  kernelspec:\n    name: k\n  other: 1\n---\n\n```python\n{}\n```\n"),
+        ("a.R", "# ---\n# jupyter:\n#   kernelspec:\n#     name: k\n# ---\n\n# %%\n{}\n"),
+        ("a.jl", "# ---\n# jupyter:\n#   kernelspec:\n#     name: k\n# ---\n\n# %%\n{}\n"),
+    ],
+)
+def test_a_header_may_name_a_kernel_and_no_more(path, header):
+    """The name for people, which nbformat's schema demands, is added for Jupytext; code stays as it is."""
+    code = 'x = """\nkernelspec:\n  name: other\n"""'
+    found = read_notebook(header.format(code).encode(), path)
+    assert (found.kernel, [cell.source for cell in found.cells]) == ("k", [code])
+
+
+def test_a_lone_surrogate_in_text_becomes_a_replacement_character():
+    """Markdown and metadata that UTF-8 cannot hold are read, as Jupyter shows them."""
+    markdown = {"cell_type": "markdown", "source": ["a\ud83d"], "metadata": {}}
+    found = _read(_ipynb(markdown, metadata={"title": "\udc00"}))
+    assert (found.cells[0].source, found.metadata) == ("a\ufffd", {"title": "\ufffd"})
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (_ipynb(_code("'\ud83d'")), "the code of cell 1 holds the lone surrogate U+D83D"),
+        (
+            _ipynb(_code("1"), metadata={"kernelspec": 5}),
+            "its metadata: Expected `object`, got `int` - at `kernelspec`",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_named(document, reason):
+    """The message has the file, the cell where it is one, and the reason."""
+    with pytest.raises(UnreadableNotebookError) as raised:
+        _read(document)
+    assert str(raised.value) == f"a.ipynb cannot be read as a notebook: {reason}"

@@ -184,6 +184,7 @@ for number in range(100):
 """
 
 
+@pytest.mark.fault
 def test_eight_processes_publish_and_remove_the_same_record(tmp_path: Path, make_record: MakeRecord):
     """Nobody fails and nobody ever reads half a record, though the folder comes and goes."""
     record = make_record()

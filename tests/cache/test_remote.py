@@ -56,6 +56,7 @@ def test_nobody_listens(tmp_path: Path):
     assert (clone.find(), len(clone.remote.errors)) == (None, 1)
 
 
+@pytest.mark.timing
 def test_giving_up_ends_what_is_under_way(tmp_path: Path):
     """An interrupted build does not wait for a server."""
     with serving(BEHAVIOURS["silent"]) as port:
@@ -65,6 +66,7 @@ def test_giving_up_ends_what_is_under_way(tmp_path: Path):
             remote.read("x", 10)
 
 
+@pytest.mark.timing
 def test_lookups_that_take_too_long_in_all_are_the_last(tmp_path: Path):
     """Each may be quick enough, and all together not."""
     remote = Remote(str(tmp_path), Limits(lookups=0.0))
@@ -74,6 +76,7 @@ def test_lookups_that_take_too_long_in_all_are_the_last(tmp_path: Path):
     assert remote.errors == ["looking things up took more than 0 s"]
 
 
+@pytest.mark.timing
 def test_a_pipe_in_a_shared_folder_is_waited_for_no_longer_than_anything_else(tmp_path: Path):
     """Opening one does not return until somebody writes."""
     shared = tmp_path / "shared"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
 from nbmake_dag_cache.record import Record, encode_record
 from nbmake_dag_cache.records import RecordStore
@@ -200,7 +201,7 @@ def test_nothing_that_is_kept_loses_a_blob(make_record: MakeRecord, tasks, orpha
     with tempfile.TemporaryDirectory() as root:
         blobs, records, used = BlobStore(root), RecordStore(root), LastUsed(root)
         names = {number: blobs.put_bytes(b"%d" % number * (100 << number % 4)).sha256 for number in orphans}
-        protected: set[str] = set()
+        protected: set[Key] = set()
         for task, (contents, started, is_protected, noted) in enumerate(tasks):
             stored = [blobs.put_bytes(b"%d" % number * (100 << number % 4)) for number in contents]
             record = make_record(
@@ -224,7 +225,7 @@ def test_nothing_that_is_kept_loses_a_blob(make_record: MakeRecord, tasks, orpha
         assert protected <= after <= before
         assert all(blobs.has(name) for name in kept_blobs)
         assert (collected.kept_records, collected.removed_records) == (len(after), len(before - after))
-        if after == protected == set() and not orphans:
+        if not after and not protected and not orphans:
             assert collected.kept_size == 0
         if not protected and not orphans:
             assert collected.kept_size <= max_size

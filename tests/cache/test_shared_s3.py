@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
-from nbmake_dag_cache.remote import Limits, RemoteError
-from tests.buckets import bucket_called
+from nbmake_dag_cache.remote import Limits, Remote, RemoteError
 from tests.cache.sharing import RECORD_NAME, TABLE, TABLE_NAME, Clone, make_record
+from tests.support.buckets import bucket_called
 
 LIMITS = Limits(operation=60)
 BUCKET = "nbdag-test"
@@ -23,7 +24,8 @@ def bucket(monkeypatch) -> Iterator[object]:
     with bucket_called(BUCKET) as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        yield boto3.resource("s3").Bucket(BUCKET)
+        resource: Any = boto3.resource("s3")
+        yield resource.Bucket(BUCKET)
 
 
 def test_a_bucket_holds_a_shared_cache(tmp_path: Path, bucket):
@@ -81,3 +83,14 @@ def test_a_bucket_that_does_not_exist_is_an_error_of_the_writer(tmp_path: Path, 
     assert clone.find() is None
     with pytest.raises(RemoteError, match="nowhere to write"):
         clone.shared.publish(make_record(blobs=clone.blobs), clone.blobs)
+
+
+def test_one_of_many_creates_an_object(bucket):
+    """The others are told that it is there; when it was removed, one may again."""
+    remote = Remote(f"s3://{BUCKET}/c", LIMITS)
+    assert [remote.create("claims/a.json", b"1"), remote.create("claims/a.json", b"2")] == [True, False]
+    assert remote.read("claims/a.json", 10) == b"1"
+    remote.remove("claims/a.json")
+    remote.remove("claims/a.json")
+    assert remote.create("claims/a.json", b"3")
+    assert remote.errors == []

@@ -20,6 +20,7 @@ from nbmake_dag.core.model import (
     Value,
     Work,
 )
+from nbmake_dag.core.vocabulary import ReadKind
 from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.key import Ingredient, Key, key_of
 from nbmake_dag_cache.record import Logged, Origin, OutputFile, Record
@@ -85,7 +86,7 @@ def _file(path: str, text: str) -> OutputFile:
 def result(*outputs: Made, **metrics: float) -> Result:
     return Result(
         outputs={ProjectPath(output.path): output for output in outputs},
-        logged=Logged(metrics=metrics),
+        logged=Logged(metrics={**metrics}),
         parameters={},
     )
 
@@ -116,7 +117,7 @@ class Past:
         return own_ingredients(self.graph.tasks[TaskName(name)], observed, NO_SOFTWARE, "")
 
     def ran(
-        self, name: str, *, used: str = "", saw: tuple[str, str, str | None] | None = None, **logged: float
+        self, name: str, *, used: str = "", saw: tuple[str, ReadKind, str | None] | None = None, **logged: float
     ) -> Past:
         """Note an execution of a task; ``used`` is a module that it loaded, ``saw`` a value that it read."""
         return self.left(
@@ -134,7 +135,7 @@ class Past:
         *paths: str,
         text: str = "",
         used: str = "",
-        saw: tuple[str, str, str | None] | None = None,
+        saw: tuple[str, ReadKind, str | None] | None = None,
         **logged: float,
     ) -> Past:
         """Note an execution that left the same text, by default the task's name, in each of its outputs."""
@@ -145,7 +146,7 @@ class Past:
             made(path, {"part": text or name} if path.endswith("/") else text or name) for path in paths
         )
         above = tuple(
-            Ingredient("input", f"{edge_label}: {path}", digest, "upstream")
+            Ingredient("input", edge_label, digest, "upstream", path)
             for edge_label, path, digest in self._above(task_name)
         )
         trace: tuple[Ingredient, ...] = ()
@@ -161,7 +162,7 @@ class Past:
             task=name,
             ingredients=(*own, *above, *trace),
             outputs=outputs,
-            logged=Logged(metrics=logged),
+            logged=Logged(metrics={**logged}),
             origin=Origin(run_id="r", trace_id="0" * 32, span_id="0" * 16, started=self.clock, duration_s=1.0),
         )
         self.records.setdefault(record.own_key, []).insert(0, record)

@@ -10,6 +10,7 @@ import pytest
 from nbmake_dag.core.decide import MAX_REASONS, Decision, Restorable, Rules, Stale, UpToDate, decide
 from nbmake_dag.core.facts import Facts
 from nbmake_dag.core.model import ProjectPath, TaskName
+from nbmake_dag_cache.digest import digest_text
 from tests.core.builders import Past, graph, task
 
 A = TaskName("a")
@@ -62,6 +63,10 @@ def test_a_deleted_output_that_was_not_stored_runs_again() -> None:
     decision = _decide(past, records=(record,))
     assert isinstance(decision, Stale)
     assert decision.reasons == ("output: a.csv is gone, and not stored",)
+    past.present["a.csv"] = digest_text("other")
+    decision = _decide(past, records=(record,))
+    assert isinstance(decision, Stale)
+    assert decision.reasons == ("output: a.csv changed, and not stored",)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbmake_dag.core.globs import is_glob, matches, may_match_below, static_prefix
+from nbmake_dag.core.globs import escaped, is_glob, matches, may_match_below, static_prefix, unescaped
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,17 @@ def test_a_folder_that_holds_a_match_may_hold_one(pattern: str, path: str, cut: 
     parts = path.split("/")
     if cut < len(parts):
         assert may_match_below(pattern, "/".join(parts[:cut]) + "/")
+
+
+@pytest.mark.parametrize("path", ["a.csv", "a[1].csv", "what?.txt", "*", "[[]", "a]b", "[*]", "x[!]y", "[]"])
+def test_every_path_can_be_declared(path):
+    """An escaped path is no glob and names the path; it also matches it, and nothing else that differs."""
+    text = escaped(path)
+    assert (is_glob(text), unescaped(text), matches(text, path)) == (False, path, True)
+
+
+def test_an_escape_beside_a_wildcard_is_a_glob():
+    """The other wildcards of the text stay what they are."""
+    assert is_glob("[[]a]*.csv")
+    assert matches("[[]a]*.csv", "[a]1.csv")
+    assert not matches("[[]a]*.csv", "a1.csv")

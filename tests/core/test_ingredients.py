@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nbmake_dag.core.ingredients import Observed, Software, own_ingredients
+from nbmake_dag.core.ingredients import FORMAT, Observed, Software, own_ingredients
 from nbmake_dag.core.model import (
     Command,
     Function,
@@ -96,6 +96,7 @@ def test_what_is_declared_invalidates(change: dict[str, Any]) -> None:
         {"tags": frozenset({"slow"})},
         {"after": (TaskName("early"),)},
         {"policy": Policy(timeout=1.0, retries=9, retry_delay=1.0, resources=Resources(cpus=4), max_age=1.0)},
+        {"work": Notebook(path=ProjectPath("train.py"), allow_errors=True)},
         {"policy": Policy(strict=True, store=False, cache=False, notebook_output=ProjectPath("out.ipynb"))},
     ],
     ids=str,
@@ -111,6 +112,7 @@ def test_what_does_not_decide_the_result_does_not_invalidate(change: dict[str, A
         {"source": SEEN.source[:1]},
         {"source": (Ingredient("cell", "1", "c2"), Ingredient("cell", "2", "c1"))},
         {"kernel": "python3 python cpython 3.12"},
+        {"allow_errors": True},
         {"modules": {"helper.py": "m2"}},
         {"modules": {}},
         {"modules": {"helper.py": "m1", "second.py": "m2"}},
@@ -152,6 +154,23 @@ def test_a_folder_counts_by_its_path_also_when_it_is_empty() -> None:
     assert len(keys) == 3
 
 
+def test_a_folder_that_is_declared_as_a_file_counts_as_well() -> None:
+    """Without a slash, and with nothing in it."""
+    plain = Input(path=ProjectPath("raw"))
+    task = replace(TASK, inputs=(plain,))
+    assert _key(task, replace(SEEN, folders=frozenset({plain}))) != _key(replace(TASK, inputs=()))
+
+
+def test_a_list_is_not_a_table_with_numbers_as_names() -> None:
+    """The work is given one or the other."""
+    named = replace(TASK, inputs=(replace(DATA, name="0"),))
+    seen = replace(SEEN, inputs={**SEEN.inputs, named.inputs[0]: SEEN.inputs[DATA]})
+    assert _key(named, seen) != _key(replace(TASK, inputs=(DATA,)))
+    outputs = tuple(Output(path=output.path) for output in TASK.outputs)
+    numbered = tuple(replace(output, name=str(number)) for number, output in enumerate(outputs))
+    assert _key(replace(TASK, outputs=outputs)) != _key(replace(TASK, outputs=numbered))
+
+
 def test_the_order_of_tables_does_not_invalidate() -> None:
     """TOML tables have no order."""
     two = replace(TASK, parameters={"a": 1, "b": {"x": 1, "y": 2}}, env={"A": "1", "B": "2"})
@@ -177,15 +196,16 @@ def test_every_ingredient_is_listed_once() -> None:
         Ingredient("cell", "2", "c2"),
         Ingredient("env", "MODE", "fast"),
         Ingredient("epoch", "", "e"),
-        Ingredient("format", "", "1"),
+        Ingredient("format", "", FORMAT),
         Ingredient("glob", "1", ""),
-        Ingredient("input", "0: data.csv", "d1"),
-        Ingredient("input", "1: t/1.csv", "d2"),
+        Ingredient("input", "0", "d1", path="data.csv"),
+        Ingredient("input", "1", "d2", path="t/1.csv"),
         Ingredient("kernel", "", "python3 python cpython 3.11"),
         Ingredient("lockfile", "requirements.lock", "l1"),
         Ingredient("module", "helper.py", "m1"),
-        Ingredient("output", "0: model.onnx", ""),
-        Ingredient("output", "log: log/", ""),
+        Ingredient("named", "outputs", ""),
+        Ingredient("output", "0", "", path="model.onnx"),
+        Ingredient("output", "log", "", path="log/"),
         Ingredient("package", "numpy", "2.0"),
         Ingredient("parameter", "depth", "1"),
         Ingredient("secret", "TOKEN", ""),
@@ -222,7 +242,7 @@ def test_no_two_lists_are_hashed_alike() -> None:
 
 def test_the_key_does_not_depend_on_order_or_stage() -> None:
     """An input that a task made, or that lay on disk, is the same input."""
-    one, two = Ingredient("input", "0: a", "1"), Ingredient("cell", "1", "2")
-    made = Ingredient("input", "0: a", "1", "upstream")
-    assert key_of([one, two]) == key_of([two, one]) == key_of([two, made]) == "05045b94cef3b591b6029ab53419ebec"
+    one, two = Ingredient("input", "0", "1", path="a"), Ingredient("cell", "1", "2")
+    made = Ingredient("input", "0", "1", "upstream", "a")
+    assert key_of([one, two]) == key_of([two, one]) == key_of([two, made]) == "b5b3988018259b62f6c7c61528ec9880"
     assert shared_name_of([one, two]) == shared_name_of([two, made])

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from nbmake_dag.core.decide import Decision, Restorable, Rules, Stale, UpToDate, decide
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.graph import Graph, build_graph
-from nbmake_dag.core.lookup import identify, literal, read_digest, read_name, upstream_ingredients
+from nbmake_dag.core.lookup import literal, read_digest, read_name, task_keys, upstream_ingredients
 from nbmake_dag.core.model import TaskName, Value
+from nbmake_dag.core.vocabulary import ReadKind
 from nbmake_dag_cache.record import Artifact, Logged
 from tests.core.builders import Past, graph, made, pipeline, result, task
 
@@ -160,7 +161,7 @@ def _upstream() -> Past:
 
 
 @pytest.mark.parametrize("saw", [("a", "metrics", "auc"), ("a", "params", "depth"), ("a", "metrics", None)])
-def test_a_value_that_was_read_and_is_the_same_does_not_invalidate(saw: tuple[str, str, str | None]) -> None:
+def test_a_value_that_was_read_and_is_the_same_does_not_invalidate(saw: tuple[str, ReadKind, str | None]) -> None:
     """A new execution above that logged the same again changes nothing."""
     past = _upstream().ran("a", auc=0.9).ran("b").ran("late", saw=saw)
     past.results[TaskName("a")] = replace(result(auc=0.9), parameters={"depth": 3})
@@ -198,6 +199,7 @@ def test_a_task_that_joins_a_set_that_was_read_invalidates() -> None:
     saw = read_name("", "tasks", None)
     both = {TaskName("a"): result(), TaskName("b"): result()}
     assert read_digest(saw, both) != read_digest(saw, {TaskName("a"): result()})
+    assert read_digest(saw, both) != read_digest(saw, dict(reversed(both.items())))
     past.ran("a").ran("b")
     past.ran("late", saw=("", "tasks", None))
     more = past.now(graph(*past.graph.tasks.values(), task("beside")))
@@ -242,8 +244,8 @@ def test_a_file_below_a_made_folder_counts_alone() -> None:
     facts = past.facts()
     seen = {
         name: [
-            item.name
-            for item in identify(
+            (item.name, item.path)
+            for item in task_keys(
                 TaskName(name), made_by, facts[TaskName(name)], {TaskName("a"): result(folder)}
             ).ingredients
             if item.stage == "upstream"
@@ -251,29 +253,31 @@ def test_a_file_below_a_made_folder_counts_alone() -> None:
         for name in ("whole", "one", "all", "sub")
     }
     assert seen == {
-        "whole": ["0: d/"],
-        "one": ["0: d/1.csv"],
-        "all": ["0: d/1.csv", "0: d/2.csv"],
-        "sub": ["0: d/s/3.csv"],
+        "whole": [("0", "d/")],
+        "one": [("0", "d/1.csv")],
+        "all": [("0", "d/1.csv"), ("0", "d/2.csv")],
+        "sub": [("0", "d/s/3.csv")],
     }
 
 
-@pytest.mark.parametrize(("path", "seen"), [("d/9.csv", [("0: d/9.csv", ABSENT)]), ("d/*.txt", []), ("d/t/", [])])
-def test_a_file_that_a_made_folder_lacks_is_absent(path: str, seen: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("path", "seen"), [("d/9.csv", [("0", "d/9.csv", ABSENT)]), ("d/*.txt", []), ("d/t/", [])]
+)
+def test_a_file_that_a_made_folder_lacks_is_absent(path: str, seen: list[tuple[str, str, str]]) -> None:
     """A declared path is in the key also where nothing is there; globs and folders are by themselves."""
     below = graph(task("a", makes="d/"), task("b", reads=path))
     results = {TaskName("a"): result(made("d/", {"1.csv": "1"}))}
-    identity = identify(TaskName("b"), below, Past(below).facts()[TaskName("b")], results)
-    assert [(item.name, item.value) for item in identity.ingredients if item.stage == "upstream"] == seen
+    keys = task_keys(TaskName("b"), below, Past(below).facts()[TaskName("b")], results)
+    assert [(item.name, item.path, item.value) for item in keys.ingredients if item.stage == "upstream"] == seen
 
 
 def test_an_output_that_the_result_lacks_is_absent() -> None:
     """A task whose record predates one of its outputs gives nothing for it."""
     made_by = _pair()
     facts = Past(made_by).facts()[TaskName("b")]
-    identity = identify(TaskName("b"), made_by, facts, {TaskName("a"): result()})
-    assert [(item.name, item.value) for item in identity.ingredients if item.stage == "upstream"] == [
-        ("0: a.csv", ABSENT)
+    keys = task_keys(TaskName("b"), made_by, facts, {TaskName("a"): result()})
+    assert [(item.name, item.path, item.value) for item in keys.ingredients if item.stage == "upstream"] == [
+        ("0", "a.csv", ABSENT)
     ]
 
 
@@ -283,21 +287,21 @@ def test_an_input_is_named_as_the_work_sees_it() -> None:
     one, two = made_by.tasks[TaskName("b")].inputs
     named = replace(made_by.tasks[TaskName("b")], inputs=(one, replace(two, name="table")))
     seen = [
-        item.name
+        (item.name, item.path)
         for item in upstream_ingredients(
             named,
             build_graph(pipeline(made_by.tasks[TaskName("a")], named)).edges[named.name],
             {TaskName("a"): result(made("a.csv", "a"), made("b.csv", "b"))},
         )
     ]
-    assert seen == ["0: b.csv", "table: a.csv"]
+    assert seen == [("0", "b.csv"), ("table", "a.csv")]
 
 
 def test_without_anything_above_the_static_key_is_the_own_key() -> None:
     """Records are found in a folder by own key: one hash less for each task without tasks above."""
     alone = graph(task("a"))
-    identity = identify(TaskName("a"), alone, Past(alone).facts()[TaskName("a")], {})
-    assert identity.static_key == identity.own_key
+    keys = task_keys(TaskName("a"), alone, Past(alone).facts()[TaskName("a")], {})
+    assert keys.static_key == keys.own_key
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)

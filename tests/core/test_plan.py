@@ -111,11 +111,9 @@ def test_a_task_whose_record_is_gone_is_stale_below_a_stale_one() -> None:
 
 
 def test_a_stale_task_in_a_plan_has_its_identity_only_where_all_above_is_known() -> None:
-    """Who has no identity cannot publish a record."""
+    """Without its keys nobody can publish a record of a task."""
     verdicts = plan(_line(), Past(_line()).facts(), Rules())
-    known = {
-        name: isinstance(verdict, Stale) and verdict.identity is not None for name, verdict in verdicts.items()
-    }
+    known = {name: isinstance(verdict, Stale) and verdict.keys is not None for name, verdict in verdicts.items()}
     assert known == {"x": True, "a": True, "b": False, "c": False}
 
 

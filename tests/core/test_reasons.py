@@ -8,6 +8,7 @@ from nbmake_dag.core.lookup import read_name
 from nbmake_dag.core.model import Function, Notebook, ProjectPath, Task
 from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag_cache.key import Ingredient
+from nbmake_dag_reporting.cell_ref import CellRef
 from tests.core.builders import task
 
 NOTEBOOK = task("train", work=Notebook(path=ProjectPath("train.py")))
@@ -19,7 +20,7 @@ def _cells(text: str) -> list[Ingredient]:
 
 
 def _said(before: list[Ingredient], now: list[Ingredient], of: Task = NOTEBOOK) -> list[str]:
-    return [describe(change, of, (1, 3, 5, 7, 9)) for change in changes(before, now)]
+    return [describe(change, of, [CellRef(index) for index in (1, 3, 5, 7, 9)]) for change in changes(before, now)]
 
 
 @pytest.mark.parametrize(
@@ -28,10 +29,11 @@ def _said(before: list[Ingredient], now: list[Ingredient], of: Task = NOTEBOOK) 
         ("parameter", "depth", "1", "1.0", "parameter: depth 1 -> 1.0"),
         ("parameter", "depth", None, "1", "parameter: depth added"),
         ("parameter", "depth", "1", None, "parameter: depth removed"),
-        ("input", "digits: data/d.npy", "1", "2", "input: data/d.npy changed"),
-        ("input", "0: t/2.csv", None, "2", "input: t/2.csv added"),
-        ("input", "0: t/2.csv", "2", None, "input: t/2.csv removed"),
-        ("folder", "0: raw/", None, "", "folder: raw/ added"),
+        ("input", ("digits", "data/d.npy"), "1", "2", "input: data/d.npy changed"),
+        ("input", ("my: data", "a: b.txt"), "1", "2", "input: a: b.txt changed"),
+        ("input", ("0", "t/2.csv"), None, "2", "input: t/2.csv added"),
+        ("input", ("0", "t/2.csv"), "2", None, "input: t/2.csv removed"),
+        ("folder", ("0", "raw/"), None, "", "folder: raw/ added"),
         ("module", "helper.py", "1", "2", "module: helper.py changed"),
         ("lockfile", "requirements.lock", "1", "2", "lockfile: requirements.lock changed"),
         ("variable", "OMP_NUM_THREADS", "unset", "2", "variable: OMP_NUM_THREADS changed"),
@@ -39,16 +41,19 @@ def _said(before: list[Ingredient], now: list[Ingredient], of: Task = NOTEBOOK) 
         ("package", "numpy", "2.0", "2.1", "package: numpy 2.0 -> 2.1"),
         ("kernel", "", "python3 3.11", "python3 3.12", "kernel python3 3.11 -> python3 3.12"),
         ("command", "", "one", "two", "command: two"),
-        ("output", "0: m.onnx", None, "", "declared outputs: m.onnx added"),
+        ("output", ("0", "m.onnx"), None, "", "declared outputs: m.onnx added"),
         ("read", AUC, "1", "2", "upstream value: bench metrics.auc"),
         ("read", read_name("bench", "tags", None), "1", "2", "upstream value: bench the names of tags"),
         ("read", read_name("", "tasks", None), "1", "2", "upstream value: the names of tasks"),
     ],
 )
-def test_a_change_is_said_in_a_line(kind: str, name: str, before: str | None, now: str | None, said: str) -> None:
+def test_a_change_is_said_in_a_line(
+    kind: str, name: str | tuple[str, str], before: str | None, now: str | None, said: str
+) -> None:
     """What is short is shown before and after, what is a digest has changed."""
-    old = [] if before is None else [Ingredient(kind, name, before)]
-    new = [] if now is None else [Ingredient(kind, name, now)]
+    label, path = name if isinstance(name, tuple) else (name, "")
+    old = [] if before is None else [Ingredient(kind, label, before, path=path)]
+    new = [] if now is None else [Ingredient(kind, label, now, path=path)]
     assert _said(old, new) == [said]
 
 
@@ -83,10 +88,10 @@ def test_cells_are_aligned(before: str, now: str, said: list[str]) -> None:
 def test_the_most_telling_change_comes_first() -> None:
     """Code before parameters, those before data, then the rest by name."""
     new = [
-        Ingredient("output", "0: m", ""),
+        Ingredient("output", "0", "", path="m"),
         Ingredient("unheard_of", "z", "1"),
-        Ingredient("input", "0: b", "1"),
-        Ingredient("input", "0: a", "1"),
+        Ingredient("input", "0", "1", path="b"),
+        Ingredient("input", "0", "1", path="a"),
         Ingredient("parameter", "depth", "1"),
         *_cells("ab"),
     ]

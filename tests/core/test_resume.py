@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbmake_dag.core.resume import INJECTED, Taken, basis, choose, fits
+from nbmake_dag.core.resume import ANY, INJECTED, Taken, basis, choose, fits
 from nbmake_dag_cache.key import Ingredient
 
 digests = st.sampled_from("abc")
 cells = st.lists(digests, max_size=6)
 others = st.dictionaries(
-    st.tuples(st.sampled_from(["module", "input", "package", "parameter"]), st.sampled_from(["0: x", "y"])),
+    st.tuples(
+        st.sampled_from(["module", "input", "package", "parameter"]),
+        st.sampled_from(["0", "y"]),
+        st.sampled_from(["", "x"]),
+    ),
     digests,
 )
-paths = st.frozensets(st.sampled_from(["x", "y", "0: x"]))
+paths = st.frozensets(st.sampled_from(["x", "y", "0"]))
 
 
 def ingredients(cells, others=(), place=0):
     """Write ingredients as a notebook's key has them."""
     numbered = [Ingredient("cell", str(number), digest) for number, digest in enumerate(cells, 1)]
-    named = [Ingredient(kind, name, value) for (kind, name), value in dict(others).items()]
+    named = [Ingredient(kind, name, value, path=path) for (kind, name, path), value in dict(others).items()]
     return [*named, *numbered, Ingredient("parameters cell", "", str(place))]
 
 
 def taken(cells, count, others=(), **fields):
     of = basis(ingredients(cells, others), injects=False)
     return Taken(folder="f", pid=1, basis=of, cells=count, elapsed_s=1.0, **fields)
+
+
+@pytest.mark.parametrize(
+    ("opened", "expected"),
+    [
+        ((), True),
+        (("data/b.csv",), True),
+        (("data/a.csv",), False),
+        (("data/",), False),
+        (("./",), True),
+        ((ANY,), False),
+    ],
+)
+def test_an_input_played_no_part_if_it_was_neither_opened_nor_inspected_nor_listed(opened, expected):
+    """A child process may have read any file."""
+    which = ("input", "a", "data/a.csv")
+    held = taken(["x"], 1, {which: "1"}, opened=frozenset(opened), later=frozenset({"data/a.csv"}))
+    assert fits(held, basis(ingredients(["x"], {which: "2"}), injects=False), {}) is expected
 
 
 @given(st.lists(st.tuples(cells, st.integers(0, 6), others), max_size=6), cells, others, paths, paths, paths)
@@ -43,14 +66,13 @@ def test_the_chosen_snapshot_is_the_last_that_fits(held, now, present, modules, 
         if chosen is None or each.cells > chosen.cells:
             assert not fits(each, wanted, {})
         differing = {
-            (kind, name)
-            for kind, name in {**each.basis.others, **wanted.others}
-            if each.basis.others.get((kind, name)) != wanted.others.get((kind, name))
+            which
+            for which in {**each.basis.others, **wanted.others}
+            if each.basis.others.get(which) != wanted.others.get(which)
         }
         harmless = all(
-            (kind == "module" and name not in modules)
-            or (kind == "input" and name.partition(": ")[2] in later - opened)
-            for kind, name in differing
+            (kind == "module" and name not in modules) or (kind == "input" and path in later - opened)
+            for kind, name, path in differing
         )
         assert fits(each, wanted, {}) == (harmless and wanted.cells[: each.cells] == each.executed)
 

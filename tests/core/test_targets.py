@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nbmake_dag.core.model import Function, Notebook, ProjectPath
 from nbmake_dag.core.targets import select
 from nbmake_dag.errors import UsageError
 from tests.core.builders import graph, task
@@ -17,6 +18,8 @@ GRAPH = graph(
     task("trainer"),
     task("daily"),
     task("star*"),
+    task("plot", reads="raw/a.csv logs/*.txt", work=Notebook(path=ProjectPath("nb/plot.ipynb"))),
+    task("count", work=Function(module="lib.count", qualname="all")),
 )
 TRAIN = {"train[n=1]", "train[n=2]"}
 
@@ -39,6 +42,8 @@ TRAIN = {"train[n=1]", "train[n=2]"}
         ("data/parts", {"ingest"}),
         ("data/parts/7.npy", {"ingest"}),
         ("m/2.onnx", {"train[n=2]"}),
+        ("nb/plot.ipynb", {"plot"}),
+        ("./lib/count.py", {"count"}),
     ],
 )
 def test_a_target_is_a_task_a_glob_a_tag_or_a_path(target: str, tasks: set[str]) -> None:
@@ -69,6 +74,18 @@ def test_targets_and_tags_add_up() -> None:
             [],
             "no task, tag or output is called `grid[shop=a]`",
             "did you mean `grid[*shop=a*]`?",
+        ),
+        (
+            ["raw/a.csv"],
+            [],
+            "`raw/a.csv` is made by no task",
+            "it is an input of `plot`; `--downstream plot` builds that and what depends on it",
+        ),
+        (
+            ["logs/b.txt"],
+            [],
+            "`logs/b.txt` is made by no task",
+            "it is an input of `plot`; `--downstream plot` builds that and what depends on it",
         ),
         (["xyz*"], [], "no task, tag or output is called `xyz*`", ""),
         ([], ["slw"], "no task has the tag `slw`", "did you mean `slow`?"),

@@ -25,5 +25,5 @@ def validate_schedule(schedule: Schedule, graph: Graph) -> None:
             assert all(other in WELL for other in above), f"{name} is {state.value} before what it needs"
     if not schedule.done:
         assert any(
-            state in {State.SEEKING, State.READY, State.RUNNING, State.RESTORING} for state in states.values()
+            state in {State.LOOKING_UP, State.READY, State.RUNNING, State.RESTORING} for state in states.values()
         ), "nothing can happen any more"

@@ -1,4 +1,4 @@
-"""The README knows every command, and every option says what it does."""
+"""The documentation knows every command and call, and every option says what it does."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 import pytest
 
 import nbmake_dag as nbdag
-from nbmake_dag.commands.cli import COMMANDS, cli
+from nbmake_dag.commands.cli import COMMANDS, GROUPS, cli
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+CALLS = (Path(nbdag.__file__).parent / "docs" / "notebooks.md").read_text()
 
 
 def parameters(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
@@ -23,16 +23,10 @@ def parameters(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
             yield from parameters(below)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_readme_names_every_command(name: str) -> None:
-    """A command that exists can be found in the README."""
-    assert f"nbdag {name}" in README
-
-
 @pytest.mark.parametrize("name", [name for name in nbdag.__all__ if not name.startswith(("_", "load_"))])
-def test_the_readme_names_every_call(name: str) -> None:
-    """What notebooks may use can be found in the README."""
-    assert f"`{name}" in README
+def test_the_documentation_names_every_call(name: str) -> None:
+    """What notebooks may use can be found where their values are explained."""
+    assert f"`{name}" in CALLS
 
 
 @pytest.mark.parametrize("name", ["start_run", "log_artifacts"])
@@ -40,6 +34,13 @@ def test_what_mlflow_has_besides_is_refused_with_what_to_do(name: str) -> None:
     """Whoever knows MLflow tries it."""
     with pytest.raises(AttributeError, match=f"has no attribute '{name}'; [a-z]"):
         getattr(nbdag, name)
+
+
+def test_the_help_lists_every_command_once():
+    """Each module with a command is in one group, and nothing else is."""
+    folder = Path(nbdag.__file__).parent / "commands"
+    modules = [path.stem for path in folder.glob("*.py") if "\ndef command(" in path.read_text()]
+    assert sorted(name for group in GROUPS.values() for name in group) == sorted(modules)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

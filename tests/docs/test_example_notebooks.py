@@ -17,7 +17,7 @@ import pytest
 import tomli
 from packaging.requirements import Requirement
 
-from nbmake_dag.core.config import expand, parse
+from nbmake_dag.config.pipeline_file import expand, parse
 from nbmake_dag.core.model import Notebook, Pipeline, Task
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

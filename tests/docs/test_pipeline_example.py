@@ -7,8 +7,9 @@ import jsonschema
 import msgspec
 import tomli
 
-from nbmake_dag.core.config import Signature, expand, json_schema, parse
-from nbmake_dag.core.config_types import Document
+from nbmake_dag.config.pipeline_file import Found, Signature, expand, json_schema, parse
+from nbmake_dag.config.tables import Document
+from nbmake_dag.core.model import ProjectPath, TaskName
 
 TEXT = (Path(__file__).parents[2] / "pipeline.toml.example").read_bytes()
 SIGNATURES = {
@@ -16,6 +17,10 @@ SIGNATURES = {
     "notebooks/summary.ipynb": Signature(names=frozenset({"run_environment"})),
     "pipeline.cleaning:clean": Signature(names=frozenset({"inputs", "outputs"}), assigns_inputs=True),
 }
+FOUND = Found(
+    rows={"data/streets.csv": b"street,rooms\nHigh,3\n"},
+    files={"data/cities/*-*.csv": (ProjectPath("data/cities/oslo-2024.csv"),)},
+)
 
 
 def tables_in(annotation: Any) -> list[type[msgspec.Struct]]:
@@ -33,9 +38,14 @@ def unshown(table: type[msgspec.Struct], examples: list[dict[str, Any]], path: s
         name = f"{path}{field.name}"
         if not values:
             missing.append(name)
-        elif (inner := tables_in(field.type)) and name != "defaults":
+        elif (inner := tables_in(field.type)) and name not in {"defaults", "sets"}:
             named = "dict[" in str(field.type)
-            tables = [item for value in values for item in (value.values() if named else [value])]
+            inside = [
+                item
+                for value in values
+                for item in (value.values() if named and isinstance(value, dict) else [value])
+            ]
+            tables = [item for item in inside if isinstance(item, dict)]
             missing += unshown(inner[0], tables, f"{name}.")
     return missing
 
@@ -49,9 +59,25 @@ def test_the_example_is_a_pipeline():
     """It is read and expanded without a complaint."""
     file = parse(TEXT, file="pipeline.toml.example")
     assert set(file.sources()) == SIGNATURES.keys()
-    pipeline = expand(file, SIGNATURES, {})
-    assert list(pipeline.tasks) == ["download", "clean", "train[depth=3]", "train[depth=6]", "summary"]
-    assert pipeline.tasks["summary"].after == ("train[depth=3]", "train[depth=6]")
+    pipeline = expand(file, SIGNATURES, {}, FOUND)
+    assert list(pipeline.tasks) == [
+        "download",
+        "clean",
+        "train[depth=3]",
+        "train[depth=6]",
+        "fit[model=ridge,region=north]",
+        "fit[model=forest,region=north]",
+        "fit[model=ridge,region=south]",
+        "fit[model=forest,region=south]",
+        "compare[model=ridge,region=north]",
+        "compare[model=forest,region=north]",
+        "compare[model=ridge,region=west]",
+        "survey[rooms=3,street=High]",
+        "plot[city=oslo,year=2024]",
+        "summary",
+        "best",
+    ]
+    assert pipeline.tasks[TaskName("summary")].after == ("train[depth=3]", "train[depth=6]")
 
 
 def test_the_example_follows_the_schema():

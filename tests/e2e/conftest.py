@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.hosts import Hosts
-from tests.project import Project
+from tests.support.hosts import Hosts
+from tests.support.project import Project
 
 SMALL = """
     [pipeline]
@@ -41,11 +41,35 @@ SMALL = """
     outputs = ["results/summary.txt"]
 """
 OUTPUTS = ["data", "models", "results"]
+SMALL_TASKS = [
+    "benchmark[size=10]",
+    "benchmark[size=5]",
+    "eda",
+    "ingest",
+    "summary",
+    "train[size=10]",
+    "train[size=5]",
+]
 
 
 @pytest.fixture
 def small(project: Project) -> Project:
     """Make a pipeline with the shape of the MNIST example, of tasks that take no time."""
+    return make_small(project)
+
+
+@pytest.fixture
+def built_small(
+    built_once: Callable[[str, Callable[[Project], object]], Path], tmp_path: Path
+) -> Iterator[Project]:
+    """Copy the same pipeline with all that its first build leaves."""
+    built = built_once("small", lambda project: make_small(project).build().ran(*SMALL_TASKS))
+    project = Project.copied(built, tmp_path / "project")
+    yield project
+    project.leaves_nobody()
+
+
+def make_small(project: Project) -> Project:
     project.write(".gitignore", "/.nbdag/\n/data/\n/models/\n/results/\n__pycache__/\n").pipeline(SMALL)
     project.write("learning/__init__.py", "")
     project.write(

@@ -13,8 +13,8 @@ from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.otlp import decode_line
 from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.runs import read_run, read_trace
-from tests.hosts import Host, Hosts
-from tests.project import NBDAG, Project
+from tests.support.hosts import Host, Hosts
+from tests.support.project import NBDAG, Project
 
 
 @dataclass(frozen=True)

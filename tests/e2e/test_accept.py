@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.project import Project
+from tests.support.project import Project
 
 
 @pytest.fixture
@@ -82,3 +82,27 @@ def test_an_output_that_is_not_there_is_refused(project: Project) -> None:
         2,
         "error: `copy` cannot be accepted: declared but not written: copy.txt",
     )
+
+
+def test_a_true_record_is_not_replaced_by_what_was_edited_by_hand(project: Project) -> None:
+    """Unchanged code made something else, so its output is refused, also where the cache is only written."""
+    project.build()
+    project.write("copy.txt", "mine")
+
+    for mode in ("read-write", "write"):
+        refused = project.nbdag("build", "--accept", f"--cache={mode}", "copy")
+        assert "outputs of `copy` are not as they were made" in refused.stderr
+
+
+def test_what_was_written_by_hand_and_accepted_is_kept_for_good(project: Project) -> None:
+    """No task can make it again: its bytes stay when a later build replaces it, even if results are not stored."""
+    project.edit("pipeline.toml", 'outputs = ["copy.txt"]', 'outputs = ["copy.txt"]\nstore = false')
+    project.build()
+    project.edit("pipeline.toml", "cat text.txt > copy.txt", "cp text.txt copy.txt")
+    project.write("copy.txt", "mine")
+    project.build("--accept", "copy")
+    project.edit("pipeline.toml", "cp text.txt copy.txt", "cat < text.txt > copy.txt")
+    project.build().ran("copy")
+    assert project.nbdag("clean", "--cache", "-y").returncode == 0
+
+    assert [path.read_bytes() for path in (project / ".nbdag/cache/blobs").glob("*/*")] == [b"mine"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Project
+from tests.support.project import Project
 
 PIPELINE = """
     [pipeline]
@@ -184,7 +184,7 @@ def test_a_shallow_clone_is_told_how_to_become_whole(branch, tmp_path):
     there.git("fetch", "-q", "--depth=1", "origin", "main:refs/remotes/origin/main")
     branch.git("checkout", "-q", "main")
     said = refused(there, "--affected", **job)
-    assert said.startswith("error: --affected: nothing tells what origin/main and this checkout have in common\n")
+    assert said.startswith("error: --affected: origin/main and this checkout have no known common commit\n")
     assert "git fetch --unshallow" in said
 
 
@@ -197,7 +197,7 @@ def test_a_shallow_clone_is_told_how_to_become_whole(branch, tmp_path):
         (
             ["--affected"],
             {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push"},
-            "--affected: the push of this job names no branch to compare with",
+            "--affected: the push of this job has no base branch to compare with",
         ),
         (["--affected=main"], {"PATH": "/nowhere"}, "--affected needs git, which cannot be run here"),
     ],

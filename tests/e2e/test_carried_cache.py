@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import OUTPUTS
-from tests.project import DEADLINE_S, NBDAG, Project
+from tests.e2e.conftest import OUTPUTS, SMALL_TASKS
+from tests.support.project import Project
 
 NOBODY = 65534
-ALL = ["benchmark[size=10]", "benchmark[size=5]", "eda", "ingest", "summary", "train[size=10]", "train[size=5]"]
 
 
 def carried(project: Project, root: Path) -> Project:
@@ -27,13 +25,12 @@ def carried(project: Project, root: Path) -> Project:
     return Project(root)
 
 
-def test_a_carried_cache_is_all_hits_at_another_path_whatever_the_times(small: Project, tmp_path: Path):
+def test_a_carried_cache_is_all_hits_at_another_path_whatever_the_times(built_small: Project, tmp_path: Path):
     """After the collection that makes it small, too; the outputs are the same."""
-    small.build().ran(*ALL)
-    assert small.nbdag("cache", "gc", "--keep-used").returncode == 0
-    other = carried(small, tmp_path / "elsewhere" / "deep" / "er")
-    other.build().ran().restored(*ALL)
-    assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
+    assert built_small.nbdag("cache", "gc", "--keep-used").returncode == 0
+    other = carried(built_small, tmp_path / "elsewhere" / "deep" / "er")
+    other.build().ran().restored(*SMALL_TASKS)
+    assert other.contents(OUTPUTS) == built_small.contents(OUTPUTS)
     other.build().ran().restored()
 
 
@@ -47,26 +44,21 @@ class OfNobody(Project):
         for path in (root, self.home, *root.rglob("*")):
             os.chown(path, NOBODY, NOBODY)
 
-    def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str) -> list[str]:
         reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-        return subprocess.run(
-            ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *reads, *NBDAG, *arguments],
-            cwd=self.root,
-            env=self.environment({"HOME": str(self.home), **(env or {})}),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-        )
+        as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *reads]
+        return [*as_nobody, *super().command(*arguments)]
+
+    def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
+        return super().environment({"HOME": str(self.home), **(extra or {})})
 
 
 @pytest.mark.root
-def test_a_carried_cache_is_all_hits_under_another_user(small: Project, tmp_path: Path):
+def test_a_carried_cache_is_all_hits_under_another_user(built_small: Project, tmp_path: Path):
     """Every file is of another owner, with other times, at another path; what is put back is theirs."""
-    small.build().ran(*ALL)
-    other = OfNobody(carried(small, tmp_path / "of" / "nobody").root)
-    other.build().ran().restored(*ALL)
-    assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
+    other = OfNobody(carried(built_small, tmp_path / "of" / "nobody").root)
+    other.build().ran().restored(*SMALL_TASKS)
+    assert other.contents(OUTPUTS) == built_small.contents(OUTPUTS)
     assert {(other / path).stat().st_uid for path in other.contents(OUTPUTS)} == {NOBODY}
     other.build().ran().restored()
 
@@ -82,10 +74,9 @@ def test_a_carried_cache_has_no_absolute_path_and_no_pickle(small: Project):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_cache_that_was_restored_by_half_is_repaired_or_ignored(small: Project, tmp_path: Path, seed: int):
+def test_a_cache_that_was_restored_by_half_is_repaired_or_ignored(built_small: Project, tmp_path: Path, seed: int):
     """Whatever was lost or cut, the outputs come out the same, and the next build has nothing to do."""
-    small.build()
-    other = carried(small, tmp_path / "other")
+    other = carried(built_small, tmp_path / "other")
     chance = random.Random(seed)
     files = sorted(path for path in (other / ".nbdag/cache").rglob("*") if path.is_file())
     for path in chance.sample(files, len(files) // 2):
@@ -95,6 +86,6 @@ def test_a_cache_that_was_restored_by_half_is_repaired_or_ignored(small: Project
             path.chmod(0o644)
             os.truncate(path, chance.randrange(path.stat().st_size + 1))
     built = other.build()
-    assert (built.code, set(built.having("ran") + built.having("restored"))) == (0, set(ALL)), built.err
-    assert other.contents(OUTPUTS) == small.contents(OUTPUTS)
+    assert (built.code, set(built.having("ran") + built.having("restored"))) == (0, set(SMALL_TASKS)), built.err
+    assert other.contents(OUTPUTS) == built_small.contents(OUTPUTS)
     other.build().ran().restored()

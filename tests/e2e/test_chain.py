@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.project import Project
+from tests.support.project import Project
 
 PIPELINE = """
     [pipeline]
@@ -139,3 +140,94 @@ def test_what_decides_a_result_makes_it_stale_and_going_back_restores_it(chain):
     chain.git("checkout", "-q", "other")
     chain.build().ran().restored("a", "b", "c")
     assert chain.read("c.txt") == "44 1"
+
+
+def test_what_is_above_is_read_in_pipeline_order(project: Project) -> None:
+    """Forced runs of a task that goes through all above it, each with another hash seed, write one text."""
+    project.pipeline(
+        """
+        [pipeline]
+        name = "order"
+
+        [tasks.a]
+        command = "echo {n} > out/{n}.txt"
+        matrix = { n = [10, 9, 3, 2, 1] }
+        outputs = ["out/{n}.txt"]
+
+        [tasks.sum]
+        function = "steps:run"
+        inputs = ["out/*.txt"]
+        outputs = ["sum.txt"]
+        """
+    )
+    project.write(
+        "steps.py",
+        """
+        import nbmake_dag as nbdag
+
+        def run():
+            with open("sum.txt", "w") as file:
+                file.write(" ".join(f"{name} {list(task.params)}" for name, task in nbdag.upstream().items()))
+        """,
+    )
+    project.build().ran("a[n=10]", "a[n=9]", "a[n=3]", "a[n=2]", "a[n=1]", "sum")
+    expected = " ".join(f"a[n={number}] ['n']" for number in (10, 9, 3, 2, 1))
+    for _ in range(5):
+        assert project.read("sum.txt") == expected
+        project.build("sum", "--force").ran("sum")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "injected"),
+    [
+        ('{ z = "made.txt", a = "ext.txt" }', 'inputs = {"z": "made.txt", "a": "ext.txt"}'),
+        ('{ "0" = "ext.txt", "1" = "made.txt" }', 'inputs = {"0": "ext.txt", "1": "made.txt"}'),
+        ('{ "my: data" = "ext.txt" }', 'inputs = {"my: data": "ext.txt"}'),
+        ('["ext.txt", "made.txt"]', 'inputs = ["ext.txt", "made.txt"]'),
+    ],
+    ids=["in the order of their declaration", "names that are numbers", "a name with a colon", "a list"],
+)
+def test_the_notebook_that_is_shown_has_the_cell_that_was_injected(
+    project: Project, inputs: str, injected: str
+) -> None:
+    """The copy beside the sources and the export of a hit have the very inputs that the run saw."""
+    project.pipeline(
+        f"""
+        [pipeline]
+        name = "shown"
+
+        [tasks.make]
+        command = "printf 1 > made.txt"
+        outputs = ["made.txt"]
+
+        [tasks.named]
+        notebook = "named.py"
+        inputs = {inputs}
+        outputs = ["named.txt"]
+        notebook_output = "shown/named.ipynb"
+        """
+    )
+    project.write("ext.txt", "2\n").notebook(
+        "named.py", "# parameters\ninputs = {}", "open('named.txt', 'w').write(repr(inputs))"
+    )
+    project.build()
+    code = injected_cell(project.root / "shown" / "named.ipynb")
+    assert code == f"# Parameters\n{injected}\n"
+    namespace: dict[str, object] = {}
+    exec(code, namespace)
+    assert project.read("named.txt") == repr(namespace["inputs"])
+    (project.root / "shown" / "named.ipynb").unlink()
+    project.remove("named.txt")
+    project.build().restored("named")
+    assert injected_cell(project.root / "shown" / "named.ipynb") == code
+    export = [sys.executable, "-m", "nbmake_dag", "export", "-o", "tree"]
+    subprocess.run(export, cwd=project.root, check=True, stdout=subprocess.DEVNULL)
+    [exported] = (project.root / "tree").rglob("*.ipynb")
+    assert injected_cell(exported) == code
+
+
+def injected_cell(path: Path) -> str:
+    """Return the code of the cell that a notebook's run added."""
+    cells = nbformat.read(path, 4).cells
+    [code] = [cell.source for cell in cells if "injected-parameters" in cell.metadata.get("tags", ())]
+    return str(code)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.buckets import bucket_called
-from tests.project import Project
-from tests.runner import Obeyed, obeyed
-from tests.workflow import Job, Runner
+from tests.support.buckets import bucket_called
+from tests.support.project import Project
+from tests.support.runner import Obeyed, obeyed
+from tests.support.story import Story, published
 
 CHARTS = ["mean[town=helsinki]", "mean[town=lisbon]"]
 PIPELINE = """
@@ -56,67 +54,6 @@ remote_mode = "read-write"
 """
 
 
-@dataclass
-class Story:
-    """A repository on GitHub, the clone of its developer, and its runner."""
-
-    here: Project
-    runner: Runner
-
-    def sha(self, ref: str = "HEAD") -> str:
-        return self.here.git("rev-parse", ref).strip()
-
-    def push(self) -> Job:
-        """Push what the developer's main branch has, and play the workflow for it."""
-        self.here.git("push", "-q", "origin", "main")
-        return self.on_main("push.yml", "push")
-
-    def on_main(self, workflow: str, event: str) -> Job:
-        return self.runner.play(workflow, "build", event_name=event, ref="refs/heads/main", sha=self.sha("main"))
-
-    def pull_request(self) -> tuple[Job, Job]:
-        """Push the developer's branch, for which a pull request is open, and play both jobs of its workflow."""
-        head = self.sha("fix")
-        self.here.git("checkout", "-q", "--detach", "main")
-        self.here.git("merge", "-q", "--no-ff", "-m", "trial", "fix")
-        merge = self.sha()
-        self.here.git("push", "-q", "-f", "origin", "HEAD:refs/pull/7/merge", "fix")
-        self.here.git("checkout", "-q", "fix")
-        ours = {"full_name": "ada/digits"}
-        pull = {
-            "number": 7,
-            "title": "Weigh the days",
-            "head": {"ref": "fix", "sha": head, "repo": ours},
-            "base": {"ref": "main", "sha": self.sha("main"), "repo": ours},
-        }
-        github: dict[str, Any] = {
-            "event_name": "pull_request",
-            "event": {"pull_request": pull},
-            "ref": "refs/pull/7/merge",
-            "sha": merge,
-            "head_ref": "fix",
-            "base_ref": "main",
-        }
-        build = self.runner.play("pull-request.yml", "build", **github)
-        return build, self.runner.play("pull-request.yml", "comment", **github)
-
-    def comment(self) -> str:
-        return (self.runner.root / "comments" / "7.md").read_text()
-
-    def site(self) -> str:
-        """Write the site from all records that the jobs left as artefacts."""
-        (found,) = [self.runner.root / "records"]
-        found.mkdir()
-        for name, folder in self.runner.artifacts.items():
-            if name.startswith("nbdag-run-"):
-                for bundle in folder.iterdir():
-                    (found / bundle.name).write_bytes(bundle.read_bytes())
-        places = [word for bundle in sorted(found.iterdir()) for word in ("--runs", str(bundle))]
-        done = self.here.nbdag("report", "-o", str(self.runner.root / "site"), *places)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
-
-
 @pytest.fixture
 def s3() -> Iterator[dict[str, str]]:
     """Serve a bucket over HTTP on this machine; gives what a job must know of it."""
@@ -135,20 +72,13 @@ def story(tmp_path: Path) -> Story:
         "days = [float(day) for day in open(inputs['days']).read().split()]\nmean = sum(days) / len(days)",
         "nbdag.log_metric('mean', mean)\nopen(outputs['chart'], 'w').write(f'<svg>{town} {mean}</svg>')",
     )
-    here.commit().git("branch", "-M", "main")
-    origin = Project(tmp_path / "github.git")
-    origin.git("init", "-q", "--bare")
-    origin.git("symbolic-ref", "HEAD", "refs/heads/main")
-    origin.git("config", "uploadpack.allowAnySHA1InWant", "true")
-    here.git("remote", "add", "origin", str(origin.root))
-    runner = Runner(tmp_path / "runner", origin.root, environment={"API_KEY": "hunter22"})
-    runner.root.mkdir()
-    return Story(here, runner)
+    return published(here, API_KEY="hunter22")
 
 
 def normal(text: str) -> str:
     """Replace what differs from run to run: times, identifiers, digests; folded parts are left out."""
-    text = text.partition("<details>")[0]
+    text, _, rest = text.partition("<details>")
+    text += "[The pictures" + rest.partition("\n[The pictures")[2] if "[The pictures" in rest else ""
     text = re.sub(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{6}", "RUN", text)
     text = re.sub(r", saved (\d+ (h|min) )*\d+ s", "", text)
     text = re.sub(r"\b\d{13}\b", "TIME", text)
@@ -189,7 +119,7 @@ SUMMARY = """\
 | mean\\[town=lisbon\\] | notebooks/mean.py | notebook |
 | page | page.html | output |
 
-#### Metrics
+#### Metrics that changed
 
 | task | metric | value | on main | difference |
 |---|---|---|---|---|
@@ -228,6 +158,8 @@ gantt
     section page
     attempt 1 succeeded :done, TIME, TIME
 ```
+
+[The pictures that differ](https://github.com/ada/digits/actions/artifacts/4)
 """
 NEW = "new: it has no result yet"
 COMMENT = """\
@@ -261,6 +193,7 @@ COMMENT = """\
 | page | input: charts/helsinki.svg changed |
 | page | input: charts/lisbon.svg changed |
 
+[The pictures that differ](https://github.com/ada/digits/actions/artifacts/4)
 """
 
 
@@ -273,13 +206,13 @@ def tell(story: Story, *, merged: list[str], knows_why: bool = True) -> None:
     story.push().ran("ingest", *CHARTS, "page")
     here.git("checkout", "-q", "-b", "fix")
     here.edit("notebooks/mean.py", "sum(days)", "max(day)").commit()
-    broken, _ = story.pull_request()
-    assert broken.code == 1
+    broken = story.pull_request()["build"]
+    assert (broken.code, broken.failed) == (1, ["Build"])
     errors = [each for each in obeyed(broken.log) if each.name == "error"]
     assert sorted(errors, key=lambda each: each.properties["title"]) == ERRORS
     here.edit("notebooks/mean.py", "max(day)", "max(days) * 2").commit()
-    fixed, commented = story.pull_request()
-    fixed.ran(*CHARTS, "page")
+    jobs = story.pull_request()
+    fixed = jobs["build"].ran(*CHARTS, "page")
     assert obeyed(fixed.log)[0] == Obeyed("add-mask", "hunter22")
     summary, comment = normal(fixed.summary), normal(story.comment())
     if knows_why:
@@ -287,14 +220,16 @@ def tell(story: Story, *, merged: list[str], knows_why: bool = True) -> None:
     else:
         assert summary == re.sub("code: .* 3 |input: .* more\\) ", f"{NEW} ", SUMMARY)
         assert comment.partition("#### Why")[0] == COMMENT.partition("#### Why")[0]
-    assert commented.code == 0
+    assert jobs["comment"].code == 0
     here.git("checkout", "-q", "main")
     here.git("merge", "-q", "fix")
     story.push().ran(*merged)
     here.edit("pipeline.toml", '"1d"', '"1s"').commit()  # as if a day had gone by: it is in no key
     here.git("push", "-q", "origin", "main")
     story.on_main("daily.yml", "schedule").ran("ingest")
-    assert re.fullmatch(r"5 runs, 5 new, [\d.]+ MB\n", story.site())
+    pages = story.pages()
+    assert re.search(r"^5 runs, 5 new, [\d.]+ MB$", pages["site"].log, re.MULTILINE)
+    assert [name for name, job in pages.items() if not job.code] == ["site", "deploy"]
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.on_hosts import OnHost, at_head
-from tests.hosts import PORT, RAY, Host, Hosts
-from tests.project import Project, await_true, kill
+from tests.support.hosts import PORT, RAY, Host, Hosts
+from tests.support.project import Project, await_true, kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.manual, pytest.mark.netns, pytest.mark.timeout(3600)]
 

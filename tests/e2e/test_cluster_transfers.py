@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.e2e.on_hosts import OnHost, at_head, on_all
-from tests.hosts import Hosts
+from tests.support.hosts import Hosts
 
 pytestmark = [pytest.mark.slow, pytest.mark.manual, pytest.mark.netns, pytest.mark.timeout(3600)]
 

@@ -6,7 +6,11 @@ import os
 import signal
 import subprocess
 
-from tests.project import NBDAG, Project, await_true
+import pytest
+
+from tests.support.project import NBDAG, Project, await_true
+
+pytestmark = pytest.mark.timing
 
 
 def test_a_failed_notebook_is_run_again_in_a_debugger(project: Project) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 
-from tests.project import Project
+import pytest
+
+from tests.support.project import Project
 
 
 def broken(project: Project) -> Project:
@@ -78,6 +80,7 @@ def test_without_k_nothing_new_starts_after_a_failure(project):
     build.said("exit status 3")
 
 
+@pytest.mark.slow
 def test_attempts_are_numbered_retried_timed_and_leave_what_was_there_before(project):
     """The last good output stays through failed attempts, and goes only for a whole new one."""
     project.notebook(
@@ -198,3 +201,18 @@ def test_text_that_is_not_utf_8_is_no_defect(project):
     assert [task["attempts"] for task in build.summary["tasks"]] == [1, 1, 1, 1]
     assert project.read("well.txt") == "unset\n"
     project.build("well", env=odd).ran()
+
+
+def test_status_and_explain_say_how_a_task_failed_until_it_has_a_result(project):
+    """With the run, the cell and the exception; only what is stale is said to have failed."""
+    broken(project).build("-k")
+    status = " ".join(project.nbdag("status").stdout.split())
+    assert "cell 2: IndexError" in status
+    assert "`nbdag open bad --failed` shows it" in status
+    assert "failed in run" in project.nbdag("explain", "bad").stdout
+    summary = json.loads(project.nbdag("status", "--json").stdout)
+    failure = {task["name"]: task["last_failure"] for task in summary["tasks"]}
+    assert (failure["bad"]["cell"], failure["well"]) == ({"index": 1}, None)
+    project.notebook("bad.py", "open('bad.txt', 'w')", "open('other.txt', 'w')").build("bad").ran("bad")
+    project.edit("bad.py", "open('bad.txt', 'w')", "open('bad.txt', 'a')")
+    assert "failed in run" not in project.nbdag("status").stdout

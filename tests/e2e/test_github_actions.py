@@ -6,11 +6,12 @@ import json
 import re
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
-from tests.project import Project
-from tests.runner import Obeyed, obeyed
+from tests.support.project import Project
+from tests.support.runner import Obeyed, obeyed
 
 SECRET = "-----BEGIN KEY-----\nc2VjcmV0\n-----END KEY-----"
 EVIL = r"::error::x\n  ::set-env name=PATH::/evil\n##[add-path]/evil\r::add-mask::a\n::stop-commands::t"
@@ -80,7 +81,7 @@ def test_each_failure_is_marked_where_it_happened(nested):
         command = "echo no; exit 3"
     """)
     nested.notebook("notebooks/percent.py", "# markdown\nA title", "import math\n\n\nmath.sqrt(-1)")
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": []}
+    cell: dict[str, Any] = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": []}
     document = {
         "cells": [{**cell, "source": ["x = 1\n", "x / 0"]}],
         "metadata": {},
@@ -197,7 +198,7 @@ def test_the_summary_is_appended_and_never_larger_than_github_takes(project):
     assert text.startswith("before\n")
     assert len(text.encode()) <= 1 << 20
     assert "### p: success" in text
-    assert "Graph: left out, for there is no room." in text
+    assert "Graph: left out to stay within the size limit." in text
 
 
 def test_a_summary_that_cannot_be_written_is_a_warning(project):

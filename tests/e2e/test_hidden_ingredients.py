@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
-from tests.project import NBDAG, await_true
+import pytest
+
+from tests.support.project import NBDAG, Project, await_true
 
 
 def test_files_used_but_not_declared_are_said_as_lines_to_add(project):
@@ -29,9 +32,10 @@ def test_files_used_but_not_declared_are_said_as_lines_to_add(project):
     )
     build = project.build("--output=auto").ran("sly", "slow")
     build.said(
-        'sly: it used files that it does not declare; add inputs += ["hidden/a.txt"], outputs += ["extra.txt"]'
+        "sly: it used files that it does not declare; "
+        'add "hidden/a.txt" to its `inputs` and "extra.txt" to its `outputs`'
     )
-    build.said('slow: it used files that it does not declare; add inputs += ["hidden/b.txt"]')
+    build.said('slow: it used files that it does not declare; add "hidden/b.txt" to its `inputs`')
     project.build().ran()
 
     project.edit("pipeline.toml", 'outputs = ["out.txt"]', 'outputs = ["out.txt"]\nstrict = true')
@@ -41,6 +45,7 @@ def test_files_used_but_not_declared_are_said_as_lines_to_add(project):
     assert "declare" not in project.build("sly").ran().err
 
 
+@pytest.mark.timing
 def test_an_input_edited_while_its_task_runs_is_not_recorded(project):
     """The outputs stay, the user is warned, and the next build runs the task again."""
     begun, go = project.root.parent / "begun", project.root.parent / "go"
@@ -101,8 +106,8 @@ def test_a_linked_input_counts_by_its_target(project):
     assert project.read("out.txt") == "2"
 
 
-def test_outputs_of_a_task_that_is_gone_match_no_glob(project):
-    """They are warned about, and count again once the user has edited them."""
+def test_outputs_of_a_task_that_is_gone_are_moved_away(project):
+    """That is reported, and what the user writes there counts."""
     project.pipeline(
         """
         [tasks.join]
@@ -126,7 +131,88 @@ def test_outputs_of_a_task_that_is_gone_match_no_glob(project):
     project.write("parts/mine.txt", "mine\n").build().ran("old", "join")
     text = project.read("pipeline.toml")
     project.write("pipeline.toml", text[: text.index("[tasks.old]")])
-    project.build().ran("join").said("parts/old.txt was left by a task that no longer exists; no glob matches it")
+    project.build().ran("join").said("moved away: parts/old.txt was left by a task")
     assert project.read("all.txt") == "mine\n"
     project.write("parts/old.txt", "adopted\n").build().ran("join")
     assert project.read("all.txt") == "mine\nadopted\n"
+
+
+@pytest.mark.parametrize("outputs", [["o.txt"], ["o.txt", "gen.py"]])
+@pytest.mark.parametrize("write", ["%%writefile gen.py\nX = 1", "open('gen.py', 'w').write('X = 1')"])
+def test_a_module_that_a_notebook_writes_itself_is_no_ingredient(
+    project: Project, outputs: list[str], write: str
+) -> None:
+    """The first build of a fresh checkout is recorded, and the next checkout has its result."""
+    project.notebook("a.py", write, "import gen\nopen('o.txt', 'w').write(str(gen.X))")
+    project.pipeline(f'[tasks.a]\nnotebook = "a.py"\noutputs = {json.dumps(outputs)}\n')
+    assert "not recorded" not in project.build().ran("a").err
+    project.remove("gen.py", "o.txt").build().restored("a")
+    assert project.read("o.txt") == "1"
+
+
+def test_an_edited_script_that_a_notebook_starts_is_never_skipped(project: Project) -> None:
+    """By `!`, `%%bash`, `subprocess` and `%run`; it is not asked for as an input either."""
+    cells = {
+        "bang": "!python s.py > bang.txt",
+        "bash": "%%bash\npython s.py > bash.txt",
+        "subp": "import subprocess, sys\n"
+        "open('subp.txt', 'wb').write(subprocess.check_output([sys.executable, 's.py']))",
+        "magic": "%run s.py\nopen('magic.txt', 'w').write(f'{n}\\n')",
+    }
+    for name, cell in cells.items():
+        project.notebook(f"{name}.py", cell)
+    project.pipeline(
+        "".join(f'[tasks.{name}]\nnotebook = "{name}.py"\noutputs = ["{name}.txt"]\n' for name in cells)
+    )
+    project.write("s.py", "n = 1\nprint(n)\n")
+    assert "declare" not in project.build().ran(*cells).err
+    project.build().ran()
+    project.write("s.py", "n = 2\nprint(n)\n").build().ran(*cells)
+    assert [project.read(f"{name}.txt") for name in cells] == ["2\n"] * 4
+
+
+def test_a_script_that_a_task_makes_is_no_ingredient(project: Project) -> None:
+    """It is gone on the next machine; but one that git tracks is what somebody edited meanwhile."""
+    project.pipeline('[tasks.f]\nfunction = "work:run"\n')
+    project.write(
+        "work.py",
+        """
+        import subprocess
+
+        def run():
+            script = chr(109) + ".sh"
+            subprocess.run(["sh", "-c", f"echo true > {script}"], check=True)
+            subprocess.run(["sh", script], check=True)
+        """,
+    )
+    build = project.build().ran("f")
+    assert "not recorded" not in build.err
+    (project / "m.sh").unlink()
+    project.build().ran()
+    project.write("m.sh", "true\n")
+    project.git("init", "-q")
+    project.git("add", "m.sh")
+    assert "not recorded: m.sh" in project.nbdag("build", "--force").stderr
+
+
+def test_an_edited_script_whose_name_is_computed_is_never_skipped(project: Project) -> None:
+    """Only running the code shows it: by `subprocess`, `os.system`, `os.exec` in a child and `!`."""
+    starts = (
+        "subprocess.run(['sh', f'{name}.sh'])",
+        "os.system('sh ' + name + '.sh >> out.txt')",
+        "os.fork() or os.execvp('sh', ['sh', f'{name}3.sh'])",
+    )
+    scripts = ("a.sh", "b.sh", "c3.sh")
+    lines = (
+        f"    name = chr({ord(script[0])})\n    {start}\n" for script, start in zip(scripts, starts, strict=True)
+    )
+    project.write("work.py", f"import os, subprocess\ndef run():\n{''.join(lines)}    os.wait()\n")
+    project.notebook("n.py", "name = chr(100)\n!sh {name}.sh")
+    project.pipeline('[tasks.f]\nfunction = "work:run"\n[tasks.n]\nnotebook = "n.py"\n')
+    for script in (*scripts, "d.sh"):
+        project.write(script, "true\n")
+    project.build().ran("f", "n")
+    project.build().ran()
+    for script in scripts:
+        project.write(script, "true edited\n").build().ran("f")
+    project.write("d.sh", "true edited\n").build().ran("n")

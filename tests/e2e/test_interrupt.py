@@ -16,7 +16,9 @@ import pytest
 
 from nbmake_dag_reporting.runs import find_run, read_run
 from nbmake_dag_reporting.summary import summarize
-from tests.project import NBDAG, Project, await_true
+from tests.support.project import NBDAG, Project, await_true
+
+pytestmark = pytest.mark.timing
 
 STOPS_WITHIN_S = 15
 
@@ -154,13 +156,15 @@ def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
 SIGNALS_ITSELF_LATE = """
 import os
 import signal
-from nbmake_dag.build.request import Request
-from nbmake_dag.build.run import build
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.build import build
 from nbmake_dag.observe.project import find_project
+from nbmake_dag.record.run_events import TaskEnded
 
 class Late:
-    def __getattr__(self, name):
-        return lambda *_: os.kill(os.getpid(), signal.SIGTERM) if name == "ended" else None
+    def notify(self, event):
+        if isinstance(event, TaskEnded):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 raise SystemExit(build(find_project(), Request(), (Late(),), waiting=print).exit_code)
 """
@@ -182,5 +186,5 @@ def test_a_signal_at_the_very_end_is_not_forgotten(project: Project) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (143, "")
-    assert read_run(find_run(project / ".nbdag" / "runs", "latest")).result == "cancellation"
+    assert read_run(find_run(str(project / ".nbdag" / "runs"), "latest")).result == "cancellation"
     project.build().ran()

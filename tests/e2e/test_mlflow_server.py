@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from nbmake_dag_reporting.runs import read_trace
-from tests.project import Project, await_true
+from tests.support.project import Project, await_true
 
 pytestmark = pytest.mark.mlflow
 
@@ -73,7 +73,7 @@ def answers(base: str) -> bool:
 
 def shown(base: str) -> dict[str, dict[str, tuple[str, str | None, bool]]]:
     """Return the spans of each trace that MLflow has: name, parent and whether it is an error, by their ids."""
-    import mlflow
+    import mlflow  # type: ignore[import-not-found]
 
     found = mlflow.MlflowClient(base).search_traces(locations=[EXPERIMENT])
     return {
@@ -96,6 +96,7 @@ def recorded(run: Path) -> dict[str, tuple[str, str | None, bool]]:
     return found
 
 
+@pytest.mark.timing
 def test_mlflow_shows_each_run_as_its_record_has_it(project: Project, server: str) -> None:
     """Attempts that failed and succeeded, a failed task, and hits: every span, below the same parent."""
     project.pipeline(PIPELINE).notebook(

@@ -8,7 +8,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.project import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.slow
 
 SOURCE = """\
 # %% tags=["parameters"]
@@ -89,16 +91,72 @@ def test_running_the_copy_leaves_the_source_alone(opened: Project) -> None:
     assert opened.read("notebooks/note.py") == SOURCE
 
 
-def test_edits_on_both_sides_are_kept(opened: Project) -> None:
-    """Where source and copy were both edited, neither is overwritten, and that is said."""
+def test_edits_of_different_cells_are_merged(opened: Project) -> None:
+    """Where source and copy were edited in different places, both have all."""
     copy = copy_of(opened)
     edit(copy, "size * 2", "size * 3")
     opened.edit("notebooks/note.py", "A look", "Another look")
+    assert opened.nbdag("open", "note[size=5]", "--save-back").returncode == 0
+    expected = SOURCE.replace("size * 2", "size * 3").replace("A look", "Another look")
+    assert opened.read("notebooks/note.py") == expected
+    sources = [cell.source for cell in nbformat.read(copy, 4).cells]
+    assert "Another look" in sources
+    assert "size * 3" in sources[-1]
+
+
+def test_edits_of_the_source_reach_the_copy(opened: Project) -> None:
+    """Also those that came from another instance; outputs of cells that are as they were stay."""
+    copy, sister = copy_of(opened), copy_of(opened, "note[size=6]")
+    edit(copy, "nothing of this", "")
+    edit(sister, "A look", "Another look")
+    opened.nbdag("open", "note[size=6]", "--save-back")
+    assert "loaded notebooks/note.py" in opened.nbdag("open", "note[size=5]", "--save-back").stderr
+    cells = nbformat.read(copy, 4).cells
+    assert "Another look" in [cell.source for cell in cells]
+    assert "size = 5" in cells[2].source
+    assert cells[-1].outputs[0].text == "said"
+    assert opened.nbdag("open", "note[size=5]", "--save-back").stderr == ""
+
+
+@pytest.mark.parametrize("where", ["terminal", "copy"])
+@pytest.mark.parametrize("take", ["copy", "source"])
+def test_edits_in_the_same_place_are_kept_until_a_person_chooses(opened: Project, take: str, where: str) -> None:
+    """Neither is overwritten, and that is said in the terminal and in the copy; what loses is kept beside it."""
+    copy = copy_of(opened)
+    edit(copy, "size * 2", "size * 3")
+    opened.edit("notebooks/note.py", "size * 2", "size * 4")
     for arguments in (["--save-back"], ["--print-path"]):
         done = opened.nbdag("open", "note[size=5]", *arguments)
-        assert (done.returncode, "was changed since" in done.stderr) == (2, True)
-    assert "Another look" in opened.read("notebooks/note.py")
-    assert "size * 3" in copy.read_text()
+        assert (done.returncode, "were both changed in the same place" in done.stderr) == (2, True)
+    notice = nbformat.read(copy, 4).cells[0]
+    assert "+total = size * 4" in notice.source
+    assert "size * 4" in opened.read("notebooks/note.py")
+    assert "size * 3" in nbformat.read(copy, 4).cells[-1].source
+    if where == "copy":
+        edit(copy, notice.source, f"`take: {take}`")
+    done = opened.nbdag(
+        "open", "note[size=5]", "--save-back", *([f"--take={take}"] if where == "terminal" else [])
+    )
+    assert done.returncode == 0, done.stderr
+    expected, lost = ("size * 3", "size * 4") if take == "copy" else ("size * 4", "size * 3")
+    assert opened.read("notebooks/note.py") == SOURCE.replace("size * 2", expected)
+    cells = nbformat.read(copy, 4).cells
+    assert "os.chdir" in cells[0].source
+    assert expected in cells[-1].source
+    assert any(lost in path.read_text() for path in copy.parent.glob("replaced-*"))
+    assert opened.nbdag("open", "note[size=5]", "--save-back").stderr == ""
+
+
+def test_a_copy_of_which_nothing_is_known_any_more_overwrites_nothing(opened: Project) -> None:
+    """Somebody damaged what nbdag had noted."""
+    copy = copy_of(opened)
+    edit(copy, "size * 2", "size * 3")
+    (copy.parent / "source.json").write_text("{")
+    done = opened.nbdag("open", "note[size=5]", "--save-back")
+    assert (done.returncode, "--take=copy" in done.stderr) == (2, True)
+    assert opened.read("notebooks/note.py") == SOURCE
+    assert opened.nbdag("open", "note[size=5]", "--save-back", "--take=copy").returncode == 0
+    assert opened.read("notebooks/note.py") == SOURCE.replace("size * 2", "size * 3")
 
 
 def test_opening_again_saves_first(opened: Project) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.project import NBDAG, Project, await_true
+from tests.support.project import NBDAG, Project, await_true
+
+pytestmark = [pytest.mark.timing, pytest.mark.slow]
 
 SOURCE = """\
 # %% tags=["parameters"]
@@ -28,6 +30,9 @@ size = 1
 # as many as wanted
 total = size * 2
 """
+
+
+COPY = ".nbdag/open/note/note.ipynb"
 
 
 @dataclass
@@ -45,11 +50,11 @@ class Jupyter:
             # nothing is written yet, or half of it
             return False
 
-    def ask(self, method: str = "GET", content: Any = None) -> Any:
-        """Ask for the notebook, or save it."""
+    def ask(self, method: str = "GET", content: Any = None, path: str = COPY) -> Any:
+        """Ask for the notebook or another file, or save it."""
         server = json.loads(next(self.runtime.glob("jpserver-*.json")).read_text())
         request = urllib.request.Request(
-            f"{server['url']}api/contents/note.ipynb",
+            f"{server['url']}api/contents/{path}",
             method=method,
             data=None if content is None else json.dumps(content).encode(),
             headers={"Authorization": f"token {server['token']}", "Content-Type": "application/json"},
@@ -103,15 +108,29 @@ def test_a_notebook_saved_in_jupyter_reaches_its_source(project: Project, jupyte
     assert jupyter.process.wait(30) == 0
 
 
-def test_edits_on_both_sides_are_said_and_end_nothing(project: Project, jupyter: Jupyter) -> None:
-    """What is in Jupyter stays there until somebody has taken it over."""
+def test_edits_of_the_source_reach_the_open_copy(project: Project, jupyter: Jupyter) -> None:
+    """Jupyter loads what an editor beside it has saved; the repository is around the notebook."""
+    project.write("data.txt", "x = 1")
+    assert jupyter.ask(path="data.txt")["content"] == "x = 1"
+    project.write("note.py", SOURCE.replace("A look", "Another look"))
+    await_true(lambda: "loaded note.py" in jupyter.said(), 30, f"it was not loaded: {jupyter.said()}")
+    assert "Another look" in [cell["source"] for cell in jupyter.ask()["content"]["cells"]]
+
+
+def test_edits_on_both_sides_are_said_on_both(project: Project, jupyter: Jupyter) -> None:
+    """What is in Jupyter stays there until somebody chooses; the terminal says it once."""
     model = jupyter.ask()
-    for text in ("Another look", "Yet another look"):
-        project.write("note.py", SOURCE.replace("A look", text))
-        cell = next(cell for cell in model["content"]["cells"] if "total" in cell["source"])
-        cell["source"] = f"# {text}\n{cell['source']}"
-        jupyter.ask("PUT", {"type": "notebook", "format": "json", "content": model["content"]})
-        await_true(lambda: "was changed since" in jupyter.said(), 30, f"it was not said: {jupyter.said()}")
-    assert jupyter.answers()
+    project.write("note.py", SOURCE.replace("size * 2", "size * 4"))
+    cell = next(cell for cell in model["content"]["cells"] if "total" in cell["source"])
+    cell["source"] = cell["source"].replace("size * 2", "size * 3")
+    jupyter.ask("PUT", {"type": "notebook", "format": "json", "content": model["content"]})
+    said = "were both changed in the same place"
+    await_true(lambda: said in jupyter.said(), 30, f"it was not said: {jupyter.said()}")
+    model = jupyter.ask()
+    assert "Nothing is saved until you choose" in model["content"]["cells"][0]["source"]
+    model["content"]["cells"][0]["source"] = "take: copy"
+    jupyter.ask("PUT", {"type": "notebook", "format": "json", "content": model["content"]})
+    await_true(lambda: "saved note.py" in jupyter.said(), 30, f"it was not saved: {jupyter.said()}")
+    assert project.read("note.py") == SOURCE.replace("size * 2", "size * 3")
+    assert jupyter.said().count(said) == 1
     assert jupyter.process.poll() is None
-    assert jupyter.said().count("was changed since") == 1

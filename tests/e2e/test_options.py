@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.project import Project
+from tests.support.project import Project
 
 
 @pytest.fixture
@@ -160,4 +160,4 @@ def test_what_is_about_a_run_does_not_go_with_a_dry_one(fan, option):
     """It is refused, not ignored."""
     done = fan.nbdag("build", "--dry-run", option)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: `--dry-run` runs nothing, and `{option}` is about what ran\n")
+    assert done.stderr.startswith(f"error: `{option}` cannot be combined with `--dry-run`\n")

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from tests.project import Project, await_true, kill
+from tests.support.project import Project, await_true, kill
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timing]
 
 
 def ray_processes(project: Project) -> list[str]:
@@ -37,11 +37,13 @@ def patient(project: Project) -> Project:
     )
 
 
+@pytest.mark.slow
 def test_long_tasks_that_could_run_at_once_do(project):
     """Ray is started while the first one runs."""
     patient(project).build("-j2").ran("left", "right")
 
 
+@pytest.mark.slow
 def test_a_task_may_want_nearly_all_memory_of_the_machine(project):
     """Also what somebody else occupies just now."""
     memory = int(0.98 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -49,6 +51,7 @@ def test_a_task_may_want_nearly_all_memory_of_the_machine(project):
     project.build("--executor=ray").ran("large")
 
 
+@pytest.mark.slow
 def test_what_ray_refuses_is_an_end(project):
     """Here a label that only Ray can read, and cannot."""
     project.pipeline('[tasks.odd]\ncommand = "true"\nresources = { node = { disk = "in(a" } }\n')

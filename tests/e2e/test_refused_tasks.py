@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.project import Project
+from tests.support.project import Project
 
 GPU = "resources = { gpus = 64 }"
 
@@ -48,6 +48,29 @@ def test_a_file_where_a_folder_has_to_be_fails_its_task_alone(project: Project) 
     assert project.read("results") == "a file\n"
 
 
+def test_what_cannot_be_read_or_is_not_there_fails_its_tasks_alone_with_keep_going(project: Project) -> None:
+    """Without, or where nothing else is left, the build does not begin; outputs of before stay."""
+    tasks = {
+        "absent": 'notebook = "absent.py"',
+        "damaged": 'notebook = "damaged.ipynb"',
+        "typed": 'function = "typed:run"',
+        "input": 'command = "cp in.txt copy.txt"\ninputs = ["in.txt"]\noutputs = ["copy.txt"]',
+        "below": 'command = "cat copy.txt"\ninputs = ["copy.txt"]',
+        "good": 'command = "cat good.txt"\ninputs = ["good.txt"]',
+    }
+    project.pipeline("\n".join(f"[tasks.{name}]\n{keys}" for name, keys in tasks.items()))
+    project.write("absent.py", "x = 1\n").write("damaged.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4}')
+    project.write("typed.py", "def run(): pass\n").write("in.txt", "1").write("good.txt", "1").build()
+    project.remove("absent.py", "in.txt").write("damaged.ipynb", "{").write("typed.py", "def run(:\n")
+    project.write("good.txt", "2").build().ended(2).said("notebook `absent.py` does not exist")
+    build = project.build("-k").ended(
+        1, failed=["absent", "damaged", "input", "typed"], skipped=["below"], ran=["good"]
+    )
+    build.said("module `typed` cannot be read: line 1: ")
+    assert project.read("copy.txt") == "1"
+    project.build("-k", "absent", "damaged").ended(2).said("damaged.ipynb cannot be read as a notebook")
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_hit_that_cannot_be_restored_after_a_failure_is_not_run(project: Project) -> None:
@@ -86,4 +109,6 @@ def test_a_result_that_was_not_strict_is_said_to_be_so(project: Project) -> None
     project.write("secret.txt", "1\n").notebook("t.py", "open('secret.txt').read()")
     project.pipeline(text).build().ran("t")
     project.pipeline(f"{text}strict = true\n")
-    assert "strict: its result rests on files that are not declared" in project.nbdag("build", "--dry-run").stdout
+    assert (
+        "strict: its result depends on files that are not declared" in project.nbdag("build", "--dry-run").stdout
+    )

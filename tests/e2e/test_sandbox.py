@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Project, await_true, kill
+from tests.support.project import Project, await_true, kill
 
 MNIST = Path(__file__).parents[2] / "examples" / "mnist-digits"
 MAKES = ["data", "models", "results"]
@@ -66,7 +66,7 @@ def test_an_undeclared_input_fails_at_once_with_its_path(project):
                 pass
 
         def dynamic():
-            importlib.import_module("ra" + "re")
+            importlib.import_module(chr(114) + "are")
 
         def absolute():
             open("{project.root}/data/x.csv")
@@ -74,8 +74,8 @@ def test_an_undeclared_input_fails_at_once_with_its_path(project):
     )
     build = project.build("-k").ended(1, failed=["absolute", "book", "call", "dynamic", "shell"])
     for task in ("absolute", "book", "call", "shell"):
-        build.said(f'data/x.csv is not declared as input of {task}: add inputs += ["data/x.csv"]')
-    build.said('rare.py is not declared as input of dynamic: add inputs += ["rare.py"]')
+        build.said(f'data/x.csv is not declared as input of {task}: add "data/x.csv" to its `inputs`')
+    build.said('rare.py is not declared as input of dynamic: add "rare.py" to its `inputs`')
     declared = re.sub(
         r"(\[tasks\.\w+\]\n)", r'\1inputs = ["data/x.csv", "rare.py"]\n', project.read("pipeline.toml")
     )
@@ -128,6 +128,7 @@ def test_a_sandbox_has_what_was_promised_and_no_more(project):
     assert (project / "sub/made/there/x").exists()
 
 
+@pytest.mark.slow
 def test_a_failure_that_looks_like_a_missing_input_is_no_more_than_a_failure(project):
     """A key that no text spells, and a parameters cell with a magic."""
     project.pipeline('[defaults]\nsandbox = true\n\n[tasks.a]\nnotebook = "a.py"\n')
@@ -148,6 +149,7 @@ def test_what_a_failed_attempt_wrote_is_kept_as_ever(project):
     assert partial.read_text() == "2\n"
 
 
+@pytest.mark.fault
 def test_a_killed_build_leaves_no_sandbox_behind(project):
     """The next attempt in one removes it."""
     begun = project.root.parent / "begun"
@@ -171,5 +173,5 @@ inputs = { digits = "data/raw/digits.npy", labels = "data/raw/labels.npy" }"""
     project.edit("pipeline.toml", split, 'seed = 1 }\ninputs = { digits = "data/raw/digits.npy" }')
     build = project.build("-k")
     assert build.having("failed") == ["split"]
-    build.said('data/raw/labels.npy is not declared as input of split: add inputs += ["data/raw/labels.npy"]')
+    build.said('data/raw/labels.npy is not declared as input of split: add "data/raw/labels.npy" to its `inputs`')
     project.leaves_nobody()

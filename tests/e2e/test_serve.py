@@ -12,7 +12,9 @@ import urllib.request
 
 import pytest
 
-from tests.project import NBDAG, Project, await_true
+from tests.support.project import NBDAG, Project, await_true
+
+pytestmark = pytest.mark.timing
 
 
 @pytest.fixture
@@ -64,3 +66,14 @@ def test_a_taken_port_is_said(failing: Project) -> None:
         f"error: port {port} cannot be used: Address already in use",
     )
     assert not (failing / ".nbdag" / "runs").exists()
+
+
+def test_a_chosen_port_keeps_its_token(failing: Project) -> None:
+    """Open pages and bookmarks outlive a restart; nobody else on the machine can read the token."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+    first, second = (failing.nbdag("build", f"--serve={port}").stderr.splitlines()[0] for _ in range(2))
+    assert first == second
+    assert f":{port}/" in first
+    assert (failing / ".nbdag" / "state" / "served.json").stat().st_mode & 0o077 == 0

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from nbmake_dag_reporting.runs import find_run, read_run
-from tests.project import NBDAG, Project, await_true
+from tests.support.project import NBDAG, Project, await_true
+
+pytestmark = pytest.mark.timing
 
 COMMAND = shlex.join(NBDAG)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.project import NBDAG, await_true, kill
+import pytest
+
+from tests.support.project import NBDAG, await_true, kill
+
+pytestmark = pytest.mark.timing
 
 
 def test_a_second_build_waits_or_says_so_and_finds_all_done(project):
@@ -34,7 +38,7 @@ def test_a_second_build_waits_or_says_so_and_finds_all_done(project):
     assert second.stderr is not None
     said = second.stderr.readline()
     assert said.startswith(f"another build runs here (process {first.pid}, since ")
-    assert said.endswith("): waiting; Ctrl-C ends the wait, `nbdag build --no-wait` does not begin it\n")
+    assert said.endswith("): waiting; Ctrl-C cancels, `nbdag build --no-wait` does not wait\n")
     go.touch()
     assert first.wait(60) == 0
     assert "0 ran, 0 restored, 1 up to date" in second.communicate(timeout=60)[1]

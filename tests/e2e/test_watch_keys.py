@@ -9,14 +9,16 @@ from contextlib import closing
 
 import pytest
 
-from nbmake_dag.build.request import Request
+from nbmake_dag.engine.request import Request
 from nbmake_dag.observe.project import find_project
 from nbmake_dag.progress.display import make_display
 from nbmake_dag.watch.keys import Keys, terminal_keys
 from nbmake_dag.watch.poll import Poller
 from nbmake_dag.watch.rebuilds import Rebuilds
 from nbmake_dag.watch.watching import Watch
-from tests.project import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.timing
 
 
 def test_a_second_signal_changes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +29,12 @@ def test_a_second_signal_changes_nothing(project: Project, monkeypatch: pytest.M
         os.kill(os.getpid(), signal.SIGTERM)
 
     close = Poller.close
-    monkeypatch.setattr(Poller, "close", lambda self: (end(), close(self)))
+
+    def end_and_close(self: Poller) -> None:
+        end()
+        close(self)
+
+    monkeypatch.setattr(Poller, "close", end_and_close)
     with closing(Rebuilds(find_project(str(project.root)), Request())) as rebuilds:
         watch = Watch(
             rebuilds,

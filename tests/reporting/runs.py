@@ -10,7 +10,7 @@ from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.otlp import encode_line
 from nbmake_dag_reporting.runs import read_run
-from nbmake_dag_reporting.spans import Link, Resource, Span, SpanEvent
+from nbmake_dag_reporting.spans import AttributeValue, Link, Resource, Span, SpanEvent
 
 TRACE = "ab" * 16
 SECOND = 1_000_000_000
@@ -82,7 +82,7 @@ def _attempt(number: int, task: str, parent: int, outcome: str, start: int) -> S
 
 
 def _artifact(name: str, digest: str) -> SpanEvent:
-    attributes = {
+    attributes: dict[str, AttributeValue] = {
         schema.ARTIFACT_NAME: name,
         schema.ARTIFACT_HASH: f"sha256:{digest}",
         schema.FILE_SIZE: 3,

@@ -5,6 +5,7 @@ import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_what_is_gone_is_named(tmp_path: Path) -> None:
     assert read_bundle(str(tmp_path / "b.json")).blob(sha256("roc")) is None
 
 
-def damaged(bundle: dict, how: str) -> dict:
+def damaged(bundle: dict[str, Any], how: str) -> dict[str, Any]:
     match how:
         case "blob":
             bundle["blobs"][sha256("roc")] = base64.b64encode(b"other").decode()
@@ -58,13 +59,13 @@ def damaged(bundle: dict, how: str) -> dict:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("blob", f"was changed: blob {sha256('roc')} is not what its name says"),
+        ("blob", f"was changed: blob {sha256('roc')} does not match its name"),
         ("base64", "has no bytes for"),
         ("format", "has format 2, this version reads 1"),
         ("trace", "holds no run that can be read"),
         ("record", "has no record o/k: Expected `object`, got `int`"),
         ("id", "holds no run that can be read"),
-        ("missing", "is no bundle"),
+        ("missing", "is not a bundle"),
     ],
 )
 def test_a_changed_bundle_is_refused(tmp_path: Path, how: str, message: str) -> None:
@@ -80,7 +81,7 @@ def test_other_files_are_no_bundles(tmp_path: Path) -> None:
     """Neither text nor other JSON is taken for one."""
     for number, content in enumerate((b"", b"[]", b"\xff\xfe", b"[" * 100_000)):
         (tmp_path / str(number)).write_bytes(content)
-        with pytest.raises(BundleError, match="is no bundle"):
+        with pytest.raises(BundleError, match="is not a bundle"):
             read_bundle(str(tmp_path / str(number)))
 
 
@@ -103,7 +104,7 @@ def test_a_bundle_may_be_gzipped(tmp_path: Path) -> None:
     path.write_bytes(packed)
     assert read_bundle(str(path)).run == plain
     path.write_bytes(packed[:-9])
-    with pytest.raises(BundleError, match="is no bundle: Compressed file ended"):
+    with pytest.raises(BundleError, match="is not a bundle: Compressed file ended"):
         read_bundle(str(path))
 
 

@@ -26,7 +26,7 @@ def recorded(tasks: list[dict[str, Any]]) -> Recorded:
         )
         for task in tasks
     }
-    head = {"id": "r", "directory": "", "trace_id": "t", "pipeline": "p", "started": 0, "ended": 1}
+    head: dict[str, Any] = {"id": "r", "directory": "", "trace_id": "t", "pipeline": "p", "started": 0, "ended": 1}
     run = Run(**head, result="success", exit_code=0, tasks=made)
     return Recorded(run=run, blob=lambda _: None, record=lambda _own, _key: None)
 

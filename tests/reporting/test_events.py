@@ -5,6 +5,7 @@ from nbmake_dag_reporting.events import (
     AttemptStarted,
     CellEnded,
     CellStarted,
+    Event,
     Printed,
     RunEnded,
     RunStarted,
@@ -15,7 +16,7 @@ from nbmake_dag_reporting.events import (
     encode_event,
 )
 
-EVENTS = [
+EVENTS: list[Event] = [
     RunStarted(
         time=1,
         run_id="r",

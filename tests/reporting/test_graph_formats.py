@@ -13,7 +13,7 @@ from nbmake_dag_reporting.drawing import LOOKS, Drawing, Node, drawing_of
 from nbmake_dag_reporting.gantt import gantt
 from nbmake_dag_reporting.graph_formats import as_json, dot, mermaid
 from nbmake_dag_reporting.graph_svg import svg
-from nbmake_dag_reporting.statuses import STATUSES
+from nbmake_dag_reporting.vocabulary import STATUSES
 from tests.reporting.runs import recorded
 
 PLAIN = Drawing(

@@ -3,11 +3,12 @@
 import gzip
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbmake_dag_reporting import schema
-from nbmake_dag_reporting.events import AttemptStarted, CellStarted, RunStarted, WantedTask, encode_event
+from nbmake_dag_reporting.events import AttemptStarted, CellStarted, Event, RunStarted, WantedTask, encode_event
 from nbmake_dag_reporting.otlp import encode_line
 from nbmake_dag_reporting.run import Ci, Vcs
 from nbmake_dag_reporting.runs import RunNotFoundError, find_run, list_runs, read_head, read_run
@@ -27,7 +28,7 @@ RESOURCE = Resource(
 )
 
 
-def span(number: int, name: str, parent: int | None, attributes: dict, **fields) -> Span:
+def span(number: int, name: str, parent: int | None, attributes: dict[str, Any], **fields) -> Span:
     return Span(
         trace_id=TRACE,
         span_id=f"{number:016x}",
@@ -83,24 +84,20 @@ RUN = span(
     },
 )
 LINES = [encode_line(RESOURCE, [item]) for item in (CELL, ATTEMPT, TASK, RUN)]
-EVENTS = b"".join(
-    map(
-        encode_event,
-        [
-            RunStarted(
-                time=1,
-                run_id="r1",
-                trace_id=TRACE,
-                span_id=f"{2:016x}",
-                pipeline="digits",
-                resource=dict(RESOURCE.attributes),
-                tasks=(WantedTask(name="t", family="t"),),
-            ),
-            AttemptStarted(time=4, task="t", attempt=1, span_id=f"{4:016x}"),
-            CellStarted(time=5, task="t", attempt=1, index=0, position=1, total=1, first_line="import x"),
-        ],
-    )
-)
+STARTS: list[Event] = [
+    RunStarted(
+        time=1,
+        run_id="r1",
+        trace_id=TRACE,
+        span_id=f"{2:016x}",
+        pipeline="digits",
+        resource=dict(RESOURCE.attributes),
+        tasks=(WantedTask(name="t", family="t"),),
+    ),
+    AttemptStarted(time=4, task="t", attempt=1, span_id=f"{4:016x}"),
+    CellStarted(time=5, task="t", attempt=1, index=0, position=1, total=1, first_line="import x"),
+]
+EVENTS = b"".join(map(encode_event, STARTS))
 
 
 def record(directory: Path, trace: bytes = b"".join(LINES), events: bytes = EVENTS) -> str:
@@ -232,7 +229,10 @@ def test_no_damage_raises_anything_but_run_not_found(tmp_path: Path) -> None:
     chance = random.Random(7)
     directory = record(tmp_path / "r")
     for _ in range(400):
-        for name, content in (("trace.otlp.jsonl", b"".join(LINES)), ("events.jsonl", EVENTS)):
+        for name, content in (
+            ("trace.otlp.jsonl", b"".join(LINES)),
+            ("events.jsonl", EVENTS),
+        ):
             data = bytearray(content)
             for _ in range(chance.randint(0, 3)):
                 data[chance.randrange(len(data))] = chance.randrange(32, 127)

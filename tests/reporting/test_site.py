@@ -3,13 +3,21 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
+from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.compare import compare
+from nbmake_dag_reporting.documents import encode_document, task_document
+from nbmake_dag_reporting.runs import read_run
+from nbmake_dag_reporting.secrets_scan import Secrets
 from nbmake_dag_reporting.site import SiteOptions, SiteResult, found_in, write_site
 from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_index import SiteIndex
+from nbmake_dag_reporting.vocabulary import TaskStatus
 from tests.reporting.fabricate import Fabric, Made, code, executed, notebook, shown
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
@@ -127,10 +135,28 @@ def test_a_secret_is_refused_before_anything_holds_it(fabric: Fabric) -> None:
     """The place and the name are said, the value never reaches the folder."""
     secret = "hunter2-hunter2"
     fabric.run(1, Made(name="a", notebook=notebook(code("x", {"output_type": "stream", "text": f"pw={secret}"}))))
-    with pytest.raises(SecretFoundError) as caught:
-        report(fabric, secrets={"PASSWORD": secret})
-    assert (caught.value.name, caught.value.place) == ("PASSWORD", "run run-00001, a")
+    fabric.run(2, Made(name="a"))
+    result = report(fabric, secrets=Secrets({"PASSWORD": secret}))
+    assert result.withheld == ("run-00001: run run-00001, a holds the value of PASSWORD",)
+    assert result.added == ("run-00002",)
     assert not any(secret.encode() in data for data in published(fabric).values())
+
+
+def test_what_may_be_a_secret_is_taken_out(fabric: Fabric) -> None:
+    """The run is shown, and it is said; a plain word stays."""
+    tag = {"url": "https://x:hunter2-hunter2@y", "db": "postgres"}
+    fabric.run(1, Made(name="a", tags=tag))
+    suspected = {"API_TOKEN": "hunter2-hunter2", "DB_PASSWORD": "postgres"}
+    secrets = Secrets({}, suspected=suspected)
+    assert report(fabric, secrets=secrets).withheld == ()
+    everything = b"\n".join(published(fabric).values())
+    assert b"hunter2-hunter2" not in everything
+    assert b"[secret API_TOKEN]" in everything
+    assert b"postgres" in everything
+    assert [note.split(",")[0] for note in secrets.notes] == [
+        "run run-00001 holds the value of DB_PASSWORD",
+        "the value of API_TOKEN",
+    ]
 
 
 def test_what_tells_of_the_machine_is_left_out(fabric: Fabric) -> None:
@@ -206,3 +232,52 @@ def test_a_damaged_state_makes_a_site_anew(fabric: Fabric) -> None:
     report(fabric)
     (fabric.runs.parent / "site" / "site.json").write_text(json.dumps({"format": 99}))
     assert report(fabric).added == ("run-00001",)
+
+
+def test_a_number_that_json_has_no_words_for_is_a_number_of_every_run(fabric: Fabric) -> None:
+    """Executed or reused: it is spelled in the data alone, also within parameters, and compared as a number."""
+    nan, infinite = float("nan"), float("-inf")
+    after = Made(name="b", metrics={"auc": 0.5})
+    first = fabric.run(1, Made(name="a", metrics={"loss": nan, "low": infinite}, params={"lr": [nan]}), after)
+    spelled = {"loss": "NaN", "low": "-Infinity"}
+    hit = Made(name="a", metrics=spelled, status="up_to_date", seconds=None, source=first)  # type: ignore[arg-type]
+    fabric.run(2, hit, after)
+    assert report(fabric).refused == ()
+    columns = {column["name"]: column for column in chunk(fabric, "index")["columns"] if column["name"]}
+    values = {name: chunk(fabric, column["file"]) for name, column in columns.items()}
+    assert values == {"lr": [["NaN"]], "loss": ["NaN"] * 2, "low": ["-Infinity"] * 2, "auc": [0.5, 0.5]}
+    [executed, reused] = [
+        Recorded(run=read_run(found.path, fabric.record), blob=fabric.blob, record=fabric.record)
+        for found in sorted(os.scandir(fabric.runs), key=lambda entry: entry.name)
+    ]
+    assert compare(executed, reused, {}).metrics == ()
+    assert b'"loss": "NaN"' in encode_document(task_document(reused.run, "a"))
+    assert b'"NaN"' in encode_document(task_document(executed.run, "a"))
+
+
+def test_a_run_that_cannot_be_read_leaves_no_row(fabric: Fabric) -> None:
+    """What is damaged is found before anything of the run is in the index."""
+    run = read_run(str(fabric.runs / fabric.run(1, Made(name="a"), Made(name="b"))))
+    broken = replace(run.tasks["b"], status=cast("TaskStatus", "lost"))
+    index = SiteIndex(SiteFiles(str(fabric.runs.parent / "site"), Secrets({})))
+    with pytest.raises(KeyError):
+        index.add(replace(run, tasks={**run.tasks, "b": broken}), {"id": run.id})
+    assert (len(index), index.rows, index.matrix, index.columns) == (0, {}, {}, [])
+
+
+def test_damaged_content_is_written_again(fabric: Fabric) -> None:
+    """A later run that shares it mends it, whichever way it is damaged."""
+    artifacts = {"y.png": (PNG, "image/png")}
+    fabric.run(1, Made(name="a", artifacts=artifacts))
+    report(fabric)
+    whole = published(fabric)
+    site = fabric.runs.parent / "site"
+    for path, data in whole.items():
+        if path.startswith(("data/content", "blobs")):
+            (site / path).write_bytes(b"x" * len(data))
+    fabric.run(2, Made(name="a", artifacts=artifacts))
+    report(fabric)
+    mended = published(fabric)
+    shared = [path for path in whole if path in chunk(fabric, "run/run-00002")["refs"]]
+    assert shared
+    assert all(mended[path] == whole[path] for path in shared)

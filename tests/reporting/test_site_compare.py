@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nbmake_dag.commands.diff_text import markdown_text, text_lines
-from nbmake_dag.commands.site_links import SiteLinks
 from nbmake_dag.errors import UsageError
+from nbmake_dag.present.diff_text import markdown_text, text_lines
+from nbmake_dag.present.site_links import SiteLinks
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import Change, Comparison, Declared, ResultChange, Verdict, compare
 from nbmake_dag_reporting.runs import read_run
@@ -108,7 +108,7 @@ def test_a_comment_shows_results_first_with_links_into_the_site(found: Compariso
     """The whole text; what a reviewer seldom needs is folded; nothing in a name is Markdown."""
     site = "https://ada.github.io/digits"
     pictures = f"{site}/#/compare?runs=run-00001,run-00002"
-    assert markdown_text(found, SiteLinks(site)) == (
+    assert markdown_text(found, SiteLinks(site, {"run-00001", "run-00002"})) == (
         rf"""**[run-00001]({site}/#/run/run-00001) → [run-00002]({site}/#/run/run-00002)**
 
 2 tasks ran, 1 result differs, 1 metric is worse. [Compare them]({pictures}).
@@ -168,7 +168,7 @@ def test_a_comment_shows_results_first_with_links_into_the_site(found: Compariso
 )
 def test_links_lead_into_the_published_site(url: str, page: str) -> None:
     """The address may be that of a folder or of a page; what a task is called cannot end a link."""
-    links = SiteLinks(url)
+    links = SiteLinks(url, {"r1"})
     assert links.task("r1", "train[n=1, s=a/b)]") == f"{page}#/run/r1/task/train%5Bn%3D1%2C%20s%3Da%2Fb%29%5D"
 
 

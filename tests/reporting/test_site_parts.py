@@ -2,6 +2,7 @@
 
 import base64
 from itertools import pairwise
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from nbmake_dag_reporting.layout import layout
 from nbmake_dag_reporting.scrub import scrubber
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets, suspects
+from nbmake_dag_reporting.site_page import page
 
 graphs = st.integers(1, 14).flatmap(
     lambda size: st.lists(
@@ -105,3 +107,16 @@ def test_names_that_say_secret_are_suspects() -> None:
     """Variables are taken for secrets by how their names end."""
     environ = {"GITHUB_TOKEN": "1", "API_KEY": "2", "KEYBOARD": "3", "DB_PASSWORD": "4", "HOME": "5"}
     assert set(suspects(environ)) == {"GITHUB_TOKEN", "API_KEY", "DB_PASSWORD"}
+
+
+def test_rows_of_which_some_columns_are_short_or_absent_are_shown() -> None:
+    """A damaged index costs values, not the page."""
+    rows: dict[str, list[Any]] = {
+        "id": ["r1", "r2", None],
+        "started": [1000],
+        "result": ["success"],
+        "pipeline": ["x"],
+    }
+    text = page(rows, "1", "2")
+    assert text.index("<td>r1") < text.index("<td>r2")
+    assert text.count("<tr><td>") == 2

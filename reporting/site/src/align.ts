@@ -1,5 +1,5 @@
 // Which cells of two notebooks belong together, and what differs between them once noise is set aside.
-import { type Cell, type LongText, type Output } from "./model.ts";
+import type { Cell, LongText, Output } from "./model.ts";
 
 export interface Pair {
   before: Cell | undefined;
@@ -13,7 +13,10 @@ const CLOSE = 0.5;
 export function align(before: readonly Cell[], after: readonly Cell[]): Pair[] {
   const pairs: Pair[] = [];
   let [i, j] = [0, 0];
-  for (const [a, b] of [...common(before.map(identity), after.map(identity)), [before.length, after.length] as const]) {
+  for (const [a, b] of [
+    ...common(before.map(identity), after.map(identity)),
+    [before.length, after.length] as const,
+  ]) {
     pairs.push(...alike(before.slice(i, a), after.slice(j, b)));
     if (a < before.length) pairs.push(paired(before[a]!, after[b]!));
     [i, j] = [a + 1, b + 1];
@@ -43,8 +46,10 @@ function alike(before: readonly Cell[], after: readonly Cell[]): Pair[] {
   let [i, j] = [0, 0];
   while (i < before.length || j < after.length) {
     const like = i < before.length && j < after.length ? likeness[i]![j]! : 0;
-    if (like >= CLOSE && score[i]![j] === like + score[i + 1]![j + 1]!) pairs.push(paired(before[i++]!, after[j++]!));
-    else if (i < before.length && (j >= after.length || score[i + 1]![j]! >= score[i]![j + 1]!)) pairs.push({ before: before[i++]!, after: undefined, change: "removed" });
+    if (like >= CLOSE && score[i]![j] === like + score[i + 1]![j + 1]!)
+      pairs.push(paired(before[i++]!, after[j++]!));
+    else if (i < before.length && (j >= after.length || score[i + 1]![j]! >= score[i]![j + 1]!))
+      pairs.push({ before: before[i++]!, after: undefined, change: "removed" });
     else pairs.push({ before: undefined, after: after[j++]!, change: "added" });
   }
   return pairs;
@@ -54,7 +59,8 @@ export function common<T>(a: readonly T[], b: readonly T[]): (readonly [number, 
   const lengths = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1));
   for (let i = a.length - 1; i >= 0; i--) {
     for (let j = b.length - 1; j >= 0; j--) {
-      lengths[i]![j] = a[i] === b[j] ? lengths[i + 1]![j + 1]! + 1 : Math.max(lengths[i + 1]![j]!, lengths[i]![j + 1]!);
+      lengths[i]![j] =
+        a[i] === b[j] ? lengths[i + 1]![j + 1]! + 1 : Math.max(lengths[i + 1]![j]!, lengths[i]![j + 1]!);
     }
   }
   const found: [number, number][] = [];
@@ -83,7 +89,11 @@ export function similarity(a: string, b: string): number {
   return x.length + y.length === 0 ? 1 : (2 * shared) / (x.length + y.length);
 }
 
-const parts = (text: string): string[] => text.split(text.includes("\n") ? "\n" : /\b/).map((part) => part.trim()).filter(Boolean);
+const parts = (text: string): string[] =>
+  text
+    .split(text.includes("\n") ? "\n" : /\b/)
+    .map((part) => part.trim())
+    .filter(Boolean);
 
 const NOISE: [RegExp, string][] = [
   [/\x1b\[[0-9;]*m/g, ""],
@@ -96,7 +106,7 @@ const NOISE: [RegExp, string][] = [
   [/\bid="[^"]*"/g, 'id=""'],
 ];
 
-/** A text without what changes from run to run and means nothing. */
+/** A text without the parts that change from run to run without a meaning. */
 export function quietText(text: string): string {
   return NOISE.reduce((now, [pattern, by]) => now.replace(pattern, by), text);
 }
@@ -113,6 +123,16 @@ function quietOutput(output: Output): unknown {
     case "error":
       return [output.name, quietText(output.value)];
     case "data":
-      return Object.entries(output.d).map(([type, item]) => [type, typeof item === "string" || !("file" in item) ? long(item as LongText) : item.file]);
+      return Object.entries(output.d).map(([type, item]) => [
+        type,
+        typeof item === "string" || !("file" in item) ? long(item as LongText) : item.file,
+      ]);
   }
 }
+
+/** Whether two notebooks differ in a cell once noise is set aside. */
+export const isMoreThanNoise = (before: readonly Cell[], after: readonly Cell[]): boolean =>
+  align(before.filter(isOwn), after.filter(isOwn)).some((pair) => pair.change !== "same");
+
+/** A cell of the author, not one that was added to give values. */
+export const isOwn = (cell: Cell): boolean => !cell.injected;

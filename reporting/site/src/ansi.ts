@@ -4,7 +4,8 @@ export interface Piece {
   classes: string;
 }
 
-const SEQUENCE = /\x1b(?:\[([0-9;:]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
+const SEQUENCE =
+  /\x1b(?:\[([0-9;:]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
 
 export function pieces(text: string): Piece[] {
   const found: Piece[] = [];
@@ -12,7 +13,8 @@ export function pieces(text: string): Piece[] {
   let bold = false;
   let last = 0;
   const add = (end: number) => {
-    if (end > last) found.push({ text: text.slice(last, end), classes: [colour, bold ? "bold" : ""].filter(Boolean).join(" ") });
+    if (end > last)
+      found.push({ text: text.slice(last, end), classes: [colour, bold ? "bold" : ""].filter(Boolean).join(" ") });
   };
   for (const match of text.matchAll(SEQUENCE)) {
     add(match.index);
@@ -38,6 +40,9 @@ export function pieces(text: string): Piece[] {
   add(text.length);
   return found;
 }
+
+/** A text without its control sequences, for where one line is shown. */
+export const plain = (text: string): string => text.replace(SEQUENCE, "");
 
 /** The nearest of eight names for one of 256 colours, so that both themes stay readable. */
 function cube(code: number): string {

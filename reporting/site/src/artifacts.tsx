@@ -1,13 +1,14 @@
 // What a task logged as files: pictures, texts, tables and pages shown, the rest to be downloaded.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useContent } from "./chunks.ts";
 import { bytes } from "./format.ts";
 import { Framed } from "./frame.tsx";
+import { Guarded } from "./guarded.tsx";
 import { JsonView, Rows } from "./json_view.tsx";
-import { type Artifact } from "./model.ts";
+import type { Artifact } from "./model.ts";
 import { Svg } from "./output.tsx";
 import { markdown } from "./safe.ts";
-import { parseCsv } from "./tables.ts";
+import { parseCsv, parseJson } from "./tables.ts";
 import { Ansi, download, Fragment, Waiting } from "./ui.tsx";
 
 const isPicture = (artifact: Artifact): boolean => artifact.file !== undefined && !artifact.file.endsWith(".bin");
@@ -17,8 +18,6 @@ export function Artifacts({ of }: { of: Artifact[] }): JSX.Element {
     <div class="artifacts">
       {of.map((artifact) => (
         <figure class={isPicture(artifact) ? "artifact picture" : "artifact"}>
-          {isPicture(artifact) && <img src={artifact.file!} alt={artifact.name} loading="lazy" />}
-          {artifact.text !== undefined && <Text artifact={artifact} />}
           <figcaption>
             <b>{artifact.name}</b> <small>{bytes(artifact.size)}</small>
             {artifact.file ? (
@@ -26,9 +25,15 @@ export function Artifacts({ of }: { of: Artifact[] }): JSX.Element {
                 Download
               </a>
             ) : (
-              artifact.digest && <small class="mono" title="its content is not in the site">{artifact.digest.slice(0, 12)}</small>
+              artifact.digest && (
+                <small class="mono" title="its content is not in the site">
+                  {artifact.digest.slice(0, 12)}
+                </small>
+              )
             )}
           </figcaption>
+          {isPicture(artifact) && <img src={artifact.file!} alt={artifact.name} loading="lazy" />}
+          <Guarded what={artifact.name}>{artifact.text !== undefined && <Text artifact={artifact} />}</Guarded>
         </figure>
       ))}
     </div>
@@ -41,7 +46,11 @@ function Text({ artifact }: { artifact: Artifact }): JSX.Element {
   return (
     <>
       <Shown artifact={artifact} text={text} />
-      <button type="button" class="link" onClick={() => download(artifact.name.split("/").at(-1)!, text, "application/octet-stream")}>
+      <button
+        type="button"
+        class="link"
+        onClick={() => download(artifact.name.split("/").at(-1)!, text, "application/octet-stream")}
+      >
         Download {artifact.name.split("/").at(-1)}
       </button>
     </>
@@ -52,10 +61,11 @@ function Shown({ artifact: { name, type }, text }: { artifact: Artifact; text: s
   if (type.startsWith("image/svg")) return <Svg svg={text} name={name} />;
   if (type === "text/html") return <Framed html={text} title={name} />;
   if (type === "text/markdown") return <Fragment class="prose" make={markdown} of={text} />;
-  if (type === "text/csv" || type === "text/tab-separated-values") return <Rows {...parseCsv(text, type === "text/csv" ? "," : "\t")} />;
+  if (type === "text/csv" || type === "text/tab-separated-values")
+    return <Rows {...parseCsv(text, type === "text/csv" ? "," : "\t")} />;
   if (type.endsWith("json")) {
     try {
-      return <JsonView value={JSON.parse(text)} />;
+      return <JsonView value={parseJson(text)} />;
     } catch {
       return <Ansi text={text} />;
     }

@@ -5,13 +5,31 @@ type Listener = { resolve: (value: unknown) => void; reject: (error: Error) => v
 
 const values = new Map<string, unknown>();
 const pending = new Map<string, { promise: Promise<unknown>; listener: Listener }>();
-let version = document.documentElement.dataset["version"] ?? "";
+type TrustedTypes = {
+  createPolicy(
+    name: string,
+    rules: { createScriptURL(path: string): string },
+  ): { createScriptURL(path: string): string };
+};
+
+/** The only scripts that the site loads are its own chunks; with Trusted Types the browser refuses every other. */
+const scripts = { createScriptURL: chunkPath };
+const policy =
+  (globalThis as { trustedTypes?: TrustedTypes }).trustedTypes?.createPolicy("nbdag", scripts) ?? scripts;
+
+let version = globalThis.document?.documentElement.dataset.version ?? "";
 let newer = false;
 
 export function receive(key: string, json: string): void {
   const value: unknown = JSON.parse(json);
   values.set(key, value);
   pending.get(key)?.listener.resolve(value);
+}
+
+export function chunkPath(path: string): string {
+  if (/^maths\.js\?\w*$/.test(path)) return path;
+  if (/^data\/[^?#:\\]+\.js(?:\?\w*)?$/.test(path) && !path.includes("..")) return path;
+  throw new Error(`${path} is no part of the site`);
 }
 
 function path(key: string): string {
@@ -28,18 +46,41 @@ export function load<T>(key: string): Promise<T> {
   pending.set(key, { promise, listener });
   if (key !== "index" || newer) {
     const script = document.createElement("script");
-    script.src = path(key);
+    script.src = policy.createScriptURL(path(key));
     script.onerror = () => {
       pending.delete(key);
       listener.reject(new Error(`${path(key)} could not be loaded`));
     };
-    script.onload = () => script.remove();
+    script.onload = () => {
+      script.remove();
+      if (values.has(key)) return;
+      pending.delete(key);
+      listener.reject(new Error(`${path(key)} is damaged`));
+    };
     document.head.append(script);
   }
   return promise as Promise<T>;
 }
 
-/** Load the index of a site that was written again. What was loaded of the one before is forgotten, but for content. */
+type SetFormula = (tex: string, spot: HTMLElement, display: boolean) => void;
+let maths: Promise<SetFormula> | undefined;
+
+/** Load what sets formulas, with its fonts: only pages with formulas ask for it. */
+export function loadMaths(): Promise<SetFormula> {
+  maths ??= new Promise((resolve, reject) => {
+    const style = document.createElement("link");
+    style.rel = "stylesheet";
+    style.href = `maths.css?${version}`;
+    const script = document.createElement("script");
+    script.src = policy.createScriptURL(`maths.js?${version}`);
+    script.onload = () => resolve((window as unknown as { nbdag: { maths: SetFormula } }).nbdag.maths);
+    script.onerror = () => reject(new Error("maths.js could not be loaded"));
+    document.head.append(style, script);
+  });
+  return maths;
+}
+
+/** Load the index of a site that was written again. All that was loaded before is forgotten, except content. */
 export function renew<T>(to: string): Promise<T> | undefined {
   if (to === version) return undefined;
   version = to;

@@ -1,7 +1,7 @@
 // Which columns the table has: found by name, in groups.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { type RunColumn } from "./columns.tsx";
+import type { RunColumn } from "./columns.tsx";
 import { Menu } from "./ui.tsx";
 
 const GROUPS: [id: string, label: string][] = [
@@ -30,11 +30,19 @@ function Chooser({ all, chosen, onChange }: Props): JSX.Element {
   const [text, set] = useState("");
   const has = new Set(chosen);
   const wanted = text.toLowerCase();
-  const found = [...all.values()].filter((column) => `${column.label} ${column.task ?? ""}`.toLowerCase().includes(wanted));
+  const found = [...all.values()].filter((column) =>
+    `${column.label} ${column.task ?? ""}`.toLowerCase().includes(wanted),
+  );
   const toggle = (id: string) => onChange(has.has(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
   return (
     <div class="chooser">
-      <input type="search" placeholder="Find a column" aria-label="Find a column" value={text} onInput={(event) => set(event.currentTarget.value)} />
+      <input
+        type="search"
+        placeholder="Find a column"
+        aria-label="Find a column"
+        value={text}
+        onInput={(event) => set(event.currentTarget.value)}
+      />
       <div class="scroll" tabIndex={0} role="group" aria-label="Columns">
         {GROUPS.map(([id, label]) => {
           const columns = found.filter((column) => column.group === id);

@@ -1,9 +1,10 @@
 // The columns that the table of runs can have: facts of the run itself, and what its tasks logged.
-import { type ComponentChildren } from "preact";
-import { FACTS } from "./fields.ts";
+import type { ComponentChildren } from "preact";
+import { FACTS, shownFacts, text } from "./facts.ts";
 import { ago, even, seconds, time, value } from "./format.ts";
 import { columnId, type Index, type RunRow, type StoredColumn } from "./model.ts";
-import { Badge, glyph, label } from "./ui.tsx";
+import { alike } from "./numbers.ts";
+import { Badge, glyph, label, Outside } from "./ui.tsx";
 
 export interface RunColumn {
   id: string;
@@ -16,40 +17,32 @@ export interface RunColumn {
   show: (value: unknown, run: RunRow) => ComponentChildren;
 }
 
-const LABELS: Record<string, string> = { up_to_date: "up to date", saved: "time saved", tasks: "what ran" };
-const TEXTS = new Set(["id", "pipeline", "started", "result", "branch", "commit", "change", "trigger", "dirty"]);
-
+/** Facts that are shown as more than text. */
 const SHOW: Record<string, (value: unknown, run: RunRow) => ComponentChildren> = {
   started: (_, run) => <time title={`${time(run.started)} · ${ago(run.started)}`}>{time(run.started)}</time>,
   result: (_, run) => <Badge of={run.result} />,
-  duration: (item) => seconds(item as number | null),
-  saved: (item) => (item ? seconds(item as number) : ""),
   commit: (item, run) => (item ? <Commit run={run} /> : ""),
   tasks: (_, run) => <Counts run={run} />,
-  dirty: (item) => (item === null ? "" : item ? "yes" : "no"),
 };
 
 export function Commit({ run }: { run: RunRow }): ComponentChildren {
   const short = run.commit?.slice(0, 8);
   const mark = run.dirty ? <abbr title="with uncommitted changes">*</abbr> : null;
-  return run.repository?.startsWith("https://") ? (
+  return (
     <>
-      <a class="mono" href={`${run.repository}/commit/${run.commit}`} rel="noopener noreferrer">
+      <Outside class="mono" to={run.repository && `${run.repository}/commit/${run.commit}`}>
         {short}
-      </a>
+      </Outside>
       {mark}
     </>
-  ) : (
-    <span class="mono">
-      {short}
-      {mark}
-    </span>
   );
 }
 
 /** How many tasks have which status, as a bar with its numbers. */
 export function Counts({ run }: { run: RunRow }): ComponentChildren {
-  const parts = (["ran", "restored", "up_to_date", "failed", "skipped", "cancelled"] as const).filter((name) => run[name]);
+  const parts = (["ran", "restored", "up_to_date", "failed", "skipped", "cancelled"] as const).filter(
+    (name) => run[name],
+  );
   return (
     <span class="counts" role="img" aria-label={parts.map((name) => `${run[name]} ${label(name)}`).join(", ")}>
       {parts.map((name) => (
@@ -65,11 +58,11 @@ export function Counts({ run }: { run: RunRow }): ComponentChildren {
 export function runColumns(index: Index): Map<string, RunColumn> {
   const columns: RunColumn[] = Object.entries(FACTS).map(([id, fact]) => ({
     id,
-    label: LABELS[id] ?? id,
+    label: fact.label ?? id,
     group: "run",
-    numeric: !TEXTS.has(id) && id !== "tasks",
-    fact,
-    show: SHOW[id] ?? ((item) => value(item)),
+    numeric: fact.numeric,
+    fact: fact.of,
+    show: SHOW[id] ?? ((item) => text(fact, item)),
   }));
   for (const stored of index.columns) {
     if (stored.kind === "result") continue;
@@ -80,26 +73,31 @@ export function runColumns(index: Index): Map<string, RunColumn> {
       task: stored.task,
       numeric: stored.kind === "metrics" || stored.kind === "duration",
       stored,
-      show: stored.kind === "duration" ? (item) => seconds(item as number) : (item) => (stored.kind === "metrics" && typeof item === "number" ? even(item) : value(item)),
+      show:
+        stored.kind === "duration"
+          ? (item) => seconds(item as number)
+          : (item) => (stored.kind === "metrics" && typeof item === "number" ? even(item) : value(item)),
     });
   }
   return new Map(columns.map((column) => [column.id, column]));
 }
 
-/** What is shown unless somebody chose: the run's facts, declared metrics first, and a few parameters. */
+/** The columns by default: facts of the run, declared metrics first, and a few others. */
 export function defaultColumns(index: Index): string[] {
   const metrics = index.columns.filter((column) => column.kind === "metrics");
   const declared = metrics.filter((column) => index.declared.has(column.name));
   const others = metrics.filter((column) => !index.declared.has(column.name));
-  const facts = ["started", "result", "duration", "tasks", "saved", "branch", "commit"];
-  if (index.runs.some((run) => run.trigger)) facts.push("trigger");
-  return [...facts, ...[...declared, ...others].slice(0, 6).map(columnId)];
+  return [...shownFacts(index.runs), ...[...declared, ...others].slice(0, 6).map(columnId)];
 }
 
 /** Keep the columns in which the runs are not all the same. */
-export function differing(columns: RunColumn[], rows: RunRow[], valueOf: (column: RunColumn, run: RunRow) => unknown): RunColumn[] {
+export function differing(
+  columns: RunColumn[],
+  rows: RunRow[],
+  cellValue: (column: RunColumn, run: RunRow) => unknown,
+): RunColumn[] {
   return columns.filter((column) => {
-    const first = JSON.stringify(rows[0] && valueOf(column, rows[0]));
-    return rows.some((run) => JSON.stringify(valueOf(column, run)) !== first);
+    const first = rows[0] && cellValue(column, rows[0]);
+    return rows.some((run) => !alike(cellValue(column, run), first));
   });
 }

@@ -1,47 +1,98 @@
 // The compared runs in charts: scatter of any two values, parallel coordinates, series laid over each other.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { LineChart, type Line } from "./chart.tsx";
+import { type Line, LineChart } from "./chart.tsx";
 import { useChunks } from "./chunks.ts";
-import { type Row } from "./compare.ts";
-import { type Compared } from "./compare_page.tsx";
-import { type Detail, type Series } from "./model.ts";
+import { axesOf, type Compared, type Row } from "./compare.ts";
+import type { Detail, Series } from "./model.ts";
+import { numeric } from "./numbers.ts";
 import { Parallel } from "./parallel.tsx";
+import { Menu } from "./ui.tsx";
 
-const name = (row: Row): string => `${row.name} · ${row.task}`;
+const name = (row: Row | undefined): string => (row ? `${row.name} · ${row.task}` : "");
 
-export function Charts({ index, details, labels, rows }: Compared & { rows: Row[] }): JSX.Element {
-  const numeric = rows.filter((row) => row.values.filter((item) => typeof item === "number").length > 1);
-  const differing = numeric.filter((row) => row.differs);
-  const [x, setX] = useState(name(differing[0] ?? numeric[0] ?? rows[0]!));
-  const [y, setY] = useState(name(differing.find((row) => index.declared.has(row.name)) ?? differing.at(-1) ?? numeric.at(-1) ?? rows[0]!));
-  const find = (wanted: string) => numeric.find((row) => name(row) === wanted);
+export function Charts({
+  index,
+  details,
+  labels,
+  params,
+  metrics,
+}: Compared & { params: Row[]; metrics: Row[] }): JSX.Element {
+  const rows = [...params, ...metrics];
+  const numbers = rows.filter((row) => row.values.filter((item) => typeof item === "number").length > 1);
+  const differing = numbers.filter((row) => row.differs);
+  const declared = (row: Row) => index.declared.has(row.name);
+  const [x, setX] = useState(name(differing[0] ?? numbers[0]));
+  const [y, setY] = useState(name(differing.find(declared) ?? differing.at(-1) ?? numbers.at(-1)));
+  const [axes, setAxes] = useState(() => axesOf(params, metrics, declared).map(name));
+  const find = (wanted: string) => numbers.find((row) => name(row) === wanted);
   const [rowX, rowY] = [find(x), find(y)];
   const scatter: Line[] = labels.map((label, i) => ({
     label,
-    points: typeof rowX?.values[i] === "number" && typeof rowY?.values[i] === "number" ? [{ x: rowX.values[i], y: rowY.values[i], title: label }] : [],
+    points:
+      typeof rowX?.values[i] === "number" && typeof rowY?.values[i] === "number"
+        ? [{ x: rowX.values[i], y: rowY.values[i], title: label }]
+        : [],
   }));
   return (
     <>
       <h2>Scatter</h2>
-      <div class="bar">
+      {numbers.length === 0 && <p class="note">No number is known of two of these runs.</p>}
+      <div class="bar" hidden={numbers.length === 0}>
         {[[x, setX, "Across"] as const, [y, setY, "Up"] as const].map(([at, set, label]) => (
           <label>
             {label}{" "}
             <select value={at} onChange={(event) => set(event.currentTarget.value)}>
-              {numeric.map((row) => (
+              {numbers.map((row) => (
                 <option>{name(row)}</option>
               ))}
             </select>
           </label>
         ))}
       </div>
-      <div class="narrow">
-        <LineChart title={`${y} over ${x}`} x={rowX?.name ?? ""} y={rowY?.name ?? ""} lines={scatter} scatter tall />
+      <div class="narrow" hidden={numbers.length === 0}>
+        <LineChart
+          title={`${y} over ${x}`}
+          x={rowX?.name ?? ""}
+          y={rowY?.name ?? ""}
+          lines={scatter}
+          scatter
+          tall
+        />
       </div>
       <h2>Parallel coordinates</h2>
-      {differing.length > 1 ? (
-        <Parallel axes={rows.filter((row) => row.differs).slice(0, 10).map((row) => ({ label: name(row), values: row.values }))} runs={labels} />
+      {rows.filter((row) => row.differs).length > 1 ? (
+        <>
+          <Menu label={`Axes (${axes.length})`}>
+            <div class="scroll chooser">
+              {rows
+                .filter((row) => row.differs)
+                .map((row) => (
+                  <label class="check">
+                    <input
+                      type="checkbox"
+                      checked={axes.includes(name(row))}
+                      onChange={() =>
+                        setAxes(
+                          axes.includes(name(row))
+                            ? axes.filter((one) => one !== name(row))
+                            : [...axes, name(row)],
+                        )
+                      }
+                    />
+                    {name(row)}
+                  </label>
+                ))}
+            </div>
+          </Menu>
+          <Parallel
+            axes={axes.flatMap((wanted) => {
+              const row = rows.find((one) => name(one) === wanted);
+              return row ? [{ label: wanted, values: row.values }] : [];
+            })}
+            runs={labels}
+          />
+        </>
       ) : (
         <p class="note">Fewer than two values differ.</p>
       )}
@@ -67,8 +118,14 @@ function SeriesOver({ details, labels }: Pick<Compared, "details" | "labels">): 
       const points = byRef.get(found[at++]!.series ?? "");
       for (const [metric, list] of Object.entries(points ?? {})) {
         const key = `${metric} · ${task}`;
-        if (!charts.has(key)) charts.set(key, labels.map((label) => ({ label, points: [] })));
-        charts.get(key)![run]!.points = list.flatMap(([step, item], i) => (typeof item === "number" ? [{ x: step ?? i, y: item }] : []));
+        if (!charts.has(key))
+          charts.set(
+            key,
+            labels.map((label) => ({ label, points: [] })),
+          );
+        charts.get(key)![run]!.points = list.flatMap(([step, item], i) =>
+          numeric(item) === undefined ? [] : [{ x: step ?? i, y: numeric(item)! }],
+        );
       }
     }
   });

@@ -1,12 +1,13 @@
 // The notebooks and artefacts of one task in two of the runs.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
+import { isMoreThanNoise } from "./align.ts";
 import { Artifacts } from "./artifacts.tsx";
 import { useChunks, useContent } from "./chunks.ts";
-import { type Compared } from "./compare_page.tsx";
+import type { Compared } from "./compare.ts";
 import { ImageDiff } from "./image_diff.tsx";
-import { type Artifact, type Detail, type RunDetail } from "./model.ts";
+import type { Artifact, Cell, Detail, RunDetail } from "./model.ts";
 import { NotebookDiff, TextDiff } from "./notebook_diff.tsx";
-import { changed, replace, type Route } from "./route.ts";
+import { changed, type Route, replace } from "./route.ts";
 import { Waiting } from "./ui.tsx";
 
 interface Chosen {
@@ -17,16 +18,29 @@ interface Chosen {
 
 type Props = Compared & { route: Route };
 
-function choose({ details, route }: Props, fits: (details: [Detail, Detail]) => boolean, known: Map<string, Detail>): Chosen {
-  const against = Math.min(details.length - 1, Math.max(1, Number(route.query.get("against") ?? 1)));
-  const pair = (name: string) => [details[0]!, details[against]!].map((run) => known.get(run.tasks.find((task) => task.name === name)?.detail ?? ""));
+const MOST_LOOKED_AT = 24;
+
+const againstOf = ({ details, route }: Pick<Props, "details" | "route">): number =>
+  Math.min(details.length - 1, Math.max(1, Number(route.query.get("against")) || 1));
+
+function choose(
+  { details, route }: Props,
+  fits: (details: [Detail, Detail]) => boolean,
+  differs: (details: [Detail, Detail]) => boolean,
+  known: Map<string, Detail>,
+): Chosen {
+  const against = againstOf({ details, route });
+  const pair = (name: string) =>
+    [details[0]!, details[against]!].map((run) =>
+      known.get(run.tasks.find((task) => task.name === name)?.detail ?? ""),
+    );
   const tasks = details[0]!.tasks
     .map((task) => task.name)
     .filter((name) => {
       const [a, b] = pair(name);
       return a && b && fits([a, b]);
     });
-  const differing = tasks.find((name) => new Set(pair(name)).size > 1);
+  const differing = tasks.find((name) => differs(pair(name) as [Detail, Detail]));
   const asked = route.query.get("task");
   return { task: asked && tasks.includes(asked) ? asked : (differing ?? tasks[0] ?? ""), against, tasks };
 }
@@ -37,7 +51,17 @@ function useDetails(details: RunDetail[]): Map<string, Detail> | Error | undefin
   return Array.isArray(loaded) ? new Map(refs.map((ref, i) => [ref, loaded[i]!])) : loaded;
 }
 
-function Chooser({ chosen, labels, route, differs }: { chosen: Chosen; labels: string[]; route: Route; differs: (task: string) => boolean }): JSX.Element {
+function Chooser({
+  chosen,
+  labels,
+  route,
+  differs,
+}: {
+  chosen: Chosen;
+  labels: string[];
+  route: Route;
+  differs: (task: string) => boolean;
+}): JSX.Element {
   const set = (changes: Record<string, string>) => replace(changed(route, changes));
   return (
     <div class="bar">
@@ -68,15 +92,37 @@ function Chooser({ chosen, labels, route, differs }: { chosen: Chosen; labels: s
 }
 
 export function NotebooksDiff(props: Props): JSX.Element {
-  const { details, labels, route } = props;
-  const known = useDetails(details);
+  const known = useDetails(props.details);
   if (!(known instanceof Map)) return <Waiting error={known} what="The notebooks" />;
-  const chosen = choose(props, ([a, b]) => Boolean(a.notebook && b.notebook), known);
+  return <NotebooksOf {...props} known={known} />;
+}
+
+/** Of a task whose notebooks differ in more than noise, unless another is asked for. */
+function NotebooksOf(props: Props & { known: Map<string, Detail> }): JSX.Element {
+  const { details, labels, route, known } = props;
+  const pairs = details[0]!.tasks.flatMap((task) => {
+    const [x, y] = pairOf(details, { task: task.name, against: againstOf(props), tasks: [] }, known);
+    return x?.notebook && y?.notebook && x.notebook !== y.notebook ? [[x.notebook, y.notebook] as const] : [];
+  });
+  const wanted = [...new Set(pairs.slice(0, MOST_LOOKED_AT).flat())];
+  const books = useChunks<Cell[]>(wanted.map((ref) => `content/${ref}`));
+  const loaded = new Map(Array.isArray(books) ? wanted.map((ref, i) => [ref, books[i]!]) : []);
+  const differ = (x: Detail, y: Detail) => {
+    const [one, other] = [loaded.get(x.notebook ?? ""), loaded.get(y.notebook ?? "")];
+    return x.notebook !== y.notebook && (!one || !other || isMoreThanNoise(one, other));
+  };
+  if (books === undefined) return <Waiting what="The notebooks" />;
+  const chosen = choose(
+    props,
+    ([a, b]) => Boolean(a.notebook && b.notebook),
+    ([a, b]) => differ(a, b),
+    known,
+  );
   const [a, b] = pairOf(details, chosen, known);
   if (!a?.notebook || !b?.notebook) return <p class="note">No task has a notebook in both runs.</p>;
   const differs = (name: string) => {
     const [x, y] = pairOf(details, { ...chosen, task: name }, known);
-    return x?.notebook !== y?.notebook;
+    return Boolean(x && y && differ(x, y));
   };
   return (
     <>
@@ -90,11 +136,17 @@ export function ArtifactsDiff(props: Props): JSX.Element {
   const { details, labels, route } = props;
   const known = useDetails(details);
   if (!(known instanceof Map)) return <Waiting error={known} what="The artefacts" />;
-  const chosen = choose(props, ([a, b]) => Boolean(a.artifacts || b.artifacts), known);
+  const chosen = choose(
+    props,
+    ([a, b]) => Boolean(a.artifacts || b.artifacts),
+    ([a, b]) => JSON.stringify(a.artifacts) !== JSON.stringify(b.artifacts),
+    known,
+  );
   const [a, b] = pairOf(details, chosen, known);
   if (!a || !b) return <p class="note">No task has artefacts in both runs.</p>;
   const names = [...new Set([...(a.artifacts ?? []), ...(b.artifacts ?? [])].map((artifact) => artifact.name))];
-  const find = (detail: Detail | undefined, name: string) => detail?.artifacts?.find((artifact) => artifact.name === name);
+  const find = (detail: Detail | undefined, name: string) =>
+    detail?.artifacts?.find((artifact) => artifact.name === name);
   const differs = (task: string) => {
     const [x, y] = pairOf(details, { ...chosen, task }, known);
     return JSON.stringify(x?.artifacts) !== JSON.stringify(y?.artifacts);
@@ -103,14 +155,24 @@ export function ArtifactsDiff(props: Props): JSX.Element {
     <>
       <Chooser chosen={chosen} labels={labels} route={route} differs={differs} />
       {names.map((name) => (
-        <ArtifactDiff name={name} before={find(a, name)} after={find(b, name)} labels={[labels[0]!, labels[chosen.against]!]} />
+        <ArtifactDiff
+          name={name}
+          before={find(a, name)}
+          after={find(b, name)}
+          labels={[labels[0]!, labels[chosen.against]!]}
+        />
       ))}
     </>
   );
 }
 
-function pairOf(details: RunDetail[], chosen: Chosen, known: Map<string, Detail>): [Detail | undefined, Detail | undefined] {
-  const find = (run: RunDetail | undefined) => known.get(run?.tasks.find((task) => task.name === chosen.task)?.detail ?? "");
+function pairOf(
+  details: RunDetail[],
+  chosen: Chosen,
+  known: Map<string, Detail>,
+): [Detail | undefined, Detail | undefined] {
+  const find = (run: RunDetail | undefined) =>
+    known.get(run?.tasks.find((task) => task.name === chosen.task)?.detail ?? "");
   return [find(details[0]), find(details[chosen.against])];
 }
 
@@ -122,11 +184,15 @@ interface ArtifactProps {
 }
 
 function ArtifactDiff({ name, before, after, labels }: ArtifactProps): JSX.Element {
-  const picture = (artifact: Artifact | undefined) => (artifact?.file && !artifact.file.endsWith(".bin") ? artifact.file : undefined);
+  const picture = (artifact: Artifact | undefined) =>
+    artifact?.file && !artifact.file.endsWith(".bin") ? artifact.file : undefined;
   const one = useContent<string>(before?.text);
   const other = useContent<string>(after?.text);
   const [x, y] = [picture(before), picture(after)];
-  const same = before && after && (before.file ?? before.text ?? before.digest) === (after.file ?? after.text ?? after.digest);
+  const same =
+    before &&
+    after &&
+    (before.file ?? before.text ?? before.digest) === (after.file ?? after.text ?? after.digest);
   return (
     <section>
       <h2>{name}</h2>

@@ -1,5 +1,5 @@
 // The chain of executed tasks that a run could not have been shorter than.
-import { type Task } from "./model.ts";
+import type { Task } from "./model.ts";
 
 export interface Critical {
   tasks: Set<number>;
@@ -34,7 +34,7 @@ export const took = (task: Task): number =>
 function upstreamsFirst(tasks: readonly Task[]): number[] {
   const missing = tasks.map((task) => task.up?.length ?? 0);
   const below = tasks.map(() => [] as number[]);
-  tasks.forEach((task, i) => task.up?.forEach((above) => below[above]!.push(i)));
+  for (const [i, task] of tasks.entries()) for (const above of task.up ?? []) below[above]!.push(i);
   const order = tasks.flatMap((_, i) => (missing[i] === 0 ? [i] : []));
   for (const i of order) for (const after of below[i]!) if (--missing[after]! === 0) order.push(after);
   return order;

@@ -1,6 +1,6 @@
 // Comma-separated values, as spreadsheets read them.
 export function csv(head: readonly string[], rows: readonly (readonly unknown[])[]): string {
-  return [["id", ...head], ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  return `${[head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
 }
 
 function cell(value: unknown): string {

@@ -6,9 +6,22 @@ export type Expression =
   | { op: "not"; of: Expression }
   | { op: "compare"; field: Field; by: Comparison; with: Scalar[] };
 
-export type Comparison = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "!~" | "in" | "known" | "unknown";
+export type Comparison =
+  | "="
+  | "!="
+  | "<"
+  | "<="
+  | ">"
+  | ">="
+  | "~"
+  | "!~"
+  | "in"
+  | "known"
+  | "unknown"
+  | "begins"
+  | "begins not";
 
-/** `name` as it was written: `metrics.auc`; `task` is what stood after the `@`. */
+/** `name` as it was written: `metrics.auc`; `task` is the text after the `@`. */
 export interface Field {
   name: string;
   task: string | undefined;
@@ -39,7 +52,11 @@ function tokens(text: string): Token[] {
   while (TOKEN.lastIndex < text.length) {
     const at = TOKEN.lastIndex;
     const match = TOKEN.exec(text);
-    if (!match) throw new FilterError(/["'`]/.test(text[at]!) ? "this quote is not closed" : `${text[at]} is not understood`, at);
+    if (!match)
+      throw new FilterError(
+        /["'`]/.test(text[at]!) ? "this quote is not closed" : `${text[at]} is not understood`,
+        at,
+      );
     const groups = match.groups!;
     for (const kind of ["number", "text", "symbol", "word"] as const) {
       if (groups[kind] !== undefined) found.push({ kind, text: groups[kind], at });
@@ -92,12 +109,17 @@ export function parseFilter(text: string): Expression | undefined {
 
   function comparison(): Expression {
     const first = next();
-    if (first.kind !== "word") throw new FilterError(first.kind === "end" ? "a condition is missing here" : "a name is expected here", first.at);
+    if (first.kind !== "word")
+      throw new FilterError(
+        first.kind === "end" ? "a condition is missing here" : "a name is expected here",
+        first.at,
+      );
     const field: Field = { name: first.text.replaceAll("`", ""), task: undefined, at: first.at };
     if (peek().text === "@" && peek().kind === "symbol") {
       next();
       const task = next();
-      if (task.kind !== "word" && task.kind !== "text") throw new FilterError("a task is expected after @", task.at);
+      if (task.kind !== "word" && task.kind !== "text")
+        throw new FilterError("a task is expected after @", task.at);
       field.task = task.kind === "text" ? unquote(task.text) : taskName(task);
     }
     const by = next();
@@ -119,7 +141,8 @@ export function parseFilter(text: string): Expression | undefined {
     }
     if (by.kind === "word" && word === "is") {
       const which = next();
-      if (which.text === "known" || which.text === "unknown") return { op: "compare", field, by: which.text, with: [] };
+      if (which.text === "known" || which.text === "unknown")
+        return { op: "compare", field, by: which.text, with: [] };
       throw new FilterError("`is` needs `known` or `unknown`", which.at);
     }
     throw new FilterError(`after ${field.name} one of = != < <= > >= ~ in is expected`, by.at);
@@ -136,7 +159,8 @@ export function parseFilter(text: string): Expression | undefined {
     const token = next();
     if (token.kind === "number") return Number(token.text);
     if (token.kind === "text") return unquote(token.text);
-    if (token.kind === "word") return { true: true, false: false, null: null }[token.text] ?? token.text.replaceAll("`", "");
+    if (token.kind === "word")
+      return { true: true, false: false, null: null }[token.text] ?? token.text.replaceAll("`", "");
     throw new FilterError("a value is missing here", token.at);
   }
 
@@ -158,7 +182,7 @@ export function fields(expression: Expression | undefined): Field[] {
   }
 }
 
-/** `valuesOf` gives all that a field stands for, several where tasks share a name: one that fits is enough. */
+/** `valuesOf` returns all values of a field, several where tasks share a name: one that matches is enough. */
 export function matches(expression: Expression, valuesOf: (field: Field) => unknown[]): boolean {
   switch (expression.op) {
     case "and":
@@ -183,6 +207,10 @@ function fits(value: unknown, by: Comparison, operands: Scalar[]): boolean {
       return same(value, operand);
     case "!=":
       return !same(value, operand);
+    case "begins":
+      return text(value).startsWith(text(operand));
+    case "begins not":
+      return !text(value).startsWith(text(operand));
     case "in":
       return operands.some((one) => same(value, one));
     case "~":
@@ -190,15 +218,26 @@ function fits(value: unknown, by: Comparison, operands: Scalar[]): boolean {
     case "!~":
       return !text(value).includes(text(operand));
     default: {
-      const [a, b] = typeof value === "number" ? [value, Number(operand)] : [text(value), text(operand)];
+      const [a, b] = typeof value === "number" ? [value, unending(operand) ?? NaN] : [text(value), text(operand)];
       return by === "<" ? a < b : by === "<=" ? a <= b : by === ">" ? a > b : a >= b;
     }
   }
 }
 
 function same(value: unknown, operand: Scalar): boolean {
-  if (typeof value === "number" && typeof operand !== "boolean") return value === Number(operand);
+  if (typeof value === "number" && typeof operand !== "boolean") {
+    const wanted = typeof operand === "string" ? unending(operand) : Number(operand);
+    return value === wanted || (Number.isNaN(value) && wanted !== undefined && Number.isNaN(wanted));
+  }
   return typeof value === "string" ? value.toLowerCase() === text(operand) : text(value) === text(operand);
+}
+
+/** A number, also one that is written in words: `nan`, `inf`, `-Infinity`. */
+export function unending(operand: Scalar): number | undefined {
+  if (typeof operand !== "string") return Number(operand);
+  const [, sign, word] = /^([-+]?)(nan|inf(?:inity)?)$/i.exec(operand) ?? [];
+  if (word) return word.toLowerCase() === "nan" ? NaN : sign === "-" ? -Infinity : Infinity;
+  return operand.trim() === "" || Number.isNaN(Number(operand)) ? undefined : Number(operand);
 }
 
 const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value)).toLowerCase();

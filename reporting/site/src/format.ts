@@ -9,7 +9,7 @@ export function seconds(value: number | null | undefined): string {
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
 }
 
-/** How long something goes on already, in milliseconds: whole seconds, because they are looked at as they pass. */
+/** How long something has lasted so far, in milliseconds: whole seconds, because the reader sees them change. */
 export function age(milliseconds: number): string {
   const whole = Math.max(0, Math.floor(milliseconds / 1000));
   return whole < 60 ? `${whole} s` : seconds(whole);
@@ -31,7 +31,9 @@ export function number(value: number): string {
 /** For columns of numbers: as many decimals in each row. */
 export function even(item: number): string {
   const size = Math.abs(item);
-  return Number.isInteger(item) || size >= 1000 || (size < 0.001 && size > 0) ? number(item) : item.toFixed(size < 10 ? 5 : 3);
+  return Number.isInteger(item) || size >= 1000 || (size < 0.001 && size > 0)
+    ? number(item)
+    : item.toFixed(size < 10 ? 5 : 3);
 }
 
 export function value(item: unknown): string {
@@ -46,6 +48,14 @@ export function time(milliseconds: number): string {
   const date = new Date(milliseconds);
   const day = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
   return `${day} ${pad(date.getHours())}:${pad(date.getMinutes())}`;
+}
+
+/** A time of the reader's zone, with its distance from UTC: as filters compare it, and CSV has it. */
+export function zoned(milliseconds: number): string {
+  const date = new Date(milliseconds);
+  const minutes = -date.getTimezoneOffset();
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return `${time(milliseconds).replace(" ", "T")}:${pad(date.getSeconds())}${minutes < 0 ? "-" : "+"}${pad(hours)}:${pad(rest)}`;
 }
 
 export function ago(milliseconds: number, now = Date.now()): string {
@@ -68,4 +78,5 @@ export function percent(from: number, to: number): string {
   return `${change < 0 ? "−" : "+"}${text} %`;
 }
 
-export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+export const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;

@@ -1,5 +1,5 @@
 // What a notebook made as a page of its own: shown in a frame without our origin, without network, when asked for.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 export function Framed({ html, title }: { html: string; title: string }): JSX.Element {
@@ -17,12 +17,21 @@ function Sandbox({ html, title }: { html: string; title: string }): JSX.Element 
   const place = useRef<HTMLIFrameElement>(null);
   useEffect(() => {
     const ready = (event: MessageEvent) => {
-      if (event.source !== place.current?.contentWindow) return;
+      if (event.source !== place.current?.contentWindow || event.origin !== "null") return;
       removeEventListener("message", ready);
       place.current!.contentWindow!.postMessage(html, "*");
     };
     addEventListener("message", ready);
     return () => removeEventListener("message", ready);
   }, [html]);
-  return <iframe ref={place} class="sandbox" src="frame.html" sandbox="allow-scripts" referrerpolicy="no-referrer" title={title} />;
+  return (
+    <iframe
+      ref={place}
+      class="sandbox"
+      src="frame.html"
+      sandbox="allow-scripts"
+      referrerpolicy="no-referrer"
+      title={title}
+    />
+  );
 }

@@ -1,8 +1,8 @@
 // The tasks of a run and what they need, where the build of the site laid them out.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Critical } from "./critical.ts";
-import { type Graph } from "./model.ts";
+import type { Critical } from "./critical.ts";
+import type { Graph } from "./model.ts";
 import { glyph, label } from "./ui.tsx";
 
 export const NODE = { width: 206, height: 30 };
@@ -23,7 +23,10 @@ export function GraphView({ graph, tasks, critical, to }: Props): JSX.Element {
   const [whole, setWhole] = useState(false);
   const [over, setOver] = useState(false);
   const place = useRef<HTMLDivElement>(null);
-  useLayoutEffect(() => setOver(place.current!.scrollWidth > place.current!.clientWidth + 1 || whole), [width, whole]);
+  useLayoutEffect(
+    () => setOver(place.current!.scrollWidth > place.current!.clientWidth + 1 || whole),
+    [width, whole],
+  );
   return (
     <figure class="graph">
       {over && (
@@ -32,7 +35,12 @@ export function GraphView({ graph, tasks, critical, to }: Props): JSX.Element {
         </button>
       )}
       <div class="scroll" ref={place} tabIndex={0} role="group" aria-label="Graph of the tasks">
-        <svg viewBox={`0 0 ${width} ${height}`} width={whole ? "100%" : width} height={whole ? undefined : height} role="list">
+        <svg
+          viewBox={`0 0 ${width} ${height}`}
+          width={whole ? "100%" : width}
+          height={whole ? undefined : height}
+          role="list"
+        >
           {graph.edges.map(([from, to, points]) => (
             <path class={critical?.edges.has(`${from}-${to}`) ? "edge critical" : "edge"} d={route(points)} />
           ))}
@@ -41,7 +49,10 @@ export function GraphView({ graph, tasks, critical, to }: Props): JSX.Element {
             return (
               <g role="listitem" transform={`translate(${PAD + x * STEP.x} ${PAD + y * STEP.y})`}>
                 <title>{`${task.name}: ${label(task.status)}${task.reasons?.[0] ? ` (${task.reasons[0]})` : ""}`}</title>
-                <a href={to(task.name)} class={`node is-${task.status} ${critical?.tasks.has(i) ? "critical" : ""}`}>
+                <a
+                  href={to(task.name)}
+                  class={`node is-${task.status} ${critical?.tasks.has(i) ? "critical" : ""}`}
+                >
                   <rect width={NODE.width} height={NODE.height} rx="7" />
                   <text class="glyph" aria-hidden="true" x="15" y="19.5" text-anchor="middle">
                     {glyph(task.status)}
@@ -59,7 +70,7 @@ export function GraphView({ graph, tasks, critical, to }: Props): JSX.Element {
   );
 }
 
-/** The middle of a long name goes: the end of an instance's name tells it from the others. */
+/** Cut the middle out of a long name: the end of an instance's name distinguishes it from the others. */
 export function short(name: string): string {
   return name.length <= 25 ? name : `${name.slice(0, 9)}…${name.slice(-12)}`;
 }

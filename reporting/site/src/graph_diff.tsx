@@ -1,7 +1,7 @@
 // The graphs of two runs in one drawing: what the second has more, what it has no longer, and whose key is another.
-import { type JSX } from "preact";
-import { type GraphChange, type MergedGraph } from "./compare.ts";
-import { NODE, PAD, route, short, STEP } from "./graph.tsx";
+import type { JSX } from "preact";
+import type { GraphChange, MergedGraph } from "./compare.ts";
+import { NODE, PAD, route, STEP, short } from "./graph.tsx";
 
 const WORDS: Record<GraphChange, [glyph: string, words: string]> = {
   added: ["+", "only in the second"],
@@ -14,7 +14,9 @@ export function GraphDiff({ graph, label }: { graph: MergedGraph; label: string 
   const { nodes, places } = graph;
   const width = (places.width - 1) * STEP.x + NODE.width + 2 * PAD;
   const height = (places.height - 1) * STEP.y + NODE.height + 2 * PAD;
-  const changes = (["added", "removed", "keyed", "same"] as const).filter((change) => nodes.some((node) => node.change === change));
+  const changes = (["added", "removed", "keyed", "same"] as const).filter((change) =>
+    nodes.some((node) => node.change === change),
+  );
   return (
     <figure class="graph">
       <figcaption class="legend">
@@ -30,7 +32,11 @@ export function GraphDiff({ graph, label }: { graph: MergedGraph; label: string 
             <path class={`edge is-${graph.changes[i]!}`} d={route(points)} />
           ))}
           {nodes.map((node, i) => (
-            <g role="listitem" class={`node is-${node.change}`} transform={`translate(${PAD + places.nodes[i]![0] * STEP.x} ${PAD + places.nodes[i]![1] * STEP.y})`}>
+            <g
+              role="listitem"
+              class={`node is-${node.change}`}
+              transform={`translate(${PAD + places.nodes[i]![0] * STEP.x} ${PAD + places.nodes[i]![1] * STEP.y})`}
+            >
               <title>{`${node.name}: ${WORDS[node.change][1]}`}</title>
               <rect width={NODE.width} height={NODE.height} rx="7" />
               <text class="glyph" aria-hidden="true" x="15" y="19.5" text-anchor="middle">

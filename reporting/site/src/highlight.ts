@@ -13,18 +13,21 @@ export interface Coloured {
   classes: string;
 }
 
-/** Split code into pieces with classes. highlight.js gives HTML in which all text is escaped: it is read, not inserted. */
+const PART = /<span class="([^"]*)">|<(\/)span>|[^<]+/g;
+const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', "#x27": "'" };
+
+/** Split code into pieces with classes. highlight.js gives spans in which all text is escaped: they are read, not inserted. */
 export function coloured(code: string, language: "python" | "json" = "python"): Coloured[] {
   if (code.length > LONGEST) return [{ text: code, classes: "" }];
-  const html = hljs.highlight(code, { language, ignoreIllegals: true }).value;
-  const document = new DOMParser().parseFromString(html, "text/html");
   const found: Coloured[] = [];
-  const walk = (node: Node, classes: string) => {
-    for (const child of node.childNodes) {
-      if (child instanceof Element) walk(child, `${classes} ${child.className}`.trim());
-      else found.push({ text: child.textContent ?? "", classes });
-    }
-  };
-  walk(document.body, "");
+  const within: string[] = [];
+  for (const [part, classes, end] of hljs
+    .highlight(code, { language, ignoreIllegals: true })
+    .value.matchAll(PART)) {
+    if (classes !== undefined) within.push(classes);
+    else if (end) within.pop();
+    else
+      found.push({ text: part.replace(/&([\w#]+);/g, (_, name) => ENTITIES[name]!), classes: within.join(" ") });
+  }
   return found;
 }

@@ -1,23 +1,38 @@
 // A task's metrics and durations from run to run: hits hollow, regressions marked against the values before them.
-import { type JSX } from "preact";
-import { useChunk, useChunks } from "./chunks.ts";
+import type { JSX } from "preact";
 import { LineChart, type Point } from "./chart.tsx";
+import { useChunk, useChunks } from "./chunks.ts";
+import { Commit } from "./columns.tsx";
 import { number, seconds, time } from "./format.ts";
-import { columnId, type Index, type Matrix, type RunRow, statusOf, type StoredColumn } from "./model.ts";
+import { Guarded } from "./guarded.tsx";
+import { columnId, type Index, type Matrix, type RunRow, type StoredColumn, statusOf } from "./model.ts";
+import { valuesOf } from "./numbers.ts";
 import { marks } from "./regress.ts";
-import { changed, replace, type Route, taskHref } from "./route.ts";
+import { changed, type Route, replace, taskHref } from "./route.ts";
 import { BranchSelect, Waiting } from "./ui.tsx";
 
 export function HistoryPage({ index, route }: { index: Index; route: Route }): JSX.Element {
-  const tasks = [...new Set(index.columns.filter((column) => column.kind === "metrics" || column.kind === "duration").map((column) => column.task))];
-  const withMetrics = index.columns.find((column) => index.declared.has(column.name)) ?? index.columns.find((column) => column.kind === "metrics");
+  const tasks = [
+    ...new Set(
+      index.columns
+        .filter((column) => column.kind === "metrics" || column.kind === "duration")
+        .map((column) => column.task),
+    ),
+  ];
+  const withMetrics =
+    index.columns.find((column) => index.declared.has(column.name)) ??
+    index.columns.find((column) => column.kind === "metrics");
   const task = route.query.get("task") ?? withMetrics?.task ?? tasks[0];
   const branches = [...new Set(index.newest.map((run) => run.branch ?? ""))].filter(Boolean).sort();
   const branch = route.query.get("branch") ?? "";
   const axis = route.query.get("x") ?? "run";
   const columns = index.columns
     .filter((column) => column.task === task && (column.kind === "metrics" || column.kind === "duration"))
-    .sort((a, b) => Number(index.declared.has(b.name)) - Number(index.declared.has(a.name)) || Number(a.kind === "duration") - Number(b.kind === "duration"));
+    .sort(
+      (a, b) =>
+        Number(index.declared.has(b.name)) - Number(index.declared.has(a.name)) ||
+        Number(a.kind === "duration") - Number(b.kind === "duration"),
+    );
   const values = useChunks<unknown[]>(columns.map((column) => column.file));
   const matrix = useChunk<Matrix>("matrix");
   const set = (changes: Record<string, string | undefined>) => replace(changed(route, changes));
@@ -45,12 +60,6 @@ export function HistoryPage({ index, route }: { index: Index; route: Route }): J
             <option value="time">time</option>
           </select>
         </label>
-        <p class="legend">
-          <span class="key point">measured</span>
-          <span class="key hollow">reused</span>
-          <span class="key is-worse">worse than before</span>
-          <span class="key is-better">better</span>
-        </p>
       </div>
       {task === undefined ? (
         <p class="note">No run has logged a metric.</p>
@@ -59,7 +68,16 @@ export function HistoryPage({ index, route }: { index: Index; route: Route }): J
       ) : (
         <div class="grid">
           {columns.map((column, i) => (
-            <ColumnChart index={index} column={column} values={values[i]!} letters={matrix.find(([name]) => name === task)?.[1] ?? ""} runs={runs} axis={axis} />
+            <Guarded what={column.name || "duration"} key={columnId(column)}>
+              <ColumnChart
+                index={index}
+                column={column}
+                values={valuesOf(column, values[i]!)}
+                letters={matrix.find(([name]) => name === task)?.[1] ?? ""}
+                runs={runs}
+                axis={axis}
+              />
+            </Guarded>
           ))}
         </div>
       )}
@@ -78,17 +96,30 @@ interface ChartProps {
 
 function ColumnChart({ index, column, values, letters, runs, axis }: ChartProps): JSX.Element {
   const known = runs.filter((run) => typeof values[run.number] === "number");
-  const measured = known.map((run) => ({ value: values[run.number] as number, reused: ["up_to_date", "restored"].includes(statusOf(letters[run.number]) ?? "") }));
+  const measured = known.map((run) => ({
+    value: values[run.number] as number,
+    reused: ["up_to_date", "restored"].includes(statusOf(letters[run.number]) ?? ""),
+  }));
   const declared = index.declared.get(column.name);
   const found = marks(measured, column.kind === "duration" ? undefined : declared);
   const commits = [...new Set(runs.map((run) => run.commit ?? run.id))];
   const place = new Map(commits.map((commit, i) => [commit, i]));
   const order = new Map(runs.map((run, i) => [run, i]));
-  const x = (run: RunRow) => (axis === "time" ? run.started : axis === "commit" ? place.get(run.commit ?? run.id)! : order.get(run)!);
+  const x = (run: RunRow) =>
+    axis === "time" ? run.started : axis === "commit" ? place.get(run.commit ?? run.id)! : order.get(run)!;
   const oneDay = runs.length > 0 && runs.at(-1)!.started - runs[0]!.started < 172_800_000;
-  const day = (at: number) => (oneDay ? time(at).slice(11) : time(at).slice(5, 10));
+  const oneYear = runs.length > 0 && time(runs.at(-1)!.started).slice(0, 4) === time(runs[0]!.started).slice(0, 4);
+  const day = (at: number) => (oneDay ? time(at).slice(11) : time(at).slice(oneYear ? 5 : 0, 10));
   const show = (at: number) =>
-    axis === "time" ? day(at) : !Number.isInteger(at) ? "" : axis === "commit" ? (commits[at]?.slice(0, 7) ?? "") : runs[at] ? day(runs[at].started) : "";
+    axis === "time"
+      ? day(at)
+      : !Number.isInteger(at)
+        ? ""
+        : axis === "commit"
+          ? (commits[at]?.slice(0, 7) ?? "")
+          : runs[at]
+            ? day(runs[at].started)
+            : "";
   const points: Point[] = known.map((run, i) => ({
     x: x(run),
     y: measured[i]!.value,
@@ -97,14 +128,44 @@ function ColumnChart({ index, column, values, letters, runs, axis }: ChartProps)
     href: taskHref(run.id, column.task),
     title: `${number(measured[i]!.value)}, ${time(run.started)}, ${run.branch ?? ""} ${run.commit?.slice(0, 8) ?? ""}${measured[i]!.reused ? ", reused" : ""}${found[i] ? `, ${found[i]}` : ""}`,
   }));
-  const title = column.kind === "duration" ? "duration in seconds" : `${column.name}${declared?.direction ? ` (${declared.direction} is better)` : ""}`;
+  const byHref = new Map(points.map((point, i) => [point.href!, known[i]!]));
+  const title =
+    column.kind === "duration"
+      ? "duration in seconds"
+      : `${column.name}${declared?.direction ? ` (${declared.direction} is better)` : ""}`;
   const last = known.at(-1);
   return (
     <div class="card" id={columnId(column)}>
-      <LineChart title={title} x={axis === "run" ? "run" : axis} y={column.name || "seconds"} lines={[{ label: column.name, points }]} showX={show} />
+      <LineChart
+        title={title}
+        x={axis === "run" ? "run" : axis}
+        y={column.name || "seconds"}
+        lines={[{ label: column.name, points }]}
+        showX={show}
+        more={{
+          head: ["started", "branch", "commit"],
+          of: ({ href }) => {
+            const run = byHref.get(href!)!;
+            return [
+              {
+                shown: <a href={taskHref(run.id, column.task)}>{time(run.started)}</a>,
+                raw: new Date(run.started).toISOString(),
+              },
+              { shown: run.branch, raw: run.branch },
+              { shown: <Commit run={run} />, raw: run.commit },
+            ];
+          },
+        }}
+      />
       {last && (
         <p class="note">
-          Last: <b>{column.kind === "duration" ? seconds(values[last.number] as number) : number(values[last.number] as number)}</b>, {time(last.started)}
+          Last:{" "}
+          <b>
+            {column.kind === "duration"
+              ? seconds(values[last.number] as number)
+              : number(values[last.number] as number)}
+          </b>
+          , {time(last.started)}
         </p>
       )}
     </div>

@@ -1,11 +1,21 @@
 // Two pictures: beside each other, under a slider, one through the other, or only what differs.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useId, useState } from "preact/hooks";
 
 const MODES = ["side by side", "slider", "onion skin", "difference"] as const;
 type Mode = (typeof MODES)[number];
 
-export function ImageDiff({ before, after, labels, name }: { before: string; after: string; labels: [string, string]; name?: string }): JSX.Element {
+export function ImageDiff({
+  before,
+  after,
+  labels,
+  name,
+}: {
+  before: string;
+  after: string;
+  labels: [string, string];
+  name?: string;
+}): JSX.Element {
   const [mode, setMode] = useState<Mode>("side by side");
   const [share, setShare] = useState(50);
   const group = useId();
@@ -44,12 +54,23 @@ export function ImageDiff({ before, after, labels, name }: { before: string; aft
         {(mode === "slider" || mode === "onion skin") && (
           <label class="share">
             {labels[0]}
-            <input type="range" min="0" max="100" value={share} aria-label={mode === "slider" ? "Where the pictures meet" : "How much of the second picture shows"} onInput={(event) => setShare(Number(event.currentTarget.value))} />
+            <input
+              type="range"
+              min="0"
+              max="100"
+              value={share}
+              aria-label={mode === "slider" ? "Position of the divider" : "Opacity of the second picture"}
+              onInput={(event) => setShare(Number(event.currentTarget.value))}
+            />
             {labels[1]}
           </label>
         )}
       </figcaption>
-      {mode === "side by side" ? <div class="sides plate">{pictures}</div> : <div class={`stack plate ${mode === "difference" ? "dark" : ""}`}>{pictures}</div>}
+      {mode === "side by side" ? (
+        <div class="sides plate">{pictures}</div>
+      ) : (
+        <div class={`stack plate ${mode === "difference" ? "dark" : ""}`}>{pictures}</div>
+      )}
     </figure>
   );
 }

@@ -1,5 +1,5 @@
 // A JSON value to look into: tables as tables, the rest by levels.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { value as shown } from "./format.ts";
 import { type Table, table } from "./tables.ts";
 import { PlainTable } from "./ui.tsx";
@@ -30,4 +30,6 @@ export function JsonView({ value, level = 0 }: { value: unknown; level?: number 
   );
 }
 
-export const Rows = ({ head, body }: Table): JSX.Element => <PlainTable head={head} rows={body} show={shown} most={MOST} label="A table" />;
+export const Rows = ({ head, body }: Table): JSX.Element => (
+  <PlainTable head={head} rows={body} show={shown} most={MOST} label="A table" />
+);

@@ -1,5 +1,5 @@
 // The rows of a timeline: on a cluster in a lane for each node.
-import { type Attempt, type Task } from "./model.ts";
+import type { Attempt, Task } from "./model.ts";
 
 interface Row {
   task: Task;
@@ -10,9 +10,15 @@ interface Row {
 }
 
 /** Rows one below the other; those of a cluster below the name of their node, a task that changed it in both. */
-export function inLanes(executed: { task: Task; i: number }[]): { rows: Row[]; lanes: { node: string; at: number }[] } {
-  const nodes = [...new Set(executed.flatMap(({ task }) => task.attempts!.flatMap(({ node }) => node ?? [])))].sort();
-  if (nodes.length === 0) return { rows: executed.map(({ task, i }, at) => ({ task, i, attempts: task.attempts!, at })), lanes: [] };
+export function inLanes(executed: { task: Task; i: number }[]): {
+  rows: Row[];
+  lanes: { node: string; at: number }[];
+} {
+  const nodes = [
+    ...new Set(executed.flatMap(({ task }) => task.attempts!.flatMap(({ node }) => node ?? []))),
+  ].sort();
+  if (nodes.length === 0)
+    return { rows: executed.map(({ task, i }, at) => ({ task, i, attempts: task.attempts!, at })), lanes: [] };
   const rows: Row[] = [];
   const lanes: { node: string; at: number }[] = [];
   for (const node of [...nodes, undefined]) {

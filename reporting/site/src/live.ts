@@ -1,5 +1,5 @@
 // A run while it goes on: folded from the lines of its events, as `events.jsonl` has them.
-import { type Status } from "./model.ts";
+import type { Status } from "./model.ts";
 
 export type LiveStatus = Status | "waiting" | "queued" | "running";
 
@@ -11,7 +11,7 @@ export interface LiveAttempt {
   error?: { type: string; message: string; trace: string; cell: number | null };
   cell?: { position: number; total: number; first: string; start: number };
   text: string;
-  /** The beginning of its text is not here. */
+  /** The beginning of its text is missing. */
   cut: boolean;
 }
 
@@ -40,20 +40,26 @@ export const TEXT = 100_000;
 
 export const newRun = (id: string): LiveRun => ({ id, pipeline: "", tasks: new Map() });
 
-/** Take in what happened; what is of no task of the run, and what is not known, changes nothing. */
+/** Process an event; one of no task of the run, or of an unknown kind, changes nothing. */
 export function fold(run: LiveRun, event: LiveEvent): void {
   const time = event.time / 1e6;
   switch (event.event) {
     case "run_started":
       run.started = time;
-      run.pipeline = event["pipeline"] as string;
-      for (const { name, previous_s: seconds } of event["tasks"] as { name: string; previous_s?: number }[]) {
-        run.tasks.set(name, { name, status: "waiting", reasons: [], attempts: [], ...(seconds && { before: seconds * 1000 }) });
+      run.pipeline = event.pipeline as string;
+      for (const { name, previous_s: seconds } of event.tasks as { name: string; previous_s?: number }[]) {
+        run.tasks.set(name, {
+          name,
+          status: "waiting",
+          reasons: [],
+          attempts: [],
+          ...(seconds && { before: seconds * 1000 }),
+        });
       }
       return;
     case "run_ended":
       run.ended = time;
-      run.result = event["result"] as string;
+      run.result = event.result as string;
       return;
   }
   const task = run.tasks.get(event.task ?? "");
@@ -61,11 +67,11 @@ export function fold(run: LiveRun, event: LiveEvent): void {
   switch (event.event) {
     case "task_planned":
       task.status = "queued";
-      task.reasons = event["reasons"] as string[];
+      task.reasons = event.reasons as string[];
       return;
     case "task_finished":
-      task.status = event["status"] as Status;
-      task.reasons = event["reasons"] as string[];
+      task.status = event.status as Status;
+      task.reasons = event.reasons as string[];
       return;
     case "attempt_started":
       task.status = "running";
@@ -76,23 +82,28 @@ export function fold(run: LiveRun, event: LiveEvent): void {
   if (!attempt || attempt.n !== event.attempt) return;
   switch (event.event) {
     case "cell_started":
-      attempt.cell = { position: event["position"] as number, total: event["total"] as number, first: event["first_line"] as string, start: time };
+      attempt.cell = {
+        position: event.position as number,
+        total: event.total as number,
+        first: event.first_line as string,
+        start: time,
+      };
       return;
     case "printed": {
-      const text = overwritten(attempt.text + (event["text"] as string));
-      attempt.cut ||= text.length > TEXT || (event["truncated"] as boolean);
+      const text = overwritten(attempt.text + (event.text as string));
+      attempt.cut ||= text.length > TEXT || (event.truncated as boolean);
       attempt.text = text.slice(-TEXT);
       return;
     }
     case "attempt_ended":
       attempt.end = time;
-      attempt.outcome = event["outcome"] as string;
-      if (event["error"]) {
+      attempt.outcome = event.outcome as string;
+      if (event.error) {
         attempt.error = {
-          type: event["error"] as string,
-          message: event["message"] as string,
-          trace: event["traceback"] as string,
-          cell: event["cell"] as number | null,
+          type: event.error as string,
+          message: event.message as string,
+          trace: event.traceback as string,
+          cell: event.cell as number | null,
         };
       }
       // between two attempts it waits again
@@ -100,7 +111,7 @@ export function fold(run: LiveRun, event: LiveEvent): void {
   }
 }
 
-/** Leave of each line what a terminal would show after its carriage returns: the last state of a progress bar. */
+/** Reduce each line to what a terminal shows after its carriage returns: the last state of a progress bar. */
 export const overwritten = (text: string): string => text.replace(/[^\n]*\r(?=[^\r\n])/g, "");
 
 export const over = (task: LiveTask): boolean => !["waiting", "queued", "running"].includes(task.status);

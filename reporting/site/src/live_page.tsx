@@ -1,17 +1,23 @@
 // The run under way: how far it is, what runs and prints, what failed, its graph and its timeline.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { age, seconds, time } from "./format.ts";
 import { GraphView } from "./graph.tsx";
 import { type LiveAttempt, type LiveRun, type LiveStatus, type LiveTask, over } from "./live.ts";
-import { Connection, Failure, Progress as CellProgress, Tail } from "./live_task.tsx";
-import { type Graph, type Index, type Task } from "./model.ts";
+import { Progress as CellProgress, Connection, Failure, Tail } from "./live_task.tsx";
+import type { Graph, Index, Task } from "./model.ts";
 import { changed, href, type Route, runHref } from "./route.ts";
 import { useNow, useStream } from "./stream.ts";
 import { Timeline } from "./timeline.tsx";
 import { Badge, Facts, STATUSES, Tabs, Waiting } from "./ui.tsx";
 
-const ORDER: readonly LiveStatus[] = [...STATUSES.filter((status) => status !== "up_to_date"), "up_to_date", "running", "queued", "waiting"];
+const ORDER: readonly LiveStatus[] = [
+  ...STATUSES.filter((status) => status !== "up_to_date"),
+  "up_to_date",
+  "running",
+  "queued",
+  "waiting",
+];
 const NONE = new Set<number>();
 
 export const liveHref = (task: string): string => href(["live", "task", task]);
@@ -48,15 +54,22 @@ export function LivePage({ index, route }: { index: Index; route: Route }): JSX.
         rows={[
           ["Run", <span class="mono">{run.id}</span>],
           ["Started", time(run.started)],
-          ["Duration", run.ended === undefined ? age(now - run.started) : seconds((run.ended - run.started) / 1000)],
+          [
+            "Duration",
+            run.ended === undefined ? age(now - run.started) : seconds((run.ended - run.started) / 1000),
+          ],
         ]}
       />
-      {tasks.length === 0 ? <p>Everything was up to date.</p> : <Under run={run} tasks={tasks} now={now} route={route} />}
+      {tasks.length === 0 ? (
+        <p>Everything was up to date.</p>
+      ) : (
+        <Under run={run} tasks={tasks} now={now} route={route} />
+      )}
     </>
   );
 }
 
-/** What keeps the next build from beginning, such as a fault in `pipeline.toml`. */
+/** The reason that no build can begin, such as a fault in `pipeline.toml`. */
 function Complaint({ text }: { text: string }): JSX.Element {
   return (
     <div role="alert" aria-label="Complaint">
@@ -65,7 +78,17 @@ function Complaint({ text }: { text: string }): JSX.Element {
   );
 }
 
-function Under({ run, tasks, now, route }: { run: LiveRun; tasks: LiveTask[]; now: number; route: Route }): JSX.Element {
+function Under({
+  run,
+  tasks,
+  now,
+  route,
+}: {
+  run: LiveRun;
+  tasks: LiveTask[];
+  now: number;
+  route: Route;
+}): JSX.Element {
   const view = route.query.get("view") ?? "graph";
   const running = tasks.filter((task) => task.status === "running");
   const failed = tasks.filter((task) => task.status === "failed");
@@ -101,7 +124,12 @@ function Under({ run, tasks, now, route }: { run: LiveRun; tasks: LiveTask[]; no
       />
       {view === "graph" && <LiveGraph run={run} tasks={tasks} />}
       {view === "timeline" && (
-        <Timeline tasks={tasks.map((task) => recorded(task, now))} run={{ started: run.started!, seconds: ((run.ended ?? now) - run.started!) / 1000 }} critical={NONE} to={liveHref} />
+        <Timeline
+          tasks={tasks.map((task) => recorded(task, now))}
+          run={{ started: run.started!, seconds: ((run.ended ?? now) - run.started!) / 1000 }}
+          critical={NONE}
+          to={liveHref}
+        />
       )}
       {view === "tasks" && <TaskTable tasks={tasks} now={now} />}
     </>
@@ -115,11 +143,19 @@ function Progress({ run, tasks }: { run: LiveRun; tasks: LiveTask[] }): JSX.Elem
   const done = tasks.filter(over).length;
   const shown = ORDER.filter((status) => counts.has(status));
   useEffect(() => {
-    document.title = run.ended === undefined ? `${done}/${tasks.length} · ${run.pipeline}` : `${run.result} · ${run.pipeline}`;
+    document.title =
+      run.ended === undefined ? `${done}/${tasks.length} · ${run.pipeline}` : `${run.result} · ${run.pipeline}`;
   }, [done, run, run.ended]);
   return (
     <div class="progress">
-      <div class="bars" role="progressbar" aria-label="Tasks that have ended" aria-valuenow={done} aria-valuemin={0} aria-valuemax={tasks.length}>
+      <div
+        class="bars"
+        role="progressbar"
+        aria-label="Tasks that have ended"
+        aria-valuenow={done}
+        aria-valuemin={0}
+        aria-valuemax={tasks.length}
+      >
         {shown.map((status) => (
           <span class={`is-${status}`} style={{ flexGrow: counts.get(status)! }} />
         ))}
@@ -165,7 +201,11 @@ function LiveGraph({ run, tasks }: { run: LiveRun; tasks: LiveTask[] }): JSX.Ele
     };
   }, [run.id]);
   const fits = graph && !(graph instanceof Error) && graph.nodes.length === tasks.length;
-  return fits ? <GraphView graph={graph} tasks={tasks} to={liveHref} /> : <Waiting error={graph instanceof Error ? graph : undefined} what="The graph" />;
+  return fits ? (
+    <GraphView graph={graph} tasks={tasks} to={liveHref} />
+  ) : (
+    <Waiting error={graph instanceof Error ? graph : undefined} what="The graph" />
+  );
 }
 
 /** A task as the record will have it; what is still running ends now. */
@@ -176,7 +216,13 @@ function recorded(task: LiveTask, now: number): Task {
     family: task.name,
     status: task.status as Task["status"],
     detail: "",
-    attempts: task.attempts.map(({ n, outcome, start, end }) => ({ n, outcome, start, more: "", ...(end && { end }) })),
+    attempts: task.attempts.map(({ n, outcome, start, end }) => ({
+      n,
+      outcome,
+      start,
+      more: "",
+      ...(end && { end }),
+    })),
     ...(last && { start: task.attempts[0]!.start, end: last.end ?? now }),
   };
 }
@@ -189,7 +235,9 @@ function TaskTable({ tasks, now }: { tasks: LiveTask[]; now: number }): JSX.Elem
           <tr>
             <th scope="col">Task</th>
             <th scope="col">Status</th>
-            <th scope="col" class="num">Took</th>
+            <th scope="col" class="num">
+              Took
+            </th>
             <th scope="col">Why</th>
           </tr>
         </thead>
@@ -204,8 +252,17 @@ function TaskTable({ tasks, now }: { tasks: LiveTask[]; now: number }): JSX.Elem
                 <td>
                   <Badge of={task.status} />
                 </td>
-                <td class="num">{last && (last.end ? seconds((last.end - task.attempts[0]!.start) / 1000) : age(now - last.start))}</td>
-                <td class="why">{last?.error ? <span class="failure">{`${last.error.type}: ${last.error.message}`}</span> : task.reasons[0]}</td>
+                <td class="num">
+                  {last &&
+                    (last.end ? seconds((last.end - task.attempts[0]!.start) / 1000) : age(now - last.start))}
+                </td>
+                <td class="why">
+                  {last?.error ? (
+                    <span class="failure">{`${last.error.type}: ${last.error.message}`}</span>
+                  ) : (
+                    task.reasons[0]
+                  )}
+                </td>
               </tr>
             );
           })}

@@ -1,10 +1,10 @@
 // One task of the run under way: its cell, what it prints, and what went wrong.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { pieces } from "./ansi.ts";
 import { age, seconds } from "./format.ts";
-import { type LiveAttempt } from "./live.ts";
-import { type Index } from "./model.ts";
+import type { LiveAttempt } from "./live.ts";
+import type { Index } from "./model.ts";
 import { href, taskHref } from "./route.ts";
 import { useNow, useStream } from "./stream.ts";
 import { Badge, Facts } from "./ui.tsx";
@@ -28,7 +28,7 @@ export function LiveTaskPage({ index, name }: { index: Index; name: string }): J
         )}
       </div>
       <Connection lost={!connected} />
-      {!task && <p class="note">It is not in the build that is shown now.</p>}
+      {!task && <p class="note">It is not in the current build.</p>}
       {task?.reasons[0] && (
         <p class="why">
           Why: <b>{task.reasons[0]}</b>
@@ -39,7 +39,11 @@ export function LiveTaskPage({ index, name }: { index: Index; name: string }): J
           <h2>
             Attempt {attempt.n} <Badge of={attempt.outcome} />
           </h2>
-          <Facts rows={[["Took", attempt.end ? seconds((attempt.end - attempt.start) / 1000) : age(now - attempt.start)]]} />
+          <Facts
+            rows={[
+              ["Took", attempt.end ? seconds((attempt.end - attempt.start) / 1000) : age(now - attempt.start)],
+            ]}
+          />
           <Progress attempt={attempt} now={now} />
           <Failure attempt={attempt} lines={Infinity} />
           <Tail attempt={attempt} label={`Output of attempt ${attempt.n}`} />
@@ -52,7 +56,7 @@ export function LiveTaskPage({ index, name }: { index: Index; name: string }): J
 export function Connection({ lost }: { lost: boolean }): JSX.Element {
   return (
     <p class="error" role="alert">
-      {lost && "nbdag cannot be reached: it has ended, or is stopped. This is what was last heard."}
+      {lost && "nbdag cannot be reached: it has ended, or is stopped. This is its last known state."}
     </p>
   );
 }
@@ -73,7 +77,13 @@ export function Progress({ attempt, now }: { attempt: LiveAttempt; now: number }
 }
 
 /** What went wrong; of a long traceback the last lines. */
-export function Failure({ attempt, lines }: { attempt: LiveAttempt | undefined; lines: number }): JSX.Element | null {
+export function Failure({
+  attempt,
+  lines,
+}: {
+  attempt: LiveAttempt | undefined;
+  lines: number;
+}): JSX.Element | null {
   const error = attempt?.error;
   if (!error) return null;
   return (
@@ -82,7 +92,9 @@ export function Failure({ attempt, lines }: { attempt: LiveAttempt | undefined; 
         <b>{error.type}</b>
         {error.message && `: ${error.message}`}
       </p>
-      {error.trace && <Text of={error.trace.trimEnd().split("\n").slice(-lines).join("\n")} label="Traceback" class="raised" />}
+      {error.trace && (
+        <Text of={error.trace.trimEnd().split("\n").slice(-lines).join("\n")} label="Traceback" class="raised" />
+      )}
     </>
   );
 }
@@ -91,7 +103,7 @@ export function Tail({ attempt, label }: { attempt: LiveAttempt; label: string }
   return attempt.text ? <Text of={`${attempt.cut ? "…" : ""}${attempt.text}`} label={label} class="" /> : null;
 }
 
-/** Text that is shown from its end, and stays there as it grows, unless one has scrolled away from it. */
+/** Text that is shown from its end, and follows it as it grows, unless the reader has scrolled away. */
 function Text({ of, label, class: name }: { of: string; label: string; class: string }): JSX.Element {
   const place = useRef<HTMLPreElement>(null);
   const follows = useRef(true);

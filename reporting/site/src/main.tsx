@@ -1,15 +1,17 @@
 // The site's one application: its frame, its pages, and which of them the address asks for.
-import { render, type JSX } from "preact";
+import { type JSX, options, render } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { guard } from "./addresses.ts";
 import { load, receive, renew } from "./chunks.ts";
 import { ComparePage } from "./compare_page.tsx";
 import { plural } from "./format.ts";
+import { Guarded } from "./guarded.tsx";
 import { HistoryPage } from "./history_page.tsx";
 import { LivePage } from "./live_page.tsx";
 import { LiveTaskPage } from "./live_task.tsx";
 import { MatrixPage } from "./matrix_page.tsx";
 import { Index, type StoredIndex } from "./model.ts";
-import { href, useRoute, type Route } from "./route.ts";
+import { href, type Route, useRoute } from "./route.ts";
 import { RunPage } from "./run_page.tsx";
 import { RunsPage } from "./runs_page.tsx";
 import { follow, isLive } from "./stream.ts";
@@ -27,7 +29,7 @@ const FIRST = PAGES[0]![0];
 
 function App({ index }: { index: Index }): JSX.Element {
   const route = useRoute();
-  const [page = FIRST] = route.path;
+  const [page = FIRST, id = "", part] = route.path;
   const main = useRef<HTMLElement>(null);
   const address = route.path.join("/");
   const first = useRef(true);
@@ -37,18 +39,39 @@ function App({ index }: { index: Index }): JSX.Element {
       scrollTo(0, 0);
     }
     first.current = false;
-    document.title = `${main.current!.querySelector("h1")?.textContent ?? "Runs"} · ${name}`;
+  }, [address]);
+  useEffect(() => {
+    // a page may get its heading when its data has come
+    const entitle = () => {
+      const heading = main.current!.querySelector("h1")?.textContent;
+      const of = page === "run" && part === "task" ? ` · run ${id}` : "";
+      document.title = `${heading || PAGES.find(([path]) => path === page)?.[1] || "Runs"}${of} · ${name}`;
+    };
+    entitle();
+    const observer = new MutationObserver(entitle);
+    observer.observe(main.current!, { childList: true, subtree: true });
+    return () => observer.disconnect();
   }, [address]);
   const name = index.newest[0]?.pipeline || "nbdag";
+  const skip = (event: Event) => {
+    event.preventDefault();
+    main.current!.focus();
+  };
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), main.current!.focus())}>
+      {/* biome-ignore lint/a11y/useValidAnchor: it is a link to the main part; only that the hash is the page's route */}
+      <a class="skip" href="#main" onClick={skip}>
         Skip to content
       </a>
       <header class="top">
         <a class="brand" href={href([FIRST])}>
           <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
-            <path d="M5 6h5a3 3 0 0 1 3 3v6a3 3 0 0 0 3 3h3M13 12h6" fill="none" stroke="currentColor" stroke-width="1.6" />
+            <path
+              d="M5 6h5a3 3 0 0 1 3 3v6a3 3 0 0 0 3 3h3M13 12h6"
+              fill="none"
+              stroke="currentColor"
+              stroke-width="1.6"
+            />
             <circle cx="5" cy="6" r="2.4" />
             <circle cx="19" cy="12" r="2.4" />
             <circle cx="19" cy="18" r="2.4" />
@@ -57,7 +80,10 @@ function App({ index }: { index: Index }): JSX.Element {
         </a>
         <nav aria-label="Pages">
           {PAGES.map(([path, label]) => (
-            <a href={href([path])} aria-current={path === page || (path === "runs" && page === "run") ? "page" : undefined}>
+            <a
+              href={href([path])}
+              aria-current={path === page || (path === "runs" && page === "run") ? "page" : undefined}
+            >
               {label}
             </a>
           ))}
@@ -65,10 +91,13 @@ function App({ index }: { index: Index }): JSX.Element {
         <ThemeButton />
       </header>
       <main id="main" tabIndex={-1} ref={main} key={page === "run" || page === "live" ? address : page}>
-        <Page index={index} route={route} />
+        <Guarded what="This page" key={address}>
+          <Page index={index} route={route} />
+        </Guarded>
       </main>
       <footer class="foot">
-        {plural(index.runs.length, "run")} · written by nbdag · <a href="NOTICES.txt">licences</a>
+        {plural(index.runs.length, "run")} · times are of your zone,{" "}
+        {Intl.DateTimeFormat().resolvedOptions().timeZone} · written by nbdag · <a href="NOTICES.txt">licences</a>
       </footer>
     </>
   );
@@ -88,7 +117,11 @@ function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
         <RunPage index={index} id={id} route={route} />
       );
     case "live":
-      return id === "task" && part !== undefined ? <LiveTaskPage index={index} name={part} /> : <LivePage index={index} route={route} />;
+      return id === "task" && part !== undefined ? (
+        <LiveTaskPage index={index} name={part} />
+      ) : (
+        <LivePage index={index} route={route} />
+      );
     case "compare":
       return <ComparePage index={index} route={route} />;
     case "history":
@@ -96,7 +129,7 @@ function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
     default:
       return (
         <>
-          <h1>There is no such page</h1>
+          <h1>Page not found</h1>
           <p>
             <a href={href(["runs"])}>All runs</a>
           </p>
@@ -105,6 +138,7 @@ function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
   }
 }
 
+guard(options);
 (window as unknown as { nbdag: unknown }).nbdag = { load: receive };
 function show(stored: StoredIndex): void {
   render(<App index={new Index(stored)} />, document.getElementById("app")!);

@@ -1,10 +1,10 @@
 // Tasks × runs: one square for each task of each run, painted on a canvas, and walked through with the arrow keys.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useChunk } from "./chunks.ts";
 import { time } from "./format.ts";
 import { type Index, type Matrix, type RunRow, type Status, statusOf } from "./model.ts";
-import { changed, go, replace, type Route, taskHref } from "./route.ts";
+import { changed, go, type Route, replace, taskHref } from "./route.ts";
 import { Badge, BranchSelect, glyph, label, STATUSES, Waiting } from "./ui.tsx";
 
 const CELL = 22;
@@ -15,7 +15,10 @@ export function MatrixPage({ index, route }: { index: Index; route: Route }): JS
   const text = route.query.get("search") ?? "";
   const branch = route.query.get("branch") ?? "";
   const branches = [...new Set(index.newest.map((run) => run.branch ?? ""))].filter(Boolean).sort();
-  const runs = useMemo(() => (branch ? index.newest.filter((run) => run.branch === branch) : index.newest), [index, branch]);
+  const runs = useMemo(
+    () => (branch ? index.newest.filter((run) => run.branch === branch) : index.newest),
+    [index, branch],
+  );
   if (matrix === undefined || matrix instanceof Error) return <Waiting error={matrix} what="The matrix" />;
   const rows = matrix.filter(([name]) => name.toLowerCase().includes(text.toLowerCase()));
   const set = (changes: Record<string, string | undefined>) => replace(changed(route, changes));
@@ -30,7 +33,12 @@ export function MatrixPage({ index, route }: { index: Index; route: Route }): JS
       <div class="bar">
         <label class="grow">
           <span class="hidden">Find tasks</span>
-          <input type="search" placeholder="Find tasks" value={text} onInput={(event) => set({ search: event.currentTarget.value })} />
+          <input
+            type="search"
+            placeholder="Find tasks"
+            value={text}
+            onInput={(event) => set({ search: event.currentTarget.value })}
+          />
         </label>
         <BranchSelect branch={branch} branches={branches} to={(branch) => set({ branch })} />
         <p class="legend">
@@ -39,7 +47,7 @@ export function MatrixPage({ index, route }: { index: Index; route: Route }): JS
           ))}
         </p>
       </div>
-      {rows.length && runs.length ? <MatrixView rows={rows} runs={runs} /> : <p class="note">No task fits.</p>}
+      {rows.length && runs.length ? <MatrixView rows={rows} runs={runs} /> : <p class="note">No task matches.</p>}
     </>
   );
 }
@@ -60,7 +68,13 @@ function MatrixView({ rows, runs }: { rows: Matrix; runs: RunRow[] }): JSX.Eleme
 
   useLayoutEffect(() => {
     const element = scroller.current!;
-    const measure = () => setView({ left: element.scrollLeft, top: element.scrollTop, width: element.clientWidth, height: element.clientHeight });
+    const measure = () =>
+      setView({
+        left: element.scrollLeft,
+        top: element.scrollTop,
+        width: element.clientWidth,
+        height: element.clientHeight,
+      });
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -103,7 +117,8 @@ function MatrixView({ rows, runs }: { rows: Matrix; runs: RunRow[] }): JSX.Eleme
     };
     const step = steps[event.key];
     if (step) move({ row: cell.row + step[0], column: cell.column + step[1] });
-    else if (event.key === "Enter" && status(cell.row, cell.column)) go(taskHref(runs[cell.column]!.id, tasks[cell.row]!));
+    else if (event.key === "Enter" && status(cell.row, cell.column))
+      go(taskHref(runs[cell.column]!.id, tasks[cell.row]!));
     else return;
     event.preventDefault();
   }
@@ -112,7 +127,8 @@ function MatrixView({ rows, runs }: { rows: Matrix; runs: RunRow[] }): JSX.Eleme
     const box = canvas.current!.getBoundingClientRect();
     const column = Math.floor((event.clientX - box.left - names + view.left) / CELL);
     const row = Math.floor((event.clientY - box.top - HEAD + view.top) / CELL);
-    const inside = row >= 0 && column >= 0 && row < tasks.length && column < runs.length && event.clientX - box.left > names;
+    const inside =
+      row >= 0 && column >= 0 && row < tasks.length && column < runs.length && event.clientX - box.left > names;
     return inside ? { row, column } : undefined;
   }
 
@@ -143,7 +159,13 @@ function MatrixView({ rows, runs }: { rows: Matrix; runs: RunRow[] }): JSX.Eleme
             if (found && status(found.row, found.column)) go(taskHref(runs[found.column]!.id, tasks[found.row]!));
           }}
         />
-        <div class="extent" style={{ width: `${runs.length * CELL + names}px`, height: `${tasks.length * CELL + HEAD - view.height}px` }} />
+        <div
+          class="extent"
+          style={{
+            width: `${runs.length * CELL + names}px`,
+            height: `${tasks.length * CELL + HEAD - view.height}px`,
+          }}
+        />
       </div>
       <p class="pointed" aria-live="polite">
         {now ? <Badge of={now} /> : <span class="dim">not in this run</span>}
@@ -176,7 +198,9 @@ function paint(canvas: HTMLCanvasElement, { tasks, runs, status, view, cell, nam
   const probe = getComputedStyle(canvas);
   const colour = (name: string) => resolve(canvas, `var(--${name})`);
   const ink = probe.color;
-  const colours = new Map(STATUSES.map((name) => [name, { fill: colour(`fill-${name}`), ink: colour(`on-${name}`) }]));
+  const colours = new Map(
+    STATUSES.map((name) => [name, { fill: colour(`fill-${name}`), ink: colour(`on-${name}`) }]),
+  );
   const faint = colour("line");
   context.textBaseline = "middle";
   const first = { row: Math.floor(view.top / CELL), column: Math.floor(view.left / CELL) };
@@ -233,13 +257,14 @@ function paint(canvas: HTMLCanvasElement, { tasks, runs, status, view, cell, nam
   context.font = `11px ${probe.fontFamily}`;
   context.fillStyle = colour("dim");
   let day = "";
+  let free = names;
   for (let column = first.column; column < last.column; column++) {
     const here = time(runs[column]!.started).slice(0, 10);
-    const x = names + column * CELL - view.left;
-    if (here !== day && (column === 0 || column - first.column > 3 || day === "")) {
-      context.fillText(here, Math.max(x, names) + 2, HEAD / 2);
-      day = here;
-    }
+    const x = Math.max(names + column * CELL - view.left, names) + 2;
+    if (here === day || x < free) continue;
+    context.fillText(here, x, HEAD / 2);
+    day = here;
+    free = x + context.measureText(here).width + 8;
   }
   context.restore();
 }
@@ -260,10 +285,11 @@ function resolve(element: HTMLElement, expression: string): string {
   return known.get(key)!;
 }
 
-/** The middle of a long name goes: the end of an instance's name tells it from the others. */
+/** Cut the middle out of a long name: the end of an instance's name distinguishes it from the others. */
 function shortened(context: CanvasRenderingContext2D, text: string, width: number): string {
   if (context.measureText(text).width <= width) return text;
-  const cut = (kept: number) => `${text.slice(0, Math.ceil(kept * 0.4))}…${text.slice(text.length - Math.floor(kept * 0.6))}`;
+  const cut = (kept: number) =>
+    `${text.slice(0, Math.ceil(kept * 0.4))}…${text.slice(text.length - Math.floor(kept * 0.6))}`;
   let [low, high] = [0, text.length];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);

@@ -37,6 +37,7 @@ export interface RunRow {
   dirty: boolean | null;
   repository: string | null;
   change: string | null;
+  title?: string | null;
   trigger: string | null;
   url: string | null;
   total: number;
@@ -88,7 +89,7 @@ export interface Task {
   draft?: boolean;
   accepted?: boolean;
   params?: Record<string, Value>;
-  metrics?: Record<string, number>;
+  metrics?: Record<string, number | string>;
   tags?: Record<string, string>;
   detail: string;
   attempts?: Attempt[];
@@ -132,11 +133,16 @@ export interface Detail {
 
 export type LongText = string | { ref: string; size: number };
 export type Series = Record<string, [step: number | null, value: number | string][]>;
-export type Ingredient = [kind: string, name: string, value: string];
+export type Ingredient = [kind: string, name: string, value: string, path: string];
+
+/** The name of an ingredient as it is shown: of a declared file, its label and its path. */
+export function ingredientName(name: string, path: string): string {
+  return path === "" ? name : `${name}: ${path}`;
+}
 
 export type Output =
   | { t: "stream"; name: string; text: LongText }
-  | { t: "error"; name: string; value: string; trace: LongText }
+  | { t: "error"; name: string; value: string; trace: LongText; allowed?: true }
   | { t: "data"; d: Record<string, LongText | { file: string } | { ref: string; json: true }> };
 
 export interface Cell {
@@ -178,7 +184,7 @@ export class Index {
   constructor(stored: StoredIndex) {
     const names = Object.keys(stored.rows);
     const lists = Object.values(stored.rows);
-    const length = stored.rows["id"]?.length ?? 0;
+    const length = stored.rows.id?.length ?? 0;
     this.runs = Array.from({ length }, (_, number) => {
       const row: Record<string, unknown> = { number };
       for (let i = 0; i < names.length; i++) row[names[i]!] = lists[i]![number];
@@ -193,7 +199,9 @@ export class Index {
 
   /** The run before another, of the same pipeline and branch if there is one. */
   before(run: RunRow): RunRow | undefined {
-    const older = this.newest.slice(this.newest.indexOf(run) + 1).filter((other) => other.pipeline === run.pipeline);
+    const older = this.newest
+      .slice(this.newest.indexOf(run) + 1)
+      .filter((other) => other.pipeline === run.pipeline);
     return older.find((other) => other.branch === run.branch) ?? older[0];
   }
 }

@@ -1,8 +1,8 @@
 // A notebook as it was executed: prose, code, outputs, and how long each cell took.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { seconds } from "./format.ts";
 import { coloured } from "./highlight.ts";
-import { type AttemptMore, type Cell } from "./model.ts";
+import type { AttemptMore, Cell } from "./model.ts";
 import { OutputView } from "./output.tsx";
 import { markdown } from "./safe.ts";
 import { Fragment } from "./ui.tsx";
@@ -10,13 +10,19 @@ import { Fragment } from "./ui.tsx";
 export function Code({ source }: { source: string }): JSX.Element {
   return (
     <pre class="code" tabIndex={0}>
-      <code>{coloured(source).map((piece) => (piece.classes ? <span class={piece.classes}>{piece.text}</span> : piece.text))}</code>
+      <code>
+        {coloured(source).map((piece) =>
+          piece.classes ? <span class={piece.classes}>{piece.text}</span> : piece.text,
+        )}
+      </code>
     </pre>
   );
 }
 
 export function Notebook({ cells, timings }: { cells: Cell[]; timings?: AttemptMore["cells"] }): JSX.Element {
-  const took = new Map((timings ?? []).map(([index, start, end]) => [index, end === null ? undefined : (end - start) / 1000]));
+  const took = new Map(
+    (timings ?? []).map(([index, start, end]) => [index, end === null ? undefined : (end - start) / 1000]),
+  );
   const longest = Math.max(0.001, ...[...took.values()].map((time) => time ?? 0));
   return (
     <div class="notebook">
@@ -31,11 +37,23 @@ export function Notebook({ cells, timings }: { cells: Cell[]; timings?: AttemptM
   );
 }
 
-function CodeCell({ cell, time, longest }: { cell: Cell; time: number | undefined; longest: number }): JSX.Element {
+function CodeCell({
+  cell,
+  time,
+  longest,
+}: {
+  cell: Cell;
+  time: number | undefined;
+  longest: number;
+}): JSX.Element {
   return (
     <div class="cell" role="group" aria-label={cell.injected ? "Injected parameters" : `Cell ${cell.n ?? ""}`}>
       <div class="margin" aria-hidden="true">
-        {cell.injected ? <span title="written by nbdag">params</span> : cell.n !== undefined && <span>[{cell.n}]</span>}
+        {cell.injected ? (
+          <span title="written by nbdag">params</span>
+        ) : (
+          cell.n !== undefined && <span>[{cell.n}]</span>
+        )}
         {time !== undefined && time >= 0.05 && (
           <span class={time > longest / 2 && time > 0.5 ? "took slow" : "took"}>{seconds(time)}</span>
         )}

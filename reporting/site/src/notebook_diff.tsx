@@ -1,12 +1,12 @@
 // Two executed notebooks side by side, cell by cell: code by lines and words, texts without noise, pictures laid over.
 import { diffLines, diffWordsWithSpace } from "diff";
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import { align, type Pair, quietText } from "./align.ts";
+import { align, isOwn, type Pair, quietText } from "./align.ts";
 import { useContent } from "./chunks.ts";
 import { plural } from "./format.ts";
 import { ImageDiff } from "./image_diff.tsx";
-import { type Cell, type LongText, type Output } from "./model.ts";
+import type { Cell, LongText, Output } from "./model.ts";
 import { Code } from "./notebook.tsx";
 import { OutputView } from "./output.tsx";
 import { markdown } from "./safe.ts";
@@ -20,17 +20,38 @@ const LABELS: Record<Pair["change"], string> = {
   removed: "removed",
 };
 
-export function NotebookDiff({ before, after, labels }: { before: string; after: string; labels: [string, string] }): JSX.Element {
+export function NotebookDiff({
+  before,
+  after,
+  labels,
+}: {
+  before: string;
+  after: string;
+  labels: [string, string];
+}): JSX.Element {
   const left = useContent<Cell[]>(before);
   const right = useContent<Cell[]>(after);
   const [all, setAll] = useState(false);
-  const pairs = useMemo(() => (Array.isArray(left) && Array.isArray(right) ? align(left.filter(own), right.filter(own)) : []), [left, right]);
-  if (!Array.isArray(left) || !Array.isArray(right)) return <Waiting error={left instanceof Error ? left : right instanceof Error ? right : undefined} what="The notebooks" />;
+  const pairs = useMemo(
+    () => (Array.isArray(left) && Array.isArray(right) ? align(left.filter(isOwn), right.filter(isOwn)) : []),
+    [left, right],
+  );
+  if (!Array.isArray(left) || !Array.isArray(right))
+    return (
+      <Waiting
+        error={left instanceof Error ? left : right instanceof Error ? right : undefined}
+        what="The notebooks"
+      />
+    );
   const different = pairs.filter((pair) => pair.change !== "same");
   return (
     <div class="diff">
       <p class="bar">
-        <span class="note">{different.length === 0 ? "The notebooks are the same, but for noise." : `${plural(different.length, "cell")} of ${pairs.length} differ${different.length === 1 ? "s" : ""}.`}</span>
+        <span class="note">
+          {different.length === 0
+            ? "The notebooks are the same, except for noise."
+            : `${plural(different.length, "cell")} of ${pairs.length} differ${different.length === 1 ? "s" : ""}.`}
+        </span>
         <label class="check">
           <input type="checkbox" checked={all} onChange={() => setAll(!all)} /> Show all cells
         </label>
@@ -55,7 +76,6 @@ export function NotebookDiff({ before, after, labels }: { before: string; after:
 }
 
 /** Injected parameters are compared as values, not as code. */
-const own = (cell: Cell): boolean => !cell.injected;
 
 /** One line for a stretch of cells that are the same. */
 function Fold({ pairs, at }: { pairs: Pair[]; at: number }): JSX.Element | null {
@@ -68,7 +88,8 @@ function Fold({ pairs, at }: { pairs: Pair[]; at: number }): JSX.Element | null 
 function Source({ pair: { before, after, change } }: { pair: Pair }): JSX.Element {
   const cell = (after ?? before)!;
   if (change === "source") return <TextDiff before={before!.s} after={after!.s} />;
-  const shown = cell.t === "markdown" ? <Fragment class="prose" make={markdown} of={cell.s} /> : <Code source={cell.s} />;
+  const shown =
+    cell.t === "markdown" ? <Fragment class="prose" make={markdown} of={cell.s} /> : <Code source={cell.s} />;
   if (change === "same" || change === "outputs") return shown;
   return (
     <div class="sides">
@@ -84,7 +105,7 @@ interface Side {
   words?: { text: string; changed: boolean }[];
 }
 
-/** Lines side by side; a removed line that stands for an added one is compared by words. */
+/** Lines side by side; a removed line is compared by words with the added line beside it. */
 export function TextDiff({ before, after }: { before: string; after: string }): JSX.Element {
   const rows: [Side | undefined, Side | undefined][] = [];
   let removed: string[] = [];
@@ -94,8 +115,24 @@ export function TextDiff({ before, after }: { before: string; after: string }): 
       const [a, b] = [removed[i], added[i]];
       const words = a !== undefined && b !== undefined ? diffWordsWithSpace(a, b) : undefined;
       rows.push([
-        a === undefined ? undefined : { text: a, kind: "removed", ...(words && { words: words.filter((w) => !w.added).map((w) => ({ text: w.value, changed: w.removed })) }) },
-        b === undefined ? undefined : { text: b, kind: "added", ...(words && { words: words.filter((w) => !w.removed).map((w) => ({ text: w.value, changed: w.added })) }) },
+        a === undefined
+          ? undefined
+          : {
+              text: a,
+              kind: "removed",
+              ...(words && {
+                words: words.filter((w) => !w.added).map((w) => ({ text: w.value, changed: w.removed })),
+              }),
+            },
+        b === undefined
+          ? undefined
+          : {
+              text: b,
+              kind: "added",
+              ...(words && {
+                words: words.filter((w) => !w.removed).map((w) => ({ text: w.value, changed: w.added })),
+              }),
+            },
       ]);
     }
     removed = [];
@@ -105,7 +142,11 @@ export function TextDiff({ before, after }: { before: string; after: string }): 
     else if (part.added) flush(lines(part.value));
     else {
       flush([]);
-      for (const text of lines(part.value)) rows.push([{ text, kind: "same" }, { text, kind: "same" }]);
+      for (const text of lines(part.value))
+        rows.push([
+          { text, kind: "same" },
+          { text, kind: "same" },
+        ]);
     }
   }
   flush([]);
@@ -134,16 +175,29 @@ function Line({ side }: { side: Side | undefined }): JSX.Element {
   );
 }
 
-function Outputs({ before, after, labels }: { before: Output[]; after: Output[]; labels: [string, string] }): JSX.Element {
-  const rows = Array.from({ length: Math.max(before.length, after.length) }, (_, i) => [before[i], after[i]] as const);
+function Outputs({
+  before,
+  after,
+  labels,
+}: {
+  before: Output[];
+  after: Output[];
+  labels: [string, string];
+}): JSX.Element {
+  const rows = Array.from(
+    { length: Math.max(before.length, after.length) },
+    (_, i) => [before[i], after[i]] as const,
+  );
   return (
     <>
       {rows.map(([a, b]) => {
         const [one, other] = [picture(a), picture(b)];
         if (one && other && one !== other) return <ImageDiff before={one} after={other} labels={labels} />;
         const [x, y] = [plain(a), plain(b)];
-        if (x !== undefined && y !== undefined && quietText(x) !== quietText(y)) return <TextDiff before={x} after={y} />;
-        if (JSON.stringify(a) === JSON.stringify(b) || (x !== undefined && y !== undefined)) return <OutputView output={(b ?? a)!} />;
+        if (x !== undefined && y !== undefined && quietText(x) !== quietText(y))
+          return <TextDiff before={x} after={y} />;
+        if (JSON.stringify(a) === JSON.stringify(b) || (x !== undefined && y !== undefined))
+          return <OutputView output={(b ?? a)!} />;
         return (
           <div class="sides">
             <div>{a && <OutputView output={a} />}</div>
@@ -163,6 +217,10 @@ function picture(output: Output | undefined): string | undefined {
 
 function plain(output: Output | undefined): string | undefined {
   const text: LongText | undefined =
-    output?.t === "stream" ? output.text : output?.t === "error" ? `${output.name}: ${output.value}` : (output?.d["text/plain"] as LongText | undefined);
+    output?.t === "stream"
+      ? output.text
+      : output?.t === "error"
+        ? `${output.name}: ${output.value}`
+        : (output?.d["text/plain"] as LongText | undefined);
   return typeof text === "string" ? text : undefined;
 }

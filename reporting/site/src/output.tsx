@@ -1,9 +1,10 @@
 // One output of a cell, in the richest form that is safe.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useContent } from "./chunks.ts";
 import { Framed } from "./frame.tsx";
 import { JsonView } from "./json_view.tsx";
-import { type LongText, type Output } from "./model.ts";
+import { isFormula } from "./maths.ts";
+import type { LongText, Output } from "./model.ts";
 import { isTable, markdown, needsFrame, sanitized } from "./safe.ts";
 import { Fragment, Long, Waiting } from "./ui.tsx";
 
@@ -19,7 +20,8 @@ export function OutputView({ output }: { output: Output }): JSX.Element | null {
       );
     case "error":
       return (
-        <div class="output raised">
+        <div class={output.allowed ? "output allowed" : "output raised"}>
+          {output.allowed && <p class="note">an allowed error, which did not fail the task</p>}
           {typeof output.trace === "string" && !output.trace ? (
             <pre class="text">
               {output.name}: {output.value}
@@ -30,19 +32,33 @@ export function OutputView({ output }: { output: Output }): JSX.Element | null {
         </div>
       );
     case "data":
-      return <DataView data={output.d} />;
+      return <DisplayData data={output.d} />;
   }
 }
 
-function DataView({ data }: { data: Extract<Output, { t: "data" }>["d"] }): JSX.Element | null {
+function DisplayData({ data }: { data: Extract<Output, { t: "data" }>["d"] }): JSX.Element | null {
   for (const type of PICTURES) {
     const item = data[type];
-    if (item && typeof item === "object" && "file" in item) return <Picture file={item.file} name={text(data["text/plain"])} />;
+    if (item && typeof item === "object" && "file" in item)
+      return <Picture file={item.file} name={text(data["text/plain"])} />;
   }
   const plain = data["text/plain"] as LongText | undefined;
-  if ("image/svg+xml" in data) return <WithText of={data["image/svg+xml"] as LongText} show={(svg) => <Svg svg={svg} name={text(plain)} />} />;
-  if ("text/html" in data) return <WithText of={data["text/html"] as LongText} show={(html) => <Html html={html} plain={plain} />} />;
-  if ("text/markdown" in data) return <WithText of={data["text/markdown"] as LongText} show={(source) => <Fragment class="output prose" make={markdown} of={source} />} />;
+  if ("image/svg+xml" in data)
+    return (
+      <WithText of={data["image/svg+xml"] as LongText} show={(svg) => <Svg svg={svg} name={text(plain)} />} />
+    );
+  if ("text/html" in data)
+    return <WithText of={data["text/html"] as LongText} show={(html) => <Html html={html} plain={plain} />} />;
+  if ("text/markdown" in data)
+    return (
+      <WithText
+        of={data["text/markdown"] as LongText}
+        show={(source) => <Fragment class="output prose" make={markdown} of={source} />}
+      />
+    );
+  const latex = data["text/latex"];
+  if (typeof latex === "string" && isFormula(latex))
+    return <Fragment class="output prose" make={markdown} of={latex} />;
   const json = Object.entries(data).find(([, item]) => typeof item === "object" && "json" in item);
   if (json) return <JsonRef of={(json[1] as { ref: string }).ref} />;
   const shown = plain ?? (Object.values(data)[0] as LongText);
@@ -81,7 +97,15 @@ function Html({ html, plain }: { html: string; plain: LongText | undefined }): J
 
 function JsonRef({ of }: { of: string }): JSX.Element {
   const value = useContent<unknown>(of);
-  return <div class="output">{value === undefined || value instanceof Error ? <Waiting error={value as undefined} what="The value" /> : <JsonView value={value} />}</div>;
+  return (
+    <div class="output">
+      {value === undefined || value instanceof Error ? (
+        <Waiting error={value as undefined} what="The value" />
+      ) : (
+        <JsonView value={value} />
+      )}
+    </div>
+  );
 }
 
 function WithText({ of, show }: { of: LongText; show: (text: string) => JSX.Element }): JSX.Element {

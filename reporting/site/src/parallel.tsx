@@ -1,7 +1,8 @@
 // Parallel coordinates: a line for each run through its parameters and metrics.
-import { type JSX } from "preact";
-import { range, series } from "./chart.tsx";
+import type { JSX } from "preact";
+import { series } from "./chart.tsx";
 import { value } from "./format.ts";
+import { range } from "./scale.ts";
 import { DataTable } from "./ui.tsx";
 
 export interface Axis {
@@ -10,7 +11,7 @@ export interface Axis {
 }
 
 const WIDTH = 960;
-const HEIGHT = 260;
+const HEIGHT = 280;
 
 export function Parallel({ axes, runs }: { axes: Axis[]; runs: string[] }): JSX.Element | null {
   if (axes.length < 2) return null;
@@ -27,14 +28,14 @@ export function Parallel({ axes, runs }: { axes: Axis[]; runs: string[] }): JSX.
         <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} class="timeline" width="100%" aria-hidden="true">
           {axes.map((axis, i) => (
             <g class="tick">
-              <line x1={x(i)} x2={x(i)} y1="40" y2={HEIGHT - 34} />
-              <text x={x(i)} y={i % 2 ? 26 : 12} text-anchor="middle">
+              <line x1={x(i)} x2={x(i)} y1="50" y2={HEIGHT - 34} />
+              <text x={x(i)} y={i % 2 ? 25 : 11} text-anchor="middle">
                 {axis.label.length > 26 ? `${axis.label.slice(0, 12)}…${axis.label.slice(-12)}` : axis.label}
               </text>
               <text x={x(i)} y={HEIGHT - 18} text-anchor="middle">
                 {scales[i]!.low}
               </text>
-              <text x={x(i)} y="37" text-anchor="middle">
+              <text x={x(i)} y="44" text-anchor="middle">
                 {scales[i]!.high}
               </text>
             </g>
@@ -49,7 +50,10 @@ export function Parallel({ axes, runs }: { axes: Axis[]; runs: string[] }): JSX.
           ))}
         </svg>
       </div>
-      <DataTable head={["run", ...axes.map((axis) => axis.label)]} rows={runs.map((run, r) => [run, ...axes.map((axis) => value(axis.values[r]))])} />
+      <DataTable
+        head={["run", ...axes.map((axis) => axis.label)]}
+        rows={runs.map((run, r) => [run, ...axes.map((axis) => value(axis.values[r]))])}
+      />
     </figure>
   );
 }
@@ -63,14 +67,21 @@ interface Scale {
 function scale(values: unknown[]): Scale {
   const numbers = values.filter((item): item is number => typeof item === "number");
   const foot = HEIGHT - 36;
-  const along = (share: number) => foot - share * (foot - 44);
-  if (numbers.length === values.filter((item) => item !== null && item !== undefined).length && numbers.length > 0) {
+  const along = (share: number) => foot - share * (foot - 52);
+  if (
+    numbers.length === values.filter((item) => item !== null && item !== undefined).length &&
+    numbers.length > 0
+  ) {
     const [low, high] = range(numbers);
     return { low: value(low), high: value(high), at: (item) => along(((item as number) - low) / (high - low)) };
   }
   const names = [...new Set(values.map(value))].sort();
   const step = Math.max(1, names.length - 1);
-  return { low: names[0] ?? "", high: names.length > 1 ? names.at(-1)! : "", at: (item) => along(names.indexOf(value(item)) / step) };
+  return {
+    low: names[0] ?? "",
+    high: names.length > 1 ? names.at(-1)! : "",
+    at: (item) => along(names.indexOf(value(item)) / step),
+  };
 }
 
 /** Lines break where a run has no value. */
@@ -79,7 +90,7 @@ function paths(axes: Axis[], scales: Scale[], run: number, x: (i: number) => num
   let open = "";
   axes.forEach((axis, i) => {
     const item = axis.values[run];
-    if (item === null || item === undefined) {
+    if (item === null || item === undefined || (typeof item === "number" && !Number.isFinite(item))) {
       if (open) found.push(open);
       open = "";
     } else open += `${open ? "L" : "M"}${x(i).toFixed(1)} ${scales[i]!.at(item).toFixed(1)}`;

@@ -1,5 +1,5 @@
 // Whether a measured value is worse than those before it: beyond its tolerance, and beyond what they vary by.
-import { type Declared } from "./model.ts";
+import type { Declared } from "./model.ts";
 
 const WINDOW = 8;
 const FEWEST = 2;
@@ -11,18 +11,22 @@ export interface Measured {
   reused: boolean;
 }
 
-export function marks(values: readonly Measured[], declared: Declared | undefined): ("worse" | "better" | undefined)[] {
+export function marks(
+  values: readonly Measured[],
+  declared: Declared | undefined,
+): ("worse" | "better" | undefined)[] {
   const before: number[] = [];
   return values.map(({ value, reused }) => {
     if (reused) return undefined;
     const window = before.slice(-WINDOW);
-    before.push(value);
+    if (Number.isFinite(value)) before.push(value);
     if (window.length < FEWEST || !declared?.direction) return undefined;
+    if (Number.isNaN(value)) return "worse";
     const middle = median(window);
     const spread = 1.4826 * median(window.map((item) => Math.abs(item - middle)));
     const change = declared.direction === "higher" ? value - middle : middle - value;
     if (Math.abs(change) <= Math.max(declared.tolerance, SPREADS * spread)) return undefined;
-    return change < 0 ? "worse" : "better";
+    return change < 0 ? "worse" : Number.isFinite(value) ? "better" : undefined;
   });
 }
 

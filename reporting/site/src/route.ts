@@ -23,7 +23,7 @@ export function changed(route: Route, changes: Record<string, string | undefined
   return href(route.path, { ...Object.fromEntries(route.query), ...changes });
 }
 
-/** Replace the state without a step in the history: for what changes with every key. */
+/** Replace the state without an entry in the history: for changes at every key stroke. */
 export function replace(hash: string): void {
   history.replaceState(null, "", hash);
   dispatchEvent(new HashChangeEvent("hashchange"));

@@ -1,15 +1,19 @@
-// One run: what became of each task and why, its graph, its timeline, and what it ran on.
-import { type JSX } from "preact";
+// One run: how each task ended and why it ran, its graph, its timeline, and what it ran on.
+import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import { changeAddress } from "./addresses.ts";
+import { plain } from "./ansi.ts";
 import { useChunk, useContent } from "./chunks.ts";
 import { Commit } from "./columns.tsx";
+import { Copies } from "./copy.tsx";
 import { criticalPath, took } from "./critical.ts";
 import { ago, seconds, time, value } from "./format.ts";
 import { GraphView } from "./graph.tsx";
-import { type Graph, type Index, type RunDetail, type RunRow, type Task } from "./model.ts";
+import type { Graph, Index, RunDetail, RunRow, Task } from "./model.ts";
+import { metricsOf } from "./numbers.ts";
 import { changed, href, joined, type Route, runHref, taskHref } from "./route.ts";
 import { Timeline } from "./timeline.tsx";
-import { Badge, Facts, STATUSES, Tabs, Values, Waiting } from "./ui.tsx";
+import { Badge, Facts, Outside, STATUSES, Tabs, Values, Waiting } from "./ui.tsx";
 
 export function RunPage({ index, id, route }: { index: Index; id: string; route: Route }): JSX.Element {
   const run = index.byId.get(id);
@@ -29,20 +33,34 @@ export function RunPage({ index, id, route }: { index: Index; id: string; route:
           </a>
         )}
       </div>
+      <Copies
+        of={[
+          ["run id", run.id],
+          ["commit", run.commit],
+          ["nbdag show", `nbdag show ${run.id}`],
+        ]}
+      />
       <Facts
         rows={[
           ["Started", <time title={ago(run.started)}>{time(run.started)}</time>],
-          ["Duration", run.seconds === null ? "it was cut off" : seconds(run.seconds)],
+          ["Duration", run.seconds === null ? "its end was not recorded" : seconds(run.seconds)],
           ["Branch", run.branch],
           ["Commit", run.commit && <Commit run={run} />],
           ["Trigger", run.trigger],
           ["Saved by the cache", run.saved > 0 && seconds(run.saved)],
-          ["CI", run.url?.startsWith("https://") && <a href={run.url} rel="noopener noreferrer">the job</a>],
-          ["Change", run.change && (run.repository?.includes("github.com") ? <a href={`${run.repository}/pull/${run.change}`} rel="noopener noreferrer">#{run.change}</a> : `#${run.change}`)],
+          ["CI", run.url && <Outside to={run.url}>the job</Outside>],
+          [
+            "Change",
+            run.change && (
+              <Outside to={changeAddress(run.repository, run.change, run.url)}>
+                #{run.change} {run.title}
+              </Outside>
+            ),
+          ],
         ]}
       />
       {!run.detail ? (
-        <p class="note">The details of this run were left out, to keep the site within its size.</p>
+        <p class="note">The details of this run were left out, to limit the size of the site.</p>
       ) : detail === undefined || detail instanceof Error ? (
         <Waiting error={detail} what="The run" />
       ) : (
@@ -52,7 +70,17 @@ export function RunPage({ index, id, route }: { index: Index; id: string; route:
   );
 }
 
-function Details({ run, detail, index, route }: { run: RunRow; detail: RunDetail; index: Index; route: Route }): JSX.Element {
+function Details({
+  run,
+  detail,
+  index,
+  route,
+}: {
+  run: RunRow;
+  detail: RunDetail;
+  index: Index;
+  route: Route;
+}): JSX.Element {
   const view = route.query.get("view") ?? "tasks";
   const graph = useContent<Graph>(detail.graph);
   const critical = useMemo(() => criticalPath(detail.tasks), [detail]);
@@ -80,33 +108,58 @@ function Details({ run, detail, index, route }: { run: RunRow; detail: RunDetail
               {STATUSES.filter((status) => run[status]).map((status) => (
                 <Badge of={status} />
               ))}
-              {critical.tasks.size > 0 && <span class="key is-path">critical path, {seconds(critical.milliseconds / 1000)}</span>}
+              {critical.tasks.size > 0 && (
+                <span class="key is-path">critical path, {seconds(critical.milliseconds / 1000)}</span>
+              )}
             </p>
-            <GraphView graph={graph} tasks={detail.tasks} critical={critical} to={(name) => taskHref(run.id, name)} />
+            <GraphView
+              graph={graph}
+              tasks={detail.tasks}
+              critical={critical}
+              to={(name) => taskHref(run.id, name)}
+            />
           </>
         ))}
       {view === "timeline" && (
         <>
           {critical.tasks.size > 0 && (
             <p class="note">
-              The critical path takes {seconds(critical.milliseconds / 1000)}: more workers cannot make this run shorter than that.
+              The critical path takes {seconds(critical.milliseconds / 1000)}: more workers cannot make this run
+              shorter than that.
             </p>
           )}
-          <Timeline tasks={detail.tasks} run={run} critical={critical.tasks} to={(name) => taskHref(run.id, name)} />
+          <Timeline
+            tasks={detail.tasks}
+            run={run}
+            critical={critical.tasks}
+            to={(name) => taskHref(run.id, name)}
+          />
         </>
       )}
       {view === "environment" && (
         <div class="columns">
           <Values of={detail.resource} caption="Where it ran" />
           <Values of={detail.parameters} caption="Parameters given on the command line" />
-          {detail.targets.length > 0 && <Values of={{ targets: detail.targets.join(", ") }} caption="What was asked for" />}
+          {detail.targets.length > 0 && (
+            <Values of={{ targets: detail.targets.join(", ") }} caption="Requested targets" />
+          )}
         </div>
       )}
     </>
   );
 }
 
-function TaskTable({ run, tasks, critical, index }: { run: RunRow; tasks: Task[]; critical: Set<number>; index: Index }): JSX.Element {
+function TaskTable({
+  run,
+  tasks,
+  critical,
+  index,
+}: {
+  run: RunRow;
+  tasks: Task[];
+  critical: Set<number>;
+  index: Index;
+}): JSX.Element {
   return (
     <div class="scroll" tabIndex={0} role="group" aria-label="Tasks">
       <table class="plain tasks">
@@ -114,7 +167,9 @@ function TaskTable({ run, tasks, critical, index }: { run: RunRow; tasks: Task[]
           <tr>
             <th scope="col">Task</th>
             <th scope="col">Status</th>
-            <th scope="col" class="num">Took</th>
+            <th scope="col" class="num">
+              Took
+            </th>
             <th scope="col">Why</th>
             <th scope="col">Metrics</th>
           </tr>
@@ -128,7 +183,10 @@ function TaskTable({ run, tasks, critical, index }: { run: RunRow; tasks: Task[]
               <td>
                 <Badge of={task.status} />
               </td>
-              <td class={critical.has(i) ? "num critical" : "num"} title={critical.has(i) ? "on the critical path" : undefined}>
+              <td
+                class={critical.has(i) ? "num critical" : "num"}
+                title={critical.has(i) ? "on the critical path" : undefined}
+              >
                 {task.attempts?.length ? seconds(took(task) / 1000) : ""}
                 {(task.attempts?.length ?? 0) > 1 && <small> {task.attempts!.length} attempts</small>}
               </td>
@@ -143,12 +201,16 @@ function TaskTable({ run, tasks, critical, index }: { run: RunRow; tasks: Task[]
                 )}
               </td>
               <td class="metrics">
-                {Object.entries(task.metrics ?? {}).slice(0, 3).map(([name, item]) => (
-                  <span>
-                    {name} <b>{value(item)}</b>
-                  </span>
-                ))}
-                {Object.keys(task.metrics ?? {}).length > 3 && <small>+{Object.keys(task.metrics!).length - 3}</small>}
+                {Object.entries(metricsOf(task))
+                  .slice(0, 3)
+                  .map(([name, item]) => (
+                    <span>
+                      {name} <b>{value(item)}</b>
+                    </span>
+                  ))}
+                {Object.keys(metricsOf(task)).length > 3 && (
+                  <small>+{Object.keys(metricsOf(task)).length - 3}</small>
+                )}
               </td>
             </tr>
           ))}
@@ -164,9 +226,7 @@ function Reasons({ of: task }: { of: Task }): JSX.Element {
   return (
     <>
       {task.status === "failed" && error ? (
-        <span class="failure">
-          {error.type}: {error.message}
-        </span>
+        <span class="failure">{plain(`${error.type}: ${error.message}`)}</span>
       ) : (
         first
       )}
@@ -179,7 +239,8 @@ export function RunLink({ index, id }: { index: Index; id: string }): JSX.Elemen
   const run = index.byId.get(id);
   return run ? (
     <a href={runHref(id)} title={id}>
-      {time(run.started)} <span class="mono">{run.commit?.slice(0, 8)}</span>
+      {time(run.started)}
+      {run.commit && <span class="mono"> {run.commit.slice(0, 8)}</span>}
     </a>
   ) : (
     <span class="mono">{id}</span>

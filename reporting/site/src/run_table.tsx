@@ -1,25 +1,38 @@
 // The table of runs. Only the rows in sight are in the page; the arrow keys go from row to row.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type RunColumn } from "./columns.tsx";
-import { type RunRow } from "./model.ts";
+import type { RunColumn } from "./columns.tsx";
+import type { RunRow } from "./model.ts";
 import { go, runHref } from "./route.ts";
 
 const ROW = 34;
 const BEYOND = 5;
 const LONG = 36;
 
+const scrolled = new Map<string, number>();
+
 interface Props {
   rows: RunRow[];
+  /** Where a reader may come back to, and find the table as it was scrolled. */
+  place: string;
   columns: RunColumn[];
-  valueOf: (column: RunColumn, run: RunRow) => unknown;
+  cellValue: (column: RunColumn, run: RunRow) => unknown;
   sort: string;
   onSort: (name: string | undefined) => void;
   selected: string[];
   onSelect: (id: string) => void;
 }
 
-export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSelect }: Props): JSX.Element {
+export function RunTable({
+  rows,
+  place: address,
+  columns,
+  cellValue,
+  sort,
+  onSort,
+  selected,
+  onSelect,
+}: Props): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 800 });
   const [current, setCurrent] = useState(0);
@@ -30,7 +43,13 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
 
   useLayoutEffect(() => {
     const element = place.current!;
-    const measure = () => setView({ top: element.scrollTop, height: element.clientHeight });
+    element.querySelector<HTMLElement>("tbody")!.style.height = `${rows.length * ROW}px`;
+    element.scrollTop = scrolled.get(address) ?? 0;
+    element.querySelector<HTMLElement>("tbody")!.style.height = "";
+    const measure = () => {
+      scrolled.set(location.hash, element.scrollTop);
+      setView({ top: element.scrollTop, height: element.clientHeight });
+    };
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -50,7 +69,8 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
     const row = Math.max(0, Math.min(rows.length - 1, to));
     const element = place.current!;
     if (row * ROW < element.scrollTop) element.scrollTop = row * ROW;
-    else if ((row + 2) * ROW > element.scrollTop + element.clientHeight) element.scrollTop = (row + 2) * ROW - element.clientHeight;
+    else if ((row + 2) * ROW > element.scrollTop + element.clientHeight)
+      element.scrollTop = (row + 2) * ROW - element.clientHeight;
     setView({ top: element.scrollTop, height: element.clientHeight });
     setCurrent(row);
     focuses.current = true;
@@ -59,7 +79,14 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
   function press(event: KeyboardEvent): void {
     if (event.target !== event.currentTarget) return;
     const page = Math.max(1, Math.floor(view.height / ROW) - 2);
-    const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -active, End: rows.length };
+    const steps: Record<string, number> = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -active,
+      End: rows.length,
+    };
     const step = steps[event.key];
     const run = rows[active];
     if (step !== undefined) move(active + step);
@@ -81,7 +108,11 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
             </th>
             {columns.map((column) => (
               <th scope="col" aria-sort={sorted(column.id)} class={column.numeric ? "num" : ""}>
-                <button type="button" onClick={() => onSort(next(column.id))} title={column.task ? `${column.label} of ${column.task}` : column.label}>
+                <button
+                  type="button"
+                  onClick={() => onSort(next(column.id))}
+                  title={column.task ? `${column.label} of ${column.task}` : column.label}
+                >
                   <span class="name">{column.label}</span>
                   {column.task && <small>{column.task}</small>}
                   <span class="arrow" aria-hidden="true">
@@ -109,14 +140,27 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
             >
               <td class="pick">
                 <label>
-                  <input type="checkbox" aria-label={`Compare run ${run.id}`} checked={selected.includes(run.id)} onChange={() => onSelect(run.id)} />
+                  <input
+                    type="checkbox"
+                    aria-label={`Compare run ${run.id}`}
+                    checked={selected.includes(run.id)}
+                    onChange={() => onSelect(run.id)}
+                  />
                 </label>
               </td>
               {columns.map((column, place) => {
-                const value = valueOf(column, run);
+                const value = cellValue(column, run);
                 const shown = column.show(value, run);
                 return (
-                  <td class={column.numeric ? "num" : typeof value === "number" || String(value).length < LONG ? "" : "long"}>
+                  <td
+                    class={
+                      column.numeric
+                        ? "num"
+                        : typeof value === "number" || String(value).length < LONG
+                          ? ""
+                          : "long"
+                    }
+                  >
                     {place === 0 ? <a href={runHref(run.id)}>{shown}</a> : shown}
                   </td>
                 );
@@ -126,7 +170,7 @@ export function RunTable({ rows, columns, valueOf, sort, onSort, selected, onSel
           {last < rows.length && <tr class="space" style={{ height: `${(rows.length - last) * ROW}px` }} />}
         </tbody>
       </table>
-      {rows.length === 0 && <p class="note empty">No run fits.</p>}
+      {rows.length === 0 && <p class="note empty">No run matches.</p>}
     </div>
   );
 }

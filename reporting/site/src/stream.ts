@@ -1,9 +1,9 @@
-// Follows what the server tells of the run under way. Away from the page it is not asked; then it is asked for the rest.
+// Follows the events of the current run on the server: not while the page is hidden, and from there on once it is shown.
 import { useEffect, useReducer } from "preact/hooks";
 import { fold, type LiveEvent, type LiveRun, newRun } from "./live.ts";
 
-/** Whether the page comes from a server that knows what happens now. */
-export const isLive = document.documentElement.dataset["live"] !== undefined;
+/** Whether the page comes from a server that has the current run. */
+export const isLive = document.documentElement.dataset.live !== undefined;
 
 const AGAIN = 1000;
 const listeners = new Set<() => void>();
@@ -55,13 +55,13 @@ function connect(renew: (version: string) => void): void {
   });
 }
 
-/** Begin; `renew` is told the version of the site whenever it was written. */
+/** Begin; `renew` is called with the version of the site whenever it was written. */
 export function follow(renew: (version: string) => void): void {
   connect(renew);
   document.addEventListener("visibilitychange", () => connect(renew));
 }
 
-/** The run under way, or else the last one, and what keeps a next one from beginning; every change draws again. */
+/** The current run, else the last one, and the reason that no next one can begin; every change draws again. */
 export function useStream(): { run: LiveRun | undefined; connected: boolean; complaint: string } {
   const [, draw] = useReducer<number, void>((count) => count + 1, 0);
   useEffect(() => {
@@ -72,7 +72,7 @@ export function useStream(): { run: LiveRun | undefined; connected: boolean; com
   return { run, connected, complaint };
 }
 
-/** The time now, moving on while something is under way. */
+/** The present time, which advances while something runs. */
 export function useNow(moves: boolean): number {
   const [, draw] = useReducer<number, void>((count) => count + 1, 0);
   useEffect(() => {

@@ -15,13 +15,26 @@ export function table(value: unknown): Table | undefined {
   if (Array.isArray(value)) return undefined;
   const columns = Object.entries(value);
   const length = Array.isArray(columns[0]?.[1]) ? columns[0][1].length : -1;
-  const even = length > 0 && columns.every(([, list]) => Array.isArray(list) && list.length === length && list.every((item) => item === null || typeof item !== "object"));
+  const even =
+    length > 0 &&
+    columns.every(
+      ([, list]) =>
+        Array.isArray(list) &&
+        list.length === length &&
+        list.every((item) => item === null || typeof item !== "object"),
+    );
   if (!even) return undefined;
-  return { head: columns.map(([name]) => name), body: Array.from({ length }, (_, i) => columns.map(([, list]) => (list as unknown[])[i])) };
+  return {
+    head: columns.map(([name]) => name),
+    body: Array.from({ length }, (_, i) => columns.map(([, list]) => (list as unknown[])[i])),
+  };
 }
 
 const isFlat = (row: unknown): row is Record<string, unknown> =>
-  row !== null && typeof row === "object" && !Array.isArray(row) && Object.values(row).every((item) => item === null || typeof item !== "object");
+  row !== null &&
+  typeof row === "object" &&
+  !Array.isArray(row) &&
+  Object.values(row).every((item) => item === null || typeof item !== "object");
 
 /** Read comma-separated values with quotes; the first line names the columns. */
 export function parseCsv(text: string, separator = ","): Table {
@@ -47,5 +60,17 @@ export function parseCsv(text: string, separator = ","): Table {
   }
   end();
   const [head = [], ...body] = rows.filter((row) => row.length > 1 || row[0]);
-  return { head, body: body.map((row) => row.map((item) => (item !== "" && Number.isFinite(Number(item)) ? Number(item) : item))) };
+  return {
+    head,
+    body: body.map((row) =>
+      row.map((item) => (item !== "" && Number.isFinite(Number(item)) ? Number(item) : item)),
+    ),
+  };
+}
+
+/** Read JSON as Python writes it: with NaN and infinities, which become their names. */
+export function parseJson(text: string): unknown {
+  return JSON.parse(
+    text.replace(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (part) => (part[0] === '"' ? part : `"${part}"`)),
+  );
 }

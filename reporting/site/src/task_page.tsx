@@ -1,17 +1,46 @@
 // One task in one run: why it ran or whose result it has, its notebook, what it logged, its attempts and history.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { plain } from "./ansi.ts";
 import { Artifacts } from "./artifacts.tsx";
 import { LineChart } from "./chart.tsx";
 import { useChunk, useContent } from "./chunks.ts";
+import { Copies } from "./copy.tsx";
 import { disagreeing } from "./determinism.ts";
 import { bytes, seconds, time, value } from "./format.ts";
-import { type Attempt, type AttemptMore, type Cell, type Detail, type Index, type Ingredient, type Matrix, type RunDetail, type Series, statusOf, type Task } from "./model.ts";
+import { Guarded } from "./guarded.tsx";
+import {
+  type Attempt,
+  type AttemptMore,
+  type Cell,
+  type Detail,
+  type Index,
+  type Ingredient,
+  ingredientName,
+  type Matrix,
+  type RunDetail,
+  type RunRow,
+  type Series,
+  statusOf,
+  type Task,
+} from "./model.ts";
 import { Code, Notebook } from "./notebook.tsx";
+import { metricsOf, numeric } from "./numbers.ts";
 import { changed, href, joined, type Route, runHref, taskHref } from "./route.ts";
 import { RunLink } from "./run_page.tsx";
-import { Ansi, Badge, Facts, glyph, label, Long, Tabs, Values, Waiting } from "./ui.tsx";
+import { Ansi, Badge, Facts, glyph, Long, label, Tabs, Values, Waiting } from "./ui.tsx";
 
-export function TaskPage({ index, id, name, route }: { index: Index; id: string; name: string; route: Route }): JSX.Element {
+export function TaskPage({
+  index,
+  id,
+  name,
+  route,
+}: {
+  index: Index;
+  id: string;
+  name: string;
+  route: Route;
+}): JSX.Element {
   const run = index.byId.get(id);
   const chunk = useChunk<RunDetail>(run?.detail ? `run/${id}` : undefined);
   const task = chunk instanceof Error ? undefined : chunk?.tasks.find((one) => one.name === name);
@@ -39,7 +68,15 @@ export function TaskPage({ index, id, name, route }: { index: Index; id: string;
         <Badge of={task.status} />
         {task.accepted && <span class="tag">accepted by hand</span>}
         {task.draft && <span class="tag">draft</span>}
+        <Neighbours index={index} run={run} task={name} />
       </div>
+      <Copies
+        of={[
+          ["run id", id],
+          ["commit", run.commit],
+          ["nbdag show", `nbdag show ${id} ${quoted(name)}`],
+        ]}
+      />
       <Why task={task} index={index} />
       <Disagreement task={task} index={index} id={id} />
       {detail === undefined || detail instanceof Error ? (
@@ -51,8 +88,35 @@ export function TaskPage({ index, id, name, route }: { index: Index; id: string;
   );
 }
 
-/** The answer to what a reader asks first. */
+/** A name as a shell takes it. */
+const quoted = (name: string): string => (/^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
+
+/** The runs before and after that have this task, in the same view. */
+function Neighbours({ index, run, task }: { index: Index; run: RunRow; task: string }): JSX.Element | null {
+  const matrix = useChunk<Matrix>("matrix");
+  if (!Array.isArray(matrix)) return null;
+  const letters = matrix.find(([name]) => name === task)?.[1] ?? "";
+  const runs = index.newest.filter((one) => statusOf(letters[one.number]));
+  const at = runs.indexOf(run);
+  const link = (one: RunRow | undefined, text: string) =>
+    one && (
+      <a href={taskHref(one.id, task)} title={`${time(one.started)} ${one.branch ?? ""}`}>
+        {text}
+      </a>
+    );
+  return (
+    <nav class="neighbours" aria-label="Other runs of the task">
+      {link(runs[at + 1], "‹ previous run")}
+      {link(at > 0 ? runs[at - 1] : undefined, "next run ›")}
+    </nav>
+  );
+}
+
+const FEW = 5;
+
+/** The answer to the first question of a reader. */
 function Why({ task, index }: { task: Task; index: Index }): JSX.Element | null {
+  const [all, setAll] = useState(false);
   if (task.source) {
     return (
       <p class="why">
@@ -69,10 +133,16 @@ function Why({ task, index }: { task: Task; index: Index }): JSX.Element | null 
         <b>{task.reasons[0]}</b>
       ) : (
         <ul>
-          {task.reasons.slice(0, 5).map((reason) => (
+          {task.reasons.slice(0, all ? undefined : FEW).map((reason) => (
             <li>{reason}</li>
           ))}
-          {task.reasons.length > 6 && <li class="dim">and {task.reasons.length - 5} more</li>}
+          {!all && task.reasons.length > FEW && (
+            <li>
+              <button type="button" class="link" onClick={() => setAll(true)}>
+                and {task.reasons.length - FEW} more
+              </button>
+            </li>
+          )}
         </ul>
       )}
     </div>
@@ -104,7 +174,8 @@ function SourceLink({ index, id, task }: { index: Index; id: string; task: strin
   if (!run) return <span class="mono">{id}</span>;
   return (
     <a href={taskHref(id, task)}>
-      the run of {time(run.started)} {run.branch && `on ${run.branch}`} <span class="mono">{run.commit?.slice(0, 8)}</span>
+      the run of {time(run.started)} {run.branch && `on ${run.branch}`}{" "}
+      <span class="mono">{run.commit?.slice(0, 8)}</span>
     </a>
   );
 }
@@ -124,7 +195,11 @@ function Body({ index, id, task, detail, above, route }: BodyProps): JSX.Element
   const view = route.query.get("view") ?? (failed ? "attempts" : detail.notebook ? "notebook" : "results");
   const tabs = [
     ...(detail.notebook ? [{ id: "notebook", label: "Notebook" }] : []),
-    { id: "results", label: "Results", count: Object.keys(task.metrics ?? {}).length + (detail.artifacts?.length ?? 0) },
+    {
+      id: "results",
+      label: "Results",
+      count: Object.keys(metricsOf(task)).length + (detail.artifacts?.length ?? 0),
+    },
     { id: "attempts", label: "Attempts", count: task.attempts?.length ?? 0 },
     ...(detail.ingredients ? [{ id: "key", label: "Key" }] : []),
     { id: "history", label: "History" },
@@ -132,26 +207,30 @@ function Body({ index, id, task, detail, above, route }: BodyProps): JSX.Element
   return (
     <>
       <Tabs label="Views of the task" at={view} to={(tab) => changed(route, { view: tab })} tabs={tabs} />
-      {view === "notebook" && detail.notebook && (
-        <div class="split">
-          <NotebookOf of={detail.notebook} more={last?.more} />
-          <aside aria-label="About the task">
-            <Values of={task.params} caption="Parameters" />
-            <Values of={task.metrics} caption="Metrics" />
-            <Values of={task.tags} caption="Tags" />
-            {detail.artifacts && (
-              <>
-                <h2>Artefacts</h2>
-                <Artifacts of={detail.artifacts} />
-              </>
-            )}
-          </aside>
-        </div>
-      )}
-      {view === "results" && <Results task={task} detail={detail} />}
-      {view === "attempts" && <Attempts of={task.attempts ?? []} />}
-      {view === "key" && detail.ingredients && <KeyView of={detail.ingredients} task={task} index={index} id={id} above={above} detail={detail} />}
-      {view === "history" && <TaskHistory index={index} task={task} id={id} />}
+      <Guarded what="This view" key={view}>
+        {view === "notebook" && detail.notebook && (
+          <div class="split">
+            <NotebookOf of={detail.notebook} more={last?.more} />
+            <aside aria-label="About the task">
+              <Values of={task.params} caption="Parameters" />
+              <Values of={metricsOf(task)} caption="Metrics" />
+              <Values of={task.tags} caption="Tags" />
+              {detail.artifacts && (
+                <>
+                  <h2>Artefacts</h2>
+                  <Artifacts of={detail.artifacts} />
+                </>
+              )}
+            </aside>
+          </div>
+        )}
+        {view === "results" && <Results task={task} detail={detail} />}
+        {view === "attempts" && <Attempts of={task.attempts ?? []} />}
+        {view === "key" && detail.ingredients && (
+          <KeyView of={detail.ingredients} task={task} index={index} id={id} above={above} detail={detail} />
+        )}
+        {view === "history" && <TaskHistory index={index} task={task} id={id} />}
+      </Guarded>
     </>
   );
 }
@@ -169,17 +248,34 @@ function Results({ task, detail }: { task: Task; detail: Detail }): JSX.Element 
   return (
     <>
       <div class="columns">
-        <Values of={task.metrics} caption="Metrics" />
+        <Values of={metricsOf(task)} caption="Metrics" />
         <Values of={task.params} caption="Parameters" />
         <Values of={task.tags} caption="Tags" />
-        <Values of={Object.fromEntries((detail.outputs ?? []).map((output) => [output.path, output.digest.slice(0, 12)]))} caption="Outputs, and their digests" />
+        <Values
+          of={Object.fromEntries(
+            (detail.outputs ?? []).map((output) => [output.path, output.digest.slice(0, 12)]),
+          )}
+          caption="Outputs, and their digests"
+        />
       </div>
       {series && !(series instanceof Error) && (
         <>
           <h2>Series</h2>
           <div class="grid">
             {Object.entries(series).map(([name, points]) => (
-              <LineChart title={name} x="step" y={name} lines={[{ label: name, points: points.flatMap(([step, item], i) => (typeof item === "number" ? [{ x: step ?? i, y: item }] : [])) }]} />
+              <LineChart
+                title={name}
+                x="step"
+                y={name}
+                lines={[
+                  {
+                    label: name,
+                    points: points.flatMap(([step, item], i) =>
+                      numeric(item) === undefined ? [] : [{ x: step ?? i, y: numeric(item)! }],
+                    ),
+                  },
+                ]}
+              />
             ))}
           </div>
         </>
@@ -195,7 +291,7 @@ function Results({ task, detail }: { task: Task; detail: Detail }): JSX.Element 
 }
 
 function Attempts({ of }: { of: Attempt[] }): JSX.Element {
-  if (of.length === 0) return <p class="note">Nothing was executed in this run: the result was there already.</p>;
+  if (of.length === 0) return <p class="note">Nothing was executed in this run: the result already existed.</p>;
   return (
     <>
       {[...of].reverse().map((attempt, i) => (
@@ -212,12 +308,20 @@ function AttemptView({ attempt, open }: { attempt: Attempt; open: boolean }): JS
     <details class="attempt" open={open}>
       <summary>
         <h2>Attempt {attempt.n}</h2> <Badge of={attempt.outcome} />
-        {attempt.error && <span class="failure">{attempt.outcome === "timeout" ? attempt.error.message : `${attempt.error.type}: ${attempt.error.message}`}</span>}
+        {attempt.error && (
+          <span class="failure">
+            {plain(
+              attempt.outcome === "timeout"
+                ? attempt.error.message
+                : `${attempt.error.type}: ${attempt.error.message}`,
+            )}
+          </span>
+        )}
       </summary>
       <Facts
         rows={[
           ["Began", time(attempt.start)],
-          ["Took", attempt.end ? seconds((attempt.end - attempt.start) / 1000) : "it was cut off"],
+          ["Took", attempt.end ? seconds((attempt.end - attempt.start) / 1000) : "its end was not recorded"],
           ["Starting took", attempt.wait !== undefined && seconds(attempt.wait)],
           ["Processor", attempt.cpu !== undefined && seconds(attempt.cpu)],
           ["Memory, at most", attempt.rss !== undefined && bytes(attempt.rss)],
@@ -234,7 +338,11 @@ function AttemptView({ attempt, open }: { attempt: Attempt; open: boolean }): JS
               <Code source={more.code} />
             </>
           )}
-          {more.trace && <div class="output raised"><Ansi text={more.trace} /></div>}
+          {more.trace && (
+            <div class="output raised">
+              <Ansi text={more.trace} />
+            </div>
+          )}
           {more.log && (
             <>
               <h3>Log</h3>
@@ -243,7 +351,7 @@ function AttemptView({ attempt, open }: { attempt: Attempt; open: boolean }): JS
           )}
           {cells && !(cells instanceof Error) && (
             <details class="data">
-              <summary>The notebook as far as it came</summary>
+              <summary>The notebook as far as it ran</summary>
               {more.cells ? <Notebook cells={cells} timings={more.cells} /> : <Notebook cells={cells} />}
             </details>
           )}
@@ -253,20 +361,43 @@ function AttemptView({ attempt, open }: { attempt: Attempt; open: boolean }): JS
   );
 }
 
-function KeyView({ of, task, index, id, above, detail }: { of: string; task: Task; index: Index; id: string; above: string[]; detail: Detail }): JSX.Element {
+function KeyView({
+  of,
+  task,
+  index,
+  id,
+  above,
+  detail,
+}: {
+  of: string;
+  task: Task;
+  index: Index;
+  id: string;
+  above: string[];
+  detail: Detail;
+}): JSX.Element {
   const ingredients = useContent<Ingredient[]>(of);
-  if (ingredients === undefined || ingredients instanceof Error) return <Waiting error={ingredients} what="The key" />;
+  if (ingredients === undefined || ingredients instanceof Error)
+    return <Waiting error={ingredients} what="The key" />;
   return (
     <>
       <Facts
         rows={[
           ["Key", <span class="mono">{task.key}</span>],
           ["Notebook", detail.path],
-          ["Needs", above.length > 0 && above.map((name) => <a class="item" href={taskHref(id, name)}>{name}</a>)],
+          [
+            "Needs",
+            above.length > 0 &&
+              above.map((name) => (
+                <a class="item" href={taskHref(id, name)}>
+                  {name}
+                </a>
+              )),
+          ],
           ["Result of", task.source && <RunLink index={index} id={task.source} />],
         ]}
       />
-      <p class="note">The result is used again as long as all of these stay the same.</p>
+      <p class="note">The result is reused as long as all of these stay the same.</p>
       <div class="scroll" tabIndex={0} role="group" aria-label="Ingredients">
         <table class="plain">
           <thead>
@@ -277,18 +408,28 @@ function KeyView({ of, task, index, id, above, detail }: { of: string; task: Tas
             </tr>
           </thead>
           <tbody>
-            {ingredients.map(([kind, name, item]) => (
+            {ingredients.map(([kind, name, item, path]) => (
               <tr>
                 <td>{kind}</td>
-                <td>{name}</td>
+                <td>{ingredientName(name, path)}</td>
                 <td class="mono">{item}</td>
               </tr>
             ))}
           </tbody>
         </table>
       </div>
-      {detail.reads && <Values of={Object.fromEntries(detail.reads.map((path) => [path, "read"]))} caption="Read, but not declared" />}
-      {detail.writes && <Values of={Object.fromEntries(detail.writes.map((path) => [path, "written"]))} caption="Written, but not declared" />}
+      {detail.reads && (
+        <Values
+          of={Object.fromEntries(detail.reads.map((path) => [path, "read"]))}
+          caption="Read, but not declared"
+        />
+      )}
+      {detail.writes && (
+        <Values
+          of={Object.fromEntries(detail.writes.map((path) => [path, "written"]))}
+          caption="Written, but not declared"
+        />
+      )}
     </>
   );
 }
@@ -312,7 +453,9 @@ function TaskHistory({ index, task, id }: { index: Index; task: Task; id: string
             <tr>
               <th scope="col">Run</th>
               <th scope="col">Status</th>
-              <th scope="col" class="num">Took</th>
+              <th scope="col" class="num">
+                Took
+              </th>
               <th scope="col">Branch</th>
               <th scope="col">Commit</th>
               <th scope="col">Compare</th>
@@ -327,12 +470,31 @@ function TaskHistory({ index, task, id }: { index: Index; task: Task; id: string
                     <a href={taskHref(run.id, task.name)}>{time(run.started)}</a>
                   </th>
                   <td>
-                    <span class={`badge is-${status}`}><span class="glyph" aria-hidden="true">{glyph(status)}</span>{label(status)}</span>
+                    <span class={`badge is-${status}`}>
+                      <span class="glyph" aria-hidden="true">
+                        {glyph(status)}
+                      </span>
+                      {label(status)}
+                    </span>
                   </td>
                   <td class="num">{seconds(took[run.number])}</td>
                   <td>{run.branch}</td>
                   <td class="mono">{run.commit?.slice(0, 8)}</td>
-                  <td>{run.id === id ? <span class="dim">this run</span> : <a href={href(["compare"], { runs: joined([run.id, id]), task: task.name, view: "notebooks" })}>its notebook</a>}</td>
+                  <td>
+                    {run.id === id ? (
+                      <span class="dim">this run</span>
+                    ) : (
+                      <a
+                        href={href(["compare"], {
+                          runs: joined([run.id, id]),
+                          task: task.name,
+                          view: "notebooks",
+                        })}
+                      >
+                        its notebook
+                      </a>
+                    )}
+                  </td>
                 </tr>
               );
             })}

@@ -1,5 +1,5 @@
 // Light, dark, or as the system has it; remembered by the browser.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
 const THEMES = ["system", "light", "dark"] as const;
@@ -35,7 +35,13 @@ export function ThemeButton(): JSX.Element {
     }
   };
   return (
-    <button type="button" class="icon" onClick={change} title={`Theme: ${theme}`} aria-label={`Theme: ${theme}. Change to ${next}`}>
+    <button
+      type="button"
+      class="icon"
+      onClick={change}
+      title={`Theme: ${theme}`}
+      aria-label={`Theme: ${theme}. Change to ${next}`}
+    >
       <span aria-hidden="true">{GLYPHS[theme]}</span>
     </button>
   );

@@ -1,10 +1,11 @@
 // When each task was executed: its attempts as bars, the critical path underlined, on a cluster a lane for each node.
-import { type JSX } from "preact";
+import type { JSX } from "preact";
+import { took } from "./critical.ts";
 import { seconds } from "./format.ts";
 import { inLanes } from "./lanes.ts";
-import { type RunRow, type Task } from "./model.ts";
+import type { RunRow, Task } from "./model.ts";
+import { nice } from "./scale.ts";
 import { DataTable, glyph, label } from "./ui.tsx";
-import { took } from "./critical.ts";
 
 const NAMES = 200;
 const ROW = 24;
@@ -24,7 +25,7 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
     .filter(({ task }) => task.attempts?.length)
     .sort((a, b) => (a.task.start ?? 0) - (b.task.start ?? 0));
   const { rows, lanes } = inLanes(executed);
-  if (rows.length === 0) return <p class="note">Nothing was executed: every result was there already.</p>;
+  if (rows.length === 0) return <p class="note">Nothing was executed: every result already existed.</p>;
   const ends = rows.flatMap(({ attempts }) => attempts.map((attempt) => attempt.end ?? attempt.start));
   const total = Math.max(run.seconds ?? 0, (Math.max(...ends) - run.started) / 1000, 0.001);
   const last = run.started + total * 1000;
@@ -38,7 +39,12 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
         <svg viewBox={`0 0 ${WIDTH} ${height}`} width="100%" class="timeline" role="list">
           {Array.from({ length: Math.floor(total / step) + 1 }, (_, i) => (
             <g class="tick">
-              <line x1={x(run.started + i * step * 1000)} x2={x(run.started + i * step * 1000)} y1="20" y2={height} />
+              <line
+                x1={x(run.started + i * step * 1000)}
+                x2={x(run.started + i * step * 1000)}
+                y1="20"
+                y2={height}
+              />
               <text x={x(run.started + i * step * 1000)} y="13" text-anchor="middle">
                 {tick(i * step, step)}
               </text>
@@ -71,17 +77,39 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
                         <title>{`${task.name}, attempt ${attempt.n}: ${label(attempt.outcome)}${attempt.end ? `, ${seconds((attempt.end - attempt.start) / 1000)}` : ""}`}</title>
                         <rect class={`bar is-${kind}`} x={from} y={y + 3} width={width} height={ROW - 8} rx="3" />
                         {attempt.wait !== undefined && attempt.wait > 0.01 && (
-                          <rect class="wait" x={from} y={y + 3} width={Math.min(width, x(attempt.start + attempt.wait * 1000) - from)} height={ROW - 8} rx="3" />
+                          <rect
+                            class="wait"
+                            x={from}
+                            y={y + 3}
+                            width={Math.min(width, x(attempt.start + attempt.wait * 1000) - from)}
+                            height={ROW - 8}
+                            rx="3"
+                          />
                         )}
                         {kind === "failed" && width > 14 && (
-                          <text class="glyph on" aria-hidden="true" x={from + width / 2} y={y + 15.5} text-anchor="middle">
+                          <text
+                            class="glyph on"
+                            aria-hidden="true"
+                            x={from + width / 2}
+                            y={y + 15.5}
+                            text-anchor="middle"
+                          >
                             {glyph(attempt.outcome)}
                           </text>
                         )}
                       </g>
                     );
                   })}
-                  {critical.has(i) && <rect class="path" x={x(attempts[0]!.start)} y={y + ROW - 4} width={Math.max(2, x(end) - x(attempts[0]!.start))} height="2.5" rx="1" />}
+                  {critical.has(i) && (
+                    <rect
+                      class="path"
+                      x={x(attempts[0]!.start)}
+                      y={y + ROW - 4}
+                      width={Math.max(2, x(end) - x(attempts[0]!.start))}
+                      height="2.5"
+                      rx="1"
+                    />
+                  )}
                   <text class="took" x={x(end) + 6} y={y + 15}>
                     {seconds(took(task) / 1000)}
                   </text>
@@ -115,11 +143,5 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
   );
 }
 
-/** A step between ticks that people read easily. */
-export function nice(rough: number): number {
-  const size = 10 ** Math.floor(Math.log10(rough));
-  const unit = [1, 2, 5, 10].find((factor) => factor * size >= rough)!;
-  return unit * size;
-}
-
-const tick = (at: number, step: number): string => (at === 0 ? "0" : at < 120 ? `${Number(at.toFixed(step < 1 ? 2 : 0))} s` : `${Number((at / 60).toFixed(1))} min`);
+const tick = (at: number, step: number): string =>
+  at === 0 ? "0" : at < 120 ? `${Number(at.toFixed(step < 1 ? 2 : 0))} s` : `${Number((at / 60).toFixed(1))} min`;

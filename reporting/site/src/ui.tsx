@@ -1,10 +1,11 @@
 // Small parts that many pages share.
-import { type ComponentChildren, type JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { isWeb } from "./addresses.ts";
 import { pieces } from "./ansi.ts";
 import { content } from "./chunks.ts";
 import { bytes, value } from "./format.ts";
-import { type LongText, type Status } from "./model.ts";
+import type { LongText, Status } from "./model.ts";
 
 const GLYPHS: Record<string, [glyph: string, label: string]> = {
   ran: ["●", "ran"],
@@ -41,11 +42,11 @@ export function Badge({ of, text }: { of: string; text?: string }): JSX.Element 
   );
 }
 
-/** What is shown while a chunk loads, and when it cannot be. */
+/** Shown while a chunk loads, and when it cannot be loaded. */
 export function Waiting({ error, what }: { error?: Error | undefined; what: string }): JSX.Element {
   return error ? (
     <p class="note" role="alert">
-      {what} could not be loaded. The site keeps the details of its newest runs only, within its size.
+      {what} could not be loaded. The site keeps the details of its newest runs only, to limit its size.
     </p>
   ) : (
     <p class="note loading">Loading {what} …</p>
@@ -73,10 +74,37 @@ export function Long({ text }: { text: LongText }): JSX.Element {
   );
 }
 
-export function Fragment({ make, of, class: name }: { make: (text: string) => DocumentFragment; of: string; class: string }): JSX.Element {
+export function Fragment({
+  make,
+  of,
+  class: name,
+}: {
+  make: (text: string) => DocumentFragment;
+  of: string;
+  class: string;
+}): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => place.current!.replaceChildren(make(of)), [of]);
   return <div class={name} ref={place} />;
+}
+
+/** A link out of the site, or only its text where the address is not one of the web. */
+export function Outside({
+  to,
+  class: name,
+  children,
+}: {
+  to: string | null | undefined;
+  class?: string;
+  children: ComponentChildren;
+}): JSX.Element {
+  return to && isWeb(to) ? (
+    <a class={name ?? ""} href={to} rel="noopener noreferrer">
+      {children}
+    </a>
+  ) : (
+    <span class={name ?? ""}>{children}</span>
+  );
 }
 
 export function Facts({ rows }: { rows: [name: string, value: ComponentChildren][] }): JSX.Element {
@@ -93,7 +121,13 @@ export function Facts({ rows }: { rows: [name: string, value: ComponentChildren]
   );
 }
 
-export function Values({ of, caption }: { of: Record<string, unknown> | undefined; caption: string }): JSX.Element | null {
+export function Values({
+  of,
+  caption,
+}: {
+  of: Record<string, unknown> | undefined;
+  caption: string;
+}): JSX.Element | null {
   const names = Object.keys(of ?? {}).sort();
   if (names.length === 0) return null;
   return (
@@ -120,7 +154,17 @@ export interface Tab {
 }
 
 /** Tabs whose choice is in the address, so they are links. */
-export function Tabs({ tabs, at, to, label: name }: { tabs: Tab[]; at: string; to: (id: string) => string; label: string }): JSX.Element {
+export function Tabs({
+  tabs,
+  at,
+  to,
+  label: name,
+}: {
+  tabs: Tab[];
+  at: string;
+  to: (id: string) => string;
+  label: string;
+}): JSX.Element {
   return (
     <nav class="tabs" aria-label={name}>
       {tabs.map((tab) => (
@@ -141,7 +185,8 @@ export function Menu({ label: name, children }: { label: string; children: Compo
   useEffect(() => {
     if (!open) return;
     const close = (event: Event) => {
-      if (event instanceof KeyboardEvent ? event.key === "Escape" : !place.current!.contains(event.target as Node)) set(false);
+      if (event instanceof KeyboardEvent ? event.key === "Escape" : !place.current!.contains(event.target as Node))
+        set(false);
     };
     addEventListener("keydown", close);
     addEventListener("pointerdown", close);
@@ -162,19 +207,37 @@ export function Menu({ label: name, children }: { label: string; children: Compo
   );
 }
 
-/** A chart's numbers, for whoever does not see it. */
-/** The data of a chart. */
-export function DataTable({ head, rows }: { head: string[]; rows: ComponentChildren[][] }): JSX.Element {
+/** A chart's numbers, for readers who cannot see it. */
+export function DataTable({
+  head,
+  rows,
+  onCsv,
+}: {
+  head: string[];
+  rows: ComponentChildren[][];
+  onCsv?: () => void;
+}): JSX.Element {
   return (
     <details class="data">
       <summary>Show as a table</summary>
+      {onCsv && (
+        <button type="button" class="link" onClick={onCsv}>
+          CSV
+        </button>
+      )}
       <PlainTable head={head} rows={rows} show={(cell) => cell} most={500} label="The data of the chart" />
     </details>
   );
 }
 
-/** A table without more, up to some rows; numbers stand at the right. */
-export function PlainTable<Cell>({ head, rows, show, most, label }: {
+/** A plain table, up to some rows; numbers are aligned to the right. */
+export function PlainTable<Cell>({
+  head,
+  rows,
+  show,
+  most,
+  label,
+}: {
   head: string[];
   rows: Cell[][];
   show: (cell: Cell) => ComponentChildren;
@@ -203,12 +266,24 @@ export function PlainTable<Cell>({ head, rows, show, most, label }: {
           </tbody>
         </table>
       </div>
-      {rows.length > most && <p class="note">The first {most} of {rows.length} rows.</p>}
+      {rows.length > most && (
+        <p class="note">
+          The first {most} of {rows.length} rows.
+        </p>
+      )}
     </>
   );
 }
 
-export function BranchSelect({ branch, branches, to }: { branch: string; branches: string[]; to: (branch: string) => void }): JSX.Element {
+export function BranchSelect({
+  branch,
+  branches,
+  to,
+}: {
+  branch: string;
+  branches: string[];
+  to: (branch: string) => void;
+}): JSX.Element {
   return (
     <label>
       Branch{" "}

@@ -3,11 +3,15 @@ import { test } from "node:test";
 import { align, quietText } from "../src/align.ts";
 import { pieces } from "../src/ansi.ts";
 import { criticalPath } from "../src/critical.ts";
-import { type Cell, type Task } from "../src/model.ts";
+import type { Cell, Task } from "../src/model.ts";
 import { marks } from "../src/regress.ts";
 import { parseCsv } from "../src/tables.ts";
 
-const cell = (s: string, text?: string): Cell => ({ t: "code", s, ...(text && { o: [{ t: "stream", name: "stdout", text }] }) });
+const cell = (s: string, text?: string): Cell => ({
+  t: "code",
+  s,
+  ...(text && { o: [{ t: "stream", name: "stdout", text }] }),
+});
 
 test("cells are aligned by source, then by likeness", () => {
   const before = [cell("import a"), cell("x = 1\ny = 2\nz = 3"), cell("gone()"), cell("print()", "1")];
@@ -26,8 +30,16 @@ test("noise is no difference", () => {
 
 test("the critical path is the longest chain of what was executed", () => {
   const task = (name: string, took: number, up: number[] = []): Task => ({
-    name, family: name, status: took ? "ran" : "up_to_date", detail: "", up,
-    ...(took && { start: 0, end: took, attempts: [{ n: 1, outcome: "succeeded", start: 0, end: took, more: "" }] }),
+    name,
+    family: name,
+    status: took ? "ran" : "up_to_date",
+    detail: "",
+    up,
+    ...(took && {
+      start: 0,
+      end: took,
+      attempts: [{ n: 1, outcome: "succeeded", start: 0, end: took, more: "" }],
+    }),
   });
   const found = criticalPath([task("a", 0), task("b", 5, [0]), task("c", 3, [0]), task("d", 4, [1, 2])]);
   assert.deepEqual([[...found.tasks].sort(), [...found.edges], found.milliseconds], [[1, 3], ["1-3"], 9]);
@@ -35,7 +47,13 @@ test("the critical path is the longest chain of what was executed", () => {
 
 test("a reused value is neither judged nor a baseline", () => {
   const values = [0.9, 0.9, 0.2, 0.91, 0.5].map((value, i) => ({ value, reused: i === 2 }));
-  assert.deepEqual(marks(values, { direction: "higher", tolerance: 0.02 }), [undefined, undefined, undefined, undefined, "worse"]);
+  assert.deepEqual(marks(values, { direction: "higher", tolerance: 0.02 }), [
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    "worse",
+  ]);
 });
 
 test("colours are classes, and other control sequences are dropped", () => {

@@ -51,12 +51,26 @@ test("an error says where it is", () => {
     ["a = 'x", 4],
     ["a in 1", 5],
   ] as const) {
-    assert.throws(() => parseFilter(text), (error) => error instanceof FilterError && error.at === at, text);
+    assert.throws(
+      () => parseFilter(text),
+      (error) => error instanceof FilterError && error.at === at,
+      text,
+    );
   }
 });
 
 test("nothing is no filter", () => assert.equal(parseFilter("  "), undefined));
 
 test("a spreadsheet gets no formula", () => {
-  assert.equal(csv(["a"], [["1", "=1+1"], ["2", 'say "x", y'], ["3", -1]]), 'id,a\r\n1,\'=1+1\r\n2,"say ""x"", y"\r\n3,-1\r\n');
+  assert.equal(
+    csv(
+      ["id", "a"],
+      [
+        ["1", "=1+1"],
+        ["2", 'say "x", y'],
+        ["3", -1],
+      ],
+    ),
+    'id,a\r\n1,\'=1+1\r\n2,"say ""x"", y"\r\n3,-1\r\n',
+  );
 });

@@ -4,16 +4,27 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { graphOf, mergedGraph, metrics, parameters, rowsOf, tasksOf, verdict } from "../src/compare.ts";
 import { disagreeing } from "../src/determinism.ts";
-import { type RunDetail, type Task } from "../src/model.ts";
+import type { RunDetail, Task } from "../src/model.ts";
 
-const golden = JSON.parse(readFileSync(new URL("../../../tests/reporting/golden/comparison.json", import.meta.url), "utf8"));
-const run = (tasks: Task[]): RunDetail => ({ id: "", tasks, graph: "", targets: [], parameters: {}, resource: {} });
+const golden = JSON.parse(
+  readFileSync(new URL("../../../tests/reporting/golden/comparison.json", import.meta.url), "utf8"),
+);
+const run = (tasks: Task[]): RunDetail => ({
+  id: "",
+  tasks,
+  graph: "",
+  targets: [],
+  parameters: {},
+  resource: {},
+});
 const [before, after] = [run(golden.runs.before), run(golden.runs.after)];
 const expected = golden.expected;
-const inBoth = (row: { task: string }) => [before, after].every((one) => one.tasks.some((task) => task.name === row.task));
+const inBoth = (row: { task: string }) =>
+  [before, after].every((one) => one.tasks.some((task) => task.name === row.task));
 
 test("verdicts are golden", () => {
-  for (const one of golden.verdicts) assert.equal(verdict(one.before, one.after, one.declared), one.verdict, JSON.stringify(one));
+  for (const one of golden.verdicts)
+    assert.equal(verdict(one.before, one.after, one.declared), one.verdict, JSON.stringify(one));
 });
 
 test("a comparison is golden", () => {
@@ -23,8 +34,12 @@ test("a comparison is golden", () => {
   const sorted = (edges: [string, string][]) => edges.map((edge) => [...edge]).sort();
   assert.deepEqual(
     {
-      statuses: tasks.filter((task) => inBoth({ task: task.name }) && task.statuses[0] !== task.statuses[1]).map((task) => [task.name, ...task.statuses]),
-      parameters: rowsOf(runs, parameters).filter((row) => inBoth(row) && row.differs).map((row) => [row.task, row.name, ...row.values.map((item) => item ?? null)]),
+      statuses: tasks
+        .filter((task) => inBoth({ task: task.name }) && task.statuses[0] !== task.statuses[1])
+        .map((task) => [task.name, ...task.statuses]),
+      parameters: rowsOf(runs, parameters)
+        .filter((row) => inBoth(row) && row.differs)
+        .map((row) => [row.task, row.name, ...row.values.map((item) => item ?? null)]),
       metrics: rowsOf(runs, metrics)
         .filter((row) => inBoth(row) && row.differs)
         .map((row) => [row.task, row.name, verdict(row.values[0], row.values[1], golden.declared[row.name])]),
@@ -42,18 +57,39 @@ test("two graphs are drawn as one, from left to right", () => {
   const { nodes, places, changes } = mergedGraph(before, after);
   assert.deepEqual(
     nodes.map((node, i) => [node.name, node.change, ...places.nodes[i]!]),
-    [["ingest", "same", 0, 0.5], ["split", "same", 1, 0.5], ["train", "keyed", 2, 0], ["benchmark", "added", 3, 0], ["report", "removed", 3, 1]],
+    [
+      ["ingest", "same", 0, 0.5],
+      ["split", "same", 1, 0.5],
+      ["train", "keyed", 2, 0],
+      ["benchmark", "added", 3, 0],
+      ["report", "removed", 3, 1],
+    ],
   );
   assert.deepEqual(
-    places.edges.map(([from, to, points], i) => [`${nodes[from]!.name} ${nodes[to]!.name} ${changes[i]}`, points.length]),
-    [["ingest split same", 2], ["split train same", 2], ["train benchmark added", 2], ["train report removed", 2], ["split report removed", 3]],
+    places.edges.map(([from, to, points], i) => [
+      `${nodes[from]!.name} ${nodes[to]!.name} ${changes[i]}`,
+      points.length,
+    ]),
+    [
+      ["ingest split same", 2],
+      ["split train same", 2],
+      ["train benchmark added", 2],
+      ["train report removed", 2],
+      ["split report removed", 3],
+    ],
   );
 });
 
 test("two graphs that make a circle are drawn all the same", () => {
   const one = { status: "ran", family: "", detail: "" } as const;
-  const there = run([{ ...one, name: "a" }, { ...one, name: "b", up: [0] }]);
-  const back = run([{ ...one, name: "b" }, { ...one, name: "a", up: [0] }]);
+  const there = run([
+    { ...one, name: "a" },
+    { ...one, name: "b", up: [0] },
+  ]);
+  const back = run([
+    { ...one, name: "b" },
+    { ...one, name: "a", up: [0] },
+  ]);
   assert.equal(mergedGraph(there, back).places.edges.length, 2);
 });
 

@@ -3,8 +3,12 @@ import { test } from "node:test";
 import { fold, type LiveEvent, newRun, over, overwritten, TEXT } from "../src/live.ts";
 
 let time = 0;
-const event = (name: string, more: object = {}): LiveEvent => ({ event: name, time: (time += 1e9), ...more });
-const started = (...names: string[]) => event("run_started", { pipeline: "p", tasks: names.map((name) => ({ name, previous_s: 2 })) });
+const event = (name: string, more: object = {}): LiveEvent => {
+  time += 1e9;
+  return { event: name, time, ...more };
+};
+const started = (...names: string[]) =>
+  event("run_started", { pipeline: "p", tasks: names.map((name) => ({ name, previous_s: 2 })) });
 
 function run(...events: LiveEvent[]) {
   const run = newRun("r");
@@ -28,7 +32,15 @@ test("a task goes from waiting to its status", () => {
 test("an attempt has its cell, its text and its failure", () => {
   const attempt = run(
     event("attempt_started", { task: "a", attempt: 1 }),
-    event("attempt_ended", { task: "a", attempt: 1, outcome: "failed", error: "exit", message: "1", traceback: "", cell: null }),
+    event("attempt_ended", {
+      task: "a",
+      attempt: 1,
+      outcome: "failed",
+      error: "exit",
+      message: "1",
+      traceback: "",
+      cell: null,
+    }),
     event("attempt_started", { task: "a", attempt: 2 }),
     event("printed", { task: "a", attempt: 1, text: "late" }),
     event("cell_started", { task: "a", attempt: 2, position: 3, total: 12, first_line: "x = 1" }),
@@ -42,8 +54,11 @@ test("an attempt has its cell, its text and its failure", () => {
 });
 
 test("of long text the end is kept, and that it is the end", () => {
-  const text = "x".repeat(TEXT) + "the end";
-  const attempt = run(event("attempt_started", { task: "a", attempt: 1 }), event("printed", { task: "a", attempt: 1, text })).tasks.get("a")!.attempts[0]!;
+  const text = `${"x".repeat(TEXT)}the end`;
+  const attempt = run(
+    event("attempt_started", { task: "a", attempt: 1 }),
+    event("printed", { task: "a", attempt: 1, text }),
+  ).tasks.get("a")!.attempts[0]!;
   assert.equal(attempt.text.length, TEXT);
   assert.ok(attempt.text.endsWith("the end") && attempt.cut);
 });

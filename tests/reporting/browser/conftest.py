@@ -8,7 +8,9 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,10 +19,8 @@ from nbmake_dag_reporting.site import SiteOptions, found_in, write_site
 from tests.reporting.browser.digits import digits
 from tests.reporting.fabricate import Fabric, executed
 
-try:
-    from playwright.sync_api import Browser, Page, expect, sync_playwright
-except ImportError:  # then every test here is deselected
-    sync_playwright = None
+if TYPE_CHECKING or find_spec("playwright"):  # else every test here is deselected
+    from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -37,7 +37,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what needs a browser where there is none; pytest says how many those were."""
-    if CHROMIUM and sync_playwright:
+    if CHROMIUM and find_spec("playwright"):
         return
     here = str(Path(__file__).parent)
     wanted = [item for item in items if not str(item.path).startswith(here)]
@@ -70,21 +70,29 @@ def publish(fabric: Fabric, out: Path) -> Path:
 
 
 class Opened:
-    """A page of the site. ``said`` collects console messages, errors and requests that leave the site."""
+    """A page of the site. ``said`` collects console messages, errors and requests that leave the site.
 
-    def __init__(self, page: Page, base: str) -> None:
+    ``others`` are bases of pages that may be asked for besides.
+    """
+
+    def __init__(self, page: Page, base: str, *others: str) -> None:
         self.page = page
         self.base = base
+        self.allowed = (base, *others, "data:", "blob:", "about:")
         self.said: list[str] = []
         page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         page.on("requestfinished", lambda request: self._request(request.url, None))
         page.on("requestfailed", lambda request: self._request(request.url, request.failure))
-        page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._dialog)
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.said.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _request(self, url: str, failure: str | None) -> None:
         """Note what was sent out of the site; what the policy stopped was not sent."""
-        if failure not in ("csp", "origin") and not url.startswith((self.base, "data:", "blob:", "about:")):
+        if failure not in ("csp", "origin") and not url.startswith(self.allowed):
             self.said.append(f"request: {url} {failure}")
 
     def go(self, address: str) -> Page:
@@ -117,7 +125,7 @@ def served(folder: Path) -> Iterator[str]:
     """Serve a folder as any static host would."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments: object) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the method that it overrides
             pass
 
     handler = functools.partial(Quiet, directory=str(folder))

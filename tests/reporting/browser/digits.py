@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import Any
 
 from tests.reporting.fabricate import Fabric, Made, code, markdown, notebook, shown
 
@@ -37,7 +38,7 @@ def _train(lr: float, auc: float, **more) -> Made:
             shown(text_html="<table><tr><th>x</th></tr><tr><td>41</td></tr></table>", text_plain="x 41"),
         ),
     )
-    fields = {
+    fields: dict[str, Any] = {
         "params": {"lr": lr, "kind": "linear"},
         "metrics": {"auc": auc, "loss": 1 - auc},
         "tags": {"stage": "dev"},

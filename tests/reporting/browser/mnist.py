@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.project import Build, Project
+from tests.support.project import Build, Project
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "mnist-digits"
 SIZES = "nr_train_images = [60, 200, 600]"

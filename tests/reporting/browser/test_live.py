@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.project import Project, await_true
 from tests.reporting.browser.conftest import Opened
 from tests.reporting.browser.test_site_access import AXE
-from tests.watching import Watching
+from tests.support.project import Project, await_true
+from tests.support.watching import Watching
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.timing]
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,9 @@ def test_a_page_says_when_nbdag_has_ended(project: Project, browser: Browser) ->
     project.pipeline('[tasks.a]\ncommand = "echo a > a.out"\noutputs = ["a.out"]\n')
     with Watching(project, "--serve") as watching:
         page = browser.new_page()
-        page.goto(re.search(r"live view: (\S+)", watching.text())[1])
+        address = re.search(r"live view: (\S+)", watching.text())
+        assert address is not None
+        page.goto(address[1])
         expect(page.get_by_role("status")).to_contain_text("1 of 1")
         watching.end()
     expect(page.get_by_text("nbdag cannot be reached")).to_be_visible()

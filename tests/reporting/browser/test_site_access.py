@@ -1,13 +1,13 @@
 """Every page can be used by everybody: axe finds nothing serious, in either theme."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tests.reporting.browser.conftest import Opened
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
 AXE = Path(__file__).parents[3] / "reporting" / "site" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = [
@@ -36,7 +36,7 @@ PAGES = [
 @pytest.mark.axe
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("address", PAGES)
-def test_axe_finds_nothing_serious(opened: Opened, address: str, theme: str) -> None:
+def test_axe_finds_nothing_serious(opened: Opened, address: str, theme: Literal["light", "dark"]) -> None:
     """No serious or critical violation of WCAG 2.2 AA."""
     opened.page.emulate_media(color_scheme=theme)
     opened.go(address)

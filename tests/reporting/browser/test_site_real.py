@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.project import Project
 from tests.reporting.browser.conftest import Opened, served
 from tests.reporting.browser.mnist import build_runs
 from tests.reporting.browser.test_site_access import serious
+from tests.support.project import Project
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -89,7 +89,9 @@ def test_every_page_says_nothing_to_the_console(opened: Opened, pages: list[str]
 
 @pytest.mark.axe
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_real_pages(opened: Opened, pages: list[str], theme: str) -> None:
+def test_axe_finds_nothing_serious_on_real_pages(
+    opened: Opened, pages: list[str], theme: Literal["light", "dark"]
+) -> None:
     """Real outputs, tables and pictures are as accessible as made-up ones."""
     opened.page.emulate_media(color_scheme=theme)
     for address in pages[::4]:
@@ -103,5 +105,5 @@ def test_the_timeout_is_shown_with_what_ran_until_then(opened: Opened, project: 
     failed = [run["id"] for run in runs if run["result"] == "failure"]
     page = opened.go(f"#/run/{failed[0]}/task/eda")
     expect(page.locator(".attempt .badge").first).to_contain_text("timed out")
-    page.get_by_text("The notebook as far as it came").click()
+    page.get_by_text("The notebook as far as it ran").click()
     expect(page.locator(".attempt .cell").first).to_be_visible()

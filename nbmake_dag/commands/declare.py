@@ -1,0 +1,96 @@
+"""`nbdag declare`."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from nbmake_dag.commands.options import located, project_of, targets_of
+from nbmake_dag.errors import UsageError
+
+if TYPE_CHECKING:
+    from nbmake_dag.engine.session import Planned
+    from nbmake_dag.observe.project import Project
+
+
+@click.command
+@click.argument("targets", nargs=-1, metavar="[TASK]...")
+@located
+@click.option("-n", "--dry-run", is_flag=True, help="Print what would be added; change nothing.")
+def command(directory: str | None, file: str | None, targets: tuple[str, ...], *, dry_run: bool) -> None:
+    """Add the undeclared files that tasks read to their `inputs` in pipeline.toml; of all tasks if none is named.
+
+    Nothing else in the file is changed: comments and order stay. The tasks run once more at the next build.
+    """
+    from nbmake_dag.commands.edited import edit  # noqa: PLC0415 - not for --help
+    from nbmake_dag.config.editing import UneditableError, with_inputs  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.request import Request  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.session import planned  # noqa: PLC0415 - likewise
+
+    project = project_of(directory, file)
+    name = os.path.basename(project.config)
+    found = planned(project, Request(targets=targets_of(project, directory, targets)))
+    added = _additions(project, found)
+    if not added:
+        click.echo("no task reads a file that it does not declare, as far as its last result tells", err=True)
+        return
+    lines = {task.family: task.line for task in found.prepared.whole.tasks.values()}
+
+    def with_all(text: str) -> str:
+        for family, paths in added.items():
+            try:
+                text = with_inputs(text, family, paths)
+            except UneditableError as error:
+                what = f"{name}:{lines[family]}: task `{family}` is written in a way that only a person can change"
+                raise UsageError(what, (), f"add {_quoted(paths)} to its `inputs`") from error
+        return text
+
+    edit(project.config, with_all, dry_run=dry_run)
+    for family, paths in added.items():
+        click.echo(f"{family}: {_quoted(paths)}")
+    if dry_run:
+        return
+    tasks, them = ("1 task", "it") if len(added) == 1 else (f"{len(added)} tasks", "them")
+    click.echo(f"added to the `inputs` of {tasks} in {name}; the next build runs {them}", err=True)
+
+
+def _additions(project: Project, found: Planned) -> dict[str, list[str]]:
+    """Return the paths to declare, by the name of a task in the file; what cannot be declared is reported."""
+    from nbmake_dag.core.globs import escaped  # noqa: PLC0415 - not for --help
+
+    graph = found.prepared.graph
+    instances: dict[str, list[set[str]]] = defaultdict(list)
+    for name in (name for name in graph.order if name in found.prepared.targets):
+        files = found.undeclared.get(name, ())
+        read = {file.path for file in files if file.mode == "read"}
+        for path, why in _unfit(project, sorted(read)):
+            read.discard(path)
+            click.echo(f"note: {name}: {path} is not added: {why}", err=True)
+        instances[graph.tasks[name].family].append(read)
+    added: dict[str, list[str]] = {}
+    for family, sets in instances.items():
+        common = set.intersection(*sets)
+        for path in sorted(set.union(*sets) - common):
+            click.echo(f"note: {family}: {path} is not added: not every instance reads it", err=True)
+        if common:
+            added[family] = [escaped(path) for path in sorted(common)]
+    return added
+
+
+def _unfit(project: Project, paths: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the paths that no line can declare, each with the reason."""
+    for path in paths:
+        if not os.path.isfile(project.absolute(path)):
+            yield path, "it is not there any more"
+        elif "{" in path or "}" in path:
+            yield path, "a brace in a path means a parameter"
+
+
+def _quoted(paths: list[str]) -> str:
+    from nbmake_dag.config.values import quoted  # noqa: PLC0415 - not for --help
+
+    return ", ".join(map(quoted, paths))

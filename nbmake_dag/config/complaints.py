@@ -1,0 +1,54 @@
+"""All complaints about one file, collected before they are reported."""
+
+from __future__ import annotations
+
+from nbmake_dag.config.lines import Lines
+from nbmake_dag.config.values import escaped
+from nbmake_dag.core.suggest import did_you_mean
+from nbmake_dag.errors import Complaint, ConfigError
+
+_MAX_SUGGESTIONS = 50
+_MAX_LENGTH = 600
+
+
+class Complaints:
+    """The complaints about one file, each once, in the order of its lines."""
+
+    def __init__(self, file: str, lines: Lines) -> None:
+        self._file = file
+        self._lines = lines
+        self._found: dict[Complaint, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def place(self, path: tuple[str, ...]) -> str:
+        return f"{self._file}:{self._lines.of(path)}"
+
+    def add(self, path: tuple[str, ...], what: str, hint: str = "") -> None:
+        """Complain about the key at ``path``."""
+        complaint = Complaint(what=_printable(what), place=self.place(path), hint=_printable(hint))
+        self._found.setdefault(complaint, self._lines.of(path))
+
+    def add_at(self, line: int, what: str, hint: str = "") -> None:
+        """Complain about a line of the file."""
+        complaint = Complaint(what=_printable(what), place=f"{self._file}:{line}", hint=_printable(hint))
+        self._found.setdefault(complaint, line)
+
+    def add_unplaced(self, what: str, hint: str = "") -> None:
+        """Complain about the command line."""
+        self._found.setdefault(Complaint(what=_printable(what), hint=_printable(hint)), 0)
+
+    def suggest(self, word: str, known: tuple[str, ...]) -> str:
+        """Suggest a known word for a mistyped one; not for hundreds of them, because each takes time."""
+        return did_you_mean(word, known) if len(self._found) < _MAX_SUGGESTIONS else ""
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            raise ConfigError(tuple(sorted(self._found, key=self._found.__getitem__)))
+
+
+def _printable(text: str) -> str:
+    """Escape what a terminal would act on, and cut what is too long to read."""
+    text = text if len(text) <= _MAX_LENGTH else text[:_MAX_LENGTH] + "…"
+    return text if text.isprintable() else "".join(map(escaped, text))

@@ -1,0 +1,308 @@
+"""Turn typed tables into the pipeline: merge defaults, make instances, resolve parameters, check paths."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from nbmake_dag.config import matrix, settings
+from nbmake_dag.config.captures import Captures
+from nbmake_dag.config.complaints import Complaints
+from nbmake_dag.config.instances import Families, Found, Instances, Place, wanted
+from nbmake_dag.config.lines import Lines
+from nbmake_dag.config.ownership import check_writes
+from nbmake_dag.config.parameters import SharedParameters
+from nbmake_dag.config.paths import folded
+from nbmake_dag.config.tables import Document, given
+from nbmake_dag.config.tasks import NOTEBOOK_KEYS, WORK_KEYS, Family, fits_another, is_format_of
+from nbmake_dag.core.globs import matches, may_match_below
+from nbmake_dag.core.model import Gathered, Input, Pipeline, ProjectPath, Signature, Task, TaskName, Value
+
+DEFAULT_KEEP_RUNS = 200
+_MERGED = ("env", "resources")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineFile:
+    """The content of a ``pipeline.toml``, typed but not expanded, and its position in the text."""
+
+    document: Document
+    lines: Lines
+    file: str
+
+    def sources(self) -> dict[str, tuple[str, str, str]]:
+        """Return the sources whose signatures `expand` needs.
+
+        Each with ``notebook`` or ``function``, its place, and the format of a notebook that has one.
+        """
+        found: dict[str, tuple[str, str, str]] = {}
+        for name, keys in _families(self.document).items():
+            for kind in ("notebook", "function"):
+                if kind in keys and keys[kind] not in found:
+                    place = f"{self.file}:{self.lines.of(('tasks', name, kind))}"
+                    form = keys.get("format", "")
+                    found[keys[kind]] = kind, place, form if is_format_of(keys[kind], form) else ""
+        return found
+
+    def data(self) -> tuple[list[ProjectPath], list[Captures]]:
+        """Return the files with rows, and the patterns of files, that instances come from: `expand` needs them."""
+        families = (keys["instances"] for keys in _families(self.document).values() if "instances" in keys)
+        return wanted(itertools.chain(families, _sets(self.document).values()))
+
+    def instances(self, found: Found) -> dict[str, tuple[TaskName, ...]]:
+        """Return the instances of each task, as far as they are known."""
+        complaints = Complaints(self.file, self.lines)
+        known = Families(_families(self.document), _sets(self.document), {}, found, complaints).instances()
+        return {name: () if those is None else those.names for name, those in known.items()}
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The patterns of files that globs leave out."""
+        return tuple(given(self.document.pipeline).get("ignore", ()))
+
+
+def expand(
+    file: PipelineFile,
+    signatures: Mapping[str, Signature],
+    overrides: Mapping[str, Value],
+    found: Found | None = None,
+) -> Pipeline:
+    """Make the pipeline; raise `ConfigError` with every complaint.
+
+    ``signatures`` by the value of ``notebook =`` or ``function =``; one that is missing counts as unknown.
+    ``overrides`` are those of ``-p``; one that is a key of a matrix replaces all its values. ``found`` is what
+    instances come from; tasks whose instances are not known without it are left out.
+    """
+    complaints = Complaints(file.file, file.lines)
+    pipeline = _expand(file, signatures, overrides, found or Found(), complaints, frozenset())
+    complaints.raise_if_any()
+    return pipeline
+
+
+def complain(file: PipelineFile, complaints: Complaints, left_out: frozenset[str]) -> None:
+    """Add the complaints of `expand` about a file, except about tasks that could not be read."""
+    _expand(file, {}, {}, Found(), complaints, left_out)
+
+
+def _expand(
+    file: PipelineFile,
+    signatures: Mapping[str, Signature],
+    overrides: Mapping[str, Value],
+    found: Found,
+    complaints: Complaints,
+    left_out: frozenset[str],
+) -> Pipeline:
+    document = file.document
+    families = _families(document)
+    if not families and not complaints:
+        hint = 'a task is a table, such as `[tasks.clean]` with `notebook = "clean.py"`'
+        complaints.add((), "the pipeline has no tasks", hint)
+    defaults = given(document.defaults).get("parameters", {})
+    shared = SharedParameters(_or_empty(document.parameters), defaults, overrides, complaints)
+    sources = Families(families, _sets(document), overrides, found, complaints)
+    instances = sources.instances()
+    _check_names([*families, *left_out], instances, complaints)
+    groups: dict[str, tuple[TaskName, ...]] = dict.fromkeys(left_out, ())
+    for name, those in instances.items():
+        names = () if those is None else those.names
+        groups.update((instance, (instance,)) for instance in names)
+        groups[name] = names
+    tasks: dict[TaskName, Task] = {}
+    for name, keys in families.items():
+        after = _after(name, keys.get("after", []), groups, complaints)
+        family = Family(name, keys, shared, signatures, complaints)
+        those = instances[name]
+        if those:
+            line = file.lines.of(("tasks", name))
+            tasks.update((task.name, task) for task in family.instances(those, after, line))
+        elif those is not None:
+            family.use_paths()
+    for name, keys in families.items():
+        _gather(name, keys.get("inputs", ()), groups, tasks, left_out, complaints)
+    check_writes(tasks.values(), file.file, complaints)
+    _check_made(tasks, sources.files, file.data()[1], complaints)
+    if not left_out and None not in instances.values():
+        shared.check_used()
+    return Pipeline(
+        name=settings.pipeline_name(document, complaints),
+        tasks=tasks,
+        environment=settings.environment(document, complaints),
+        cache=settings.cache(document.cache, complaints),
+        kernel=settings.kernel(document.kernel, complaints),
+        watch=settings.watch(document),
+        ray=settings.ray(document),
+        report=settings.report(document, complaints),
+        ignore=settings.ignored(document, complaints),
+        keep_runs=given(document.runs).get("keep", DEFAULT_KEEP_RUNS),
+        data=tuple(sources.files),
+        empty={name: those.why_none for name, those in instances.items() if those is not None and not those},
+    )
+
+
+def _families(document: Document) -> dict[str, dict[str, Any]]:
+    """Return the keys of each task over those of ``[defaults]``.
+
+    Lists and single values replace a default, ``env`` and ``resources`` are merged by key. A task that names its
+    work drops the work of the defaults, and one that is not a notebook drops their keys for notebooks.
+    ``parameters`` of the defaults stay apart, because a task need not know them.
+    """
+    defaults = given(document.defaults)
+    defaults.pop("parameters", None)
+    without_work = {key: value for key, value in defaults.items() if key not in WORK_KEYS}
+    families: dict[str, dict[str, Any]] = {}
+    for name, table in _or_empty(document.tasks).items():
+        own = given(table)
+        keys = {**(defaults if own.keys().isdisjoint(WORK_KEYS) else without_work), **own}
+        if "notebook" not in keys:
+            keys = {key: value for key, value in keys.items() if key in own or key not in NOTEBOOK_KEYS}
+        if "format" in keys.keys() - own.keys() and fits_another(str(keys.get("notebook", "")), keys["format"]):
+            del keys["format"]
+        for key in _MERGED:
+            if key in own and key in defaults:
+                keys[key] = {**defaults[key], **own[key]}
+        if "matrix" in own.keys() ^ keys.keys() and "instances" in own:
+            del keys["matrix"]
+        elif "instances" in own.keys() ^ keys.keys() and "matrix" in own:
+            del keys["instances"]
+        families[name] = keys
+    return families
+
+
+def _sets(document: Document) -> dict[str, dict[str, Any]]:
+    return {name: given(table) for name, table in _or_empty(document.sets).items()}
+
+
+def _check_made(
+    tasks: Mapping[TaskName, Task],
+    data: Mapping[ProjectPath, Place],
+    patterns: list[Captures],
+    complaints: Complaints,
+) -> None:
+    """Complain where a task makes what instances come from: they are known before anything runs."""
+    if not data and not patterns:
+        return
+    hint = "instances come from files that are there before anything runs"
+    told: set[str] = set()
+    for task in tasks.values():
+        for output in task.outputs:
+            if output.path in data or (
+                output.path.endswith("/") and any(path.startswith(output.path) for path in data)
+            ):
+                place = next(at for path, at in data.items() if path.startswith(output.path))
+            elif any(_may_make(captures.glob, output.path) for captures in patterns):
+                place = ("tasks", task.family, "outputs")
+            else:
+                continue
+            if task.family not in told:
+                told.add(task.family)
+                what = f"`{task.name}` makes `{output.path}`, from which instances come"
+                complaints.add(place, what, hint)
+
+
+def _may_make(glob: str, path: ProjectPath) -> bool:
+    return may_match_below(glob, path) if path.endswith("/") else matches(glob, path)
+
+
+def _place_of(family: str, instances: Instances | None) -> Place:
+    return ("tasks", family) if instances is None else instances.place
+
+
+def _check_names(
+    families: list[str],
+    instances: Mapping[str, Instances | None],
+    complaints: Complaints,
+) -> None:
+    seen: dict[str, str] = {}
+    for family in families:
+        if fault := matrix.name_fault(family):
+            complaints.add(("tasks", family), f"`{family}` cannot be the name of a task: it {fault}")
+        those = instances.get(family)
+        for name in dict.fromkeys((family, *(those.names if those else ()))):
+            other = seen.setdefault(folded(name), name)
+            if other != name:
+                what = f"the names `{name}` and `{other}` differ only in case or in the form of their Unicode"
+                complaints.add(("tasks", family), what)
+                break
+            if name != family and (fault := matrix.length_fault(name)):
+                complaints.add(_place_of(family, those), f"the name of the instance `{name}` {fault}")
+                break
+
+
+def _after(
+    family: str, names: list[str], groups: Mapping[str, tuple[TaskName, ...]], complaints: Complaints
+) -> tuple[TaskName, ...]:
+    """Return the instances behind names of tasks; one tuple for all that wait for the same task."""
+    for name in names:
+        if name not in groups:
+            hint = complaints.suggest(name, tuple(groups))
+            complaints.add(("tasks", family, "after"), f"`{family}` waits for `{name}`, which is not a task", hint)
+    known = [groups[name] for name in names if name in groups]
+    return known[0] if len(known) == 1 else tuple(dict.fromkeys(itertools.chain.from_iterable(known)))
+
+
+def _gather(
+    family: str,
+    inputs: object,
+    groups: Mapping[str, tuple[TaskName, ...]],
+    tasks: dict[TaskName, Task],
+    left_out: frozenset[str],
+    complaints: Complaints,
+) -> None:
+    """Give the instances of a task the inputs that are outputs of all instances of another."""
+    wanted = (
+        {name: table for name, table in inputs.items() if isinstance(table, dict)}
+        if isinstance(inputs, dict)
+        else {}
+    )
+    gathers: dict[str, tuple[Gathered, ...]] = {}
+    for name, table in wanted.items():
+        at = ("tasks", family, "inputs", name)
+        producer = table.get("task")
+        if producer is None:
+            complaints.add(at, f"input `{name}` gathers the outputs of no task", 'name it: `{ task = "train" }`')
+        elif producer not in groups:
+            hint = complaints.suggest(producer, tuple(groups))
+            complaints.add(at, f"input `{name}` gathers the outputs of `{producer}`, which is not a task", hint)
+        elif producer.partition("[")[0] == family:
+            complaints.add(at, f"task `{family}` gathers its own outputs")
+        elif producer not in left_out:
+            makers = [tasks[maker] for maker in groups[producer] if maker in tasks]
+            found = [_gathered(maker, table.get("output")) for maker in makers]
+            if None in found:
+                complaints.add(at, *_no_output(name, makers[0], table.get("output")))
+            gathers[name] = tuple(file for file in found if file is not None)
+    if not gathers:
+        return
+    more = tuple(Input(path=file.path, name=name) for name, files in gathers.items() for file in files)
+    for instance in groups[family]:
+        if instance in tasks:
+            task = tasks[instance]
+            tasks[instance] = replace(task, inputs=(*task.inputs, *more), gathers=gathers)
+
+
+def _gathered(maker: Task, output: str | None) -> Gathered | None:
+    found = [item for item in maker.outputs if output is None or item.name == output]
+    return Gathered(path=found[0].path, params=maker.values) if len(found) == 1 else None
+
+
+def _no_output(name: str, maker: Task, output: str | None) -> tuple[str, str]:
+    named = ", ".join(f"`{item.name}`" for item in maker.outputs if item.name is not None)
+    if output is not None:
+        has = f"its outputs are {named}" if named else "it has no outputs with names"
+        return f"input `{name}` gathers `{output}` of `{maker.family}`, which is not an output of it", has
+    if not maker.outputs:
+        return f"input `{name}` gathers the outputs of `{maker.family}`, which has none", "use `after` instead"
+    hint = (
+        f'choose one with `output = "..."`: {named}'
+        if named
+        else "give its outputs names, and choose one by `output`"
+    )
+    return f"input `{name}` gathers the outputs of `{maker.family}`, which has {len(maker.outputs)}", hint
+
+
+def _or_empty(table: dict[str, Any] | UnsetType) -> dict[str, Any]:
+    return {} if table is UNSET else table

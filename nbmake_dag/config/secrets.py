@@ -1,0 +1,76 @@
+"""Checks of declared secrets: values that can be redacted, and that stand nowhere in what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from nbmake_dag.config.complaints import Complaints
+from nbmake_dag.config.expansion import PipelineFile
+from nbmake_dag.config.tables import given
+from nbmake_dag.core.model import Value
+from nbmake_dag_reporting.secrets_scan import SHORTEST
+
+_TELLING = 8
+"""Characters of a value that is no plain word, from which on it is told from others within a longer text."""
+_READ_IT = "have the task read it from its environment"
+
+
+def check_secrets(
+    file: PipelineFile, text: str, variables: Mapping[str, str], overrides: Mapping[str, Value]
+) -> None:
+    """Raise `ConfigError` for secrets that would be recorded whatever is redacted.
+
+    ``variables`` is the environment, in which a secret may be absent; ``text`` is that of the file.
+    """
+    complaints = Complaints(file.file, file.lines)
+    counted = given(file.document.environment).get("variables", ())
+    values: dict[str, str] = {}
+    for path, name in _declared(file):
+        value = variables.get(name, "")
+        values[name] = value
+        if 0 < len(value) < SHORTEST:
+            what = f"the secret `{name}` has {len(value)} characters, too few to find it in what tasks print"
+            complaints.add(path, what, f"give it {SHORTEST} characters or more, or do not declare it")
+        if name in counted:
+            what = f"`{name}` is a secret, and its value would be part of every key"
+            complaints.add(("environment", "variables"), what, "leave it out here")
+    for task, table in _tables(file):
+        for name in given(table).get("env", {}).keys() & values.keys():
+            what = f"`{name}` is a secret, and what `env` sets is recorded"
+            complaints.add(
+                (*task, "env", name), what, "leave it out here: tasks get all variables of nbdag itself"
+            )
+    for number, line in enumerate(text.split("\n"), 1):
+        for name in _held(line, values):
+            what = f"the file holds the value of the secret `{name}`, and what it says is recorded"
+            complaints.add_at(number, what, _READ_IT)
+    for parameter, given_value in overrides.items():
+        for name in _held(str(given_value), values):
+            what = f"parameter `{parameter}` of -p holds the value of the secret `{name}`, and it is recorded"
+            complaints.add_unplaced(what, _READ_IT)
+    complaints.raise_if_any()
+
+
+def _declared(file: PipelineFile) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield where each name of a secret stands."""
+    for task, table in _tables(file):
+        for name in given(table).get("secrets", ()):
+            yield (*task, "secrets"), name
+
+
+def _tables(file: PipelineFile) -> Iterator[tuple[tuple[str, ...], Any]]:
+    document = file.document
+    yield ("defaults",), document.defaults
+    for name, table in ({} if document.tasks is UNSET else document.tasks).items():
+        yield ("tasks", name), table
+
+
+def _held(text: str, values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the names of secrets that a text certainly holds: no plain words, and nothing short."""
+    for name, value in values.items():
+        telling = len(value) >= _TELLING and not value.isalpha()
+        if (telling and value in text) or (len(value) >= SHORTEST and text.strip() == value):
+            yield name

@@ -1,0 +1,251 @@
+"""One table ``[tasks.NAME]`` to its instances."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from nbmake_dag.config.complaints import Complaints
+from nbmake_dag.config.instances import Instances
+from nbmake_dag.config.parameters import SharedParameters, check_values
+from nbmake_dag.config.paths import PathError, read_path, read_pattern, written_notebook, written_path
+from nbmake_dag.config.settings import check_variables, resources
+from nbmake_dag.config.templates import UnknownNameError, fill_command, fill_path, names_in
+from nbmake_dag.core.globs import is_glob
+from nbmake_dag.core.model import (
+    Command,
+    Function,
+    Input,
+    Notebook,
+    Output,
+    Policy,
+    ProjectPath,
+    Signature,
+    Task,
+    TaskName,
+    Value,
+    Work,
+)
+
+WORK_KEYS = ("notebook", "function", "command")
+NOTEBOOK_KEYS = ("format", "kernel", "allow_errors", "notebook_output")
+_POLICY_KEYS = ("timeout", "retries", "retry_delay", "cache", "store", "max_age", "strict", "sandbox")
+_FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<qualname>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_FORMAT = re.compile(r"(?P<extension>[A-Za-z]+):[a-z]+")
+_UNKNOWN = Signature()
+
+
+def is_format_of(notebook: str, form: str) -> bool:
+    """Return whether a Jupytext format fits a notebook's extension; Jupytext itself knows the names."""
+    found = _FORMAT.fullmatch(form)
+    return found is not None and notebook.endswith(f".{found['extension']}") and found["extension"] != "ipynb"
+
+
+def fits_another(notebook: str, form: str) -> bool:
+    """Return whether a Jupytext format is well formed, and of another extension than a notebook has."""
+    return _FORMAT.fullmatch(form) is not None and not is_format_of(notebook, form)
+
+
+class Family:
+    """What the instances of one task have in common.
+
+    ``keys`` are those of the task over those of ``[defaults]``, except ``parameters``, which are the task's own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keys: Mapping[str, Any],
+        shared: SharedParameters,
+        signatures: Mapping[str, Signature],
+        complaints: Complaints,
+    ) -> None:
+        self.name = name
+        self._keys = keys
+        self._own: Mapping[str, Value] = keys.get("parameters", {})
+        self._shared = shared
+        self._complaints = complaints
+        self._path = ("tasks", name)
+        self._kind = next((kind for kind in WORK_KEYS if kind in keys), "")
+        self._signature = self._find_signature(signatures)
+        self._work = self._make_work()
+        self._check()
+
+    def use_paths(self) -> None:
+        """Note the parameters that a task without instances would have: nobody can tell that they reach none."""
+        self._shared.reaching(self._shared.visible(self._own), self._own, self._signature)
+        self._shared.use(self._names_in_paths())
+
+    def instances(self, found: Instances, after: tuple[TaskName, ...], line: int) -> Iterator[Task]:
+        """Make a task for each instance."""
+        first = found.points[0]
+        visible = self._shared.visible({**self._own, **first})
+        reaching = self._shared.reaching(visible, {**self._own, **first}, self._signature)
+        in_paths = self._names_in_paths()
+        for place, values in ((*self._path, "parameters"), self._own), (found.place, first):
+            owned = {name: value for name, value in values.items() if name not in in_paths}
+            self._shared.check_own(self.name, place, owned, self._signature, self._kind)
+        keys = self._keys
+        policy = Policy(
+            **{key: keys[key] for key in _POLICY_KEYS if key in keys},
+            resources=resources(keys.get("resources", {})),
+        )
+        env, secrets, tags = keys.get("env", {}), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
+        for name, point in zip(found.names, found.points, strict=True):
+            values = {**visible, **point}
+            copy = self._path_of("notebook_output", written_notebook, values)
+            workdir = self._path_of("workdir", read_path, values) or ProjectPath("./")
+            yield Task(
+                name=name,
+                family=self.name,
+                work=Command(arguments=fill_command(keys["command"], values))
+                if self._kind == "command"
+                else self._work,
+                inputs=tuple(
+                    Input(path=path, name=label, is_glob=is_glob(text))
+                    for label, text, path in self._paths_of("inputs", read_pattern, values)
+                ),
+                outputs=tuple(
+                    Output(path=path, name=label)
+                    for label, _, path in self._paths_of("outputs", written_path, values)
+                ),
+                parameters={key: value for key, value in values.items() if key in reaching},
+                values=point,
+                after=after,
+                workdir=workdir if workdir.endswith("/") else ProjectPath(f"{workdir}/"),
+                env=env,
+                secrets=secrets,
+                tags=tags,
+                description=keys.get("description", ""),
+                policy=policy if copy is None else replace(policy, notebook_output=copy),
+                line=line,
+            )
+
+    def _names_in_paths(self) -> frozenset[str]:
+        """Return the names that declared paths use: a value that only they need is not an error."""
+        texts = [self._keys[key] for key in ("notebook_output", "workdir") if key in self._keys]
+        for key in ("inputs", "outputs"):
+            declared = self._keys.get(key, ())
+            values = declared.values() if isinstance(declared, dict) else declared
+            texts += (text for text in values if isinstance(text, str))
+        return frozenset[str]().union(*map(names_in, texts))
+
+    def _find_signature(self, signatures: Mapping[str, Signature]) -> Signature:
+        if self._kind == "command":
+            command = self._keys["command"]
+            pieces = [command] if isinstance(command, str) else command
+            return Signature(names=frozenset[str]().union(*map(names_in, pieces)))
+        return signatures.get(self._keys[self._kind], _UNKNOWN) if self._kind else _UNKNOWN
+
+    def _make_work(self) -> Work:
+        """Make the work of a notebook or a function; that of a command depends on the instance."""
+        inject = {
+            "inject_inputs": self._signature.assigns_inputs,
+            "inject_outputs": self._signature.assigns_outputs,
+        }
+        if self._kind == "notebook":
+            path = self._declared("notebook", self._keys["notebook"], ("notebook",), read_path)
+            text = self._signature.paired_with
+            return Notebook(
+                path=text or path or ProjectPath(""),
+                form=self._format(),
+                paired=path if text else None,
+                kernel=self._keys.get("kernel"),
+                allow_errors=self._keys.get("allow_errors"),
+                **inject,
+            )
+        if self._kind == "function":
+            source = self._keys["function"]
+            if (match := _FUNCTION.fullmatch(source)) is None:
+                module, dot, name = source.rpartition(".")
+                hint = f"did you mean `{module}:{name}`?" if dot and ":" not in source else ""
+                self._complain("function", f"`{source}` is not `module:callable`", hint)
+                return Function(module="", qualname="")
+            return Function(module=match["module"], qualname=match["qualname"], **inject)
+        return Command(arguments="")
+
+    def _format(self) -> str:
+        """Return the Jupytext format, empty where it is to be guessed."""
+        form = str(self._keys.get("format", ""))
+        notebook = self._keys["notebook"]
+        if form and notebook.endswith(".ipynb"):
+            self._complain("format", f"`format` is for text notebooks, and `{notebook}` is none")
+        elif form and not is_format_of(notebook, form):
+            extension = notebook.rpartition(".")[2]
+            hint = f"write the extension and the name of the format, such as `{extension}:percent`"
+            self._complain("format", f"`{form}` is not a Jupytext format for `{notebook}`", hint)
+        return form
+
+    def _check(self) -> None:
+        """Complain about what is the same for all instances."""
+        kinds = [kind for kind in WORK_KEYS if kind in self._keys]
+        if not kinds:
+            hint = "give it one of `notebook`, `function` and `command`"
+            self._complaints.add(self._path, f"task `{self.name}` has nothing to run", hint)
+        if len(kinds) > 1:
+            both = " and ".join(f"`{kind}`" for kind in kinds)
+            self._complaints.add((*self._path, kinds[1]), f"task `{self.name}` has {both}", "keep one of them")
+        if self._kind == "command":
+            command = self._keys["command"]
+            if not command or (isinstance(command, list) and not command[0]) or not "".join(command).strip():
+                self._complain("command", f"the command of task `{self.name}` is empty")
+            if "\0" in "".join(command):
+                self._complain("command", f"the command of task `{self.name}` holds a NUL character")
+        if self._kind != "notebook":
+            for key in self._keys.keys() & set(NOTEBOOK_KEYS):
+                self._complain(key, f"`{key}` is for notebooks, and task `{self.name}` has none")
+        check_values((*self._path, "parameters"), self._own, self._complaints)
+        env = self._keys.get("env", {})
+        check_variables((*self._path, "env"), env, self._complaints)
+        for name, value in env.items():
+            if "\0" in value:
+                self._complaints.add((*self._path, "env", name), f"`{name}` holds a NUL character")
+        check_variables((*self._path, "secrets"), self._keys.get("secrets", ()), self._complaints)
+
+    def _paths_of(
+        self, key: str, read: Callable[[str], ProjectPath], values: Mapping[str, Value]
+    ) -> Iterator[tuple[str | None, str, ProjectPath]]:
+        """Yield label, declared text and path of each input or output."""
+        declared: list[str] | dict[str, Any] = self._keys.get(key, ())
+        pairs = declared.items() if isinstance(declared, dict) else ((None, text) for text in declared)
+        for label, text in pairs:
+            if not isinstance(text, str):
+                # gathered, when all tasks are known
+                continue
+            at = (key,) if label is None else (key, label)
+            filled = self._fill(text, at, values)
+            path = None if filled is None else self._declared(key.removesuffix("s"), filled, at, read)
+            if filled is not None and path is not None:
+                yield label, filled, path
+
+    def _path_of(
+        self, key: str, read: Callable[[str], ProjectPath], values: Mapping[str, Value]
+    ) -> ProjectPath | None:
+        filled = self._fill(self._keys[key], (key,), values) if key in self._keys else None
+        return None if filled is None else self._declared(key, filled, (key,), read)
+
+    def _fill(self, template: str, at: tuple[str, ...], values: Mapping[str, Value]) -> str | None:
+        try:
+            text = fill_path(template, values)
+        except UnknownNameError as error:
+            what = f"`{template}` names `{{{error.name}}}`, which is not a parameter of task `{self.name}`"
+            if not error.name.isidentifier():
+                what = f"`{template}` has braces around something other than a parameter's name"
+            self._complaints.add((*self._path, *at), what, self._complaints.suggest(error.name, tuple(values)))
+            return None
+        self._shared.use(names_in(template))
+        return text
+
+    def _declared(
+        self, role: str, text: str, at: tuple[str, ...], read: Callable[[str], ProjectPath]
+    ) -> ProjectPath | None:
+        try:
+            return read(text)
+        except PathError as error:
+            self._complaints.add((*self._path, *at), f"{role} `{text}` {error.what}", error.hint)
+            return None
+
+    def _complain(self, key: str, what: str, hint: str = "") -> None:
+        self._complaints.add((*self._path, key), what, hint)

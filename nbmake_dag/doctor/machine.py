@@ -1,0 +1,40 @@
+"""Requirements that a machine does not meet: Ray, a file system with locks and change notifications."""
+
+from __future__ import annotations
+
+import os
+
+from nbmake_dag.errors import Complaint
+from nbmake_dag.execute.executors import KINDS, ONE_AT_A_TIME
+from nbmake_dag.observe.project import Project
+
+_REMOTE = frozenset(
+    {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
+)
+
+
+def broken_executors() -> list[Complaint]:
+    """Complain about executors that cannot be used on this machine."""
+    hint = f"reinstall it, or build with --executor {ONE_AT_A_TIME}, one task at a time"
+    return [Complaint(what=defect, hint=hint) for kind in KINDS if (defect := kind.defect())]
+
+
+def remote_file_system(project: Project, mounts: str) -> list[Complaint]:
+    """Complain where another machine has the file system; ``mounts`` is the text of ``/proc/self/mountinfo``."""
+    kind = _kind_of(os.path.realpath(project.root), mounts)
+    if kind not in _REMOTE:
+        return []
+    what = f"the project is on a {kind} file system, which reports no changes and may not support locks"
+    hint = "use `nbdag watch --poll`, and do not build on two machines at once"
+    return [Complaint(what=what, place=project.root, hint=hint)]
+
+
+def _kind_of(path: str, mounts: str) -> str:
+    """Return the type of the file system that is mounted nearest above a path."""
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].replace("\\040", " ")
+        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
+            best, kind = point, after.split(" ")[0]
+    return kind

@@ -1,0 +1,1 @@
+"""Open notebooks in an editor as their tasks see them."""

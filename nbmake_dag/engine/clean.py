@@ -1,0 +1,80 @@
+"""`nbdag clean`: remove outputs and the cache, but rescue the user's own files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nbmake_dag.core.graph import build_graph
+from nbmake_dag.core.model import ProjectPath
+from nbmake_dag.core.targets import select
+from nbmake_dag.engine.prepare import load
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.state.rescued_files import note_rescued, read_rescued, rescue_files
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.execute.redaction import Redactor
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.secrets import declared_secrets
+from nbmake_dag.record.outcome import RescuedFile
+from nbmake_dag_cache.layout import CacheLayout, files_below
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """The outputs that were removed, and the files among them that nbdag had not made."""
+
+    removed: tuple[ProjectPath, ...]
+    rescued: tuple[RescuedFile, ...]
+
+
+def clean_outputs(project: Project, targets: Iterable[str]) -> Cleaned:
+    """Remove the outputs of targets, all if none is given, under the build lock.
+
+    Files that neither a task last left here nor a record holds become blobs first. Raises `SecretFileError` for
+    one that must not become a blob; nothing is then removed.
+    """
+    stores = Stores.open(project)
+    try:
+        pipeline, _, _ = load(project, Request(), stores)
+        graph = build_graph(pipeline, file=os.path.basename(project.config))
+        redactor = Redactor(declared_secrets(pipeline.tasks.values(), os.environ))
+        chosen = select(graph, targets)
+        tasks = [graph.tasks[name] for name in graph.order if name in chosen]
+        present = {
+            task.name: [path for output in task.outputs if os.path.lexists(project.absolute(path := output.path))]
+            for task in tasks
+        }
+        wanted = {path for paths in present.values() for path in paths}
+        known = [record for record in stores.records if any(output.path in wanted for output in record.outputs)]
+        rescued = tuple(
+            item
+            for name, paths in present.items()
+            for item in rescue_files(project, stores.blobs, paths, known, stores.previous.files(name), redactor)
+        )
+    finally:
+        stores.close()
+    note_rescued(project, rescued)
+    for path in wanted:
+        _remove(project.absolute(path).rstrip("/"))
+    return Cleaned(removed=tuple(sorted(wanted)), rescued=rescued)
+
+
+def clean_cache(project: Project) -> None:
+    """Remove all that was learned and stored, except the user's bytes and the lock; under the build lock."""
+    layout = CacheLayout(project.cache)
+    users = {layout.blob(rescued.sha256) for rescued in read_rescued(project)}
+    for entry in files_below(project.cache):
+        if entry.path not in users:
+            os.remove(entry.path)
+    for entry in files_below(project.state):
+        if entry.name != "lock":
+            os.remove(entry.path)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.remove(path)

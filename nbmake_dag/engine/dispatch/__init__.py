@@ -1,0 +1,1 @@
+"""Which task begins next, on which executor, and with what."""

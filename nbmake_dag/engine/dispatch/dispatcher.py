@@ -1,0 +1,264 @@
+"""Start tasks whose turn it is, follow their attempts, and keep their old outputs aside meanwhile."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from nbmake_dag.core.facts import Facts, Result
+from nbmake_dag.core.model import ProjectPath, TaskName
+from nbmake_dag.core.retry import delay_before_retry
+from nbmake_dag.core.schedule import Execute
+from nbmake_dag.engine.dispatch.attempt_specs import attempt_spec
+from nbmake_dag.engine.dispatch.pool import Pool
+from nbmake_dag.engine.dispatch.priority import is_worth_its_start, priorities
+from nbmake_dag.engine.dispatch.ready_queue import Queue
+from nbmake_dag.engine.dispatch.resources import HINT, lacking
+from nbmake_dag.engine.dispatch.resuming import Resuming
+from nbmake_dag.engine.dispatch.task_environment import work_environment
+from nbmake_dag.engine.dispatch.visible_files import seen_paths
+from nbmake_dag.engine.state.rescued_files import SecretFileError, note_rescued, rescue_files
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.errors import describe
+from nbmake_dag.execute.executor_kind import Backend
+from nbmake_dag.execute.output_backup import Aside, drop, put_back, set_aside
+from nbmake_dag.execute.protocol import AttemptResult, Ended, Failure, SeenFile
+from nbmake_dag.execute.redaction import Redactor, search_for
+from nbmake_dag.observe.survey import Survey
+from nbmake_dag.record.outcome import RescuedFile
+from nbmake_dag.record.writer import RunWriter
+from nbmake_dag_cache.digest import digest_text
+from nbmake_dag_reporting.vocabulary import AttemptOutcome
+
+_LOOK_EVERY_S = 0.2
+
+
+@dataclass(slots=True)
+class Dispatched:
+    """A task that is to be executed, and its attempts so far. ``results`` has those of all tasks above it."""
+
+    instruction: Execute
+    results: Mapping[TaskName, Result]
+    sees: frozenset[str] = frozenset()
+    """What its last attempt could see, if it may have run in a private copy of the repository."""
+    attempts: list[AttemptResult] = field(default_factory=list[AttemptResult])
+    aside: Aside | None = None
+    rescued: tuple[RescuedFile, ...] = ()
+    warnings: list[str] = field(default_factory=list[str])
+    waiting_since: float = field(default_factory=time.monotonic)
+
+
+class Dispatcher:
+    """Begins tasks as there is room for them; what their ends mean is decided elsewhere."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        facts: Mapping[TaskName, Facts],
+        stores: Stores,
+        pool: Pool,
+        writer: RunWriter,
+        resuming: Resuming | None,
+    ) -> None:
+        self._survey = survey
+        self._facts = facts
+        self._stores = stores
+        self._pool = pool
+        self._writer = writer
+        self._resuming = resuming
+        self._all: dict[TaskName, Dispatched] = {}
+        self._queue = Queue(priorities(survey.graph, stores.previous.durations()))
+        self._durations = stores.previous.durations()
+        self._seen: list[float] = []
+        self._next_look = 0.0
+        self._unfit: dict[TaskName, str] = {}
+        self._refused: set[TaskName] = set()
+        self._redactor = Redactor(survey.secrets)
+        self._search = search_for(survey.secrets.keys(), survey.secrets)
+
+    def add(self, instruction: Execute, results: Mapping[TaskName, Result]) -> None:
+        self._all[instruction.task] = Dispatched(instruction=instruction, results=results)
+        task = self._survey.graph.tasks[instruction.task]
+        if instruction.task in self._survey.refused:
+            refusal = self._survey.refused[instruction.task]
+            self._unfit[instruction.task] = "; ".join(filter(None, (refusal.what, refusal.hint)))
+        elif not self._pool.travels and (what := lacking(task.policy.resources)):
+            self._unfit[instruction.task] = f"it needs {what}: {HINT}"
+        else:
+            self._queue.add(task)
+
+    def get(self, task: TaskName) -> Dispatched:
+        return self._all[task]
+
+    def remove(self, task: TaskName) -> Dispatched | None:
+        """Forget a task that has ended, or will not begin."""
+        self._queue.remove(task)
+        self._unfit.pop(task, None)
+        return self._all.pop(task, None)
+
+    def between_attempts(self) -> list[TaskName]:
+        """Return the tasks that have begun, and of which nothing runs."""
+        return [name for name in self._queue if self._all[name].attempts]
+
+    def begin_what_fits(self) -> list[TaskName]:
+        """Begin what is ready and has room, the highest priority first; return those whose first attempt it is.
+
+        Where tasks have to wait and it would be sooner with another executor, that one is started.
+        """
+        begun: list[TaskName] = []
+        now = time.monotonic()
+        while self._unfit:
+            name, why = self._unfit.popitem()
+            begun.append(name)
+            self._refuse(name, why)
+        for task, backend in self._queue.placed(self._pool.place, now):
+            if not self._all[task.name].attempts:
+                begun.append(task.name)
+            self._begin(task.name, backend)
+        if self._pool.unstarted and now >= self._next_look:
+            self._next_look = now + _LOOK_EVERY_S
+            self._start_what_pays(now)
+        return begun
+
+    def note_attempt(self, dispatched: Dispatched, result: AttemptResult) -> None:
+        dispatched.attempts.append(result)
+        self._seen.append((result.ended - result.started) / 1e9)
+
+    def retry(self, task: TaskName) -> float | None:
+        """Queue a task again after a failed attempt; return the delay in seconds, ``None`` if it was the last.
+
+        The failure of an attempt that was resumed may be due to that: it is repeated from the start, at once.
+        """
+        dispatched = self._all[task]
+        queued = self._survey.graph.tasks[task]
+        if task in self._refused or self._pool.cannot_run(queued):
+            return None
+        if dispatched.attempts[-1].failed_as_draft:
+            delay: float | None = 0.0
+        else:
+            outcomes: list[AttemptOutcome] = [
+                attempt.outcome for attempt in dispatched.attempts if not attempt.failed_as_draft
+            ]
+            delay = delay_before_retry(outcomes, queued.policy)
+        if delay is not None:
+            self._queue.add(queued, time.monotonic() + delay)
+        return delay
+
+    def rescue(self, task: TaskName, paths: Iterable[ProjectPath]) -> tuple[RescuedFile, ...]:
+        """Save what is at output paths and is the user's to the blob store; any thread may call it.
+
+        Raises `SecretFileError`.
+        """
+        facts = self._facts[task]
+        known = (*facts.records, *([facts.previous] if facts.previous else ()))
+        ours = self._stores.previous.files(task)
+        rescued = rescue_files(self._survey.project, self._stores.blobs, paths, known, ours, self._redactor)
+        note_rescued(self._survey.project, rescued)
+        return rescued
+
+    def accept_outputs(self, dispatched: Dispatched) -> None:
+        """Accept the outputs of a successful attempt."""
+        if dispatched.aside is not None:
+            drop(dispatched.aside)
+            dispatched.aside = None
+
+    def return_outputs(self, dispatched: Dispatched) -> str | None:
+        """Put previous outputs back, keep what the attempt left; return the folder that has it, if any.
+
+        What holds a secret is not kept, which joins the warnings.
+        """
+        if dispatched.aside is None:
+            return None
+        aside, dispatched.aside = dispatched.aside, None
+        partial = put_back(aside, self._search)
+        dispatched.warnings += [f"what it left is not kept: {found}" for found in partial.withheld]
+        has_files = bool(partial.kept)
+        notebook = dispatched.attempts[-1].notebook if dispatched.attempts else None
+        if notebook is not None:
+            self._stores.blobs.restore(notebook, os.path.join(aside.partial_to, "executed.ipynb"))
+            has_files = True
+        return self._survey.project.relative(aside.partial_to) if has_files else None
+
+    def return_all_outputs(self) -> None:
+        for dispatched in self._all.values():
+            self.return_outputs(dispatched)
+
+    def _begin(self, name: TaskName, backend: Backend) -> None:
+        dispatched = self._all[name]
+        task, project = self._survey.graph.tasks[name], self._survey.project
+        number, run_id = len(dispatched.attempts) + 1, self._writer.header.run_id
+        outputs = [output.path for output in task.outputs]
+        failed = os.path.join(project.failed, run_id, folder_name(name))
+        try:
+            if number == 1:
+                dispatched.rescued = (*dispatched.rescued, *self.rescue(name, outputs))
+            dispatched.aside = set_aside(project.state, project.root, outputs, failed, self._survey.secrets.keys())
+        except SecretFileError as error:
+            self._refuse(name, f"{error.what}; {error.hint}")
+            return
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            self._refuse(name, f"its outputs cannot be put in their places: {describe(error)}")
+            return
+        env = work_environment(
+            task,
+            self._survey.variables,
+            project,
+            packages=self._survey.packages(task),
+            run_id=run_id,
+            attempt=number,
+            traceparent=self._writer.traceparent_for(name, number),
+        )
+        spec = attempt_spec(
+            task,
+            self._survey,
+            dispatched.results,
+            run_id=run_id,
+            attempt=number,
+            env=env,
+            scratch=self._pool.scratch(),
+            runtime=self._pool.runtime,
+        )
+        if task.policy.sandbox or self._pool.travels:
+            dispatched.sees = seen_paths(task, self._survey, self._facts[name], dispatched.results)
+            spec = replace(
+                spec,
+                sees=tuple(SeenFile(path=path) for path in sorted(dispatched.sees)),
+                sandbox=project.sandboxes if task.policy.sandbox else "",
+            )
+        if self._resuming is not None and not self._pool.travels:
+            spec = self._resuming.prepare(
+                spec, task, self._survey, self._facts[name], dispatched.instruction.keys, dispatched.results
+            )
+        self._pool.submit(backend, spec, task)
+
+    def _refuse(self, name: TaskName, why: str) -> None:
+        """Let a task fail that cannot begin, and never could."""
+        self._refused.add(name)
+        now, number = time.time_ns(), len(self._all[name].attempts) + 1
+        failure = Failure(type="Refused", message=why)
+        result = AttemptResult(outcome="failed", started=now, ended=now, failure=failure)
+        self._pool.events.put(Ended(task=name, attempt=number, result=result))
+
+    def _start_what_pays(self, now: float) -> None:
+        waiting = list(self._queue)
+        if not waiting:
+            return
+        tasks = [self._survey.graph.tasks[name] for name in waiting]
+        waited = now - min(self._all[name].waiting_since for name in waiting)
+        for backend in self._pool.unstarted:
+            if any(self._pool.needs(backend, task) for task in tasks) or (
+                self._pool.jobs > 1
+                and is_worth_its_start(backend.start_s, waiting, self._durations, self._seen, waited)
+            ):
+                self._pool.start(backend)
+
+
+def folder_name(task: TaskName) -> str:
+    """Return a task's name as the name of a folder; one that had to be changed gets a digest."""
+    plain = re.sub(r"[^A-Za-z0-9._=,\[\]-]", "_", task)[:100]
+    return plain if plain == task else f"{plain}-{digest_text(task)[:8]}"

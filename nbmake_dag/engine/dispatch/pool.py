@@ -1,0 +1,193 @@
+"""The executors of one build or of repeated builds: which exist, and which takes a task."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from nbmake_dag.core.model import Resources, Task, TaskName
+from nbmake_dag.errors import InfrastructureError
+from nbmake_dag.execute.executor import ChildExecutor, Executor, python_argv
+from nbmake_dag.execute.executor_kind import Backend
+from nbmake_dag.execute.processes.private_folder import private_folder
+from nbmake_dag.execute.processes.runtime_dir import RuntimeDir
+from nbmake_dag.execute.processes.supervisor import Supervisor
+from nbmake_dag.execute.protocol import AttemptSpec, Ended, Event, ExecutorLost, ExecutorReady, Node
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    backend: Backend
+    cpus: float
+
+
+class Pool:
+    """Executors are started when they are first wanted, and all end with `close`.
+
+    A task goes to the first of ``backends`` that suits it and has room; together no more than ``jobs`` processors
+    are given away. One that travels decides itself what has room. ``attempts`` is the folder for the folders of
+    attempts.
+    """
+
+    def __init__(self, backends: Sequence[Backend], *, jobs: int, env: Mapping[str, str], attempts: str) -> None:
+        self.events: queue.SimpleQueue[object] = queue.SimpleQueue()
+        """The events of the executors, and all others that the reader of the queue waits for."""
+        self.jobs = jobs
+        self._backends = tuple(backends)
+        self._env = env
+        self._attempts = attempts
+        self._scratches = ""
+        self._folders = ExitStack()
+        self._supervisor: Supervisor | None = None
+        self._executors: dict[str, Executor] = {}
+        self._ready: set[str] = set()
+        self._lost: set[str] = set()
+        self._numbers = itertools.count(1)
+        self._running: dict[str, _Slot] = {}
+        self._nodes: tuple[Node, ...] = ()
+
+    @property
+    def runtime(self) -> str:
+        """The build's private folder, made with the first executor."""
+        return self._supervise().runtime.path
+
+    def scratch(self) -> str:
+        """Make a private folder for one attempt."""
+        if not self._scratches:
+            self._scratches = self._folders.enter_context(private_folder(self._attempts))
+            self._supervise().clear(self._scratches)
+        path = os.path.join(self._scratches, f"a{next(self._numbers)}")
+        os.mkdir(path, 0o700)
+        return path
+
+    @property
+    def travels(self) -> bool:
+        """Whether attempts may run on other machines."""
+        return any(backend.travels for backend in self._backends)
+
+    @property
+    def lost(self) -> bool:
+        """Whether something was lost that is not replaced: an executor, or the folder of the attempts."""
+        return bool(self._lost) or bool(self._scratches and not os.path.isdir(self._scratches))
+
+    @property
+    def unstarted(self) -> list[Backend]:
+        """Return the executors whose start costs something, and that were not started."""
+        return [backend for backend in self._backends if backend.start_s and backend.name not in self._executors]
+
+    def cannot_run(self, task: Task) -> bool:
+        """Return whether nothing is left that could run a task."""
+        return all(backend.name in self._lost for backend in self._suitable(task))
+
+    def needs(self, backend: Backend, task: Task) -> bool:
+        """Return whether a task can run nowhere before an executor is started."""
+        suitable = self._suitable(task)
+        startable = any(not other.start_s or other.name in self._executors for other in suitable)
+        return suitable[0] == backend and not startable
+
+    def start(self, backend: Backend) -> None:
+        """Start an executor that is not there yet, and return at once."""
+        if backend.name not in self._executors:
+            self._executors[backend.name] = ChildExecutor(
+                backend.name,
+                self._supervise(),
+                python_argv(backend.module, *backend.arguments),
+                self._env,
+                self.events.put,
+                title=backend.title,
+            )
+
+    def start_first(self) -> None:
+        """Start the executor that the first task will need."""
+        self.start(self._backends[0])
+
+    def await_nodes(self) -> tuple[Node, ...]:
+        """Wait for the executor that travels; return its machines. Raises `InfrastructureError`."""
+        backend = self._backends[0]
+        if backend.name in self._ready:
+            return self._nodes
+        self.start(backend)
+        match self.events.get():
+            case ExecutorReady(nodes=nodes) as event:
+                self.note(event)
+                self._nodes = nodes
+                return nodes
+            case event:
+                raise InfrastructureError(getattr(event, "reason", f"not expected of {backend.name}: {event}"))
+
+    def place(self, task: Task) -> Backend | None:
+        """Return the executor that can take a task now, ``None`` if it has to wait."""
+        suitable = self._suitable(task)
+        if self.cannot_run(task):
+            # which answers that the attempt is lost
+            return suitable[0]
+        free = self.jobs - sum(slot.cpus for slot in self._running.values())
+        fits = self._cpus(task.policy.resources) <= free
+        return next((backend for backend in suitable if self._takes(backend, fits=fits)), None)
+
+    def submit(self, backend: Backend, spec: AttemptSpec, task: Task) -> None:
+        self.start(backend)
+        self._running[spec.task] = _Slot(backend, self._cpus(task.policy.resources))
+        self._executors[backend.name].submit(spec)
+
+    def note(self, event: Event) -> None:
+        """Take in what an executor reported."""
+        match event:
+            case Ended(task=task):
+                self._running.pop(task, None)
+            case ExecutorReady(executor=name):
+                self._ready.add(name)
+            case ExecutorLost(executor=name):
+                self._ready.discard(name)
+                if any(backend.replaceable for backend in self._backends if backend.name == name):
+                    # the next task starts another
+                    del self._executors[name]
+                else:
+                    self._lost.add(name)
+            case _:
+                pass
+
+    @property
+    def running(self) -> tuple[TaskName, ...]:
+        return tuple(TaskName(name) for name in self._running)
+
+    def cancel(self, task: TaskName, grace: float) -> None:
+        slot = self._running.get(task)
+        if slot is not None:
+            self._executors[slot.backend.name].cancel(task, grace)
+
+    def close(self) -> None:
+        """End everything that was started, and return at once."""
+        for executor in self._executors.values():
+            executor.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
+        self._folders.close()
+
+    def _suitable(self, task: Task) -> Sequence[Backend]:
+        """Return the executors for a task, in order; where none assigns GPUs, a task sees all of them."""
+        return [backend for backend in self._backends if backend.suits(task)] or self._backends
+
+    def _takes(self, backend: Backend, *, fits: bool) -> bool:
+        """Return whether an executor is there and has room; ``fits`` if processors are left on this machine."""
+        if backend.start_s and backend.name not in self._ready:
+            return False
+        running = sum(slot.backend == backend for slot in self._running.values())
+        return backend.travels or (fits and (backend.at_once is None or running < backend.at_once))
+
+    def _supervise(self) -> Supervisor:
+        if self._supervisor is not None and self._supervisor.gone:
+            self._supervisor.close()
+            self._supervisor = None
+        if self._supervisor is None:
+            self._supervisor = Supervisor.start(RuntimeDir.create())
+            if self._scratches:
+                self._supervisor.clear(self._scratches)
+        return self._supervisor
+
+    def _cpus(self, wanted: Resources) -> float:
+        return min(wanted.cpus, self.jobs)

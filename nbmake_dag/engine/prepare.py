@@ -1,0 +1,253 @@
+"""Prepare a build: from a request to everything that a plan or a schedule needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from nbmake_dag.config.expansion import expand
+from nbmake_dag.config.paths import read_path
+from nbmake_dag.config.pipeline_file import PipelineFile, parse
+from nbmake_dag.config.secrets import check_secrets
+from nbmake_dag.core.decide import Rules
+from nbmake_dag.core.facts import Facts, Result, result_of
+from nbmake_dag.core.graph import Graph, build_graph
+from nbmake_dag.core.ignore import Ignored
+from nbmake_dag.core.model import Function, Notebook, Pipeline, Signature, TaskName, Value
+from nbmake_dag.core.targets import matched, refuse_needed, select
+from nbmake_dag.core.text import encodable
+from nbmake_dag.engine.affected import affected_tasks
+from nbmake_dag.engine.dispatch.task_environment import driver_environment
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.state.leftovers import Leftover, Leftovers, find_leftovers
+from nbmake_dag.engine.state.lost_artifacts import without_lost_artifacts
+from nbmake_dag.engine.state.previous_results import carried_results
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.errors import Complaint, ConfigError, UsageError
+from nbmake_dag.execute.redaction import Redactor
+from nbmake_dag.observe.absent import absent, uncovered_starts
+from nbmake_dag.observe.inputs import Inputs
+from nbmake_dag.observe.instance_data import Data, found_for
+from nbmake_dag.observe.interpreters import Interpreters
+from nbmake_dag.observe.kernels import Kernels
+from nbmake_dag.observe.modules import Modules
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.secrets import declared_secrets
+from nbmake_dag.observe.sources import Sources
+from nbmake_dag.observe.survey import Instruments, Survey
+from nbmake_dag.observe.variables import Variables
+from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.stamps import Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A build that can begin. ``whole`` is the graph of all tasks of the pipeline."""
+
+    survey: Survey
+    """The workspace as it was observed: project, pipeline, and the graph of the selected tasks and what they
+    need."""
+    whole: Graph
+    targets: frozenset[TaskName]
+    """The tasks that were asked for, without what they need."""
+    facts: Mapping[TaskName, Facts]
+    rules: Rules
+    leftovers: tuple[Leftover, ...]
+    """Files that must be moved away before anything runs: the facts take them as gone."""
+    uncovered: tuple[str, ...] = ()
+    """What tasks start that no key covers: reported each time, also where nothing is to do."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
+
+    @property
+    def project(self) -> Project:
+        return self.survey.project
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.survey.pipeline
+
+    @property
+    def graph(self) -> Graph:
+        return self.survey.graph
+
+
+def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, Sources, Interpreters]:
+    """Read a project's pipeline; raises `ConfigError` with every complaint."""
+    try:
+        # with the stamp of a file at rest, if it is that
+        stores.files.digest(project.config)
+        data, _ = stores.files.read(project.config)
+    except PermissionError as error:
+        raise UsageError(f"{project.config} cannot be read: {error.strerror}") from error
+    interpreters = Interpreters(stores.identities, Variables(driver_environment()))
+    installed = tuple(path for path in sys.path if path)
+    sources = Sources(project, stores.files, stores.identities, installed)
+    sources.unread = {} if request.keep_going else None
+    pipeline = read_pipeline(project.config, data, sources, request.overrides)
+    if any(task.secrets for task in pipeline.tasks.values()):
+        variables = driver_environment()
+        file = parse(data, file=os.path.basename(project.config))
+        check_secrets(file, data.decode(), variables, request.overrides)
+        redactor = Redactor(declared_secrets(pipeline.tasks.values(), variables))
+        stores.files.hides = lambda path: redactor.name_in_text(project.relative(path)) is not None
+    return pipeline, sources, interpreters
+
+
+def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
+    """Read, select and observe; raises `ConfigError` or `UsageError`, and writes nothing but memos."""
+    pipeline, sources, interpreters = load(project, request, stores)
+    whole = build_graph(pipeline, file=os.path.basename(project.config))
+    targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
+    variables = interpreters.variables
+    ignore = Ignored(pipeline.ignore)
+    places: dict[str, Stamp | None] = {}
+    """All that was looked for, in whichever survey: a build with nothing to do looks there too."""
+
+    def survey_of(graph: Graph, inputs: Inputs, pipeline: Pipeline = pipeline) -> Survey:
+        instruments = Instruments(
+            files=stores.files,
+            sources=sources,
+            modules=Modules(project, stores.files, stores.identities, sys.path, places),
+            kernels=Kernels(variables, stores.identities, interpreters),
+            interpreters=interpreters,
+            inputs=inputs,
+            records=stores.records,
+            variables=variables,
+            python=sys.executable,
+        )
+        return Survey(project, pipeline, graph, instruments)
+
+    # what the unread notebook uses is not known
+    leftovers = (
+        Leftovers()
+        if sources.unread
+        else find_leftovers(
+            project,
+            pipeline,
+            whole,
+            stores,
+            read=lambda file, data: read_pipeline(file, data, sources, overrides={}),
+            code=lambda pipeline, graph: survey_of(
+                graph, Inputs(project, graph, stores.files, {}, Ignored(pipeline.ignore), places), pipeline
+            ).code(),
+        )
+    )
+    notes = tuple(
+        f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
+        for name in sorted(os.environ.keys() - variables.environ.keys())
+    )
+    if request.affected is not None:
+        found = affected_tasks(
+            project,
+            pipeline,
+            whole,
+            survey_of(whole, Inputs(project, whole, stores.files, leftovers.digests, ignore, places)),
+            base=request.affected,
+            environ=variables.environ,
+            read=lambda data, at: read_pipeline(project.config, data, sources, request.overrides, at),
+        )
+        targets &= found.tasks
+        notes = (*notes, *found.notes)
+    if leftovers.unread is not None:
+        notes = (
+            *notes,
+            f"warning: {leftovers.unread} cannot be read, so files of tasks that no longer exist stay",
+        )
+    excluded = matched(whole, request.exclude)
+    wanted = frozenset(whole.with_downstream(targets)) - excluded if request.downstream else targets
+    needed = frozenset(whole.with_upstream(wanted))
+    if not request.only and request.affected is None:
+        refuse_needed(whole, excluded, needed)
+    left_out = needed - wanted if request.only else frozenset[TaskName]()
+    graph = build_graph(pipeline, only=needed - left_out, whole=whole if left_out else None)
+    inputs = Inputs(project, graph, stores.files, leftovers.digests, ignore, places)
+    survey = survey_of(graph, inputs)
+    previous = {
+        name: record for name in needed if (record := stores.previous.record(name, stores.records)) is not None
+    }
+    if stores.previous.is_empty:
+        previous = carried_results(project, needed, stores.records)
+    rules = Rules(
+        forced=_forced(request, graph, targets),
+        use_records=request.reads_cache,
+        look_up_records=pipeline.cache.reads_remote,
+        left_out=_last_results(left_out, whole, previous),
+    )
+    facts = survey.facts(previous, keep_going=request.keep_going)
+    for name in facts.keys() - previous.keys():
+        facts[name] = replace(facts[name], lost=stores.previous.why_lost(name))
+    return Prepared(
+        survey=survey,
+        whole=whole,
+        targets=targets,
+        facts=without_lost_artifacts(graph, facts, rules, stores),
+        rules=rules,
+        leftovers=leftovers.files,
+        notes=(
+            *notes,
+            *(f"warning: task `{name}` has no instances: {reason}" for name, reason in pipeline.empty.items()),
+            *survey.notes,
+            *_pairs(graph, sources),
+            *(f"warning: {found}" for found in absent(project, pipeline, graph, survey)),
+        ),
+        uncovered=tuple(str(found) for found in uncovered_starts(project, graph, survey, facts)),
+    )
+
+
+def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:
+    """Yield a note for each notebook in whose place the text that it is paired with is executed."""
+    works = (task.work for task in graph.tasks.values())
+    for work in dict.fromkeys(work for work in works if isinstance(work, Notebook) and work.paired):
+        said = f"Jupytext pairs `{work.paired}` with `{work.path}`, whose cells are executed"
+        if sources.differs(work):
+            yield f"warning: {said}; their cells differ: `jupytext --sync {work.path}` brings them in step"
+        else:
+            yield said
+
+
+def _last_results(
+    names: frozenset[TaskName], whole: Graph, records: Mapping[TaskName, Record]
+) -> dict[TaskName, Result]:
+    """Return the results of tasks that are left out; raises `UsageError` for one that has none."""
+    if missing := sorted(names - records.keys()):
+        raise UsageError(
+            f"`{missing[0]}` is needed, and has no result yet",
+            (),
+            "build it first, or accept its outputs as they are with --accept",
+        )
+    return {name: result_of(records[name], whole.tasks[name].parameters) for name in names}
+
+
+def read_pipeline(
+    file: str, data: bytes, sources: Sources, overrides: Mapping[str, Value], at: Data | None = None
+) -> Pipeline:
+    """Read a pipeline; raises `ConfigError` with every complaint. Its instances come from what there is ``at``."""
+    parsed = parse(data, file=os.path.basename(file))
+    return expand(parsed, _signatures(parsed, sources), overrides, found_for(parsed, at or sources.data))
+
+
+def _forced(request: Request, graph: Graph, targets: frozenset[TaskName]) -> frozenset[TaskName]:
+    if request.force_all:
+        return frozenset(graph.order)
+    return targets if request.force else frozenset()
+
+
+def _signatures(parsed: PipelineFile, sources: Sources) -> dict[str, Signature]:
+    """Read every notebook and function that a pipeline names; raises `ConfigError` with all that cannot be."""
+    signatures: dict[str, Signature] = {}
+    complaints: list[Complaint] = []
+    for source, (kind, place, form) in parsed.sources().items():
+        try:
+            if kind == "notebook":
+                signatures[source] = sources.signature(read_path(source), place, form=form)
+            else:
+                module, _, qualname = source.partition(":")
+                signatures[source] = sources.function(Function(module=module, qualname=qualname), place).signature
+        except ConfigError as error:
+            complaints += error.complaints
+    if complaints:
+        raise ConfigError(tuple(complaints))
+    return signatures

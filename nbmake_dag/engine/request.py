@@ -1,0 +1,59 @@
+"""The request of a build, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.model import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The targets and options of `nbdag build`, as they were given."""
+
+    targets: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    overrides: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
+    affected: str | None = None
+    """The branch or commit since which tasks must have changed to be built; empty for the usual one."""
+    only: bool = False
+    downstream: bool = False
+    force: bool = False
+    force_all: bool = False
+    accept: bool = False
+    keep_going: bool = False
+    jobs: int | None = None
+    executor: str = "auto"
+    """``auto`` or the name of a registered one."""
+    executor_options: Mapping[str, str] = field(default_factory=dict[str, str])
+    cache: str = "read-write"
+    """``off``, ``read``, ``write`` or ``read-write``."""
+    wait: bool = True
+    """Whether to wait for another build in this repository."""
+
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """What was asked for, in words of the command line; nothing for everything."""
+        tags = (f"--tag={tag}" for tag in self.tags)
+        excluded = (f"--exclude={pattern}" for pattern in self.exclude)
+        affected = [f"--affected={self.affected}".rstrip("=")] if self.affected is not None else []
+        only = ["--only"] if self.only else []
+        downstream = ["--downstream"] if self.downstream else []
+        return (*self.targets, *tags, *excluded, *affected, *only, *downstream)
+
+    @property
+    def takes_hits(self) -> bool:
+        """Whether an up-to-date pipeline is left alone."""
+        return self.reads_cache and not (self.force or self.force_all or self.accept or self.affected is not None)
+
+    @property
+    def reads_cache(self) -> bool:
+        return self.cache in {"read", "read-write"}
+
+    @property
+    def writes_cache(self) -> bool:
+        return self.cache in {"write", "read-write"}

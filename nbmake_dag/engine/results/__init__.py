@@ -1,0 +1,1 @@
+"""What a success leads to: a record, outputs in place, copies of notebooks."""

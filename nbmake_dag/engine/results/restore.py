@@ -1,0 +1,114 @@
+"""Restore outputs of hits from the cache, in separate threads, without losing the user's files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from nbmake_dag.core.schedule import Restore
+from nbmake_dag.engine.dispatch.dispatcher import Dispatcher
+from nbmake_dag.engine.shared_cache.client import Sharing
+from nbmake_dag.engine.state.rescued_files import SecretFileError, files_at
+from nbmake_dag.observe.project import Project
+from nbmake_dag.record.outcome import RescuedFile
+from nbmake_dag_cache.blobs import BlobError, BlobStore
+from nbmake_dag_cache.record import Output
+
+
+def restore(project: Project, blobs: BlobStore, outputs: Iterable[Output]) -> None:
+    """Put outputs in place; raises `BlobError` where the cache does not have them, intact.
+
+    A folder becomes what was recorded: files in it that are not of the record are removed.
+    """
+    for output in outputs:
+        place = project.absolute(output.path).rstrip("/")
+        if output.path.endswith("/"):
+            _clear(place, keep={project.absolute(file.path) for file in output.files})
+            _remove_empty(place, keep={project.absolute(folder).rstrip("/") for folder in output.folders})
+            for folder in (output.path, *output.folders):
+                os.makedirs(project.absolute(folder), exist_ok=True)
+        elif os.path.isdir(place) and not os.path.islink(place):
+            shutil.rmtree(place)
+        for file in output.files:
+            blobs.restore(file.sha256, project.absolute(file.path), executable=file.executable)
+
+
+def _clear(folder: str, keep: set[str]) -> None:
+    if os.path.islink(folder) or os.path.isfile(folder):
+        os.remove(folder)
+    for inside, folders, _ in os.walk(folder):
+        # what a link leads to is the user's
+        for link in filter(os.path.islink, (os.path.join(inside, name) for name in folders)):
+            os.remove(link)
+    for path in files_at(folder):
+        if path not in keep:
+            os.remove(path)
+
+
+def _remove_empty(place: str, keep: set[str]) -> None:
+    """Remove the empty folders below a folder, innermost first, but for those to keep."""
+    for folder, _, _ in os.walk(place, topdown=False):
+        if folder not in {place, *keep} and not os.listdir(folder):
+            os.rmdir(folder)
+
+
+_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """Outputs of a hit were put back, or could not be. ``rescued`` were files of the user in their place."""
+
+    instruction: Restore
+    rescued: tuple[RescuedFile, ...]
+    error: BlobError | OSError | SecretFileError | None
+
+
+class Restoring:
+    """Carries out `Restore`; ``done`` is called in another thread with what came of each."""
+
+    def __init__(
+        self,
+        project: Project,
+        blobs: BlobStore,
+        dispatcher: Dispatcher,
+        sharing: Sharing | None,
+        done: Callable[[PutBack], None],
+    ) -> None:
+        self._project = project
+        self._blobs = blobs
+        self._dispatcher = dispatcher
+        self._sharing = sharing
+        self._done = done
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="restore")
+
+    def begin(self, instruction: Restore) -> None:
+        self._threads.submit(self._carry_out, instruction)
+
+    def close(self) -> None:
+        """Wait until all that began is done."""
+        self._threads.shutdown()
+
+    def _carry_out(self, instruction: Restore) -> None:
+        rescued: tuple[RescuedFile, ...] = ()
+        error: BlobError | OSError | SecretFileError | None = None
+        try:
+            rescued = self._dispatcher.rescue(instruction.task, instruction.missing)
+            self._restore(instruction)
+        except (BlobError, OSError, SecretFileError) as failure:
+            error = failure
+        self._done(PutBack(instruction, rescued, error))
+
+    def _restore(self, instruction: Restore) -> None:
+        """Restore from here, or where a blob is lost from what others shared."""
+        missing = set(instruction.missing)
+        outputs = [output for output in instruction.record.outputs if output.path in missing]
+        try:
+            restore(self._project, self._blobs, outputs)
+        except BlobError:
+            if self._sharing is None or not self._sharing.mend(instruction.record):
+                raise
+            restore(self._project, self._blobs, outputs)

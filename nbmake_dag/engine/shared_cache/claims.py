@@ -1,0 +1,269 @@
+"""Claims: a build tells the others of its zone which tasks it executes, so that they wait for the results.
+
+A burst of jobs that miss the same record would else execute it once each. A claim is a file that only one of them
+can create. It is rewritten every `HEARTBEAT_S` while its task executes, and removed when the result is cached. Who
+finds one waits, without a slot, until it is gone, two heartbeats were missed, its build is dead (on the same
+machine this shows), or `PATIENCE_S` are over. It waits for one other build: if that fails, all others may try at
+once.
+
+A claim is advice, and nothing is believed because of it. Where a remote cannot create a file exclusively, or does
+not answer, there are no claims.
+
+All access to the remote is in one thread of this module's own; the answers come by callbacks, from that thread.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+import msgspec
+
+from nbmake_dag.core.model import TaskName
+from nbmake_dag_cache.admission import RefusedError
+from nbmake_dag_cache.digest import digest_text
+from nbmake_dag_cache.remote import Remote, RemoteError
+from nbmake_dag_cache.shared import MAX_CLAIM
+
+HEARTBEAT_S = 30.0
+STALE_S = 2.5 * HEARTBEAT_S
+"""Seconds without a change after which a claim counts as left by a build that died: two heartbeats were missed."""
+PATIENCE_S = 600.0
+"""Seconds that a task waits for others at most."""
+POLL_S = 3.0
+_FRESH_S = 1.0
+"""Seconds for which the answer that there is no record is still trusted after a claim was created."""
+_END_S = 5.0
+"""Seconds that the end of a build gives the removal of its claims."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A task without a record, until it may be executed, or somebody else's result is there."""
+
+    task: TaskName
+    path: str
+    proceed: Callable[[], None]
+    ask_again: Callable[[], None]
+    asked: float = field(default_factory=time.monotonic)
+    other: str | None = None
+    """The build whose claim it waits for."""
+    since: float = 0.0
+    """When that claim was first seen."""
+    content: bytes = b""
+    changed: float = 0.0
+    """When the content of that claim was last seen to change."""
+    due: float = 0.0
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """The content of a claim."""
+
+    build: str
+    beat: int
+    host: str
+    """What tells one set of processes from another, as a digest; see `_host`."""
+    pid: int
+    format: Literal[1] = 1
+
+
+@dataclass(slots=True)
+class _Held:
+    path: str
+    written: float
+    beats: int = 0
+
+
+class Claims:
+    """The claims of one build; ``room`` is how many it holds at once, so that others get to claim the rest."""
+
+    def __init__(self, remote: Remote, *, room: int, waits: Callable[[TaskName], None]) -> None:
+        self._remote = remote
+        self._name = os.urandom(12).hex()
+        self._room = room
+        self._waits = waits
+        self._changed = threading.Condition()
+        self._waiting: dict[TaskName, _Waiting] = {}
+        self._held: dict[TaskName, _Held] = {}
+        self._done: list[TaskName] = []
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="shared-claims", daemon=True)
+
+    def claim(
+        self, task: TaskName, path: str, *, proceed: Callable[[], None], ask_again: Callable[[], None]
+    ) -> None:
+        """Call ``proceed`` when the task may be executed here, ``ask_again`` when there may be a record meanwhile.
+
+        Either is called with the claim held, unless the remote has none; returns at once.
+        """
+        with self._changed:
+            if not self._ending.is_set():
+                if self._thread.ident is None:
+                    self._thread.start()
+                self._waiting[task] = _Waiting(task, path, proceed, ask_again)
+                self._changed.notify()
+                return
+        proceed()
+
+    def release(self, task: TaskName) -> None:
+        """Give up a claim, if there is one: its result is in the cache, or there will be none. Returns at once."""
+        with self._changed:
+            self._done.append(task)
+            self._changed.notify()
+
+    def end(self, within: float = _END_S) -> None:
+        """Let all who wait proceed, and remove what is held, in so many seconds at most."""
+        with self._changed:
+            self._ending.set()
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(within)
+
+    def _run(self) -> None:
+        """Go on until the end, or until the remote has no claims; whatever happens, nobody waits for ever."""
+        try:
+            with suppress(RemoteError, RefusedError, _NoClaims):
+                self._claim()
+        finally:
+            with self._changed:
+                self._ending.set()
+                waiting = list(self._waiting.values())
+                self._waiting.clear()
+            for each in waiting:
+                each.proceed()
+        with suppress(RemoteError, RefusedError):
+            for held in self._held.values():
+                self._remote.remove(held.path)
+
+    def _claim(self) -> None:
+        while not self._ending.is_set():
+            self._remove_done()
+            self._beat()
+            for each in self._due():
+                self._try(each)
+                self._beat()
+            with self._changed:
+                if not self._ending.is_set() and not self._done:
+                    self._changed.wait(self._pause())
+
+    def _pause(self) -> float:
+        now = time.monotonic()
+        dues = [each.due for each in self._waiting.values() if self._has_room_for(each)]
+        beats = [held.written + HEARTBEAT_S for held in self._held.values()]
+        return max(0.0, min([*dues, *beats], default=now + HEARTBEAT_S) - now)
+
+    def _has_room_for(self, each: _Waiting) -> bool:
+        """Return whether its turn has come; the result of another build needs no room."""
+        return each.other is not None or len(self._held) < self._room
+
+    def _due(self) -> Iterator[_Waiting]:
+        with self._changed:
+            waiting = list(self._waiting.values())
+        for each in waiting:
+            if self._ending.is_set() or self._done:
+                return
+            if each.due <= time.monotonic() and self._has_room_for(each):
+                yield each
+
+    def _try(self, each: _Waiting) -> None:
+        created = self._remote.create(each.path, self._content(0))
+        if created is None:
+            raise _NoClaims
+        if created:
+            self._hold(each)
+        else:
+            self._look_at_other(each)
+
+    def _look_at_other(self, each: _Waiting) -> None:
+        now, content = time.monotonic(), self._read(each.path)
+        claim = _decoded(content)
+        build = claim.build if claim else ""
+        if claim and claim.host == _host() and not os.path.exists(f"/proc/{claim.pid}"):
+            each.other = build
+            self._take_over(each)
+            return
+        if each.other is None:
+            each.since = now
+            self._waits(each.task)
+        if not each.other:
+            each.other = build
+        elif build != each.other:
+            self._take(each)
+            each.ask_again()
+            return
+        if content != each.content:
+            each.content, each.changed = content, now
+        if now - each.changed > STALE_S or now - each.since > PATIENCE_S:
+            self._take_over(each)
+        else:
+            each.due = now + POLL_S
+
+    def _take_over(self, each: _Waiting) -> None:
+        """Replace the claim of a build that died, or that takes too long."""
+        self._remote.write(each.path, self._content(0))
+        self._hold(each)
+
+    def _hold(self, each: _Waiting) -> None:
+        now = time.monotonic()
+        self._take(each)
+        self._held[each.task] = _Held(each.path, now)
+        if each.other is None and now - each.asked < _FRESH_S:
+            each.proceed()
+        else:
+            each.ask_again()
+
+    def _take(self, each: _Waiting) -> None:
+        with self._changed:
+            del self._waiting[each.task]
+
+    def _beat(self) -> None:
+        for held in self._held.values():
+            if time.monotonic() - held.written >= HEARTBEAT_S:
+                held.beats += 1
+                self._remote.write(held.path, self._content(held.beats))
+                held.written = time.monotonic()
+
+    def _remove_done(self) -> None:
+        with self._changed:
+            done, self._done = self._done, []
+        for held in [self._held.pop(task) for task in done if task in self._held]:
+            self._remote.remove(held.path)
+
+    def _read(self, path: str) -> bytes:
+        with suppress(RefusedError):
+            return self._remote.read(path, MAX_CLAIM) or b""
+        return b""
+
+    def _content(self, beat: int) -> bytes:
+        return msgspec.json.encode(_Claim(build=self._name, beat=beat, host=_host(), pid=os.getpid()))
+
+
+class _NoClaims(Exception):  # noqa: N818 - it is no error
+    """The remote cannot create a file exclusively."""
+
+
+def _decoded(content: bytes) -> _Claim | None:
+    """Return a claim; ``None`` for one that is damaged, or is being written."""
+    try:
+        return msgspec.json.decode(content, type=_Claim)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+@cache
+def _host() -> str:
+    """Name the machine since it was started, and the container: where a process identifier means the same."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read()
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return os.urandom(16).hex()
+    return digest_text(f"{socket.gethostname()} {boot} {namespace}")

@@ -1,0 +1,256 @@
+"""Leftovers: files that tasks made and that no task makes any more, moved away before anything runs.
+
+Commands and notebooks list folders themselves, so that a leftover would reach results even where no glob matched
+it. A file is a leftover only if a record here has its exact path and bytes, a blob of them is intact, git does not
+track it, and no pipeline file of the folder names it, nor code that one of its tasks runs. Any other file is an
+ordinary one: it matches globs and is an input.
+
+Ownership is shared by all pipeline files of a folder, since they share its ``.nbdag``: each of them is read as it
+is now, whether it was built last or not, so that losing the state changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import tomli
+
+from nbmake_dag.config.tasks import WORK_KEYS
+from nbmake_dag.core.graph import Graph, build_graph
+from nbmake_dag.core.model import Function, Notebook, Pipeline, ProjectPath, Task
+from nbmake_dag.engine.state.lost_artifacts import is_intact
+from nbmake_dag.engine.state.made_files import Made, read_made
+from nbmake_dag.engine.state.rescued_files import note_rescued
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.errors import ConfigError, UsageError
+from nbmake_dag.observe.git import tracked
+from nbmake_dag.observe.project import Project, leads_to_file
+from nbmake_dag.record.outcome import RescuedFile
+from nbmake_dag_cache.digest import Digest, digest_file
+from nbmake_dag_cache.key import Key
+
+_ONE = "was left by a task that no longer exists"
+_MAX_PIPELINE_BYTES = 1 << 20
+"""Files of the folder that are larger are no pipeline files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """A file on disk, and the record that has it."""
+
+    path: ProjectPath
+    digest: Digest
+    sha256: str
+    output: str
+    """The declared output that it was, or was in."""
+    record: Key
+    is_accepted: bool
+    """Whether the record comes from `--accept` alone; no task can make these bytes again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """What a build moves away; ``unread`` is a pipeline file that cannot be read, for which everything stays."""
+
+    files: tuple[Leftover, ...] = ()
+    unread: str | None = None
+
+    @property
+    def digests(self) -> dict[ProjectPath, Digest]:
+        return {file.path: file.digest for file in self.files}
+
+
+def find_leftovers(
+    project: Project,
+    pipeline: Pipeline,
+    graph: Graph,
+    stores: Stores,
+    read: Callable[[str, bytes], Pipeline],
+    code: Callable[[Pipeline, Graph], Collection[str]],
+) -> Leftovers:
+    """Find the leftovers of a checkout, and touch none.
+
+    ``graph`` has all tasks of ``pipeline``, as the request overrides it. ``read`` reads a pipeline file without
+    overrides, by name and content, and raises `ConfigError`. ``code`` returns the modules and scripts that tasks
+    use, relative to the root. Files that decide the answer are seen by ``stores.files``.
+    """
+    made = read_made(stores)
+    there = _made_and_unnamed(project, _Names(project, pipeline, graph), made)
+    if not there:
+        return Leftovers()
+    # what only running shows is known from records of tasks that still exist
+    used = {*code(pipeline, graph), *(path for task in graph.order for path in made.modules.get(task, ()))}
+    there = {path: versions for path, versions in there.items() if path not in used}
+    if not there:
+        return Leftovers()
+    try:
+        others = list(_pipelines(project, stores, made, read, code))
+    except _UnreadError as error:
+        return Leftovers(unread=error.file)
+    found: dict[str, Leftover] = {}
+    for path, versions in there.items():
+        if any(path in names for names in others):
+            continue
+        with suppress(OSError):
+            version = versions.get(stores.files.digest(project.absolute(path)))
+            if version is not None and is_intact(version.sha256, stores):
+                found[os.path.realpath(project.absolute(path))] = version
+    kept = tracked(found)
+    files = (leftover for place, leftover in found.items() if place not in kept)
+    return Leftovers(files=tuple(sorted(files, key=lambda leftover: leftover.path)))
+
+
+def move_away(project: Project, leftovers: Iterable[Leftover]) -> tuple[ProjectPath, ...]:
+    """Remove leftovers, whose bytes are blobs, and return their paths; the caller holds the build lock.
+
+    One that changed meanwhile stays. Raises `UsageError` for one that cannot be removed.
+    """
+    moved: list[ProjectPath] = []
+    for leftover in leftovers:
+        place = project.absolute(leftover.path)
+        if leftover.is_accepted:
+            note_rescued(project, [RescuedFile(path=leftover.path, sha256=leftover.sha256)])
+        try:
+            if digest_file(place) != leftover.digest:
+                continue
+            os.unlink(place)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            what = f"{leftover.path}, left by a task that no longer exists, cannot be removed: {error.strerror}"
+            hint = "remove it, or declare it as an input by its exact path"
+            raise UsageError(what, (), hint) from error
+        moved.append(leftover.path)
+        _remove_emptied(project, leftover)
+    return tuple(moved)
+
+
+def describe_moved(moved: tuple[ProjectPath, ...]) -> str:
+    """Return the line that reports files that were moved away."""
+    first, *others = moved
+    left = f"and {len(others)} more were left by tasks that no longer exist" if others else _ONE
+    return f"moved away: {first} {left}; the cache keeps the content"
+
+
+def _remove_emptied(project: Project, leftover: Leftover) -> None:
+    """Remove the folder output that a file was in, and folders in it, where nothing is left in them."""
+    folder = os.path.dirname(leftover.path)
+    with suppress(OSError):
+        while f"{folder}/".startswith(leftover.output):
+            os.rmdir(project.absolute(folder))
+            folder = os.path.dirname(folder)
+
+
+class _Names:
+    """The paths that a pipeline names: outputs, exact inputs, what tasks and instances are, with ``code``."""
+
+    def __init__(self, project: Project, pipeline: Pipeline, graph: Graph, code: Iterable[str] = ()) -> None:
+        self._project = project
+        self._graph = graph
+        self._exact = {path for task in graph.tasks.values() for path in _exact(task)}
+        self._exact |= {*pipeline.environment.lockfiles, *pipeline.data, *code}
+
+    def __contains__(self, path: str) -> bool:
+        return self._has(path) or self._has(self._project.relative(os.path.realpath(self._project.absolute(path))))
+
+    def is_output(self, path: str) -> bool:
+        return path in self._graph.owners
+
+    def _has(self, path: str) -> bool:
+        return path in self._exact or self._graph.owner_of(path) is not None
+
+
+def _exact(task: Task) -> Iterator[str]:
+    yield from (item.path for item in task.inputs if not item.is_glob)
+    if task.policy.notebook_output is not None:
+        yield task.policy.notebook_output
+    match task.work:
+        case Notebook(path=path):
+            yield path
+        case Function(module=module):
+            place = module.replace(".", "/")
+            yield from (f"{place}.py", f"{place}/__init__.py")
+        case _:
+            pass
+
+
+def _made_and_unnamed(project: Project, names: _Names, made: Made) -> dict[ProjectPath, dict[str, Leftover]]:
+    """Return files on disk that records have and today's pipeline does not name, by path and digest."""
+    versions: dict[ProjectPath, dict[str, Leftover]] = {}
+    for file in made.files:
+        if names.is_output(file.output):
+            continue
+        leftover = Leftover(
+            path=ProjectPath(file.path),
+            digest=file.digest,
+            sha256=file.sha256,
+            output=file.output,
+            record=file.record,
+            is_accepted=file.is_accepted,
+        )
+        versions.setdefault(leftover.path, {})[file.digest] = leftover
+    return {
+        path: found for path, found in versions.items() if _is_file(project.absolute(path)) and path not in names
+    }
+
+
+def _is_file(path: str) -> bool:
+    """Return whether a path is a file, and no link to one."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+class _UnreadError(Exception):
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.file = file
+
+
+def _pipelines(
+    project: Project,
+    stores: Stores,
+    made: Made,
+    read: Callable[[str, bytes], Pipeline],
+    code: Callable[[Pipeline, Graph], Collection[str]],
+) -> Iterator[_Names]:
+    """Yield what the pipeline files of the folder name, without overrides; raises `_UnreadError`."""
+    for entry in sorted(os.scandir(project.root), key=lambda entry: entry.name):
+        if not leads_to_file(entry) or entry.stat().st_size > _MAX_PIPELINE_BYTES:
+            continue
+        data = _pipeline_text(entry.path)
+        if data is None:
+            continue
+        # the answer rests on it
+        stores.files.digest(entry.path)
+        try:
+            pipeline = read(entry.name, data)
+            graph = build_graph(pipeline, file=entry.name)
+            traced = (path for task in graph.order for path in made.modules.get(task, ()))
+            yield _Names(project, pipeline, graph, (*code(pipeline, graph), *traced))
+        except ConfigError:
+            raise _UnreadError(entry.name) from None
+
+
+def _pipeline_text(path: str) -> bytes | None:
+    """Return the content of what is a pipeline file, or may be one with a syntax error."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        return None
+    if b"tasks" not in data:
+        return None
+    try:
+        content = tomli.loads(data.decode())
+    except (ValueError, RecursionError):
+        return data if path.endswith(".toml") else None
+    tasks = content.get("tasks")
+    tables = [*tasks.values(), content.get("defaults")] if isinstance(tasks, dict) else []
+    is_pipeline = any(isinstance(table, dict) and not table.keys().isdisjoint(WORK_KEYS) for table in tables)
+    return data if is_pipeline else None

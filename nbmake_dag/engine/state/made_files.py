@@ -1,0 +1,116 @@
+"""The files that records have as outputs, and the modules that tasks used; only new records are decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.stamps import Stamp
+
+_SCHEMA = "made files 1"
+_ALL = Digest("all")
+
+
+class _File(msgspec.Struct, frozen=True, array_like=True):
+    output: str
+    path: str
+    xxh3: str
+    sha256: str
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    """What one record has; ``stamp`` is that of its file when it was decoded."""
+
+    stamp: Stamp
+    task: str
+    accepted: bool
+    files: tuple[_File, ...]
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeFile:
+    """A file of a declared output, and the record that has it."""
+
+    path: str
+    output: str
+    digest: Digest
+    sha256: str
+    record: Key
+    is_accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What all records of a checkout say."""
+
+    files: tuple[MadeFile, ...]
+    """Those whose bytes are stored."""
+    modules: Mapping[str, frozenset[str]]
+    """The modules and scripts that each task was seen to use."""
+
+
+def read_made(stores: Stores) -> Made:
+    """Return what the records say; one is decoded once while it stays as it is."""
+    known = _remembered(stores)
+    found: dict[str, _Row] = {}
+    for own_key, key, stamp in stores.records.stamps():
+        name = f"{own_key}/{key}"
+        row = known.get(name)
+        if row is None or row.stamp != stamp:
+            record = stores.records.get(own_key, key)
+            if record is None:
+                continue
+            row = _row_of(record, stamp)
+        found[name] = row
+    if found != known:
+        stores.identities.put(_ALL, _SCHEMA, msgspec.json.encode(found).decode())
+    modules: dict[str, set[str]] = {}
+    for row in found.values():
+        modules.setdefault(row.task, set()).update(row.modules)
+    return Made(
+        files=tuple(file for name, row in found.items() for file in _files_of(Key(name.partition("/")[2]), row)),
+        modules={task: frozenset(paths) for task, paths in modules.items()},
+    )
+
+
+def _files_of(key: Key, row: _Row) -> Iterator[MadeFile]:
+    for file in row.files:
+        yield MadeFile(
+            path=file.path,
+            output=file.output,
+            digest=Digest(file.xxh3),
+            sha256=file.sha256,
+            record=key,
+            is_accepted=row.accepted,
+        )
+
+
+def _remembered(stores: Stores) -> dict[str, _Row]:
+    text = stores.identities.get(_ALL, _SCHEMA)
+    if text is not None:
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(text, type=dict[str, _Row])
+    return {}
+
+
+def _row_of(record: Record, stamp: Stamp) -> _Row:
+    files = (
+        _File(output.path, file.path, file.xxh3, file.sha256)
+        for output in (record.outputs if record.stored else ())
+        for file in output.files
+    )
+    return _Row(
+        stamp=stamp,
+        task=record.task,
+        accepted=record.accepted,
+        files=tuple(files),
+        modules=tuple(name for kind, name in record.trace if kind == "module"),
+    )

@@ -1,0 +1,135 @@
+"""The last result of each task: from this checkout, or from runs that came with the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+import msgspec
+
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.engine.state.gc_roots import run_folders
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.state_file import StateFile
+from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.records import RecordStore
+from nbmake_dag_reporting.cell_ref import CellRef
+from nbmake_dag_reporting.runs import RunNotFoundError, read_run
+
+
+class Last(msgspec.Struct, frozen=True, kw_only=True):
+    """Which record a task's last hit or execution left, and the digests of the files that it made."""
+
+    own_key: Key
+    key: Key
+    files: dict[str, Digest]
+    duration_s: float
+    recorded: bool = True
+    """Whether the record was published: others serve explanations of the build that made them alone."""
+
+
+class LastFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """How a task failed that has had no result since."""
+
+    run_id: str
+    time: int
+    """Nanoseconds since the epoch."""
+    what: str
+    """One line, such as ``KeyError: 'price'``."""
+    cell: CellRef | None = None
+
+
+class _Content(msgspec.Struct, kw_only=True):
+    results: dict[str, Last] = {}
+    failures: dict[str, LastFailure] = {}
+
+
+class PreviousResults:
+    """The last result and failure of every task here; losing them costs explanations, not correctness."""
+
+    def __init__(self, state: str, warn: Callable[[str], None]) -> None:
+        self._file = StateFile(os.path.join(state, "last.json"), "nbdag-last-results 3", _Content)
+        self._changed = False
+        self._content = self._file.read(warn) or _Content()
+        self._tasks = self._content.results
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever built in this checkout."""
+        return not self._tasks
+
+    def note(self, task: TaskName, record: Record, *, recorded: bool = True) -> None:
+        last = Last(
+            own_key=record.own_key,
+            key=record.key,
+            files={file.path: Digest(file.xxh3) for output in record.outputs for file in output.files},
+            duration_s=record.origin.duration_s,
+            recorded=recorded,
+        )
+        self._changed |= self._content.failures.pop(task, None) is not None
+        if self._tasks.get(task) != last:
+            self._tasks[task] = last
+            self._changed = True
+
+    def note_draft(self, task: TaskName, record: Record) -> None:
+        """Note the files of a result that no later build may use as a result."""
+        before = self._tasks.get(task)
+        self.note(task, record, recorded=False)
+        if before is not None:
+            self._tasks[task] = msgspec.structs.replace(before, files=self._tasks[task].files)
+
+    def note_failure(self, task: TaskName, failure: LastFailure) -> None:
+        self._content.failures[task] = failure
+        self._changed = True
+
+    def failure(self, task: TaskName) -> LastFailure | None:
+        """Return how a task failed, if it has had no result since."""
+        return self._content.failures.get(task)
+
+    def record(self, task: TaskName, records: RecordStore) -> Record | None:
+        last = self._tasks.get(task)
+        return records.get(last.own_key, last.key) if last else None
+
+    def why_lost(self, task: TaskName) -> str:
+        """Return why a task that ended well has no record to compare with; nothing for one that never did."""
+        last = self._tasks.get(task)
+        if last is None:
+            return ""
+        return "its record is no longer in the cache" if last.recorded else "its last result was not recorded"
+
+    def durations(self) -> dict[str, float]:
+        """Return how many seconds each task's last execution took."""
+        return {name: last.duration_s for name, last in self._tasks.items()}
+
+    def files(self, task: TaskName) -> Mapping[str, Digest]:
+        """Return the digests of the files that a task last made here."""
+        last = self._tasks.get(task)
+        return last.files if last else {}
+
+    def save(self) -> None:
+        if self._changed:
+            self._file.write(self._content)
+            self._changed = False
+
+
+_RUNS = 5
+"""Runs that are read: in the newest one some tasks may have failed."""
+
+
+def carried_results(project: Project, tasks: Iterable[TaskName], records: RecordStore) -> dict[TaskName, Record]:
+    """Return the newest record of each task that the last runs name and the cache still has."""
+    wanted = set(tasks)
+    found: dict[TaskName, Record] = {}
+    for folder in run_folders(project.runs)[:_RUNS]:
+        with suppress(RunNotFoundError):
+            run = read_run(folder)
+            for name in wanted.difference(found).intersection(run.tasks):
+                ref = run.tasks[name].record
+                if ref and (record := records.get(Key(ref.own_key), Key(ref.key))) is not None:
+                    found[name] = record
+        if len(found) == len(wanted):
+            break
+    return found

@@ -1,0 +1,120 @@
+"""Retention in a project: the last runs, what they show, and of the other records those used last.
+
+Everything here is called under the build lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nbmake_dag.core.model import Pipeline
+from nbmake_dag.engine.state.gc_roots import run_folders, shown_by
+from nbmake_dag.engine.state.rescued_files import read_rescued
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.state_file import is_no_file, put_aside
+from nbmake_dag.record.run_files import compress_trace
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.last_used import LastUsed
+from nbmake_dag_cache.retention import Collected, collect, keep_only
+from nbmake_dag_cache.verify import info
+from nbmake_dag_reporting.otlp import TRACE
+
+_DAY_S = 86_400.0
+_LARGE = 1 << 20
+"""Bytes of a trace that is worth its compression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What was removed and left."""
+
+    cache: Collected
+    removed_runs: int
+
+
+def sweep(project: Project, pipeline: Pipeline) -> Swept:
+    """Apply the limits in ``[cache]`` and ``[runs]`` of the pipeline."""
+    removed = _remove_old_runs(project, pipeline.keep_runs)
+    shown = shown_by(run_folders(project.runs))
+    collected = collect(
+        project.cache,
+        now=time.time(),
+        max_size=pipeline.cache.max_size,
+        max_age=pipeline.cache.max_age,
+        keys=shown.keys,
+        blobs=shown.blobs | _rescued(project),
+    )
+    return Swept(cache=collected, removed_runs=removed)
+
+
+def sweep_unused(project: Project, pipeline: Pipeline) -> Swept:
+    """Keep only what the last run used or made, and the user's own bytes.
+
+    For a task without a result in it, because the run failed or did not include it, the previous result stays.
+    """
+    removed = _remove_old_runs(project, pipeline.keep_runs)
+    shown = shown_by(run_folders(project.runs)[:1])
+    collected = keep_only(
+        project.cache,
+        now=time.time(),
+        keys=shown.keys,
+        tasks=pipeline.tasks,
+        blobs=shown.blobs | _rescued(project),
+    )
+    return Swept(cache=collected, removed_runs=removed)
+
+
+def after_build(project: Project, pipeline: Pipeline, used: Iterable[Key]) -> Swept | None:
+    """Note which records a build used; once a day look whether too much is kept, and sweep if so."""
+    now = time.time()
+    LastUsed(project.cache).note(used, now)
+    stamp = os.path.join(project.state, "swept")
+    if not _is_older(stamp, now - _DAY_S):
+        return None
+    if os.path.lexists(stamp) and is_no_file(stamp):
+        put_aside(stamp)
+    with open(stamp, "wb"):
+        os.utime(stamp)
+    swept = sweep(project, pipeline) if _exceeds(project, pipeline) else None
+    for folder in run_folders(project.runs)[1:]:
+        _pack(folder)
+    return swept
+
+
+def _exceeds(project: Project, pipeline: Pipeline) -> bool:
+    if pipeline.cache.max_age is not None or len(run_folders(project.runs)) > pipeline.keep_runs:
+        return True
+    held = info(project.cache)
+    return held.records_size + held.blobs_size > pipeline.cache.max_size
+
+
+def _pack(folder: str) -> None:
+    """Compress the trace of a large run that is over."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.lstat(os.path.join(folder, TRACE)).st_size > _LARGE:
+            compress_trace(folder)
+
+
+def _is_older(path: str, moment: float) -> bool:
+    try:
+        return os.lstat(path).st_mtime < moment
+    except FileNotFoundError:
+        return True
+
+
+def _remove_old_runs(project: Project, keep: int) -> int:
+    """Remove runs, and what their failed tasks left."""
+    old = run_folders(project.runs)[keep:]
+    for folder in old:
+        shutil.rmtree(os.path.join(project.failed, os.path.basename(folder)), ignore_errors=True)
+        shutil.rmtree(folder)
+    return len(old)
+
+
+def _rescued(project: Project) -> frozenset[str]:
+    return frozenset(file.sha256 for file in read_rescued(project))

@@ -1,0 +1,82 @@
+"""Remove from the cache and the runs what holds a secret: before CI saves them, which others can read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nbmake_dag.engine.state.gc_roots import run_folders
+from nbmake_dag.engine.state.rescued_files import read_rescued
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.layout import CacheLayout, files_below, remove
+from nbmake_dag_cache.record import encode_record
+from nbmake_dag_cache.records import RecordStore
+from nbmake_dag_cache.retention import blobs_of
+from nbmake_dag_reporting.events import EVENTS
+from nbmake_dag_reporting.runs import read_content, read_trace
+from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
+
+_PIECE = 4 << 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Searched:
+    """What was removed, each with the reason, and what cannot be removed: files of the user."""
+
+    removed: list[str] = field(default_factory=list[str])
+    left: list[str] = field(default_factory=list[str])
+
+
+def drop_secrets(project: Project, secrets: Secrets) -> Searched:
+    """Remove runs, records and blobs that hold a secret, or what may be one; under the build lock.
+
+    A record goes with its blobs: its task runs again, and says what it did. Files that were rescued stay.
+    """
+    searched = Searched()
+    for folder in run_folders(project.runs):
+        if why := _held((read_trace(folder), read_content(folder, EVENTS)), "it", secrets):
+            shutil.rmtree(folder)
+            searched.removed.append(f"run {os.path.basename(folder)}: {why}")
+    layout, rescued = CacheLayout(project.cache), {item.sha256: item.path for item in read_rescued(project)}
+    bad: dict[str, str] = {}
+    for entry in files_below(layout.blobs):
+        if why := _held(_pieces(entry.path, secrets.longest), "it", secrets):
+            bad[entry.name] = why
+    records = RecordStore(project.cache)
+    named: set[str] = set()
+    for record in records:
+        held = blobs_of(record) & bad.keys()
+        why = _held((encode_record(record),), "it", secrets) or next((bad[name] for name in held), "")
+        if why:
+            named |= held
+            records.remove(record.own_key, record.key)
+            searched.removed.append(f"a result of {record.task}: {why}")
+    for name, why in bad.items():
+        if name in rescued:
+            searched.left.append(f"{rescued[name]}, a file of yours that was saved: {why}")
+            continue
+        remove(layout.blob(name))
+        if name not in named:
+            searched.removed.append(f"content {name[:12]}: {why}")
+    return searched
+
+
+def _held(pieces: Iterator[bytes] | tuple[bytes, ...], place: str, secrets: Secrets) -> str:
+    """Name the secret that content holds; empty where it holds none."""
+    try:
+        for piece in pieces:
+            secrets.refuse_suspicious(piece, place)
+    except SecretFoundError as error:
+        return str(error)
+    return ""
+
+
+def _pieces(path: str, overlap: int) -> Iterator[bytes]:
+    """Yield a file in pieces, each with the end of the one before, so that no secret is cut in two."""
+    end = b""
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            yield end + piece
+            end = (end + piece)[-overlap:] if overlap else b""

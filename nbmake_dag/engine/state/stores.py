@@ -1,0 +1,52 @@
+"""The stores of a project below ``.nbdag``: memos, records, blobs, previous results, drafts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nbmake_dag.engine.state.drafts import Drafts
+from nbmake_dag.engine.state.previous_results import PreviousResults
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.memo import IdentityMemo, StatMemo
+from nbmake_dag_cache.records import RecordStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Written by the thread of the loop alone; `BlobStore` may be used by any."""
+
+    files: StatMemo
+    identities: IdentityMemo
+    records: RecordStore
+    blobs: BlobStore
+    previous: PreviousResults
+    drafts: Drafts
+    warnings: list[str] = field(default_factory=list[str])
+    """What could not be used of it."""
+
+    @classmethod
+    def open(cls, project: Project) -> Stores:
+        project.make_state()
+        warnings: list[str] = []
+        return cls(
+            warnings=warnings,
+            files=StatMemo(project.state),
+            identities=IdentityMemo(project.state),
+            records=RecordStore(project.cache),
+            blobs=BlobStore(project.cache),
+            previous=PreviousResults(project.state, warnings.append),
+            drafts=Drafts(project.state, warnings.append),
+        )
+
+    def flush(self) -> None:
+        """Write the new entries."""
+        self.previous.save()
+        self.drafts.save()
+        self.files.flush()
+        self.identities.flush()
+
+    def close(self) -> None:
+        self.flush()
+        self.files.close()
+        self.identities.close()

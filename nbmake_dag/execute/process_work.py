@@ -1,0 +1,56 @@
+"""Run a command or call a Python function, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from nbmake_dag.execute.processes.cancellation import Cancellation
+from nbmake_dag.execute.processes.process import ProcessRun, run_process
+from nbmake_dag.execute.protocol import AttemptSpec, CommandWork, Event, Failure, FunctionWork
+from nbmake_dag.execute.redaction import NO_SECRETS, Redactor
+
+
+def run_command(
+    spec: AttemptSpec,
+    work: CommandWork,
+    emit: Callable[[Event], None],
+    cancellation: Cancellation,
+    redactor: Redactor = NO_SECRETS,
+) -> ProcessRun:
+    """Run a command with ``spec.env`` as its environment; a string stops at its first failing command."""
+    arguments = ("sh", "-ec", work.arguments) if isinstance(work.arguments, str) else work.arguments
+    return run_process(arguments, spec, emit, cancellation, redactor, cwd=os.path.join(spec.root, spec.workdir))
+
+
+def run_function(
+    spec: AttemptSpec,
+    work: FunctionWork,
+    emit: Callable[[Event], None],
+    cancellation: Cancellation,
+    redactor: Redactor = NO_SECRETS,
+) -> ProcessRun:
+    """Call a function with its parameters, and its ``inputs`` and ``outputs`` if wanted; ignore what it returns.
+
+    The files that lead to the call and describe its exception lie in ``spec.scratch``.
+    """
+    call, failure = os.path.join(spec.scratch, "call.json"), os.path.join(spec.scratch, "failure.json")
+    arguments: dict[str, Any] = dict(spec.parameters)
+    if work.inject_inputs:
+        arguments["inputs"] = spec.inputs
+    if work.inject_outputs:
+        arguments["outputs"] = spec.outputs
+    with open(call, "w", encoding="utf-8") as file:
+        json.dump(
+            {"module": work.module, "qualname": work.qualname, "arguments": arguments, "failure": failure}, file
+        )
+    program = (sys.executable, "-P", "-u", "-m", "nbmake_dag.inside.call", call)
+    run = run_process(program, spec, emit, cancellation, redactor, cwd=os.path.join(spec.root, spec.workdir))
+    if run.outcome == "failed" and os.path.exists(failure):
+        with open(failure, "rb") as described:
+            return replace(run, failure=Failure(**json.load(described)))
+    return run

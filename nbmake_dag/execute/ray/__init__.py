@@ -1,0 +1,1 @@
+"""The executor on Ray: on this machine or on a cluster."""

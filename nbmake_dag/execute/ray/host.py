@@ -1,0 +1,101 @@
+"""The Ray executor: a process that has a Ray of its own, or joins a cluster, and runs attempts as Ray tasks.
+
+It finds its socket to the driver as descriptor 3, and is started in the build's runtime folder. What
+Ray reads from the environment is set before its import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from nbmake_dag.execute.processes.frames import Frames
+from nbmake_dag.execute.protocol import ExecutorLost, Order
+from nbmake_dag.execute.ray.kind import NAME, Cluster
+from nbmake_dag.execute.ray.local import set_cluster_environment, set_local_environment
+
+if TYPE_CHECKING:
+    from nbmake_dag.execute.ray.session import RaySession
+
+_CONNECTION = 3
+_INIT_WITHIN_S = 120.0
+"""To start one, also where Ray gives up the first time."""
+_JOIN_WITHIN_S = 120.0
+"""To join a cluster, and to look at each of its nodes."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--cluster", type=msgspec.json.Decoder(Cluster).decode)
+    arguments = parser.parse_args()
+    connection = socket.socket(fileno=_CONNECTION)
+    connection.set_inheritable(False)
+    frames = Frames(connection, msgspec.json.Decoder(Order))
+
+    def lose(reason: str) -> NoReturn:
+        frames.send(ExecutorLost(executor=NAME, reason=reason))
+        os._exit(1)
+
+    cluster: Cluster | None = arguments.cluster
+    within_s = _JOIN_WITHIN_S if cluster else _INIT_WITHIN_S
+    late = threading.Timer(within_s, lose, (f"Ray did not start within {within_s:.0f} s",))
+    late.daemon = True
+    late.start()
+    if cluster:
+        set_cluster_environment()
+        if not _has_token():
+            lose(
+                f"no token for the Ray cluster at {cluster.address}: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, "
+                "or put it into ~/.ray/auth_token"
+            )
+    else:
+        set_local_environment()
+    try:
+        session = _join(cluster, frames, lose) if cluster else _start(arguments, frames, lose)
+    except Exception as error:  # noqa: BLE001  # Ray raises whatever it likes
+        lose(f"Ray did not start: {type(error).__name__}: {error}")
+    late.cancel()
+    session.serve()
+    # a local Ray dies with this process, and the supervisor ends what is below it
+    os._exit(0)
+
+
+def _start(arguments: argparse.Namespace, frames: Frames[Order], lose: Callable[[str], NoReturn]) -> RaySession:
+    from nbmake_dag.execute.ray import session as ray_session  # noqa: PLC0415  # Ray reads the environment
+
+    ray_session.start_local(os.getcwd(), arguments.cpus, lose)
+    return ray_session.RaySession(frames, ray_session.LocalCarrier())
+
+
+def _join(cluster: Cluster, frames: Frames[Order], lose: Callable[[str], NoReturn]) -> RaySession:
+    from nbmake_dag.execute.ray.cluster import ClusterCarrier, UnfitClusterError  # noqa: PLC0415  # likewise
+    from nbmake_dag.execute.ray.session import RaySession  # noqa: PLC0415  # likewise
+
+    try:
+        carrier = ClusterCarrier(cluster)
+    except UnfitClusterError as error:
+        lose(str(error))
+    session = RaySession(frames, carrier)
+    carrier.watch(session, lose)
+    return session
+
+
+def _has_token() -> bool:
+    """Return whether there is a token where Ray looks for it."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    default = Path.home() / ".ray" / "auth_token"
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or default)
+    return path.is_file() and bool(path.read_text(encoding="utf-8").strip())
+
+
+if __name__ == "__main__":
+    main()

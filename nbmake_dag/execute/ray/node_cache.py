@@ -1,0 +1,51 @@
+"""The cache on a node of a cluster: blobs of projects up to a size, and private copies.
+
+It lies in the user's cache folder, is shared by all builds on the node, and can be thrown away whenever none runs.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.layout import CacheLayout, files_below, remove
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCache:
+    """The folder of one node."""
+
+    folder: str
+
+    @classmethod
+    def of_user(cls) -> NodeCache:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        return cls(os.path.join(base, "nbdag"))
+
+    @property
+    def store(self) -> BlobStore:
+        return BlobStore(self.folder)
+
+    @property
+    def locks(self) -> str:
+        return os.path.join(self.folder, "locks")
+
+    @property
+    def sandboxes(self) -> str:
+        return os.path.join(self.folder, "sandboxes")
+
+    def trim(self, max_size: int, keep: set[str]) -> None:
+        """Remove the blobs that were used least recently, but for those to ``keep``, until they fit a size."""
+        found = [(entry.stat().st_mtime, entry.stat().st_size, entry) for entry in files_below(self._blobs)]
+        size = sum(each for _, each, _ in found)
+        for _, each, entry in sorted(found, key=lambda item: item[0]):
+            if size <= max_size:
+                break
+            if entry.name not in keep:
+                remove(entry.path)
+                size -= each
+
+    @property
+    def _blobs(self) -> str:
+        return CacheLayout(self.folder).blobs

@@ -1,0 +1,96 @@
+"""What instances of tasks come from: rows of files, and names of files, on disk or in a commit."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Protocol
+
+from nbmake_dag.config.pipeline_file import Found, PipelineFile, Unreadable
+from nbmake_dag.core.globs import matches, static_prefix
+from nbmake_dag.core.ignore import Ignored
+from nbmake_dag.core.model import ProjectPath
+from nbmake_dag.observe.changes import content_at, paths_at
+from nbmake_dag.observe.inputs import find_files
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.memo import StatMemo
+from nbmake_dag_cache.stamps import Stamp, folder_stamp
+
+
+class Data(Protocol):
+    """Where files and rows are."""
+
+    def rows(self, path: ProjectPath) -> bytes:
+        """Return the content of a file; raises `OSError`."""
+        ...
+
+    def matching(self, pattern: str, ignore: Ignored) -> tuple[ProjectPath, ...]:
+        """Return the files that a glob matches, sorted."""
+        ...
+
+
+class Disk:
+    """What is on disk; ``files`` and ``places`` note what a build with nothing to do must look at."""
+
+    def __init__(
+        self, project: Project, files: StatMemo | None = None, places: dict[str, Stamp | None] | None = None
+    ) -> None:
+        self._project = project
+        self._files = files
+        self._places = {} if places is None else places
+
+    def rows(self, path: ProjectPath) -> bytes:
+        absolute = self._project.absolute(path)
+        self._places.setdefault(absolute, folder_stamp(absolute))
+        if self._files is None:
+            if not os.path.isfile(absolute):
+                # a pipe would be waited for
+                raise FileNotFoundError(errno.ENOENT, "is not a file", path)
+            with open(absolute, "rb") as file:
+                return file.read()
+        # with the stamp of a file at rest, if it is that
+        self._files.digest(absolute)
+        data, _ = self._files.read(absolute)
+        return data
+
+    def matching(self, pattern: str, ignore: Ignored) -> tuple[ProjectPath, ...]:
+        return tuple(sorted(find_files(self._project, static_prefix(pattern), pattern, ignore, self._places)))
+
+
+class Commit:
+    """What is in a commit of the repository."""
+
+    def __init__(self, project: Project, revision: str) -> None:
+        self._repository = project.repository
+        self._revision = revision
+        self._root = os.path.dirname(os.path.realpath(project.config))
+
+    def rows(self, path: ProjectPath) -> bytes:
+        place = os.path.normpath(os.path.join(self._root, path))
+        data = content_at(self._repository, self._revision, place)
+        if data is None:
+            raise FileNotFoundError(errno.ENOENT, "is in no commit", path)
+        return data
+
+    def matching(self, pattern: str, ignore: Ignored) -> tuple[ProjectPath, ...]:
+        paths = (os.path.relpath(path, self._root) for path in paths_at(self._repository, self._revision))
+        return tuple(sorted(ProjectPath(path) for path in paths if matches(pattern, path) and path not in ignore))
+
+
+def found_for(file: PipelineFile, data: Data) -> Found:
+    """Read all that the instances of a pipeline come from."""
+    paths, patterns = file.data()
+    ignore = Ignored(file.ignored)
+    return Found(
+        rows={path: _rows(path, data) for path in paths},
+        files={captures.glob: data.matching(captures.glob, ignore) for captures in patterns},
+    )
+
+
+def _rows(path: ProjectPath, data: Data) -> bytes | Unreadable:
+    try:
+        return data.rows(path)
+    except FileNotFoundError:
+        return Unreadable("does not exist")
+    except OSError as error:
+        return Unreadable(f"cannot be read: {error.strerror}")

@@ -1,0 +1,13 @@
+"""The values that must not leave this machine: one definition for the shared cache and for all reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nbmake_dag.core.model import Task
+
+
+def declared_secrets(tasks: Iterable[Task], variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the secrets that tasks declare, by variable; one that is empty counts as not set."""
+    declared = dict.fromkeys(name for task in tasks for name in task.secrets)
+    return {name: variables[name] for name in declared if variables.get(name)}

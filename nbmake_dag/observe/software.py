@@ -1,0 +1,56 @@
+"""The software that tasks run with, as far as ``[environment]`` declares it: lock files, packages, variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from nbmake_dag.core.facts import ABSENT
+from nbmake_dag.core.ingredients import Software
+from nbmake_dag.core.model import Environment, ProjectPath
+from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.observe.interpreters import Interpreters, normalised
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.variables import Variables
+from nbmake_dag_cache.memo import StatMemo
+
+
+class DeclaredSoftware:
+    """The declared environment of one pipeline, observed once for each interpreter."""
+
+    def __init__(
+        self,
+        project: Project,
+        declared: Environment,
+        files: StatMemo,
+        interpreters: Interpreters,
+        variables: Variables,
+    ) -> None:
+        self._project = project
+        self._declared = declared
+        self._files = files
+        self._interpreters = interpreters
+        self._variables = variables
+        self._known: dict[str | None, Software] = {}
+
+    def of(self, interpreter: str | None) -> Software:
+        """Observe it; packages are those of the interpreter that runs the work, absent where there is none."""
+        if interpreter not in self._known:
+            declared = self._declared
+            packages: Mapping[str, str] = {}
+            if declared.packages and interpreter is not None:
+                packages = self._interpreters.ask(interpreter).packages
+            self._known[interpreter] = Software(
+                lockfiles={path: self._lockfile(path) for path in declared.lockfiles},
+                packages={name: packages.get(normalised(name), ABSENT) for name in declared.packages},
+                variables={name: self._variables.digest(name) for name in declared.variables},
+            )
+        return self._known[interpreter]
+
+    def _lockfile(self, path: ProjectPath) -> str:
+        try:
+            return self._files.digest(self._project.absolute(path))
+        except OSError as error:
+            place = os.path.basename(self._project.config)
+            what = f"lock file `{path}` cannot be read: {error.strerror}"
+            raise ConfigError((Complaint(what=what, place=place, hint="see `[environment]`"),)) from error

@@ -1,1 +1,0 @@
-"""Notebooks as their tasks see them, opened in an editor."""

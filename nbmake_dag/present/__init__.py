@@ -1,0 +1,1 @@
+"""Runs, differences and explanations as text: for a terminal, a pull request, a job summary."""

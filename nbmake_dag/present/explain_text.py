@@ -1,0 +1,139 @@
+"""An explanation as text, and as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from nbmake_dag.core.decide import Restorable, Stale, UpToDate
+from nbmake_dag.core.reasons import describe
+from nbmake_dag.present.explanation import Explained
+from nbmake_dag.present.run_text import moment, table
+from nbmake_dag.present.text import fit, plain
+from nbmake_dag.present.units import precise
+from nbmake_dag.present.verdicts import describe_failure, describe_plan, reasons_of, status_of
+from nbmake_dag_cache.key import Ingredient, Which
+from nbmake_dag_cache.record import Record
+from nbmake_dag_reporting.cell_ref import cell_of
+
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+_SHORT = 12
+_LONGEST = 80
+_MOST_LINES = 30
+
+
+def lines(found: Explained) -> Iterator[str]:
+    """Yield the verdict as `nbdag status` has it, what changed, and every ingredient."""
+    verdict = found.explanation.verdict
+    if isinstance(verdict, UpToDate):
+        yield f"up to date  {found.task.name}"
+    else:
+        yield next(iter(describe_plan({found.task.name: verdict})))
+        if found.failed is not None and isinstance(verdict, Stale):
+            yield f"  {describe_failure(found.task.name, found.failed)}"
+    if isinstance(verdict, (UpToDate, Restorable)):
+        yield f"  {_produced(verdict.record)}"
+    yield ""
+    yield from _changes(found)
+    yield ""
+    yield "ingredients of its result (* changed):"
+    changed = _changed(found)
+    yield from table(
+        [
+            {
+                "mark": "*" if item.which in changed else " ",
+                "kind": item.kind,
+                "name": fit(plain(_name(found, item)), _LONGEST),
+                "value": fit(plain(_short(item.value)), _LONGEST),
+            }
+            for item in found.explanation.ingredients
+        ]
+    )
+    if found.explanation.waits_for:
+        yield f"  and the outputs of {', '.join(map(plain, found.explanation.waits_for))}, once that has run"
+
+
+def document(found: Explained) -> dict[str, Any]:
+    """Return all of it as JSON; digests are whole."""
+    explanation = found.explanation
+    hit = explanation.verdict if isinstance(explanation.verdict, (UpToDate, Restorable)) else None
+    changed = _changed(found)
+    return {
+        "task": found.task.name,
+        "status": status_of(explanation.verdict),
+        "reasons": list(reasons_of(explanation.verdict)),
+        "last_failure": found.failed if isinstance(explanation.verdict, Stale) else None,
+        "record": _record_document(hit.record) if hit else None,
+        "compared_with": _record_document(explanation.before) if explanation.before else None,
+        "against": found.against,
+        "changes": [
+            {
+                "kind": change.kind,
+                "name": change.name,
+                "path": change.path,
+                "before": change.before,
+                "now": change.now,
+                "text": describe(change, found.task, found.cells),
+                "diff": list(found.diffs.get(change, ())),
+            }
+            for change in explanation.changes
+        ],
+        "ingredients": [
+            {**msgspec.structs.asdict(item), "changed": item.which in changed} for item in explanation.ingredients
+        ],
+        "waits_for": list(explanation.waits_for),
+    }
+
+
+def _changes(found: Explained) -> Iterator[str]:
+    before = found.explanation.before
+    if before is None:
+        yield "there is no earlier result to compare with"
+        return
+    since = f"run {found.against}" if found.against else f"its last result, of run {before.origin.run_id}"
+    if not found.explanation.changes:
+        yield f"nothing {'of its own ' if found.explanation.waits_for else ''}changed since {since}"
+        return
+    yield f"changed since {since} ({_when(before)}):"
+    for change in found.explanation.changes:
+        yield f"  {plain(describe(change, found.task, found.cells))}"
+        diff = found.diffs.get(change, ())
+        yield from (f"      {plain(line)}".rstrip() for line in diff[:_MOST_LINES])
+        if len(diff) > _MOST_LINES:
+            yield f"      … {len(diff) - _MOST_LINES} more lines"
+
+
+def _changed(found: Explained) -> set[Which]:
+    return {change.which for change in found.explanation.changes}
+
+
+def _produced(record: Record) -> str:
+    accepted = ", accepted without running" if record.accepted else ""
+    return f"made by run {record.origin.run_id} ({_when(record)}) in {precise(record.origin.duration_s)}{accepted}"
+
+
+def _when(record: Record) -> str:
+    commit = f", commit {record.origin.commit[:9]}" if record.origin.commit else ""
+    return f"{moment(record.origin.started)}{commit}"
+
+
+def _name(found: Explained, item: Ingredient) -> str:
+    """Name an ingredient as a person would: cells by their place in the file, values by where they come from."""
+    if item.kind == "cell" and (cell := cell_of(item.name, found.cells)):
+        return str(cell.number)
+    if item.kind == "read":
+        task, kind, name = msgspec.json.decode(item.name, type=tuple[str, str, str | None])
+        return f"{task} {kind}{'' if name is None else f'.{name}'}".strip()
+    return f"{item.name}: {item.path}" if item.path else item.name
+
+
+def _short(value: str) -> str:
+    return value[:_SHORT] if _DIGEST.fullmatch(value) else value
+
+
+def _record_document(record: Record) -> dict[str, Any]:
+    origin = msgspec.structs.asdict(record.origin)
+    return {"key": record.key, "task": record.task, "accepted": record.accepted, **origin}

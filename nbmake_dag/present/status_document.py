@@ -1,0 +1,107 @@
+"""What `nbdag status --json` writes, for editors and scripts: the types are its JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from nbmake_dag.core.decide import Restorable, UpToDate
+from nbmake_dag.core.model import Function, Notebook, Task, TaskName
+from nbmake_dag.engine.session import Planned
+from nbmake_dag.engine.state.previous_results import LastFailure, PreviousResults
+from nbmake_dag.present.verdicts import PlanStatus, codes_of, count, reasons_of, status_of
+from nbmake_dag.record.outcome import UndeclaredFile
+from nbmake_dag_cache.record import Origin, Record
+from nbmake_dag_reporting.vocabulary import TaskType
+
+FORMAT: Literal[1] = 1
+"""Raised when a member is removed or means something else; members may join."""
+
+
+def _doc(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class TaskStatusDocument(Struct, frozen=True, kw_only=True):
+    """One task."""
+
+    name: Annotated[str, _doc("`train`, or of a matrix `train[depth=3]`")]
+    family: Annotated[str, _doc("its name in `pipeline.toml`, that all instances of a matrix share")]
+    line: Annotated[int, _doc("where it is in `pipeline.toml`, from 1")]
+    type: Annotated[TaskType, _doc("what it executes")]
+    source: Annotated[str | None, _doc("the notebook, relative to the project, or `module:function`")]
+    parameters: Annotated[dict[str, Any], _doc("the values that reach it")]
+    upstream: Annotated[tuple[str, ...], _doc("the tasks that it needs directly")]
+    tags: Annotated[tuple[str, ...], _doc("its tags")]
+    status: Annotated[PlanStatus, _doc("what a build would do: leave it, restore it, run it, or decide later")]
+    reasons: Annotated[tuple[str, ...], _doc("why, in words that may change")]
+    codes: Annotated[tuple[str, ...], _doc("why, a code for each reason")]
+    key: Annotated[str | None, _doc("the key of the result that counts")]
+    duration_s: Annotated[float | None, _doc("how long the execution took that made it")]
+    attempts: Annotated[int, _doc("0: nothing was executed")] = 0
+    draft: Annotated[bool, _doc("whether its last result came from a snapshot and was not confirmed")]
+    last_run: Annotated[Origin | None, _doc("the execution that made its last result; times in nanoseconds")]
+    last_failure: Annotated[LastFailure | None, _doc("how it failed since; the cell's index counts from 0")]
+    undeclared: Annotated[tuple[UndeclaredFile, ...], _doc("files that its last result used undeclared")]
+
+
+class StatusDocument(Struct, frozen=True, kw_only=True):
+    """All tasks that were asked for, and what they need."""
+
+    format: Annotated[Literal[1], _doc("the version of this shape")] = FORMAT
+    saved_s: Annotated[float, _doc("how long the executions took that made the results that count")]
+    counts: Annotated[dict[str, int], _doc("tasks by status, and their `total`")]
+    tasks: Annotated[tuple[TaskStatusDocument, ...], _doc("in the order of a build")]
+
+
+def status_document(found: Planned, previous: PreviousResults) -> StatusDocument:
+    """Describe a plan."""
+    hits = [verdict.record for verdict in found.verdicts.values() if isinstance(verdict, (UpToDate, Restorable))]
+    return StatusDocument(
+        saved_s=sum(record.origin.duration_s for record in hits),
+        counts={"total": len(found.verdicts), **count(found.verdicts)},
+        tasks=tuple(_task(name, found, previous) for name in found.verdicts),
+    )
+
+
+def _task(name: TaskName, found: Planned, previous: PreviousResults) -> TaskStatusDocument:
+    verdict, graph = found.verdicts[name], found.prepared.graph
+    task = graph.tasks[name]
+    hit = verdict.record if isinstance(verdict, (UpToDate, Restorable)) else None
+    last: Record | None = hit or found.prepared.facts[name].previous
+    return TaskStatusDocument(
+        name=name,
+        family=task.family,
+        line=task.line,
+        type=task.type,
+        source=_source(task),
+        parameters=dict(task.parameters),
+        upstream=tuple(graph.upstream[name]),
+        tags=tuple(sorted(task.tags)),
+        status=status_of(verdict),
+        reasons=reasons_of(verdict),
+        codes=codes_of(verdict),
+        key=hit.key if hit else None,
+        duration_s=hit.origin.duration_s if hit else None,
+        draft=name in found.drafts,
+        last_run=last.origin if last else None,
+        last_failure=None if hit else previous.failure(name),
+        undeclared=found.undeclared.get(name, ()),
+    )
+
+
+def _source(task: Task) -> str | None:
+    match task.work:
+        case Notebook(path=path, paired=paired):
+            return paired or path
+        case Function(module=module, qualname=qualname):
+            return f"{module}:{qualname}"
+        case _:
+            return None
+
+
+def status_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the document."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(StatusDocument)}

@@ -1,0 +1,58 @@
+"""Share the records of runs between machines: as bundles in a place that all of them reach."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nbmake_dag.runs.places import SUFFIX, RunsFolder
+from nbmake_dag_reporting.bundle import BundleError, Recorded, decode_bundle, encode_bundle
+from nbmake_dag_reporting.secrets_scan import Secrets
+
+
+@dataclass(slots=True, kw_only=True)
+class Pulled:
+    """The result of pulling from a place; ``refused`` are runs, each with the reason."""
+
+    new: list[str] = field(default_factory=list[str])
+    refused: list[str] = field(default_factory=list[str])
+    known: int = 0
+
+
+def push(place: RunsFolder, runs: Iterable[Recorded], secrets: Secrets) -> list[str]:
+    """Put runs into a place that does not have them, and return which; raises `SecretFoundError`."""
+    there = place.pushed()
+    pushed: list[str] = []
+    for recorded in runs:
+        if recorded.run.id not in there:
+            data, _ = encode_bundle(recorded, secrets)
+            place.push(recorded.run.id, gzip.compress(data, mtime=0))
+            pushed.append(recorded.run.id)
+    return pushed
+
+
+def pull(place: RunsFolder, folder: str) -> Pulled:
+    """Copy the bundles of a place that the folder does not have, each if its content matches its name."""
+    pulled = Pulled()
+    os.makedirs(folder, exist_ok=True)
+    for run_id in sorted(place.pushed()):
+        path = os.path.join(folder, run_id + SUFFIX)
+        if os.path.exists(path):
+            pulled.known += 1
+            continue
+        try:
+            data = place.pull(run_id)
+            told = decode_bundle(data, run_id).run.id
+            if told != run_id:
+                raise BundleError(f"{run_id} holds run {told}")  # noqa: TRY301 - said like other faults
+        except BundleError as error:
+            pulled.refused.append(str(error))
+            continue
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(data)
+        os.replace(file.name, path)
+        pulled.new.append(run_id)
+    return pulled

@@ -1,0 +1,144 @@
+"""Find a recorded run by its id, a prefix of one, ``latest``, ``latest~N``, or a git ref; read what it names."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from nbmake_dag.core.targets import is_instance
+from nbmake_dag.errors import UnknownRunError, UsageError
+from nbmake_dag.observe.git import commit_of
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.blobs import BlobError, BlobStore
+from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.records import RecordStore
+from nbmake_dag_reporting.assemble import Resolve
+from nbmake_dag_reporting.bundle import BundleError, Recorded
+from nbmake_dag_reporting.run import TaskRun
+from nbmake_dag_reporting.runs import (
+    AmbiguousRunError,
+    RunNotFoundError,
+    find_run,
+    find_run_of_branch,
+    find_run_of_commit,
+    has_seen,
+    is_good_of,
+    name_of,
+    read_head,
+    read_run,
+    run_names,
+)
+
+_LARGEST_BLOB = 256 << 20
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def recorded_in(project: Project, ref: str) -> Recorded:
+    """Read a run of a project, its own or a pulled one; raises `UnknownRunError` where there is none."""
+    record, blob = reach(project)
+    try:
+        folder = find_run(project.runs, ref)
+    except RunNotFoundError as error:
+        # a shallow clone does not have the commits that other clones built
+        revision = commit_of(project.repository, ref) or (ref if _COMMIT.fullmatch(ref) else None)
+        of_commit = find_run_of_commit(project.runs, revision) if revision else None
+        folder = of_commit or find_run_of_branch(project.runs, ref) or ""
+        if not folder:
+            pulled = _pulled(project, ref, revision)
+            if pulled is None:
+                what = f"no run has seen commit {revision}" if revision else str(error)
+                unknown = UsageError if isinstance(error, AmbiguousRunError) else UnknownRunError
+                raise unknown(what, (), "`nbdag runs` lists them") from error
+            return pulled
+    run = read_run(folder, record)
+    if run.id == run_under_way(project):
+        run = replace(run, result="running")
+    return Recorded(run=run, blob=blob, record=record)
+
+
+def run_under_way(project: Project) -> str | None:
+    """Return the name of the run that a build is writing here at this moment: the newest, if it has no end."""
+    newest = next(iter(run_names(project.runs)), None)
+    head = read_head(os.path.join(project.runs, newest)) if newest else None
+    return head.id if head and head.ended is None and _is_locked(os.path.join(project.state, "lock")) else None
+
+
+def _is_locked(path: str) -> bool:
+    """Return whether a build holds the lock; to find out, it is shared for a moment."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def reach(project: Project) -> tuple[Resolve, Callable[[str], bytes | None]]:
+    """Return what reads the records and the blobs of a project's cache."""
+    records, blobs = RecordStore(project.cache), BlobStore(project.cache)
+
+    def record(own_key: str, key: str) -> Mapping[str, Any] | None:
+        found = records.get(Key(own_key), Key(key))
+        return None if found is None else msgspec.to_builtins(found)
+
+    def blob(sha256: str) -> bytes | None:
+        with suppress(BlobError):
+            return blobs.read(sha256, _LARGEST_BLOB)
+        return None
+
+    return record, blob
+
+
+def task_of(recorded: Recorded, name: str) -> TaskRun:
+    """Return a task of a run; raises `UsageError` for a name that it does not have, or that means several."""
+    tasks = recorded.run.tasks
+    if name in tasks:
+        return tasks[name]
+    found = [other for other in tasks if is_instance(other, name) or tasks[other].family == name]
+    if len(found) > 1:
+        raise UsageError(
+            f"`{name}` stands for {len(found)} tasks", (), f"name one of them: {', '.join(found[:20])}"
+        )
+    if not found:
+        names = ", ".join(list(tasks)[:20])
+        raise UsageError(f"run {recorded.run.id} has no task {name}", (), f"it has {names}")
+    return tasks[found[0]]
+
+
+def pulled_runs(project: Project) -> Iterator[Recorded]:
+    """Read the runs that other machines pushed and this one pulled, newest first; damaged ones are left out."""
+    from nbmake_dag.runs.places import found_below  # noqa: PLC0415 - only where runs of others are meant
+
+    for found in sorted(found_below(project.pulled), key=lambda run: run.name, reverse=True):
+        with suppress(BundleError):
+            yield found.read()
+
+
+def _pulled(project: Project, ref: str, revision: str | None) -> Recorded | None:
+    """Read a run of another machine; one from build artefacts is found by its whole id alone."""
+    from nbmake_dag.runs.places import found_below  # noqa: PLC0415 - only where runs of others are meant
+
+    fetched = [run for run in found_below(project.history) if run.name == ref]
+    runs = {run.name: run for run in fetched or found_below(project.pulled)}
+    try:
+        name = name_of(ref, [*run_names(project.runs), *sorted(runs, reverse=True)])
+        return runs[name].read()
+    except BundleError as error:
+        raise UsageError(str(error)) from error
+    except RunNotFoundError:
+        seen = (run for run in pulled_runs(project) if revision and has_seen(run.run, revision))
+        good = (run for run in pulled_runs(project) if is_good_of(run.run, ref))
+        return next(chain(seen, good), None)

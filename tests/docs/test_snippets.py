@@ -1,0 +1,155 @@
+"""What a reader copies from the documentation works: commands and options exist, files are read."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import jsonschema
+import jupytext
+import pytest
+
+from nbmake_dag.commands.cli import COMMANDS, OPTIONAL_VALUES
+from nbmake_dag.commands.help import TOPICS
+from nbmake_dag.config.pipeline_file import json_schema
+from tests.docs.reference import DOCS, ROOT
+from tests.support.project import Project
+
+PAGES = {page.stem: page.read_text() for page in sorted(DOCS.glob("*.md"))}
+PAGES["README"] = (ROOT / "README.md").read_text()
+GENERATED = {"commands", "keys"}
+_BLOCK = re.compile(r"^( *)```(\w*) ?(\S*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_PLACEHOLDER = {"COMMAND", "TOPIC", "X"}
+
+
+def blocks(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield language, file name and text of each block of code."""
+    for indent, language, name, code in _BLOCK.findall(text):
+        yield language, name, re.sub(rf"^{indent}", "", code, flags=re.MULTILINE)
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of every `nbdag` command of a page, in its text and in its blocks for shells."""
+    shell = [code for language, _, code in blocks(text) if language == "sh"]
+    lines = [line for code in shell for line in code.replace("\\\n", " ").splitlines()]
+    inline = re.findall(r"(?<!`)`(nbdag [^`]+)`(?!`)", _BLOCK.sub("", text))
+    for line in [*lines, *(" ".join(each.split()) for each in inline)]:
+        for part in re.split(r"\|\||&&|[|;]|\$\(|\)", line.partition("  #")[0]):
+            words = shlex.split(part.replace("'", "").replace('"', "").replace("`", ""), comments=False)
+            if words[:1] == ["nbdag"]:
+                yield words[1:]
+
+
+def unknown(words: list[str]) -> str:
+    """Return what is wrong with the command, or an empty text."""
+    name = next((word for word in words if not word.startswith("-")), "")
+    if name in _PLACEHOLDER or not words or words[0] in {"--help", "--version"}:
+        return ""
+    if words[0] in {"-C", "-f"}:
+        words = words[2:]
+        name = words[0]
+    if name not in COMMANDS:
+        return f"there is no command {name!r}"
+    command: click.Command = importlib.import_module(f"nbmake_dag.commands.{name}").command
+    rest = words[words.index(name) + 1 :]
+    if name == "help" and rest[:1] and rest[0] not in {*TOPICS, *COMMANDS, *_PLACEHOLDER, "--open"}:
+        return f"there is no topic {rest[0]!r}"
+    if isinstance(command, click.Group) and rest and rest[0] in command.commands:
+        command = command.commands[rest[0]]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help", *OPTIONAL_VALUES}
+    asked = [re.split(r"[=\[]", word)[0] for word in rest if re.match(r"--?[a-zA-Z]", word)]
+    return ", ".join(option for option in asked if option not in known and option[:2] not in known)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - GENERATED))
+def test_every_command_in_a_page_exists_with_its_options(page: str) -> None:
+    """A page that names an option which was renamed sends its reader into an error."""
+    faults = {" ".join(words): fault for words in commands(PAGES[page]) if (fault := unknown(words))}
+    assert faults == {}
+
+
+def test_every_topic_that_a_message_names_exists() -> None:
+    """An error leads to a page that is there, and more than one does."""
+    sources = "".join(path.read_text() for path in (ROOT / "nbmake_dag").rglob("*.py"))
+    named = set(re.findall(r"`nbdag help ([a-z][a-z-]*)`", sources))
+    assert named - {*TOPICS, *COMMANDS} == set()
+    assert len(named) > 3
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - GENERATED))
+def test_every_toml_block_fits_the_schema_of_a_pipeline(page: str) -> None:
+    """Each is a part of a `pipeline.toml`, with keys that exist and values that they take."""
+    schema = json_schema()
+    for language, _, code in blocks(PAGES[page]):
+        if language == "toml":
+            jsonschema.validate(tomllib.loads(code), schema)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - GENERATED))
+def test_every_block_for_a_shell_is_one_that_shells_read(page: str) -> None:
+    """`bash -n` parses it; words in capitals are for the reader to replace."""
+    for language, _, code in blocks(PAGES[page]):
+        if language == "sh":
+            done = subprocess.run(["bash", "-n"], input=code, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, ""), code
+
+
+SIDES = {name: code for _, name, code in blocks(PAGES["side-by-side"]) if name}
+NOTEBOOKS = {
+    "clean": "# %%\nrows = open('data/raw.csv').read()\nopen('data/clean.csv', 'w').write(rows)\n",
+    "train": '# %% tags=["parameters"]\ndepth = 3\n# %%\nopen("data/clean.csv").read()\n'
+    "open(f'models/{depth}.txt', 'w').write('a')\n",
+}
+
+
+@pytest.fixture
+def two_notebooks(project: Project) -> Project:
+    """Lay out the notebooks of the page, as text and as `.ipynb`."""
+    project.write("data/raw.csv", "a\n")
+    for name, code in NOTEBOOKS.items():
+        project.write(f"notebooks/{name}.py", code)
+        jupytext.write(jupytext.reads(code, "py:percent"), project / f"notebooks/{name}.ipynb")
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SIDES.keys() - {"pipeline.toml", "calkit.yaml"}))
+def test_init_reads_the_file_of_the_other_tool(name: str, two_notebooks: Project) -> None:
+    """What it writes has both notebooks, and is planned without a complaint."""
+    two_notebooks.write(name, SIDES[name])
+    for arguments in (["init", "--from", name], ["build", "-n"]):
+        done = two_notebooks.nbdag(*arguments)
+        assert done.returncode == 0, done.stderr
+    tasks = tomllib.loads(two_notebooks.read("pipeline.toml"))["tasks"].values()
+    assert {Path(task["notebook"]).stem for task in tasks} == {"clean", "train"}
+
+
+@pytest.mark.slow
+def test_the_pipeline_beside_them_builds(two_notebooks: Project) -> None:
+    """Three tasks run, then none."""
+    two_notebooks.write("pipeline.toml", SIDES["pipeline.toml"])
+    two_notebooks.build().ran("clean", "train[depth=3]", "train[depth=6]")
+    two_notebooks.build().ran()
+
+
+@pytest.mark.slow
+def test_the_pipeline_of_the_readme_builds_as_it_says(project: Project) -> None:
+    """Three tasks run; a comment runs none, and an edit whose output is the same runs nothing below."""
+    tagged, pipeline = (code for language, _, code in blocks(PAGES["README"]) if language in {"python", "toml"})
+    clean = '# %%\nopen("data/sales.csv", "w").write(open("data/raw/a.csv").read())\n'
+    project.write("data/raw/a.csv", "1\n").write("notebooks/clean.py", clean).pipeline(pipeline)
+    jupytext.write(jupytext.reads(clean, "py:percent"), project / "notebooks/clean.ipynb")
+    train = 'text = open(inputs["sales"]).read()\nopen(outputs["model"], "w").write(text * depth)\n'
+    project.write("notebooks/train.py", f"{tagged}\n# %%\n{train}")
+    project.build().ran("clean", "train[depth=3]", "train[depth=6]")
+    assert project.read("models/6.pkl") == "1\n" * 6
+    project.edit("notebooks/train.py", "text =", "# a comment\ntext =").build().ran()
+    same = jupytext.reads(clean.replace("read()", 'read() + ""'), "py:percent")
+    jupytext.write(same, project / "notebooks/clean.ipynb")
+    project.build().ran("clean")

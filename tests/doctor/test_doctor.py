@@ -1,0 +1,241 @@
+"""`nbdag doctor`: what it finds in a pipeline, and what it says to change."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag.doctor.machine import remote_file_system
+from nbmake_dag.observe.project import Project as ProjectPaths
+from tests.support.project import Project
+
+HEALTHY = """
+[tasks.words]
+command = "cat text.txt > words.txt"
+inputs = ["text.txt"]
+outputs = ["words.txt"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "project").write("text.txt", "one\n").pipeline(HEALTHY)
+
+
+def _git(project: Project, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=project.root, check=True, capture_output=True)
+
+
+def _examine(project: Project, *arguments: str) -> tuple[int, str]:
+    done = project.nbdag("doctor", *arguments)
+    assert done.returncode in {0, 1}, done.stderr
+    return done.returncode, done.stdout
+
+
+def test_a_healthy_pipeline_has_nothing_to_change(project: Project) -> None:
+    """The task was executed again elsewhere, and the project is as it was."""
+    project.write(".gitignore", "/.nbdag/\n/words.txt\n")
+    _git(project, "init")
+    project.build().ran("words")
+    before = project.contents(["words.txt", ".nbdag/runs", ".nbdag/cache"])
+    done = project.nbdag("doctor")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "",
+        "words is executed again in a temporary copy\nnothing to change\n",
+    )
+    assert project.contents(["words.txt", ".nbdag/runs", ".nbdag/cache"]) == before
+
+
+def test_before_the_first_build_nothing_is_executed(project: Project) -> None:
+    """Without a result there is nothing to compare with."""
+    done = project.nbdag("doctor")
+    assert (done.returncode, done.stderr) == (0, "nothing to change\n")
+    assert not (project / "words.txt").exists()
+
+
+def test_outputs_in_git_and_a_state_that_is_not_ignored_are_found(project: Project) -> None:
+    """The lines to change are commands and lines that can be copied."""
+    _git(project, "init")
+    project.write("words.txt", "one\n").write(".nbdag/state/from-before", "")
+    _git(project, "add", "words.txt")
+    code, out = _examine(project)
+    assert code == 1
+    assert out == (
+        ".gitignore: `.nbdag/` is not ignored by git\n"
+        "  hint: add the line `/.nbdag/`\n"
+        "pipeline.toml:1: output `words.txt` of task `words` is tracked by git\n"
+        "  hint: git rm -r --cached words.txt && echo /words.txt >> .gitignore\n"
+    )
+
+
+def test_git_ignores_a_state_that_is_new(project: Project) -> None:
+    """From the first build on, without a line of the user's; what the user made of that file stays."""
+    _git(project, "init")
+    project.build().ran("words")
+    assert project.git("status", "--porcelain").split() == [
+        "??",
+        "pipeline.toml",
+        "??",
+        "text.txt",
+        "??",
+        "words.txt",
+    ]
+    project.write(".nbdag/.gitignore", "mine").build()
+    assert project.nbdag("clean", "--cache", "--yes").returncode == 0
+    assert project.read(".nbdag/.gitignore") == "mine"
+
+
+def test_a_task_that_leaves_other_bytes_each_time_is_found(project: Project) -> None:
+    """The same key and other digests: chance, time or the folder decides."""
+    project.pipeline('[tasks.dice]\ncommand = "head -c 8 /dev/urandom > dice.bin"\noutputs = ["dice.bin"]\n')
+    project.build().ran("dice")
+    code, out = _examine(project)
+    assert (code, out.splitlines()[0]) == (
+        1,
+        "pipeline.toml:1: `dice.bin` of task `dice` differs each time",
+    )
+
+
+def test_data_that_is_expected_to_change_is_not_chosen(project: Project) -> None:
+    """A task with `max_age` takes something from outside."""
+    project.pipeline(
+        '[tasks.dice]\ncommand = "head -c 8 /dev/urandom > dice.bin"\noutputs = ["dice.bin"]\nmax_age = "1d"\n'
+    )
+    project.build().ran("dice")
+    assert _examine(project) == (0, "")
+
+
+def test_a_task_that_needs_a_file_nothing_names_fails_in_the_copy(project: Project) -> None:
+    """A file that git ignores and no input declares is not there."""
+    project.write(".gitignore", "/.nbdag/\n/secret.txt\n").write("secret.txt", "x")
+    project.pipeline('[tasks.a]\ncommand = "cat secret.txt > a.txt"\noutputs = ["a.txt"]\n')
+    _git(project, "init")
+    project.build().ran("a")
+    code, out = _examine(project, "a")
+    assert code == 1
+    assert out.startswith("pipeline.toml:1: task `a` fails in a copy of the repository: exit: exit status 1\n")
+
+
+def test_the_tasks_above_are_taken_from_the_cache(project: Project) -> None:
+    """Only the task that is named is executed, although its input is an output that git does not have."""
+    project.write(".gitignore", "/.nbdag/\n/*.txt\n!/text.txt\n")
+    project.pipeline(
+        """
+        [tasks.slow]
+        command = "echo x >> counter.txt; cat text.txt > slow.txt"
+        inputs = ["text.txt"]
+        outputs = ["slow.txt"]
+
+        [tasks.end]
+        command = "cat slow.txt > end.txt"
+        inputs = ["slow.txt"]
+        outputs = ["end.txt"]
+        """
+    )
+    _git(project, "init")
+    project.build().ran("slow", "end")
+    assert _examine(project, "end") == (0, "")
+
+
+def test_what_a_notebook_does_to_the_repository_is_seen(project: Project) -> None:
+    """An undeclared read, an input that is not read, and a path that holds on one machine only."""
+    project.write("more.txt", "two\n").write("unread.txt", "").write(".gitignore", "/.nbdag/\n/b.txt\n")
+    _git(project, "init")
+    project.notebook(
+        "notebooks/b.py",
+        "# markdown\nTitle",
+        f"""
+        from pathlib import Path
+        elsewhere = "{project.root}/text.txt"
+        Path("b.txt").write_text(Path("text.txt").read_text() + Path("more.txt").read_text())
+        """,
+    )
+    project.pipeline(
+        """
+        [tasks.b]
+        notebook = "notebooks/b.py"
+        inputs = ["text.txt", "unread.txt"]
+        outputs = ["b.txt"]
+        """
+    )
+    project.build().ran("b")
+    code, out = _examine(project, "b")
+    assert code == 1
+    assert out == (
+        f"notebooks/b.py:6: `{project.root}/text.txt` is an absolute path\n"
+        "  hint: write `text.txt`, which is relative to pipeline.toml\n"
+        "pipeline.toml:1: task `b` read `more.txt` and does not declare it\n"
+        '  hint: add "more.txt" to its `inputs`\n'
+        "pipeline.toml:1: task `b` did not read its input `unread.txt`, as far as nbdag could see\n"
+        "  hint: leave it out, unless a library reads it without Python's `open`\n"
+    )
+
+
+def test_a_kernel_that_is_not_installed_and_a_broken_ray_are_found(project: Project) -> None:
+    """What a build would stumble over is said beforehand."""
+    project.write("broken/ray.py", "raise ImportError('no such symbol')\n").notebook("c.py", "print(1)")
+    project.pipeline('[tasks.c]\nnotebook = "c.py"\nkernel = "cobol"\n')
+    done = project.nbdag("doctor", env={"PYTHONPATH": str(project / "broken")})
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == "pipeline.toml:1: task `c`: there is no kernel `cobol`"
+    assert "Ray cannot be imported: ImportError: no such symbol" in lines
+    assert (done.stdout.count("cobol"), done.stderr) == (1, "2 things to change\n")
+    built = project.nbdag("build", "-k")
+    assert (built.returncode, built.stderr.splitlines()[0]) == (2, f"error: {lines[0]}")
+
+
+def test_packages_and_globs_that_are_not_there_are_said(project: Project) -> None:
+    """A build warns and goes on, since both may be meant so; what a task above makes is there."""
+    project.write(".gitignore", "/.nbdag/\n/*.txt\n").pipeline(
+        """
+        [environment]
+        packages = ["msgspec", "Clik"]
+
+        [tasks.make]
+        command = "touch made.txt"
+        inputs = ["datta/*.csv"]
+        outputs = ["made.txt"]
+
+        [tasks.read]
+        command = "touch read.txt"
+        inputs = ["ma*.txt", "datta/*.csv"]
+        outputs = ["read.txt"]
+        """
+    )
+    lines = [
+        "pipeline.toml: package `Clik` of `[environment]` is not installed",
+        "  hint: did you mean `click`?",
+        "pipeline.toml:4: input `datta/*.csv` of task `make` matches no file",
+    ]
+    project.build().ran("make", "read").said(
+        "".join(f"{line}\n" for line in lines).replace("pipe", "warning: pipe")
+    )
+    assert _examine(project) == (1, "".join(f"{line}\n" for line in lines))
+
+
+def test_a_pipeline_that_cannot_be_read_is_an_error_of_its_own(project: Project) -> None:
+    """Nothing can be said about tasks that nobody understands."""
+    assert project.pipeline("[tasks.a]\nnotebok = 'x'\n").nbdag("doctor").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("mounts", "kind"),
+    [
+        ("22 1 8:1 / / rw - ext4 /dev/sda rw\n", None),
+        ("22 1 8:1 / / rw - ext4 /dev/sda rw\n30 22 0:4 / /home rw shared:1 - nfs4 host:/home rw\n", "nfs4"),
+        ("30 22 0:4 / /home rw - nfs4 h:/ rw\n31 30 8:2 / /home/me/project rw - xfs /dev/sdb rw\n", None),
+        ("30 22 0:4 / /home/m rw - nfs4 h:/ rw\n22 1 8:1 / / rw - ext4 /dev/sda rw\n", None),
+    ],
+)
+def test_the_mount_nearest_above_the_project_decides(mounts: str, kind: str | None) -> None:
+    """A network file system is found where the project is on it."""
+    place = ProjectPaths(
+        config="/home/me/project/pipeline.toml", root="/home/me/project", repository="/home/me/project"
+    )
+    found = [complaint.what for complaint in remote_file_system(place, mounts)]
+    said = f"the project is on a {kind} file system, which reports no changes and may not support locks"
+    assert found == ([said] if kind else [])

@@ -1,0 +1,162 @@
+"""Builds of one zone tell each other what they execute, and whoever waits does so for a bounded time."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.engine.shared_cache import claims
+from nbmake_dag.engine.shared_cache.claims import Claims
+from nbmake_dag_cache.remote import Remote
+
+TASK = TaskName("train")
+PATH = "main/claims/ab/ab12.json"
+
+
+class Build:
+    """One build with claims; ``said`` has what it was told, in order."""
+
+    def __init__(self, url: str, room: int = 4) -> None:
+        self.said: queue.Queue[tuple[str, TaskName]] = queue.Queue()
+        self.claims = Claims(Remote(url), room=room, waits=lambda task: self.said.put(("waits", task)))
+
+    def claim(self, task: TaskName = TASK, path: str = PATH) -> None:
+        self.claims.claim(
+            task,
+            path,
+            proceed=lambda: self.said.put(("proceeds", task)),
+            ask_again=lambda: self.said.put(("asks", task)),
+        )
+
+    def hears(self) -> str:
+        return self.said.get(timeout=30)[0]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look often, and beat often."""
+    monkeypatch.setattr(claims, "POLL_S", 0.02)
+    monkeypatch.setattr(claims, "HEARTBEAT_S", 0.1)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[object]:
+    """Make builds that share a folder, and end them."""
+    builds: list[Build] = []
+
+    def build(url: str = str(tmp_path / "shared"), **options: int) -> Build:
+        builds.append(Build(url, **options))
+        return builds[-1]
+
+    yield build
+    for each in builds:
+        each.claims.end()
+
+
+def test_the_second_waits_and_asks_again_when_the_first_is_done(make, tmp_path: Path):
+    """While it executes, its claim is a file that is written again and again; then no file is left."""
+    first, second = make(), make()
+    first.claim()
+    assert first.hears() == "proceeds"
+    second.claim()
+    assert second.hears() == "waits"
+    file = tmp_path / "shared" / PATH
+    begun = file.read_bytes()
+    while file.read_bytes() == begun:
+        pass
+    assert second.said.empty()
+    first.claims.release(TASK)
+    assert second.hears() == "asks"
+    second.claims.release(TASK)
+    second.claims.end()
+    assert not file.exists()
+
+
+def test_when_the_first_fails_all_others_may_try_at_once(make):
+    """They do not fail one after the other: each waits for one other build only."""
+    first, others = make(), [make() for _ in range(3)]
+    first.claim()
+    assert first.hears() == "proceeds"
+    for other in others:
+        other.claim()
+        assert other.hears() == "waits"
+    first.claims.release(TASK)
+    assert [other.hears() for other in others] == ["asks"] * 3
+
+
+def test_a_claim_of_a_build_that_died_is_taken_over(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nobody writes it any more. Whatever stands in it, it delays nobody for longer than two heartbeats."""
+    monkeypatch.setattr(claims, "STALE_S", 0.3)
+    elsewhere = b'{"build":"gone","beat":3,"host":"other","pid":1,"format":1}'
+    for content in (elsewhere, b"", b"\xff" * 9000):
+        file = tmp_path / "shared" / PATH
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        build = make()
+        build.claim()
+        assert [build.hears(), build.hears()] == ["waits", "asks"]
+        build.claims.end()
+        assert not file.exists()
+
+
+def test_a_killed_build_of_the_same_machine_delays_nobody(make, tmp_path: Path):
+    """Whoever kills a build and starts it again does not wait for its heartbeat."""
+    left = (
+        "import os, sys; from tests.engine.test_claims import Build; build = Build(sys.argv[1]);"
+        "build.claim(); build.hears(); os._exit(9)"
+    )
+    command = [sys.executable, "-c", left, str(tmp_path / "shared")]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert (tmp_path / "shared" / PATH).exists()
+    build = make()
+    build.claim()
+    assert build.hears() == "asks"
+
+
+def test_patience_ends_though_the_other_lives(make, monkeypatch: pytest.MonkeyPatch):
+    """Its heartbeat is there, and its result is not."""
+    monkeypatch.setattr(claims, "PATIENCE_S", 0.5)
+    first, second = make(), make()
+    first.claim()
+    assert first.hears() == "proceeds"
+    second.claim()
+    assert [second.hears(), second.hears()] == ["waits", "asks"]
+
+
+def test_a_build_claims_no_more_than_it_has_room_for(make):
+    """So that others execute the rest meanwhile."""
+    first, second = make(room=1), make(room=1)
+    tasks = [TaskName(f"t{number}") for number in range(2)]
+    for task in tasks:
+        first.claim(task, f"main/claims/{task}.json")
+    assert first.said.get(timeout=30) == ("proceeds", tasks[0])
+    second.claim(tasks[1], f"main/claims/{tasks[1]}.json")
+    assert second.said.get(timeout=30) == ("proceeds", tasks[1])
+    first.claims.release(tasks[0])
+    assert first.said.get(timeout=30) == ("waits", tasks[1])
+
+
+@pytest.mark.parametrize("url", ["memory://claims", "/proc/nowhere", "/dev/null/nowhere"])
+def test_where_there_can_be_no_claims_everybody_proceeds(make, url: str):
+    """The remote cannot create exclusively, or nothing can be written there."""
+    one, two = make(url=url), make(url=url)
+    for build in (one, two):
+        build.claim()
+        assert build.hears() == "proceeds"
+
+
+def test_who_waits_when_the_build_ends_proceeds(make):
+    """The end of a build, or its interruption, is delayed by nobody's claim."""
+    first, second = make(), make()
+    first.claim()
+    assert first.hears() == "proceeds"
+    second.claim()
+    assert second.hears() == "waits"
+    second.claims.end()
+    assert second.hears() == "proceeds"

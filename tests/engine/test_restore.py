@@ -1,0 +1,129 @@
+"""Outputs put back from the cache, and bytes of the user that are rescued before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag.core.model import ProjectPath
+from nbmake_dag.engine.results.restore import restore
+from nbmake_dag.engine.state.rescued_files import rescue_files
+from nbmake_dag.execute.collect import collect_outputs
+from nbmake_dag.execute.protocol import Failure
+from nbmake_dag.observe.project import Project
+from nbmake_dag_cache.blobs import BlobDamagedError, BlobMissingError, BlobStore
+from nbmake_dag_cache.digest import digest_bytes
+from nbmake_dag_cache.layout import CacheLayout
+from nbmake_dag_cache.record import Output
+from tests.cache.sharing import OUTPUT, TABLE, make_record
+
+DECLARED = ("a.csv", "d/")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Make a project whose one task made a file and a folder."""
+    (tmp_path / "d" / "deep").mkdir(parents=True)
+    for path, text in (("a.csv", "a"), ("d/1.csv", "1"), ("d/deep/2.csv", "2")):
+        (tmp_path / path).write_text(text)
+    return Project(config=str(tmp_path / "pipeline.toml"), root=str(tmp_path), repository=str(tmp_path))
+
+
+@pytest.fixture
+def blobs(project: Project) -> BlobStore:
+    return BlobStore(project.cache)
+
+
+@pytest.fixture
+def outputs(project: Project, blobs: BlobStore) -> tuple[Output, ...]:
+    """Store what the task made."""
+    stored = collect_outputs(project.root, DECLARED, blobs)
+    assert not isinstance(stored, Failure)
+    return stored
+
+
+def _files(project: Project) -> dict[str, str]:
+    return {
+        os.path.relpath(os.path.join(folder, name), project.root): Path(folder, name).read_text()
+        for folder, _, names in os.walk(project.root)
+        for name in names
+        if ".nbdag" not in folder
+    }
+
+
+MADE = {"a.csv": "a", "d/1.csv": "1", "d/deep/2.csv": "2"}
+
+
+def test_what_is_restored_is_what_was_made(
+    project: Project, blobs: BlobStore, outputs: tuple[Output, ...]
+) -> None:
+    """Deleted and edited files come back, and a file that joined a folder goes."""
+    os.unlink(project.absolute("a.csv"))
+    Path(project.absolute("d/1.csv")).write_text("edited")
+    Path(project.absolute("d/stray.csv")).write_text("stray")
+    restore(project, blobs, outputs)
+    assert _files(project) == MADE
+
+
+def test_a_folder_where_a_file_was_made_gives_way(
+    project: Project, blobs: BlobStore, outputs: tuple[Output, ...]
+) -> None:
+    """So does a file where a folder was."""
+    os.unlink(project.absolute("a.csv"))
+    os.makedirs(project.absolute("a.csv/inside"))
+    os.rename(project.absolute("d"), project.absolute("moved"))
+    Path(project.absolute("d")).write_text("a file")
+    restore(project, blobs, outputs)
+    assert {path: text for path, text in _files(project).items() if not path.startswith("moved")} == MADE
+
+
+def test_a_missing_blob_is_said(project: Project, blobs: BlobStore, outputs: tuple[Output, ...]) -> None:
+    """A record whose bytes are not there is no hit."""
+    os.unlink(CacheLayout(project.cache).blob(outputs[0].files[0].sha256))
+    with pytest.raises(BlobMissingError):
+        restore(project, blobs, outputs)
+
+
+def test_a_damaged_blob_is_said_and_goes_nowhere(
+    project: Project, blobs: BlobStore, outputs: tuple[Output, ...]
+) -> None:
+    """The file in its place stays as it was."""
+    blob = CacheLayout(project.cache).blob(outputs[0].files[0].sha256)
+    os.chmod(blob, 0o644)
+    Path(blob).write_text("b")
+    with pytest.raises(BlobDamagedError):
+        restore(project, blobs, outputs)
+    assert _files(project) == MADE
+
+
+def test_only_files_of_the_user_are_rescued(project: Project, blobs: BlobStore) -> None:
+    """What nbdag put there last can be made again; an edit of it cannot."""
+    ours = {path: digest_bytes(text.encode()) for path, text in MADE.items()}
+    paths = tuple(ProjectPath(path) for path in DECLARED)
+    assert rescue_files(project, blobs, paths, (), ours) == ()
+    Path(project.absolute("d/1.csv")).write_text("edited")
+    (rescued,) = rescue_files(project, blobs, paths, (), ours)
+    assert (rescued.path, blobs.read(rescued.sha256, 100)) == ("d/1.csv", b"edited")
+
+
+def test_what_stood_there_before_the_first_build_is_rescued(project: Project, blobs: BlobStore) -> None:
+    """Nothing is known of it, so all of it is the user's."""
+    rescued = rescue_files(project, blobs, tuple(ProjectPath(path) for path in DECLARED), (), {})
+    assert {item.path: blobs.read(item.sha256, 100).decode() for item in rescued} == MADE
+
+
+@pytest.mark.parametrize("damage", [TABLE.upper(), TABLE[:2], None])
+def test_a_file_whose_blob_is_damaged_is_rescued(project: Project, blobs: BlobStore, damage: bytes | None) -> None:
+    """That a record has its digest does not help where the bytes are gone, whatever size the blob has."""
+    Path(project.absolute("out")).mkdir()
+    Path(project.absolute(OUTPUT)).write_bytes(TABLE)
+    known, paths = [make_record(blobs=blobs)], [ProjectPath(OUTPUT)]
+    assert rescue_files(project, blobs, paths, known, {}) == ()
+    blob = Path(CacheLayout(project.cache).blob(known[0].outputs[0].files[0].sha256))
+    blob.unlink()
+    if damage is not None:
+        blob.write_bytes(damage)
+    (rescued,) = rescue_files(project, blobs, paths, known, {})
+    assert (rescued.path, blobs.read(rescued.sha256, 100)) == (OUTPUT, TABLE)

@@ -1,0 +1,135 @@
+"""The inline executor: every attempt submitted is answered, whatever happens to the processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nbmake_dag.execute.executor import python_argv
+from nbmake_dag.execute.protocol import (
+    Ended,
+    ExecutorLost,
+    ExecutorReady,
+    Printed,
+    Started,
+)
+from tests.execute.drivers import WITHIN_S, Driver
+
+pytestmark = pytest.mark.timing
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    driver = Driver(tmp_path, "inline", lambda _: python_argv("nbmake_dag.execute.worker"))
+    assert driver.events.get(timeout=WITHIN_S) == ExecutorReady(executor="inline", resources={"CPU": 1.0})
+    yield driver
+    driver.close()
+
+
+def test_an_attempt_tells_its_start_its_output_and_its_end(driver: Driver) -> None:
+    """The events of one attempt, in order; the result has the outputs."""
+    driver.submit("a", "echo hello; echo data > out", declared_outputs=("out",))
+    started, *printed, ended = driver.until(Ended)
+    assert isinstance(started, Started)
+    assert "".join(event.text for event in printed if isinstance(event, Printed)) == "hello\n"
+    assert isinstance(ended, Ended)
+    assert (ended.task, ended.attempt, ended.result.outcome) == ("a", 1, "succeeded")
+    assert [output.path for output in ended.result.outputs] == ["out"]
+
+
+def test_a_running_command_is_cancelled_and_so_is_a_waiting_one(driver: Driver) -> None:
+    """The running one is interrupted; the one behind it never starts."""
+    driver.submit("running", "touch started; sleep 1000")
+    driver.submit("waiting", "touch never")
+    driver.wait_for("started")
+    driver.executor.cancel("waiting", 5.0)
+    driver.executor.cancel("running", 5.0)
+    ends = [event for event in driver.until(Ended, 2) if isinstance(event, Ended)]
+    assert [(end.task, end.result.outcome) for end in ends] == [("running", "cancelled"), ("waiting", "cancelled")]
+    assert not (driver.root / "never").exists()
+
+
+def test_a_cancelled_task_that_is_not_there_changes_nothing(driver: Driver) -> None:
+    """It ended a moment ago, or never was."""
+    driver.executor.cancel("unknown", 1.0)
+    driver.submit("a", "true")
+    assert driver.ended().result.outcome == "succeeded"
+
+
+@pytest.mark.fault
+def test_a_killed_worker_loses_its_attempts_and_what_they_ran(driver: Driver) -> None:
+    """One `Ended` for each, with the work's processes gone, then `ExecutorLost`; later ones are lost at once."""
+    driver.submit("a", "touch started; sleep 1000")
+    driver.submit("b", "true")
+    driver.wait_for("started")
+    (worker,) = psutil.Process(driver.supervisor.pid).children()
+    work = worker.children(recursive=True)
+    worker.kill()
+    *ends, lost = driver.until(ExecutorLost)
+    assert [(end.task, end.result.outcome) for end in ends if isinstance(end, Ended)] == [
+        ("a", "lost"),
+        ("b", "lost"),
+    ]
+    assert lost == ExecutorLost(executor="inline", reason="the inline executor was killed by signal 9")
+    assert not psutil.wait_procs(work, timeout=5)[1]
+    driver.submit("c", "true")
+    assert driver.ended().result.outcome == "lost"
+
+
+@pytest.mark.fault
+def test_a_killed_supervisor_is_noticed(driver: Driver) -> None:
+    """The driver learns of it as of any lost executor, and nothing runs on."""
+    driver.submit("a", "touch started; sleep 1000")
+    driver.wait_for("started")
+    below = driver.below()
+    assert driver.supervisor.pid is not None
+    os.kill(driver.supervisor.pid, signal.SIGKILL)
+    *_, ended, lost = driver.until(ExecutorLost)
+    assert isinstance(ended, Ended)
+    assert ended.result.outcome == "lost"
+    assert isinstance(lost, ExecutorLost)
+    assert not psutil.wait_procs(below, timeout=5)[1]
+
+
+def test_an_executor_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """Its last output is the reason."""
+    driver = Driver(tmp_path, "inline", lambda _: ["sh", "-c", "echo broken >&2; exit 3"])
+    assert driver.events.get(timeout=WITHIN_S) == ExecutorLost(
+        executor="inline", reason="the inline executor exited with 3; its last output:\nbroken"
+    )
+    driver.close()
+
+
+def test_an_executor_that_speaks_nonsense_is_lost(tmp_path: Path) -> None:
+    """A frame that is no event ends the connection, and the process."""
+    code = "import os, time; os.write(3, b'\\0\\0\\0\\2{}'); time.sleep(1000)"
+    driver = Driver(tmp_path, "inline", lambda _: [sys.executable, "-c", code])
+    event = driver.events.get(timeout=WITHIN_S)
+    assert isinstance(event, ExecutorLost)
+    assert event.reason.startswith("it sent an invalid message")
+    driver.close()
+
+
+def test_a_closed_executor_ends_and_reports_nothing(driver: Driver) -> None:
+    """`close` is not a loss."""
+    below = driver.below()
+    driver.executor.close()
+    assert not psutil.wait_procs(below, timeout=5)[1]
+    assert driver.events.empty()
+
+
+def test_folders_of_the_user_cannot_stand_in_for_our_packages(tmp_path: Path) -> None:
+    """Started in a folder that holds ``nbmake_dag`` and ``nbmake_dag_cache``, it imports the installed ones."""
+    for name in ("nbmake_dag", "nbmake_dag_cache"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('hijacked')\n")
+    argv = python_argv("nbmake_dag.execute.ray.host", "--help")
+    ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,5 @@
+"""A pipeline of commands whose facts are observed."""
+
+from tests.observe.surveys import folder
+
+__all__ = ["folder"]
