@@ -14,11 +14,13 @@ class Complaint:
     """One thing wrong in one place of a user's file.
 
     ``place`` is ``pipeline.toml:12`` or another ``file:line``; empty where a complaint concerns the command line.
+    ``code`` names the check of `nbdag doctor` that made it.
     """
 
     what: str
     place: str = ""
     hint: str = ""
+    code: str = ""
 
     def __str__(self) -> str:
         head = f"{self.place}: {self.what}" if self.place else self.what

@@ -18,13 +18,13 @@ from nbmake_dag_cache.retention import blobs_of
 class Fault(Enum):
     """What can be wrong with a file of the cache."""
 
-    DAMAGED_RECORD = "damaged record"
+    DAMAGED_RECORD = "damaged_record"
     """Not what was written, or not the record of this name."""
-    DAMAGED_BLOB = "damaged blob"
+    DAMAGED_BLOB = "damaged_blob"
     """The bytes do not match the name."""
-    MISSING_BLOB = "missing blob"
+    MISSING_BLOB = "missing_blob"
     """A record names it, so the result of that record cannot be restored in full."""
-    STRANGE_FILE = "strange file"
+    STRANGE_FILE = "strange_file"
     """The cache gives no file such a name."""
 
 

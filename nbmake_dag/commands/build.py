@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -12,12 +13,14 @@ import click
 from nbmake_dag.commands.options import (
     OUTPUT,
     PARAMETER,
+    event_streams,
     executed,
     executor_options,
     located,
     overrides,
     project_of,
     served,
+    streamed,
     targets_of,
     views,
 )
@@ -94,6 +97,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
     callback=_summary_path,
     help="Write what happened as JSON, to PATH or standard output.",
 )
+@streamed
 @click.option("--junit", metavar="FILE", callback=_junit_path, help="Write the tasks as JUnit XML, as tests.")
 def command(
     directory: str | None,
@@ -121,13 +125,18 @@ def command(
     given["targets"] = targets_of(project, directory, given["targets"])
     junit: str | None = given.pop("junit")
     quiet: bool = given.pop("quiet")
+    json_lines: bool = given.pop("json_lines")
     request = Request(wait=not given.pop("no_wait"), executor_options=executor_options(given), **given)
     if dry_run:
-        asked_for = {"--pdb": pdb, "--serve": serve is not None, "--summarize": summarize, "--junit": junit}
-        _say_plan(project, request, [name for name, is_given in asked_for.items() if is_given])
+        serves, writes = (
+            serve is not None,
+            {"--summarize": summarize, "--junit": junit, "--json-lines": json_lines},
+        )
+        _refuse_with("--dry-run", {"--pdb": pdb, "--serve": serves, **writes})
+        _say_plan(project, request)
         return 0
-    if quiet and explain:
-        raise UsageError("`--quiet` cannot be combined with `--verbose`", (), "leave out one of them")
+    _refuse_with("--json-lines", {"--pdb": json_lines and pdb, "--summarize": json_lines and summarize == "-"})
+    _refuse_with("--verbose", {"--quiet": quiet and explain})
     display = make_display("errors" if quiet else output, sys.stderr, explains=explain, quiet=quiet)
     listeners: list[Listener] = [display]
     marked: AbstractContextManager[None] = nullcontext()
@@ -138,9 +147,9 @@ def command(
         screen = Screen(sys.stderr, live=False, colour=False)
         listeners.insert(0, Annotations(screen, os.environ))
         marked = complaints_marked(screen, project)
-    with views(project, serve) as live, marked:
+    with event_streams(json_lines) as streams, views(project, serve) as live, marked:
         try:
-            outcome = build(project, request, (*listeners, *live), waiting=display.print_notice)
+            outcome = build(project, request, (*listeners, *streams, *live), waiting=display.print_notice)
         finally:
             display.close()
         if summary := on_github_actions(os.environ) and os.environ.get("GITHUB_STEP_SUMMARY"):
@@ -163,14 +172,18 @@ def command(
     return outcome.exit_code
 
 
-def _say_plan(project: Project, request: Request, about_a_run: list[str]) -> None:
-    """Print what would run; raises `UsageError` where it is combined with options about a run."""
+def _refuse_with(option: str, others: Mapping[str, object]) -> None:
+    """Raise `UsageError` if one of the ``others`` was given, with which ``option`` makes no sense."""
+    for named, is_given in others.items():
+        if is_given:
+            raise UsageError(f"`{named}` cannot be combined with `{option}`", (), f"leave out {named}")
+
+
+def _say_plan(project: Project, request: Request) -> None:
+    """Print what would run."""
     from nbmake_dag.engine.session import planned  # noqa: PLC0415 - not for a build
     from nbmake_dag.present.verdicts import describe_plan  # noqa: PLC0415 - likewise
 
-    if about_a_run:
-        named = about_a_run[0]
-        raise UsageError(f"`{named}` cannot be combined with `--dry-run`", (), f"leave out {named}")
     found = planned(project, request, tell=lambda text: click.echo(text, err=True))
     for line in describe_plan(found.verdicts):
         click.echo(line)

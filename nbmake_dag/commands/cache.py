@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Annotated
 
 import click
+from msgspec import Struct
 
-from nbmake_dag.commands.options import allowing, located, project_of
+from nbmake_dag.commands.options import allowing, as_json, located, project_of
 from nbmake_dag.commands.settings import report_found, secrets_of, settings_of
 from nbmake_dag.errors import NbdagError, UsageError
 from nbmake_dag.observe.project import Project
 from nbmake_dag.present.units import in_words
+from nbmake_dag_cache.verify import Fault
+from nbmake_dag_reporting.documents import Format, described, encode_document
 from nbmake_dag_reporting.secrets_scan import Secrets
+
+
+class CacheInfoDocument(Struct, frozen=True, kw_only=True):
+    """The content of the cache; sizes in bytes."""
+
+    format: Format = 1
+    path: Annotated[str, described("the folder")]
+    records: Annotated[int, described("how many records it holds")]
+    records_size: Annotated[int, described("their size")]
+    blobs: Annotated[int, described("how many blobs it holds")]
+    blobs_size: Annotated[int, described("their size")]
+    max_size: Annotated[int, described("`[cache] max_size`")]
+    oldest_use: Annotated[int | None, described("the oldest last use of a record, in seconds since the epoch")]
+    runs: Annotated[int, described("how many runs are recorded")]
+    keep_runs: Annotated[int, described("`[runs] keep`")]
+
+
+class CacheFaultDocument(Struct, frozen=True, kw_only=True):
+    """One file that is not as it should be."""
+
+    path: Annotated[str, described("the file, relative to the folder of the cache")]
+    fault: Annotated[Fault, described("what is wrong with it")]
+    detail: Annotated[str, described("more, where there is more to say; words that may change")]
+
+
+class CacheFaultsDocument(Struct, frozen=True, kw_only=True):
+    """The faults of the cache."""
+
+    format: Format = 1
+    faults: Annotated[tuple[CacheFaultDocument, ...], described("sorted by path; none if the cache is sound")]
 
 
 @click.group
@@ -22,7 +56,8 @@ def command() -> None:
 
 @command.command
 @located
-def info(directory: str | None, file: str | None) -> None:
+@as_json("cache-info")
+def info(directory: str | None, file: str | None, *, writes_json: bool) -> None:
     """Print the content, size and age of the cache."""
     from nbmake_dag.engine.state.gc_roots import run_folders  # noqa: PLC0415 - not for --help
     from nbmake_dag_cache.last_used import LastUsed  # noqa: PLC0415 - likewise
@@ -32,6 +67,21 @@ def info(directory: str | None, file: str | None) -> None:
     pipeline = settings_of(project)
     held = measure(project.cache)
     used = LastUsed(project.cache).read().values()
+    runs = len(run_folders(project.runs))
+    if writes_json:
+        document = CacheInfoDocument(
+            path=project.cache,
+            records=held.records,
+            records_size=held.records_size,
+            blobs=held.blobs,
+            blobs_size=held.blobs_size,
+            max_size=pipeline.cache.max_size,
+            oldest_use=min(used, default=None),
+            runs=runs,
+            keep_runs=pipeline.keep_runs,
+        )
+        click.echo(encode_document(document), nl=False)
+        return
     limit = in_words(pipeline.cache.max_size)
     rows = {
         "cache": project.cache,
@@ -39,7 +89,7 @@ def info(directory: str | None, file: str | None) -> None:
         "blobs": f"{held.blobs}, {in_words(held.blobs_size)}",
         "size": f"{in_words(held.records_size + held.blobs_size)} of {limit}",
         "oldest use": time.strftime("%Y-%m-%d %H:%M", time.localtime(min(used))) if used else "none",
-        "runs": f"{len(run_folders(project.runs))} of {pipeline.keep_runs}",
+        "runs": f"{runs} of {pipeline.keep_runs}",
     }
     for name, value in rows.items():
         click.echo(f"{name:<10}  {value}")
@@ -47,7 +97,8 @@ def info(directory: str | None, file: str | None) -> None:
 
 @command.command
 @located
-def verify(directory: str | None, file: str | None) -> int:
+@as_json("cache-verify")
+def verify(directory: str | None, file: str | None, *, writes_json: bool) -> int:
     """Read everything in the cache, and list faults; nothing is changed.
 
     Exits with 0 without faults, with 1 otherwise. A damaged file costs a rebuild, never a wrong result: the
@@ -56,8 +107,13 @@ def verify(directory: str | None, file: str | None) -> int:
     from nbmake_dag_cache.verify import verify as find_faults  # noqa: PLC0415 - not for --help
 
     findings = find_faults(project_of(directory, file).cache)
+    if writes_json:
+        faults = tuple(CacheFaultDocument(path=it.path, fault=it.fault, detail=it.detail) for it in findings)
+        click.echo(encode_document(CacheFaultsDocument(faults=faults)), nl=False)
+        return 1 if findings else 0
     for finding in findings:
-        click.echo(": ".join(filter(None, (finding.path, finding.fault.value, finding.detail))))
+        fault = finding.fault.value.replace("_", " ")
+        click.echo(": ".join(filter(None, (finding.path, fault, finding.detail))))
     click.echo(f"{len(findings)} faults" if len(findings) != 1 else "1 fault", err=True)
     return 1 if findings else 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.options import as_json, located, project_of
 
 if TYPE_CHECKING:
     from nbmake_dag.observe.project import Project
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     default="text",
     help="Markdown is for a pull request.",
 )
+@as_json("diff")
 @click.option("--site", metavar="URL", help="Link Markdown to those runs that the site published at URL shows.")
 @click.option(
     "--pictures", metavar="FILE", help="Write an HTML page with the pictures that differ; no file if none does."
@@ -40,6 +41,8 @@ def command(
     form: str,
     site: str | None,
     pictures: str | None,
+    *,
+    writes_json: bool,
 ) -> None:
     """Compare two runs, the first being the baseline; the second is the latest if not named.
 
@@ -54,7 +57,7 @@ def command(
         text_lines,
     )
     from nbmake_dag_reporting.compare import compare  # noqa: PLC0415 - likewise
-    from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.documents import diff_document, encode_document  # noqa: PLC0415 - likewise
 
     links = _links(site) if site else None
     if pictures:
@@ -72,8 +75,8 @@ def command(
     found = compare(old, new, declared_metrics(project), counted_cells)
     if pictures:
         _write_pictures(pictures, found, old, new, project)
-    if form == "json":
-        click.echo(encode_document(found.document()))
+    if form == "json" or writes_json:
+        click.echo(encode_document(diff_document(found)), nl=False)
     elif form == "markdown":
         click.echo(markdown_text(found, links), nl=False)
     else:

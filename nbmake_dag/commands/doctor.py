@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
-from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.options import as_json, located, project_of
+from nbmake_dag.errors import Complaint
 
 
 @click.command
 @click.argument("targets", nargs=-1, metavar="[TASK]...")
 @located
-def command(directory: str | None, file: str | None, targets: tuple[str, ...]) -> int:
+@as_json("doctor")
+def command(directory: str | None, file: str | None, targets: tuple[str, ...], *, writes_json: bool) -> int:
     """Check a pipeline for faults that a build cannot see, and print what to change.
 
     It checks kernels, Ray, the file system, what git tracks and ignores, absolute paths in notebooks, undeclared
@@ -18,14 +20,19 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...]) -
     TASK, or else the quickest, is executed again in a temporary copy, to see whether it writes the same bytes and
     reads its inputs. Exits with 1 if there is something to change.
     """
-    from nbmake_dag.doctor.checks import examine  # noqa: PLC0415 - not for --help
+    from nbmake_dag.doctor.checks import doctor_document, examine  # noqa: PLC0415 - not for --help
+    from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     def say(task: str) -> None:
         click.echo(f"{task} is executed again in a temporary copy", err=True)
 
-    found = 0
+    found: list[Complaint] = []
     for complaint in examine(project_of(directory, file), targets, say):
-        found += 1
-        click.echo(str(complaint))
-    click.echo({0: "nothing to change", 1: "1 thing to change"}.get(found, f"{found} things to change"), err=True)
+        found.append(complaint)
+        if not writes_json:
+            click.echo(str(complaint))
+    if writes_json:
+        click.echo(encode_document(doctor_document(found)), nl=False)
+    count = len(found)
+    click.echo({0: "nothing to change", 1: "1 thing to change"}.get(count, f"{count} things to change"), err=True)
     return 1 if found else 0

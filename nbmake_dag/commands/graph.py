@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import click
 
-from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.options import as_json, located, project_of
 from nbmake_dag.observe.project import Project
 from nbmake_dag_reporting.drawing import Drawing
 
@@ -21,10 +22,12 @@ from nbmake_dag_reporting.drawing import Drawing
     show_default=True,
     help="GitHub and GitLab render Mermaid.",
 )
+@as_json("graph")
 @click.option("--run", metavar="RUN", help="Draw the tasks of RUN with their statuses.")
-def command(directory: str | None, file: str | None, form: str, run: str | None) -> None:
+def command(directory: str | None, file: str | None, form: str, run: str | None, *, writes_json: bool) -> None:
     """Draw the dependencies of tasks."""
     from nbmake_dag_reporting import graph_formats, graph_svg  # noqa: PLC0415 - not for --help
+    from nbmake_dag_reporting.documents import encode_document, graph_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.drawing import drawing_of  # noqa: PLC0415 - likewise
 
     if run is None:
@@ -33,13 +36,13 @@ def command(directory: str | None, file: str | None, form: str, run: str | None)
         from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - only where it is asked for
 
         drawing = drawing_of(recorded_of(directory, file, run).run)
-    writers = {
+    writers: dict[str, Callable[[Drawing], str | bytes]] = {
         "mermaid": graph_formats.mermaid,
         "dot": graph_formats.dot,
-        "json": graph_formats.as_json,
+        "json": lambda drawing: encode_document(graph_document(drawing)),
         "svg": graph_svg.svg,
     }
-    click.echo(writers[form](drawing), nl=False)
+    click.echo(writers["json" if writes_json else form](drawing), nl=False)
 
 
 def _pipeline(project: Project) -> Drawing:

@@ -48,7 +48,7 @@ GUIDE = {
         "variables": "Environment variables and exit codes.",
         "files": "What nbdag keeps in .nbdag/.",
         "spans": "The attributes of OpenTelemetry spans.",
-        "json": "What status --json writes, for editors and scripts.",
+        "json": "What commands write for programs: JSON, its schemas and codes.",
         "mlflow": "MLflow's calls in a notebook, and where they go.",
         "papermill": "nbdag as an engine of papermill.",
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ from nbmake_dag.observe.project import Project, find_project
 if TYPE_CHECKING:
     from nbmake_dag.commands.serving import LiveView
     from nbmake_dag.core.model import Value
+    from nbmake_dag.progress.event_lines import EventLines
 
 PARAMETER = "Set a parameter; VALUE is TOML, else a string."
 OUTPUT = (
@@ -61,6 +63,21 @@ def served(command: Command) -> Command:
     )(command)
 
 
+def streamed(command: Command) -> Command:
+    """Add ``--json-lines``."""
+    meaning = "Write events as lines of JSON; `nbdag schema events` describes one."
+    return click.option("--json-lines", is_flag=True, help=meaning)(command)
+
+
+def event_streams(json_lines: bool) -> AbstractContextManager[tuple[EventLines, ...]]:  # noqa: FBT001
+    """Write events to standard output if ``--json-lines`` was given."""
+    if not json_lines:
+        return nullcontext(())
+    from nbmake_dag.progress.event_lines import event_lines  # noqa: PLC0415 - seldom wanted
+
+    return event_lines(sys.stdout.buffer)
+
+
 def views(project: Project, port: int | None) -> AbstractContextManager[tuple[LiveView, ...]]:
     """Open the live view if ``--serve`` was given."""
     if port is None:
@@ -92,6 +109,13 @@ def overrides(context: click.Context, parameter: click.Parameter, values: tuple[
     from nbmake_dag.config.values import parse_override  # noqa: PLC0415 - a build with nothing to do reads no TOML
 
     return dict(parse_override(value) for value in values)
+
+
+def as_json(*documents: str) -> Callable[[Command], Command]:
+    """Add ``--json``, for commands that read; ``documents`` are the names of the schemas of what is written."""
+    schemas = " or ".join(f"`nbdag schema {name}`" for name in documents)
+    verb = "describes" if len(documents) == 1 else "describe"
+    return click.option("--json", "writes_json", is_flag=True, help=f"Write JSON; {schemas} {verb} it.")
 
 
 allowing = click.option(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from nbmake_dag.commands.options import allowing, located, project_of
+from nbmake_dag.commands.options import allowing, as_json, located, project_of
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
 
@@ -15,14 +15,16 @@ from nbmake_dag.observe.project import Project
 @click.group(invoke_without_command=True)
 @located
 @click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="List so many.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@as_json("runs")
 @click.pass_context
-def command(context: click.Context, directory: str | None, file: str | None, count: int, *, as_json: bool) -> None:
+def command(
+    context: click.Context, directory: str | None, file: str | None, count: int, *, writes_json: bool
+) -> None:
     """List the recorded runs and the pulled ones, newest first; or share them with other machines."""
     before_directory, before_file = context.obj
     context.obj = (directory or before_directory, file or before_file)
     if context.invoked_subcommand is None:
-        _list(project_of(None, None), count, as_json=as_json)
+        _list(project_of(None, None), count, writes_json=writes_json)
 
 
 @command.command
@@ -83,11 +85,11 @@ def pull(directory: str | None, file: str | None, url: str | None) -> None:
     click.echo(f"pulled {len(got.new)} {runs}; {got.known} were already here", err=True)
 
 
-def _list(project: Project, count: int, *, as_json: bool) -> None:
+def _list(project: Project, count: int, *, writes_json: bool) -> None:
     from nbmake_dag.present.run_text import run_table  # noqa: PLC0415 - likewise
     from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
     from nbmake_dag.runs.find import pulled_runs, run_under_way  # noqa: PLC0415 - not for --help
-    from nbmake_dag_reporting.documents import encode_document, head_document  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.documents import encode_document, runs_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.runs import list_runs, read_run  # noqa: PLC0415 - likewise
 
     own = list_runs(project.runs)
@@ -99,8 +101,8 @@ def _list(project: Project, count: int, *, as_json: bool) -> None:
     ]
     running = run_under_way(project)
     heads = [replace(head, result="running") if head.id == running else head for head in heads]
-    if as_json:
-        click.echo(encode_document([head_document(head) for head in heads]), nl=False)
+    if writes_json:
+        click.echo(encode_document(runs_document(heads)), nl=False)
         return
     for line in run_table(heads, terminal_columns()):
         click.echo(line)

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from typing import Any
 
 import click
 
+DOCUMENTS = {
+    "status": ("nbmake_dag.present.status_document:StatusDocument", "nbdag status --json"),
+    "explain": ("nbmake_dag.present.explain_document:ExplainDocument", "nbdag explain TASK --json"),
+    "runs": ("nbmake_dag_reporting.documents:RunsDocument", "nbdag runs --json"),
+    "run": ("nbmake_dag_reporting.documents:RunDocument", "nbdag show RUN --json"),
+    "task": ("nbmake_dag_reporting.documents:TaskDocument", "nbdag show RUN TASK --json"),
+    "diff": ("nbmake_dag_reporting.documents:DiffDocument", "nbdag diff RUN RUN --json"),
+    "graph": ("nbmake_dag_reporting.documents:GraphDocument", "nbdag graph --json"),
+    "doctor": ("nbmake_dag.doctor.checks:DoctorDocument", "nbdag doctor --json"),
+    "cache-info": ("nbmake_dag.commands.cache:CacheInfoDocument", "nbdag cache info --json"),
+    "cache-verify": ("nbmake_dag.commands.cache:CacheFaultsDocument", "nbdag cache verify --json"),
+    "summary": ("nbmake_dag_reporting.documents:SummaryDocument", "nbdag build --summarize"),
+    "events": ("nbmake_dag.progress.event_lines:EventLine", "nbdag build --json-lines"),
+}
+"""What commands write: the type of each document, and the command."""
+
 
 @click.command
-@click.argument("document", type=click.Choice(["pipeline", "status"]), default="pipeline")
+@click.argument("document", type=click.Choice(["pipeline", *DOCUMENTS]), default="pipeline")
 def command(document: str) -> None:
     """Print the JSON Schema of pipeline.toml, for completion and checks in editors.
 
-    With `status` that of what `nbdag status --json` writes.
+    Any other DOCUMENT is what a command writes as JSON: `nbdag help json` says which.
     """
     from nbmake_dag.config.pipeline_file import json_schema  # noqa: PLC0415 - not for --help
 
-    if document == "status":
-        from nbmake_dag.present.status_document import status_schema  # noqa: PLC0415 - only where it is asked for
+    click.echo(json.dumps(json_schema() if document == "pipeline" else document_schema(document), indent=2))
 
-        click.echo(json.dumps(status_schema(), indent=2))
-        return
-    click.echo(json.dumps(json_schema(), indent=2))
+
+def document_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of what a command writes."""
+    from nbmake_dag_reporting.documents import schema_of  # noqa: PLC0415 - only where it is asked for
+
+    module, _, kind = DOCUMENTS[name][0].partition(":")
+    return schema_of(getattr(importlib.import_module(module), kind))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbmake_dag.commands.options import located
+from nbmake_dag.commands.options import as_json, located
 
 if TYPE_CHECKING:
     from nbmake_dag_reporting.run import TaskRun
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @located
 @click.option("--notebook", metavar="FILE", help="Write the executed notebook of TASK to FILE, or print it (-).")
 @click.option("--log", "wants_log", is_flag=True, help="Print what TASK printed.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@as_json("run", "task")
 def command(
     directory: str | None,
     file: str | None,
@@ -27,7 +27,7 @@ def command(
     notebook: str | None,
     *,
     wants_log: bool,
-    as_json: bool,
+    writes_json: bool,
 ) -> None:
     """Show the tasks of a run and why they ran, or one of its tasks in full.
 
@@ -49,14 +49,14 @@ def command(
     _check(task, notebook, wants_log=wants_log)
     recorded = recorded_of(directory, file, run)
     if task is None:
-        if as_json:
+        if writes_json:
             click.echo(encode_document(run_document(recorded.run)), nl=False)
         else:
             click.echo("\n".join(run_lines(recorded.run, terminal_columns())))
         return
     found = task_of(recorded, task)
     try:
-        documents = {} if as_json and not notebook and not wants_log else executed_notebooks(recorded, found)
+        documents = {} if writes_json and not notebook and not wants_log else executed_notebooks(recorded, found)
     except CellMismatchError as error:
         raise UsageError(f"the executed notebook of {task} cannot be shown: {error}") from error
     document = documents[max(documents)] if documents else None
@@ -67,7 +67,7 @@ def command(
             target.write(encode_notebook(document))
     if wants_log:
         _print_log(printed(recorded, found, document), recorded.run.id, found)
-    elif as_json:
+    elif writes_json:
         click.echo(encode_document(task_document(recorded.run, found.name)), nl=False)
     elif not notebook:
         click.echo("\n".join(task_lines(recorded.run, found, document)))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import msgspec
 
-from nbmake_dag.commands.options import located, overrides, project_of
+from nbmake_dag.commands.options import as_json, located, overrides, project_of
 from nbmake_dag.core.decide import Stale
 from nbmake_dag.core.plan import Undecided
 from nbmake_dag.engine.request import Request
@@ -16,6 +15,7 @@ from nbmake_dag.engine.state.previous_results import PreviousResults
 from nbmake_dag.present.status_document import status_document
 from nbmake_dag.present.undeclared_text import undeclared_line, undeclared_lines
 from nbmake_dag.present.verdicts import describe_plan
+from nbmake_dag_reporting.documents import encode_document
 
 
 @click.command
@@ -24,9 +24,9 @@ from nbmake_dag.present.verdicts import describe_plan
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if a task is stale or undecided.")
 @click.option("-v", "--verbose", is_flag=True, help="List each undeclared file of a task.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON; `nbdag schema status` describes it.")
+@as_json("status")
 def command(
-    directory: str | None, file: str | None, *, exit_code: bool, verbose: bool, as_json: bool, **given: Any
+    directory: str | None, file: str | None, *, exit_code: bool, verbose: bool, writes_json: bool, **given: Any
 ) -> int:
     """List the stale tasks and why they are stale, without running anything."""
     project = project_of(directory, file)
@@ -34,8 +34,8 @@ def command(
     found = planned(project, Request(**given), tell=_tell)
     verdicts = found.verdicts
     previous = PreviousResults(project.state, lambda warning: _tell(f"warning: {warning}"))
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(status_document(found, previous)), indent=2))
+    if writes_json:
+        click.echo(encode_document(status_document(found, previous)), nl=False)
     else:
         for line in describe_plan(verdicts, previous.failure):
             click.echo(line)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 import click
-import msgspec
 
 from nbmake_dag.commands.targets import SUMMARY, prepare_file
 from nbmake_dag.errors import naming
 from nbmake_dag.present.junit import BEGINNING, junit_xml
+from nbmake_dag_reporting.documents import encode_document, summary_document
 from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.runs import RunNotFoundError, read_run
-from nbmake_dag_reporting.summary import summarize
 
 
 def check_summary(path: str) -> None:
@@ -37,12 +36,12 @@ def write_asked(folder: str, summary: str | None, junit: str | None) -> None:
 
 def _write_summary(run: Run, path: str) -> None:
     """Write a summary to a file, or to standard output for ``-``."""
-    text = msgspec.json.format(msgspec.json.encode(summarize(run)), indent=2).decode()
+    text = encode_document(summary_document(run))
     if path == "-":
-        click.echo(text)
+        click.echo(text, nl=False)
         return
-    with naming(path), open(path, "w", encoding="utf-8") as file:
-        file.write(f"{text}\n")
+    with naming(path), open(path, "wb") as file:
+        file.write(text)
 
 
 def prepare_junit(path: str) -> None:

@@ -8,7 +8,7 @@ from nbmake_dag.errors import UsageError, describe
 from nbmake_dag_reporting.site import is_site
 
 BUNDLE = b'{"nbdag_bundle":'
-SUMMARY = b'{\n  "run_id": '
+SUMMARY = b'{\n  "format": 1,\n  "run_id": '
 
 
 def check_file(path: str, beginning: bytes | None = None) -> None:

@@ -11,12 +11,14 @@ import click
 from nbmake_dag.commands.options import (
     OUTPUT,
     PARAMETER,
+    event_streams,
     executed,
     executor_options,
     located,
     overrides,
     project_of,
     served,
+    streamed,
     targets_of,
     views,
 )
@@ -43,6 +45,7 @@ from nbmake_dag.watch.watching import Watch
     help=OUTPUT,
 )
 @click.option("--poll", is_flag=True, help="Check once a second, for file systems that report no changes.")
+@streamed
 @served
 def command(
     directory: str | None,
@@ -50,6 +53,7 @@ def command(
     output: Literal["auto", "stream", "group", "errors", "none"],
     *,
     poll: bool,
+    json_lines: bool,
     serve: int | None,
     **given: Any,
 ) -> int:
@@ -61,17 +65,25 @@ def command(
     given["targets"] = targets_of(project, directory, given["targets"])
     request = Request(keep_going=True, executor_options=executor_options(given), **given)
     with (
+        event_streams(json_lines) as streams,
         views(project, serve) as live,
         closing(Rebuilds(project, request)) as rebuilds,
         terminal_keys() as keys,
     ):
+
+        def complain(complaint: str) -> None:
+            for stream in streams:
+                stream.complain(complaint)
+            for view in live:
+                view.complain(complaint)
+
         watch = Watch(
             rebuilds,
             keys,
             poll=poll,
             show=lambda: make_display(output, sys.stderr, repeats=True),
-            listeners=live,
+            listeners=(*streams, *live),
             say=lambda message: click.echo(message, err=True),
-            complain=live[0].complain if live else lambda _: None,
+            complain=complain,
         )
         return watch.run()

@@ -16,7 +16,14 @@ from nbmake_dag_cache.record import Record
 MAX_REASONS = 20
 
 StaleCode: TypeAlias = Literal[
-    "new", "record_lost", "record_unusable", "forced", "cache_off", "cache_not_read", "output_not_stored"
+    "new",
+    "record_lost",
+    "record_unusable",
+    "blob_lost",
+    "forced",
+    "cache_off",
+    "cache_not_read",
+    "output_not_stored",
 ]
 """Why a task is stale other than by an ingredient that changed."""
 

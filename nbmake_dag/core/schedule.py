@@ -56,6 +56,8 @@ class Execute:
     task: TaskName
     keys: TaskKeys
     reasons: tuple[str, ...]
+    codes: tuple[str, ...]
+    """A code for each reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +230,10 @@ class Schedule:
             case Unrestorable(task=task):
                 self._move(task, State.RESTORING, State.WAITING)
                 keys = task_keys(task, self._graph, self._facts[task], self._results)
-                return self._execute(task, keys, ("its blobs were not in the cache, or damaged",))
+                why = Stale(
+                    reasons=("its blobs were not in the cache, or damaged",), keys=keys, codes=("blob_lost",)
+                )
+                return self._execute(task, keys, why)
             case Interrupted():
                 return [*self._close(), *self._cancel(State.WAITING)]
             case Outdated(tasks=tasks):
@@ -274,7 +279,7 @@ class Schedule:
                     self._enter(name, State.RESTORING)
                     self._records[name] = record
                     instructions.append(Restore(task=name, record=record, missing=missing))
-                case Stale(reasons=reasons, keys=keys):
+                case Stale(keys=keys):
                     if keys is None:
                         raise ValueError(f"{name} was decided about before all above it was known")
                     if self._may_be_found(name):
@@ -282,7 +287,7 @@ class Schedule:
                         self._enter(name, State.LOOKING_UP)
                         instructions.append(LookUp(task=name, keys=keys))
                     else:
-                        instructions += self._execute(name, keys, reasons)
+                        instructions += self._execute(name, keys, decision)
         return instructions
 
     def _may_be_found(self, task: TaskName) -> bool:
@@ -290,12 +295,12 @@ class Schedule:
         asks = self._rules.look_up_records and task not in self._looked_up
         return asks and not standing_reason(self._graph.tasks[task], self._rules)
 
-    def _execute(self, task: TaskName, keys: TaskKeys, reasons: tuple[str, ...]) -> list[Instruction]:
+    def _execute(self, task: TaskName, keys: TaskKeys, why: Stale) -> list[Instruction]:
         if self._closed or task in self._outdated:
             self._enter(task, State.CANCELLED)
             return [Cancel(task=task), *self._cancel_below(task)]
         self._enter(task, State.READY)
-        return [Execute(task=task, keys=keys, reasons=reasons)]
+        return [Execute(task=task, keys=keys, reasons=why.reasons, codes=why.codes)]
 
     def _skip_below(self, failed: TaskName) -> list[Instruction]:
         instructions: list[Instruction] = []

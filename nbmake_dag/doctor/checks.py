@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
 
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import TaskName
@@ -19,8 +24,42 @@ from nbmake_dag.errors import Complaint
 from nbmake_dag.observe.absent import absent, uncovered_starts
 from nbmake_dag.observe.kernels import Kernels, missing_kernels
 from nbmake_dag.observe.project import Project
+from nbmake_dag_reporting.documents import Format, described
+
+Check: TypeAlias = Literal[
+    "kernel_missing",
+    "executor_broken",
+    "file_system_remote",
+    "state_not_ignored",
+    "output_tracked",
+    "absolute_path",
+    "undeclared_file",
+    "absent",
+    "computed_name",
+    "fails_apart",
+    "changed_since",
+    "differs_each_time",
+    "input_not_read",
+]
+"""What is looked for: the `code` of each complaint."""
 
 _MOUNTS = "/proc/self/mountinfo"
+
+
+class FindingDocument(Struct, frozen=True, kw_only=True):
+    """One thing to change."""
+
+    code: Annotated[Check, described("the check")]
+    what: Annotated[str, described("what was found, in words that may change")]
+    place: Annotated[str, described("`file:line`, or a file; empty where there is none")]
+    hint: Annotated[str, described("what to do, in words that may change")]
+
+
+class DoctorDocument(Struct, frozen=True, kw_only=True):
+    """What there is to change."""
+
+    format: Format = 1
+    findings: Annotated[tuple[FindingDocument, ...], described("in the order of the checks")]
 
 
 def examine(
@@ -39,20 +78,21 @@ def examine(
         needed = (graph.tasks[name] for name in graph.with_upstream(chosen))
         kernels = Kernels(interpreters.variables, stores.identities, interpreters)
         without_kernel = missing_kernels(project, needed, sources, kernels)
-        yield from without_kernel.values()
-        yield from broken_executors()
+        yield from _coded("kernel_missing", without_kernel.values())
+        yield from _coded("executor_broken", broken_executors())
         if os.path.exists(_MOUNTS):
             with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
-                yield from remote_file_system(project, file.read())
-        yield from unignored_state(project)
-        yield from tracked_outputs(project, tasks)
-        yield from absolute_paths(project, tasks)
-        yield from _undeclared(project, graph, chosen, stores)
+                yield from _coded("file_system_remote", remote_file_system(project, file.read()))
+        yield from _coded("state_not_ignored", unignored_state(project))
+        yield from _coded("output_tracked", tracked_outputs(project, tasks))
+        yield from _coded("absolute_path", absolute_paths(project, tasks))
+        yield from _coded("undeclared_file", _undeclared(project, graph, chosen, stores))
         if without_kernel:
             return
         prepared = prepare(project, Request(targets=targets), stores)
-        yield from absent(project, pipeline, prepared.graph, prepared.survey)
-        yield from uncovered_starts(project, prepared.graph, prepared.survey, prepared.facts)
+        yield from _coded("absent", absent(project, pipeline, prepared.graph, prepared.survey))
+        starts = uncovered_starts(project, prepared.graph, prepared.survey, prepared.facts)
+        yield from _coded("computed_name", starts)
         sample = quickest(graph, stores)
         for name in [task.name for task in tasks] if targets else [sample] if sample else []:
             executes(name)
@@ -60,6 +100,17 @@ def examine(
             yield from repeat(project, graph, stores, name, uncovered)
     finally:
         stores.close()
+
+
+def doctor_document(found: Iterable[Complaint]) -> DoctorDocument:
+    """Describe complaints for `nbdag doctor --json`."""
+    return DoctorDocument(
+        findings=tuple(msgspec.convert(each, FindingDocument, from_attributes=True) for each in found)
+    )
+
+
+def _coded(code: Check, complaints: Iterable[Complaint]) -> Iterator[Complaint]:
+    return (replace(complaint, code=code) for complaint in complaints)
 
 
 def _undeclared(project: Project, graph: Graph, names: Iterable[TaskName], stores: Stores) -> Iterator[Complaint]:

@@ -86,6 +86,7 @@ def _failure(task: Task, outcome: TaskOutcome | None, place: str) -> Complaint:
     failure = outcome.attempts[-1].failure if outcome and outcome.attempts else None
     why = f": {failure.type}: {failure.message}" if failure else ""
     return Complaint(
+        code="fails_apart",
         what=f"task `{task.name}` fails in a copy of the repository{why}",
         place=place,
         hint="declare every file that it reads in `inputs`; the copy has what git does not ignore, and inputs",
@@ -97,6 +98,7 @@ def _differences(
 ) -> Iterator[Complaint]:
     if changed := changes(_without_folders(before), _without_folders(after)):
         yield Complaint(
+            code="changed_since",
             what=f"task `{task.name}` changed since its last result: {describe(changed[0], task, ())}",
             place=place,
             hint="build it, then run `nbdag doctor` again",
@@ -106,6 +108,7 @@ def _differences(
     for output in before.outputs:
         if digests.get(output.path) != output.digest:
             yield Complaint(
+                code="differs_each_time",
                 what=f"`{output.path}` of task `{task.name}` differs each time",
                 place=place,
                 hint=f"it starts `{uncovered[0]}`, whose script may have changed: add it to `inputs`"
@@ -126,6 +129,7 @@ def _unread(task: Task, accesses: tuple[Access, ...], place: str) -> Iterator[Co
     for item in task.inputs if reads and not isinstance(task.work, Command) else ():
         if not any(_is_of(path, item) for path in reads):
             yield Complaint(
+                code="input_not_read",
                 what=f"task `{task.name}` did not read its input `{item.path}`, as far as nbdag could see",
                 place=place,
                 hint="leave it out, unless a library reads it without Python's `open`",

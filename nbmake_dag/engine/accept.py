@@ -66,9 +66,15 @@ def _decide(prepared: Prepared, stores: Stores, writer: RunWriter, started: int)
         task = prepared.graph.tasks[name]
         decision = decide(name, prepared.graph, prepared.facts[name], results, rules)
         match decision:
-            case Stale(keys=TaskKeys() as keys, reasons=reasons) if name in prepared.targets:
+            case Stale(keys=TaskKeys() as keys, reasons=reasons, codes=codes) if name in prepared.targets:
                 record = _accepted(name, prepared, stores, writer, keys, results, started)
-                end = TaskOutcome(task=name, status="up_to_date", record=record, reasons=("accepted", *reasons))
+                end = TaskOutcome(
+                    task=name,
+                    status="up_to_date",
+                    record=record,
+                    reasons=("accepted", *reasons),
+                    codes=("accepted", *codes),
+                )
             case Stale(reasons=reasons):
                 hint = f"accept it too, or build it first: nbdag build {name}"
                 raise UsageError(

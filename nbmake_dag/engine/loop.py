@@ -198,15 +198,17 @@ class Loop:
                         self._events.put(LookedUp(task=task))
                     else:
                         self._sharing.look_up(instruction, self._schedule.upstream_results(task))
-                case Execute(task=task, reasons=reasons):
+                case Execute(task=task, reasons=reasons, codes=codes):
                     self._dispatcher.add(instruction, self._schedule.upstream_results(task))
-                    self._listener.notify(TaskQueued(task=task, reasons=reasons))
+                    self._listener.notify(TaskQueued(task=task, reasons=reasons, codes=codes))
                 case Skip(task=task, because=because):
                     self._ends.note(TaskOutcome(task=task, status="skipped", because=because))
                 case Cancel(task=task):
                     dispatched = self._dispatcher.remove(task)
-                    reasons = dispatched.instruction.reasons if dispatched else ()
-                    self._ends.note(TaskOutcome(task=task, status="cancelled", reasons=reasons))
+                    reasons, codes = (
+                        (dispatched.instruction.reasons, dispatched.instruction.codes) if dispatched else ((), ())
+                    )
+                    self._ends.note(TaskOutcome(task=task, status="cancelled", reasons=reasons, codes=codes))
 
     def _note_put_back(self, item: PutBack) -> None:
         task, record = item.instruction.task, item.instruction.record
@@ -310,6 +312,7 @@ class Loop:
                 task=name,
                 status=status,
                 reasons=dispatched.instruction.reasons,
+                codes=dispatched.instruction.codes,
                 record=record,
                 published=published,
                 draft=draft,

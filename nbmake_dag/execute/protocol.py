@@ -267,6 +267,8 @@ class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started")
     position: int
     total: int
     first_line: str
+    cell_id: str = ""
+    """Its identifier in the executed notebook: that of the file, where it has one."""
 
 
 class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended"):

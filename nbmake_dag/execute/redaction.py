@@ -231,9 +231,10 @@ class RedactedEvents:
                 self._streams[name] = stream, event
                 if text := stream.feed(event.text):
                     self._emit(replace(event, text=text))
-            case CellStarted(first_line=line):
+            case CellStarted(first_line=line, cell_id=cell_id):
                 self.flush()
-                self._emit(replace(event, first_line=self._redactor.text(line)))
+                redacted = self._redactor.text
+                self._emit(replace(event, first_line=redacted(line), cell_id=redacted(cell_id)))
             case Unresumable(reason=reason):
                 self.flush()
                 self._emit(replace(event, reason=self._redactor.text(reason)))

@@ -1,10 +1,9 @@
-"""An explanation as text, and as JSON."""
+"""An explanation as text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -14,7 +13,7 @@ from nbmake_dag.present.explanation import Explained
 from nbmake_dag.present.run_text import moment, table
 from nbmake_dag.present.text import fit, plain
 from nbmake_dag.present.units import precise
-from nbmake_dag.present.verdicts import describe_failure, describe_plan, reasons_of, status_of
+from nbmake_dag.present.verdicts import describe_failure, describe_plan
 from nbmake_dag_cache.key import Ingredient, Which
 from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.cell_ref import cell_of
@@ -54,38 +53,6 @@ def lines(found: Explained) -> Iterator[str]:
     )
     if found.explanation.waits_for:
         yield f"  and the outputs of {', '.join(map(plain, found.explanation.waits_for))}, once that has run"
-
-
-def document(found: Explained) -> dict[str, Any]:
-    """Return all of it as JSON; digests are whole."""
-    explanation = found.explanation
-    hit = explanation.verdict if isinstance(explanation.verdict, (UpToDate, Restorable)) else None
-    changed = _changed(found)
-    return {
-        "task": found.task.name,
-        "status": status_of(explanation.verdict),
-        "reasons": list(reasons_of(explanation.verdict)),
-        "last_failure": found.failed if isinstance(explanation.verdict, Stale) else None,
-        "record": _record_document(hit.record) if hit else None,
-        "compared_with": _record_document(explanation.before) if explanation.before else None,
-        "against": found.against,
-        "changes": [
-            {
-                "kind": change.kind,
-                "name": change.name,
-                "path": change.path,
-                "before": change.before,
-                "now": change.now,
-                "text": describe(change, found.task, found.cells),
-                "diff": list(found.diffs.get(change, ())),
-            }
-            for change in explanation.changes
-        ],
-        "ingredients": [
-            {**msgspec.structs.asdict(item), "changed": item.which in changed} for item in explanation.ingredients
-        ],
-        "waits_for": list(explanation.waits_for),
-    }
 
 
 def _changes(found: Explained) -> Iterator[str]:
@@ -132,8 +99,3 @@ def _name(found: Explained, item: Ingredient) -> str:
 
 def _short(value: str) -> str:
     return value[:_SHORT] if _DIGEST.fullmatch(value) else value
-
-
-def _record_document(record: Record) -> dict[str, Any]:
-    origin = msgspec.structs.asdict(record.origin)
-    return {"key": record.key, "task": record.task, "accepted": record.accepted, **origin}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.model import Function, Notebook, Task, TaskName
@@ -14,46 +13,42 @@ from nbmake_dag.engine.state.previous_results import LastFailure, PreviousResult
 from nbmake_dag.present.verdicts import PlanStatus, codes_of, count, reasons_of, status_of
 from nbmake_dag.record.outcome import UndeclaredFile
 from nbmake_dag_cache.record import Origin, Record
+from nbmake_dag_reporting.documents import Format, described
 from nbmake_dag_reporting.vocabulary import TaskType
-
-FORMAT: Literal[1] = 1
-"""Raised when a member is removed or means something else; members may join."""
-
-
-def _doc(text: str) -> Meta:
-    return Meta(description=text)
 
 
 class TaskStatusDocument(Struct, frozen=True, kw_only=True):
     """One task."""
 
-    name: Annotated[str, _doc("`train`, or of a matrix `train[depth=3]`")]
-    family: Annotated[str, _doc("its name in `pipeline.toml`, that all instances of a matrix share")]
-    line: Annotated[int, _doc("where it is in `pipeline.toml`, from 1")]
-    type: Annotated[TaskType, _doc("what it executes")]
-    source: Annotated[str | None, _doc("the notebook, relative to the project, or `module:function`")]
-    parameters: Annotated[dict[str, Any], _doc("the values that reach it")]
-    upstream: Annotated[tuple[str, ...], _doc("the tasks that it needs directly")]
-    tags: Annotated[tuple[str, ...], _doc("its tags")]
-    status: Annotated[PlanStatus, _doc("what a build would do: leave it, restore it, run it, or decide later")]
-    reasons: Annotated[tuple[str, ...], _doc("why, in words that may change")]
-    codes: Annotated[tuple[str, ...], _doc("why, a code for each reason")]
-    key: Annotated[str | None, _doc("the key of the result that counts")]
-    duration_s: Annotated[float | None, _doc("how long the execution took that made it")]
-    attempts: Annotated[int, _doc("0: nothing was executed")] = 0
-    draft: Annotated[bool, _doc("whether its last result came from a snapshot and was not confirmed")]
-    last_run: Annotated[Origin | None, _doc("the execution that made its last result; times in nanoseconds")]
-    last_failure: Annotated[LastFailure | None, _doc("how it failed since; the cell's index counts from 0")]
-    undeclared: Annotated[tuple[UndeclaredFile, ...], _doc("files that its last result used undeclared")]
+    name: Annotated[str, described("`train`, or of a matrix `train[depth=3]`")]
+    family: Annotated[str, described("its name in `pipeline.toml`, that all instances of a matrix share")]
+    line: Annotated[int, described("where it is in `pipeline.toml`, from 1")]
+    type: Annotated[TaskType, described("what it executes")]
+    source: Annotated[str | None, described("the notebook, relative to the project, or `module:function`")]
+    parameters: Annotated[dict[str, Any], described("the values that reach it")]
+    upstream: Annotated[tuple[str, ...], described("the tasks that it needs directly")]
+    tags: Annotated[tuple[str, ...], described("its tags")]
+    status: Annotated[
+        PlanStatus, described("what a build would do: leave it, restore it, run it, or decide later")
+    ]
+    reasons: Annotated[tuple[str, ...], described("why, in words that may change")]
+    codes: Annotated[tuple[str, ...], described("why, a code for each reason")]
+    key: Annotated[str | None, described("the key of the result that counts")]
+    duration_s: Annotated[float | None, described("how long the execution took that made it")]
+    attempts: Annotated[int, described("0: nothing was executed")] = 0
+    draft: Annotated[bool, described("whether its last result came from a snapshot and was not confirmed")]
+    last_run: Annotated[Origin | None, described("the execution that made its last result; times in nanoseconds")]
+    last_failure: Annotated[LastFailure | None, described("how it failed since; the cell's index counts from 0")]
+    undeclared: Annotated[tuple[UndeclaredFile, ...], described("files that its last result used undeclared")]
 
 
 class StatusDocument(Struct, frozen=True, kw_only=True):
     """All tasks that were asked for, and what they need."""
 
-    format: Annotated[Literal[1], _doc("the version of this shape")] = FORMAT
-    saved_s: Annotated[float, _doc("how long the executions took that made the results that count")]
-    counts: Annotated[dict[str, int], _doc("tasks by status, and their `total`")]
-    tasks: Annotated[tuple[TaskStatusDocument, ...], _doc("in the order of a build")]
+    format: Format = 1
+    saved_s: Annotated[float, described("how long the executions took that made the results that count")]
+    counts: Annotated[dict[str, int], described("tasks by status, and their `total`")]
+    tasks: Annotated[tuple[TaskStatusDocument, ...], described("in the order of a build")]
 
 
 def status_document(found: Planned, previous: PreviousResults) -> StatusDocument:
@@ -100,8 +95,3 @@ def _source(task: Task) -> str | None:
             return f"{module}:{qualname}"
         case _:
             return None
-
-
-def status_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the document."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(StatusDocument)}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from nbmake_dag.execute import protocol
 from nbmake_dag.record.limits import bounded_text
 from nbmake_dag_reporting import events
+from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.spans import attribute_text
 
 PRINTED_LIMIT = 256 << 10
@@ -14,11 +15,13 @@ PRINTED_LIMIT = 256 << 10
 
 
 class Journal:
-    """Writes events as lines."""
+    """Writes events as lines. A cell is named by its index and its identifier."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._printed: dict[tuple[str, int], int] = {}
+        self._ids: dict[tuple[str, int], str] = {}
+        """The identifier of each cell that began, by its task and index."""
 
     def add(self, *items: events.Event) -> None:
         self._write(b"".join(map(events.encode_event, items)))
@@ -36,6 +39,7 @@ class Journal:
         )
 
     def cell_started(self, event: protocol.CellStarted) -> None:
+        self._ids[event.task, event.cell.index] = attribute_text(event.cell_id)
         self.add(
             events.CellStarted(
                 time=event.time,
@@ -45,6 +49,7 @@ class Journal:
                 position=event.position,
                 total=event.total,
                 first_line=attribute_text(event.first_line),
+                cell_id=self._id(event.task, event.cell),
             )
         )
 
@@ -57,6 +62,7 @@ class Journal:
                 index=event.cell.index,
                 error=event.error,
                 allowed=event.allowed,
+                cell_id=self._id(event.task, event.cell),
             )
         )
 
@@ -74,6 +80,7 @@ class Journal:
                 stream=event.stream,
                 text=attribute_text(event.text[:room]),
                 cell=event.cell.index if event.cell else None,
+                cell_id=self._id(event.task, event.cell),
                 truncated=len(event.text) > room,
             )
         )
@@ -91,6 +98,10 @@ class Journal:
                 message=attribute_text(bounded_text(failure.message)) if failure else "",
                 traceback=attribute_text(bounded_text(failure.traceback)) if failure else "",
                 cell=failure.cell.index if failure and failure.cell else None,
+                cell_id=self._id(event.task, failure.cell if failure else None),
                 resumed=result.resumed,
             )
         )
+
+    def _id(self, task: str, cell: CellRef | None) -> str:
+        return "" if cell is None else self._ids.get((task, cell.index), "")

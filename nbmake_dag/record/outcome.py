@@ -41,6 +41,8 @@ class TaskOutcome:
     task: TaskName
     status: TaskStatus
     reasons: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    """A code for each reason."""
     record: Record | None = None
     """Of a hit, the record; of a task that ran, the one that was made."""
     published: bool = False

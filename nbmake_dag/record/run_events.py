@@ -31,10 +31,11 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQueued:
-    """A task will be executed, and why."""
+    """A task will be executed, and why, with a code for each reason."""
 
     task: TaskName
     reasons: tuple[str, ...]
+    codes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

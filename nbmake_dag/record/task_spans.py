@@ -213,6 +213,7 @@ def _task_attributes(info: TaskInfo, outcome: TaskOutcome, url: str) -> dict[str
         schema.TASK_FORMAT: info.form or None,
         schema.CODE_FUNCTION: info.function or None,
         schema.TASK_REASONS: [attribute_text(reason) for reason in outcome.reasons] or None,
+        schema.TASK_CODES: list(outcome.codes) or None,
         schema.TASK_SOURCE: outcome.notebook_source,
         schema.TASK_DRAFT: outcome.draft or None,
         schema.CACHE_KEY: outcome.record.key if outcome.record else None,

@@ -134,8 +134,8 @@ class RunWriter:
                     TaskInfo.of(graph.tasks[name], graph.upstream[name], durations.get(name))
                     for name in graph.order
                 )
-            case TaskQueued(task=task, reasons=reasons):
-                self.planned(task, reasons)
+            case TaskQueued(task=task, reasons=reasons, codes=codes):
+                self.planned(task, reasons, codes)
             case ExecutorReported(event=reported):
                 self.attempt_event(reported)
             case TaskEnded(outcome=outcome):
@@ -176,10 +176,12 @@ class RunWriter:
         )
 
     @_recorded
-    def planned(self, task: str, reasons: Sequence[str] = ()) -> None:
+    def planned(self, task: str, reasons: Sequence[str] = (), codes: tuple[str, ...] = ()) -> None:
         """Note that a task is going to be executed, and why."""
         self._journal.add(
-            events.TaskPlanned(time=time.time_ns(), task=task, status="stale", reasons=_texts(reasons))
+            events.TaskPlanned(
+                time=time.time_ns(), task=task, status="stale", reasons=_texts(reasons), codes=codes
+            )
         )
 
     @_recorded
@@ -249,6 +251,7 @@ class RunWriter:
                 task=attribute_text(task),
                 status=outcome.status,
                 reasons=_texts(outcome.reasons),
+                codes=outcome.codes,
                 draft=outcome.draft,
             )
         )

@@ -87,7 +87,7 @@ class _Seen:
 
     started: event.RunStarted | None = None
     wanted: dict[str, event.WantedTask] = field(default_factory=dict[str, event.WantedTask])
-    reasons: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    planned: dict[str, event.TaskPlanned] = field(default_factory=dict[str, event.TaskPlanned])
     attempts: dict[tuple[str, int], event.AttemptStarted] = field(
         default_factory=dict[tuple[str, int], event.AttemptStarted]
     )
@@ -104,7 +104,7 @@ def _replay(events: Sequence[event.Event]) -> _Seen:
                 seen.started = item
                 seen.wanted = {task.name: task for task in item.tasks}
             case event.TaskPlanned():
-                seen.reasons[item.task] = item.reasons
+                seen.planned[item.task] = item
             case event.AttemptStarted():
                 seen.attempts[item.task, item.attempt] = item
             case event.CellStarted():
@@ -115,6 +115,7 @@ def _replay(events: Sequence[event.Event]) -> _Seen:
 
 
 def _unfinished(wanted: event.WantedTask, seen: _Seen, spans: _Sorted) -> TaskRun:
+    planned = seen.planned.get(wanted.name)
     attempts = [_attempt(span, spans.cells) for span in spans.attempts[wanted.name]]
     ended = {attempt.number for attempt in attempts}
     for (task, number), started in seen.attempts.items():
@@ -124,7 +125,8 @@ def _unfinished(wanted: event.WantedTask, seen: _Seen, spans: _Sorted) -> TaskRu
         name=wanted.name,
         family=wanted.family,
         status="cancelled",
-        reasons=seen.reasons.get(wanted.name, ()),
+        reasons=planned.reasons if planned else (),
+        codes=planned.codes if planned else (),
         upstreams=wanted.upstreams,
         started=min((attempt.started for attempt in attempts), default=None),
         attempts=tuple(attempts),
@@ -164,6 +166,7 @@ def _task(span: Span, spans: _Sorted, resolve: Resolve) -> TaskRun:
         path=at.get(schema.CODE_PATH),
         form=at.get(schema.TASK_FORMAT, ""),
         reasons=tuple(at.get(schema.TASK_REASONS, ())),
+        codes=tuple(at.get(schema.TASK_CODES, ())),
         started=span.start,
         ended=span.end,
         span_id=span.span_id,

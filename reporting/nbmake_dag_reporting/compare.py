@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, TypeAlias
 
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded, ingredients_of
 from nbmake_dag_reporting.cell_ref import CellRef, cell_of
-from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
 from nbmake_dag_reporting.scrub import public
 from nbmake_dag_reporting.vocabulary import HITS, Direction
@@ -57,6 +56,8 @@ class Change:
     verdict: Verdict = Verdict.CHANGED
     direction: Direction | None = None
     """Of a metric, which way is better, as declared."""
+    kind: str = ""
+    """Of an ingredient, its kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ class Comparison:
     results: tuple[ResultChange, ...] = ()
     reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Why each task that the second run executed was."""
+    codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """The same as codes, one for each reason."""
     statuses: tuple[Change, ...] = ()
     parameters: tuple[Change, ...] = ()
     metrics: tuple[Change, ...] = ()
@@ -95,10 +98,6 @@ class Comparison:
     edges_added: tuple[tuple[str, str], ...] = ()
     edges_removed: tuple[tuple[str, str], ...] = ()
     same_targets: bool = True
-
-    def document(self) -> dict[str, Any]:
-        """Return what ``--format=json`` writes."""
-        return {name: spelled(_plain(value)) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +136,7 @@ def compare(
     ]
     same_targets = before.run.targets == after.run.targets
     common = old.keys() & new.keys()
+    executed = {name: task for name, task in new.items() if task.attempts and before.run.id != after.run.id}
     edges_before, edges_after = (
         {edge for edge in _edges(run.run) if same_targets or common.issuperset(edge)} for run in (before, after)
     )
@@ -144,9 +144,8 @@ def compare(
         before=before.run.id,
         after=after.run.id,
         results=tuple(change for pair in pairs if pair.has_results for change in _results(pair)),
-        reasons={
-            name: task.reasons for name, task in new.items() if task.attempts and before.run.id != after.run.id
-        },
+        reasons={name: task.reasons for name, task in executed.items()},
+        codes={name: task.codes for name, task in executed.items()},
         statuses=tuple(_changes((p.name, {"": p.before.status}, {"": p.after.status}) for p in pairs)),
         parameters=tuple(_changes((p.name, p.before.params, p.after.params) for p in pairs if p.has_begun)),
         metrics=tuple(_judged((pair for pair in pairs if pair.has_results), declared)),
@@ -154,7 +153,7 @@ def compare(
         ingredients=tuple(
             change
             for pair in pairs
-            if pair.before.key != pair.after.key and pair.has_begun
+            if pair.before.key != pair.after.key and pair.has_results
             for change in _ingredient_changes(pair, (cells(before, pair.name), cells(after, pair.name)))
         ),
         environment=tuple(_changes([("", _environment(before.run), _environment(after.run))])),
@@ -244,7 +243,7 @@ def _ingredient_changes(pair: _Pair, cells: tuple[Sequence[CellRef], Sequence[Ce
             counted = cells[0] if new is None else cells[1]
             cell = cell_of(name, counted) if kind == "cell" else None
             shown = str(cell) if cell else f"{kind} {name}".strip() + (f": {path}" if path else "")
-            yield Change(task=pair.name, name=shown, before=old, after=new)
+            yield Change(task=pair.name, kind=kind, name=shown, before=old, after=new)
 
 
 def _ingredients(task: TaskRun, resolve: Resolve) -> dict[tuple[str, str, str], str]:
@@ -259,15 +258,3 @@ def _environment(run: Run) -> dict[str, Any]:
 
 def _edges(run: Run) -> set[tuple[str, str]]:
     return {(above, task.name) for task in run.tasks.values() for above in task.upstreams}
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Enum():
-            return value.value
-        case dict():
-            return {name: _plain(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case _:
-            return value

@@ -46,6 +46,8 @@ class TaskPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="task_planned",
     task: str
     status: Literal["stale"]
     reasons: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    """A code for each reason."""
 
 
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_started", tag_field="event"):
@@ -69,6 +71,8 @@ class CellStarted(msgspec.Struct, frozen=True, kw_only=True, tag="cell_started",
     position: int
     total: int
     first_line: str
+    cell_id: str = ""
+    """Its identifier in the executed notebook: that of the file, else ``cell-`` and its index."""
 
 
 class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended", tag_field="event"):
@@ -80,6 +84,7 @@ class CellEnded(msgspec.Struct, frozen=True, kw_only=True, tag="cell_ended", tag
     index: int
     error: str | None = None
     allowed: str | None = None
+    cell_id: str = ""
 
 
 class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_field="event"):
@@ -91,6 +96,7 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True, tag="printed", tag_fiel
     stream: str
     text: str
     cell: int | None = None
+    cell_id: str = ""
     truncated: bool = False
 
 
@@ -106,6 +112,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_ended
     traceback: str = ""
     """May hold ANSI colours. Of a long one the end."""
     cell: int | None = None
+    cell_id: str = ""
     resumed: bool = False
     """Whether it began at a snapshot."""
 
@@ -117,6 +124,8 @@ class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished
     task: str
     status: TaskStatus
     reasons: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    """A code for each reason."""
     draft: bool = False
     """Whether it was resumed from a snapshot, or is below a task that was."""
 

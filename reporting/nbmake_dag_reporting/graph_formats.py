@@ -1,8 +1,7 @@
-"""A drawing as text for other tools: Mermaid, Graphviz and JSON."""
+"""A drawing as text for other tools: Mermaid and Graphviz."""
 
 from __future__ import annotations
 
-import json
 import re
 
 from nbmake_dag_reporting.drawing import LOOKS, Drawing
@@ -50,16 +49,6 @@ def dot(drawing: Drawing) -> str:
         lines.append(f"    {_quoted(node.name)} [label={_quoted(node.label)}, shape={shape}{colours}];")
     lines += [f"    {_quoted(start)} -> {_quoted(end)};" for start, end in drawing.edges]
     return "\n".join([*lines, "}"]) + "\n"
-
-
-def as_json(drawing: Drawing) -> str:
-    """Write nodes and edges; a status that is not known is left out."""
-    nodes = [
-        {"name": node.name, "type": node.type, **({"status": node.status} if node.status else {})}
-        for node in drawing.nodes
-    ]
-    edges = [{"from": start, "to": end} for start, end in drawing.edges]
-    return json.dumps({"pipeline": drawing.title, "nodes": nodes, "edges": edges}, indent=2) + "\n"
 
 
 def _numbered(match: re.Match[str]) -> str:

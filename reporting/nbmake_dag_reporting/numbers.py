@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
+"""A number as a document has it."""
 
 
 def spelled(value: Any) -> Any:

@@ -134,6 +134,8 @@ class TaskRun:
     form: str = ""
     """The format of a text notebook, where the pipeline gives one."""
     reasons: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    """A code for each reason; none in the records of older versions."""
     started: int | None = None
     ended: int | None = None
     span_id: str = ""

@@ -121,6 +121,9 @@ TASK_STATUS: Final = _declare(
 TASK_REASONS: Final = _declare(
     "nbdag.task.reasons", "string[]", "task", "why it has this status, most important first"
 )
+TASK_CODES: Final = _declare(
+    "nbdag.task.reason_codes", "string[]", "task", "a code for each reason, as in `nbdag help json`"
+)
 TASK_DRAFT: Final = _declare("nbdag.draft", "boolean", "task", "true: resumed from a snapshot, never a hit")
 TASK_FORMAT: Final = _declare(
     "nbdag.task.notebook_format", "string", "task", "the notebook's Jupytext format, where the pipeline gives one"

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -234,10 +235,12 @@ def test_json_has_whole_digests(project, explain):
     project.edit("pipeline.toml", "n = 1", "n = 2")
     found = json.loads(explain("first", "--json"))
     assert (found["task"], found["status"], found["reasons"]) == ("first", "stale", ["parameter: n 1 -> 2"])
-    cause = {
+    assert found["codes"] == ["parameter"]
+    cause: dict[str, Any] = {
         "kind": "parameter",
         "name": "n",
         "path": "",
+        "cell": None,
         "before": "1",
         "now": "2",
         "text": "parameter: n 1 -> 2",

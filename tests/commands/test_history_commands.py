@@ -39,7 +39,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def ids(project: Project) -> list[str]:
-    return [run["id"] for run in json.loads(project.nbdag("runs", "--json").stdout)]
+    return [run["id"] for run in json.loads(project.nbdag("runs", "--json").stdout)["runs"]]
 
 
 def rows(project: Project) -> list[str]:

@@ -135,7 +135,7 @@ def test_runs_are_listed_newest_first(nbdag, built):
         f"RUN WHEN failure TIME {commit} main {count}" for count in counts
     ]
     assert len(squeezed(nbdag("runs", "-n1"))) == 2
-    listed = json.loads(nbdag("runs", "--json"))
+    listed = json.loads(nbdag("runs", "--json"))["runs"]
     assert [head["counts"]["failed"] for head in listed] == [1, 1]
     assert "directory" not in listed[0]
 
@@ -154,7 +154,7 @@ def test_a_run_says_what_its_tasks_did_and_why(nbdag):
 
 def test_a_run_is_found_by_every_name(nbdag, built):
     """By latest, an offset, a unique prefix, a branch, and a commit."""
-    newest = json.loads(nbdag("runs", "--json", "-n1"))
+    newest = json.loads(nbdag("runs", "--json", "-n1"))["runs"]
     for ref in ("latest", "main", "HEAD", built.git("rev-parse", "--short", "HEAD").strip()):
         assert json.loads(nbdag("show", ref, "--json"))["started"] == newest[0]["started"]
     assert json.loads(nbdag("show", "latest~1", "--json"))["started"] != newest[0]["started"]

@@ -8,14 +8,14 @@ from typing import Any
 
 import jsonschema
 
-from nbmake_dag.present.status_document import status_schema
+from nbmake_dag.commands.schema import document_schema
 from tests.support.project import Project
 
 
 def _status(project: Project) -> dict[str, dict[str, Any]]:
     """Return the tasks by name, once the whole was held against the schema."""
     document = json.loads(project.nbdag("status", "--json").stdout)
-    jsonschema.validate(document, status_schema())
+    jsonschema.validate(document, document_schema("status"))
     assert document["format"] == 1
     return {task["name"]: task for task in document["tasks"]}
 

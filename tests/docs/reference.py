@@ -16,13 +16,13 @@ import click
 import nbmake_dag
 from nbmake_dag.commands.cli import COMMANDS, cli
 from nbmake_dag.commands.help import GUIDE
+from nbmake_dag.commands.schema import DOCUMENTS, document_schema
 from nbmake_dag.config.pipeline_file import json_schema
 from nbmake_dag.config.settings import DEFAULT_NAME
 from nbmake_dag.core import model
 from nbmake_dag.core.decide import StaleCode
 from nbmake_dag.inside.upstream import Artifact, Upstream
 from nbmake_dag.notebook_api import Built, Loaded
-from nbmake_dag.present.status_document import status_schema
 from nbmake_dag_reporting import schema
 from tests.support.state_table import STATE_KINDS
 
@@ -361,33 +361,108 @@ def _described(command: click.Command, name: str, parent: click.Context) -> Iter
 
 
 def json_page() -> str:
-    """Describe what `nbdag status --json` writes, from its schema."""
-    found = status_schema()["$defs"]
-    kinds = ", ".join(f"`{kind}`" for kind in (*get_args(StaleCode), *_OTHER_CODES))
+    """Describe what commands write for programs, from the schemas."""
+    codes = ", ".join(f"`{code}`" for code in (*get_args(StaleCode), *_OTHER_CODES))
     lines = [
-        "# The JSON of status",
+        "# JSON for programs",
         "",
-        "`nbdag status --json` writes one document for editors and scripts. `nbdag schema status` prints its JSON",
-        "Schema. `format` is raised when a member is removed or means something else; members may join.",
+        "Every command that reads has `--json`. Each writes one document to standard output; what a person",
+        "should read goes to standard error, and the exit code is as without it. `nbdag schema NAME` prints",
+        "the JSON Schema of a document. Its `format` is raised when a member is removed or means something",
+        "else; members may join.",
+        "",
+        "| schema | written by |",
+        "|---|---|",
+        *(f"| `{name}` | `{written_by}` |" for name, (_, written_by) in DOCUMENTS.items()),
+        "",
+        "In documents of runs times are nanoseconds since the epoch. A number that JSON cannot hold is `NaN`,",
+        "`Infinity` or `-Infinity`, as a text. Exit code 2 is a mistake of the caller, 5 an unknown run",
+        "(`nbdag help variables`); there is no document then.",
+        "",
+        "## Codes of reasons",
+        "",
+        f"A code of a reason is one of {codes}; or the kind of the ingredient that changed, such as",
+        f"{', '.join(f'`{kind}`' for kind in _CHANGED)}.",
     ]
-    for name, title in _DOCUMENTS.items():
-        lines += ["", f"## {title}", "", "| member | |", "|---|---|"]
-        lines += [
-            f"| `{key}` | {entry.get('description', '')} |" for key, entry in found[name]["properties"].items()
-        ]
+    shown: set[str] = set()
+    for name, (_, written_by) in DOCUMENTS.items():
+        described = document_schema(name)
+        lines += ["", f"## `{written_by}`"]
+        root = described.get("$ref", "").rpartition("/")[2]
+        if not root:
+            lines += _event_lines(described)
+        for kind in sorted(described["$defs"], key=lambda kind: kind != root):
+            shape = described["$defs"][kind]
+            if kind not in shown and "properties" in shape and not _tag(shape):
+                shown.add(kind)
+                lines += _shape(kind, shape, alone=kind == root)
     lines += [
         "",
-        "## Codes",
+        "## The stream of `--serve`",
         "",
-        f"A code is one of {kinds}; or the kind of the ingredient that changed, such as",
-        f"{', '.join(f'`{kind}`' for kind in _CHANGED)}: the same words as in `nbdag explain`.",
+        "With `--serve`, of `build` and `watch`, the printed address has `live/events` below it: server-sent",
+        "events for as long as nbdag serves. A message without a name holds lines of `events.jsonl` of the",
+        "run ([the contract](../../reporting/README.md)), which are like those above; `task_planned` stands",
+        "for `task_queued`, `task_finished` for `task_ended`, and says whether it is a draft. `run` names the",
+        "run that the next lines are of, `report` a new version of the site, `complaint` the reason that",
+        "nothing can be built. With the header `Last-Event-ID`, or the same as the query of the address, the",
+        "stream goes on after that message, without loss or repetition: what is left of that run comes first.",
+        "`gap` lists the runs whose lines are left out; it is empty where that is not known, as when the",
+        "record of the run was removed.",
     ]
     return "\n".join(lines) + "\n"
 
 
-_OTHER_CODES = ("output_changed", "output_missing", "upstream")
+def _event_lines(described: dict[str, Any]) -> Iterator[str]:
+    """Describe a stream of events, in the order in which they happen."""
+    yield from (
+        "",
+        "Each line is one event, written as it happens; `nbdag watch --json-lines` writes those of every",
+        "build. Text for people is on standard error. Secrets are redacted as in the record, and of what an",
+        "attempt prints at most 256 Ki characters are in it. Cells have the index in the notebook, from 0, and",
+        "the `cell_id` of the executed notebook. A reader that goes away does not end the build. A build ends",
+        "with `run_ended` or `refused`, with its exit code; without either it was killed. Readers ignore what",
+        "they do not know.",
+        "",
+        "| event | | members |",
+        "|---|---|---|",
+    )
+    for reference in described["anyOf"]:
+        shape = described["$defs"][reference["$ref"].rpartition("/")[2]]
+        members = ", ".join(f"`{name}`" for name in shape["properties"] if name != "event")
+        yield f"| `{_tag(shape)}` | {_summary(shape)} | {members} |"
+
+
+def _tag(shape: dict[str, Any]) -> str:
+    """Return the event that a type describes, if it does."""
+    tags: list[str] = shape.get("properties", {}).get("event", {}).get("enum", [])
+    return "".join(tags)
+
+
+def _summary(shape: dict[str, Any]) -> str:
+    return " ".join(shape.get("description", "").replace("``", "`").split())
+
+
+def _shape(kind: str, described: dict[str, Any], *, alone: bool) -> Iterator[str]:
+    """Describe the members of one type; ``alone`` it stands below the heading of its document."""
+    yield from () if alone else ("", f"### {kind.removesuffix('Document')}")
+    members = described["properties"]
+    yield from ("", _summary(described), "")
+    if any("description" in entry for entry in members.values()):
+        yield from ("| member | |", "|---|---|")
+        yield from (f"| `{key}` | {_member(entry)} |" for key, entry in members.items())
+    else:
+        yield f"Members: {', '.join(f'`{key}`' for key in members)}."
+
+
+def _member(entry: dict[str, Any]) -> str:
+    """Return what a member means, and the words that it can be where they are few."""
+    words = ", ".join(f"`{word}`" for word in entry.get("enum", ()))
+    return f"{entry.get('description', '')}{': ' if words and 'description' in entry else ''}{words}"
+
+
+_OTHER_CODES = ("output_changed", "output_missing", "upstream", "accepted")
 _CHANGED = ("cell", "function", "command", "module", "parameter", "input", "read", "package", "kernel", "env")
-_DOCUMENTS = {"StatusDocument": "The document", "TaskStatusDocument": "A task"}
 
 PAGES = {
     "index.md": index_page,

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 import pytest
 
 from nbmake_dag_reporting.runs import find_run, read_run
-from nbmake_dag_reporting.summary import summarize
 from tests.support.project import NBDAG, Project, await_true
 
 pytestmark = pytest.mark.timing
@@ -142,11 +141,11 @@ def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
     assert not (project / "copy.txt").exists()
     project.leaves_nobody(within_s=5)
 
-    summary = summarize(read_run(find_run(str(project / ".nbdag/runs"), "latest")))
-    assert summary["result"] == "cancellation"
-    statuses = {task["name"]: task["status"] for task in summary["tasks"]}
+    run = read_run(find_run(str(project / ".nbdag/runs"), "latest"))
+    assert run.result == "cancellation"
+    statuses = {task.name: task.status for task in run.tasks.values()}
     assert statuses == {"endless": "cancelled", "below": "cancelled"}
-    assert project.read(f".nbdag/failed/{summary['run_id']}/endless/result.txt") == "half"
+    assert project.read(f".nbdag/failed/{run.id}/endless/result.txt") == "half"
 
     (project.root.parent / "go").touch()
     project.build().ran("endless", "below")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from nbmake_dag_reporting.runs import RunNotFoundError, find_run, read_run
-from nbmake_dag_reporting.summary import summarize
 from tests.support.project import Project, await_true, kill
 
 pytestmark = pytest.mark.fault
@@ -25,7 +24,7 @@ def ended_well(project: Project) -> set[str]:
         run = read_run(find_run(str(project / ".nbdag/runs"), "latest"))
     except RunNotFoundError:
         return set()
-    return {task["name"] for task in summarize(run)["tasks"] if task["status"] == "ran"}
+    return {task.name for task in run.tasks.values() if task.status == "ran"}
 
 
 def kernels(project: Project) -> list[str]:

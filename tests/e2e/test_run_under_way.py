@@ -40,7 +40,7 @@ def test_a_run_under_way_is_running_until_it_ends_or_its_build_is_killed(project
     assert shown[0][-2:] == ["p", "running"]
     assert [" ".join(line[1:3]) for line in shown[-3:]] == ["ran first", "running slow", "waiting last"]
     assert "running" in project.nbdag("show", "latest", "slow").stdout.partition("attempts")[2].split()
-    assert [run["result"] for run in json.loads(project.nbdag("runs", "--json").stdout)] == ["running"]
+    assert [run["result"] for run in json.loads(project.nbdag("runs", "--json").stdout)["runs"]] == ["running"]
     assert "0 runs, nothing new" in project.nbdag("report").stderr
     kill(build)
     shown = [line.split() for line in project.nbdag("show").stdout.splitlines()]

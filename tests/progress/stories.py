@@ -94,7 +94,7 @@ class Story:
 
     def queue(self, *names: str):
         for name in names:
-            self.display.notify(TaskQueued(task=TaskName(name), reasons=("code: a, cell 1",)))
+            self.display.notify(TaskQueued(task=TaskName(name), reasons=("code: a, cell 1",), codes=("cell",)))
 
     def start(self, *names: str):
         for name in names:

@@ -2,6 +2,7 @@
 
 import os
 
+import msgspec
 import pytest
 
 from nbmake_dag.core.model import TaskName
@@ -13,9 +14,9 @@ from nbmake_dag.record.run_files import compress_trace
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_reporting import run, schema
 from nbmake_dag_reporting.cell_ref import CellRef
+from nbmake_dag_reporting.documents import summary_document
 from nbmake_dag_reporting.runs import read_head, read_run
 from nbmake_dag_reporting.spans import Link, SpanEvent
-from nbmake_dag_reporting.summary import summarize
 from nbmake_dag_reporting.vocabulary import AttemptOutcome
 from tests.record.written import (
     INFOS,
@@ -193,8 +194,9 @@ def test_the_head_is_in_the_last_line(runs: str) -> None:
 def test_the_summary_has_every_task_and_every_count(runs: str) -> None:
     """The JSON of ``--summarize``."""
     read = read_run(story(runs).directory)
-    summary = summarize(read)
-    assert summary | {"duration_s": 1.0} == {
+    summary = msgspec.to_builtins(summary_document(read))
+    assert summary | {"duration_s": 1.0, "tasks": list(summary["tasks"])} == {
+        "format": 1,
         "run_id": RUN_ID,
         "result": "failure",
         "duration_s": 1.0,
@@ -204,34 +206,42 @@ def test_the_summary_has_every_task_and_every_count(runs: str) -> None:
             {
                 "name": "ingest",
                 "status": "restored",
-                "reasons": ["x.npy was missing"],
+                "reasons": ("x.npy was missing",),
+                "codes": (),
                 "key": "11" * 16,
                 "duration_s": 0.0,
                 "attempts": 0,
+                "draft": False,
             },
             {
                 "name": "train[n=1]",
                 "status": "ran",
-                "reasons": ["code: train.py, cell 4"],
+                "reasons": ("code: train.py, cell 4",),
+                "codes": ("cell",),
                 "key": "11" * 16,
                 "duration_s": 0.9,
                 "attempts": 1,
+                "draft": False,
             },
             {
                 "name": "broken",
                 "status": "failed",
-                "reasons": [],
+                "reasons": (),
+                "codes": (),
                 "key": None,
                 "duration_s": 2e-08,
                 "attempts": 2,
+                "draft": False,
             },
             {
                 "name": "summary",
                 "status": "skipped",
-                "reasons": ["broken failed"],
+                "reasons": ("broken failed",),
+                "codes": (),
                 "key": None,
                 "duration_s": 0.0,
                 "attempts": 0,
+                "draft": False,
             },
         ],
     }

@@ -166,7 +166,7 @@ def story(runs: str, exporter: Collected | None = None) -> RunWriter:
         exporter=exporter,
     )
     writer.started(INFOS)
-    writer.planned("train[n=1]", ["code: train.py, cell 4"])
+    writer.planned("train[n=1]", ["code: train.py, cell 4"], ("cell",))
     writer.task_ended(
         TaskOutcome(task=TaskName("ingest"), status="restored", record=RECORD, reasons=("x.npy was missing",))
     )
@@ -177,6 +177,7 @@ def story(runs: str, exporter: Collected | None = None) -> RunWriter:
             status="ran",
             record=RECORD,
             reasons=("code: train.py, cell 4",),
+            codes=("cell",),
             attempts=(SUCCESS,),
             notebook_source="5a" * 32,
         ),

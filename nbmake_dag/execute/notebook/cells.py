@@ -146,6 +146,7 @@ class NotebookCells:
                     position=self._skipped + len(self.runs) + 1,
                     total=total,
                     first_line=self._first_line(position),
+                    cell_id=self.prepared.notebook.cells[position].id,
                 )
             )
         return now

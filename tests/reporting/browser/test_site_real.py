@@ -39,7 +39,7 @@ def task_page(run_id: str, task: str) -> str:
 @pytest.fixture(scope="module")
 def pages(project: Project) -> list[str]:
     """List the addresses of every run, of every task in three of them, and of comparisons, in all views."""
-    runs = json.loads(project.nbdag("runs", "--json").stdout)[::-1]
+    runs = json.loads(project.nbdag("runs", "--json").stdout)["runs"][::-1]
     ids = [run["id"] for run in runs]
     failed = [run["id"] for run in runs if run["result"] == "failure"]
     addresses = ["", "#/runs?different=1", "#/matrix", "#/history", "#/compare"]
@@ -70,13 +70,13 @@ def opened(browser: Browser, project: Project, request: pytest.FixtureRequest) -
 
 def test_the_runs_are_what_they_were_meant_to_be(project: Project) -> None:
     """Two branches, failures, a timeout, hits and restores: the site has something of everything."""
-    runs = json.loads(project.nbdag("runs", "--json").stdout)
+    runs = json.loads(project.nbdag("runs", "--json").stdout)["runs"]
     assert len(runs) == 14
     assert {run["result"] for run in runs} == {"success", "failure"}
     assert {run["vcs"]["head_name"] for run in runs} == {"main", "less-regularised"}
     assert {"ran", "restored", "up_to_date", "failed"} <= {status for run in runs for status in run["counts"]}
     failed = [tasks_of(project, run["id"])["eda"]["failure"] for run in runs if run["result"] == "failure"]
-    assert {failure.partition(":")[0] for failure in failed} == {"KeyError", "timeout"}
+    assert {failure["type"] for failure in failed} == {"KeyError", "timeout"}
 
 
 def test_every_page_says_nothing_to_the_console(opened: Opened, pages: list[str]) -> None:
@@ -101,7 +101,7 @@ def test_axe_finds_nothing_serious_on_real_pages(
 
 def test_the_timeout_is_shown_with_what_ran_until_then(opened: Opened, project: Project) -> None:
     """A task that timed out opens with its attempt, and the notebook as far as it came."""
-    runs = json.loads(project.nbdag("runs", "--json").stdout)
+    runs = json.loads(project.nbdag("runs", "--json").stdout)["runs"]
     failed = [run["id"] for run in runs if run["result"] == "failure"]
     page = opened.go(f"#/run/{failed[0]}/task/eda")
     expect(page.locator(".attempt .badge").first).to_contain_text("timed out")
