@@ -179,7 +179,7 @@ class _Request(BaseHTTPRequestHandler):
         self._head("text/event-stream")
         if self.command == "HEAD":
             return
-        feed = LiveFeed(self._of.runs, self._of.shown, after)
+        feed = LiveFeed(self._of.runs, after)
         last = time.monotonic()
         while not self._of.closing.is_set():
             news = feed.news(self._of.shown)

@@ -189,8 +189,36 @@ def test_a_page_goes_on_where_it_was(served: Served) -> None:
     served.server.show("r1")
 
     assert message(served.follow(f"r1.{place}"))[1:] == [b"data: " + end.rstrip()]
-    assert message(served.follow("r0.99"))[0] == b"event: run"
-    assert message(served.follow("../r1.0"))[0] == b"event: run"
+    connection = served.connect()
+    connection.request("GET", f"{served.path}live/events", headers={"Last-Event-ID": f"r1.{place}"})
+    assert message(connection.getresponse())[1:] == [b"data: " + end.rstrip()]
+
+
+def test_a_page_that_was_away_for_longer_gets_the_rest_and_hears_what_is_left_out(served: Served) -> None:
+    """First what is left of its run, then which runs it missed, then the current one; nothing comes twice."""
+    start = served.root / "runs" / "r1" / EVENTS
+    place = start.stat().st_size
+    end = encode_event(RunEnded(time=2, result="success", exit_code=0))
+    start.write_bytes(start.read_bytes() + end)
+    for run in ("r2", "r3", "r4"):
+        (served.root / "runs" / run).mkdir()
+        (served.root / "runs" / run / EVENTS).write_bytes(encode_event(STARTED))
+    served.server.show("r4")
+    answer = served.follow(f"r1.{place}")
+    assert message(answer)[1:] == [b"data: " + end.rstrip()]
+    assert message(answer) == [b"event: gap", b"data: r2", b"data: r3"]
+    assert message(answer) == [b"event: run", b"id: r4.0", b"data: r4"]
+    assert len(message(answer)) == 2
+    assert message(served.follow(f"r3.{len(encode_event(STARTED))}"))[0] == b"event: run"
+
+
+@pytest.mark.parametrize("after", ["r0.99", "../r1.0", "r1.9999", "r1.5", "r1.x", "nothing"])
+def test_a_place_that_is_not_there_is_a_gap(served: Served, after: str) -> None:
+    """A run that was removed, or an identifier that was never given: all of the current run comes, and says so."""
+    served.server.show("r1")
+    answer = served.follow(after)
+    assert message(answer) == [b"event: gap", b"data: "]
+    assert message(answer)[0] == b"event: run"
 
 
 def test_long_records_come_in_pieces_of_whole_lines(tmp_path: Path) -> None:
@@ -198,7 +226,7 @@ def test_long_records_come_in_pieces_of_whole_lines(tmp_path: Path) -> None:
     lines = [b"x" * length for length in (10, 400_000, 1, 300_000, 5)]
     (tmp_path / "r1").mkdir()
     (tmp_path / "r1" / EVENTS).write_bytes(b"\n".join(lines) + b"\n" + b"torn")
-    feed, shown = LiveFeed(str(tmp_path), Shown(run="r1"), ""), Shown(run="r1")
+    feed, shown = LiveFeed(str(tmp_path), ""), Shown(run="r1")
     feed.news(shown)
 
     got: list[bytes] = []
