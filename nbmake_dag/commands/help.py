@@ -24,6 +24,7 @@ GUIDE = {
     "How to": {
         "folders": "Running notebooks in their own folder.",
         "instances": "One task for many values, rows or files.",
+        "pools": "Tasks that share a database or a licence; which begins first.",
         "languages": "R, Julia and other languages; logging from any program.",
         "debugging": "Opening a notebook as its task sees it, and after a failure.",
         "watch": "Building while you edit; the live view.",

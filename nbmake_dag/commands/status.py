@@ -15,6 +15,7 @@ from nbmake_dag.engine.state.previous_results import PreviousResults
 from nbmake_dag.present.status_document import status_document
 from nbmake_dag.present.undeclared_text import undeclared_line, undeclared_lines
 from nbmake_dag.present.verdicts import describe_plan
+from nbmake_dag.runs.find import waits_under_way
 from nbmake_dag_reporting.documents import encode_document
 
 
@@ -33,11 +34,12 @@ def command(
 
     found = planned(project, Request(**given), tell=_tell)
     verdicts = found.verdicts
+    waits = waits_under_way(project)
     previous = PreviousResults(project.state, lambda warning: _tell(f"warning: {warning}"))
     if writes_json:
-        click.echo(encode_document(status_document(found, previous)), nl=False)
+        click.echo(encode_document(status_document(found, previous, waits)), nl=False)
     else:
-        for line in describe_plan(verdicts, previous.failure):
+        for line in describe_plan(verdicts, previous.failure, waits):
             click.echo(line)
         for task, files in found.undeclared.items():
             _tell(f"warning: {undeclared_line(task, files)}")

@@ -111,10 +111,13 @@ def _expand(
         names = () if those is None else those.names
         groups.update((instance, (instance,)) for instance in names)
         groups[name] = names
+    pools = settings.pools(document, complaints)
+    has_pools = document.pools is not UNSET or ("pools",) not in file.lines.numbers
     tasks: dict[TaskName, Task] = {}
     for name, keys in families.items():
         after = _after(name, keys.get("after", []), groups, complaints)
-        family = Family(name, keys, shared, signatures, complaints)
+        taken = settings.pools_of(name, keys.get("pools", []), pools, complaints) if has_pools else {}
+        family = Family(name, keys, shared, signatures, taken, complaints)
         those = instances[name]
         if those:
             line = file.lines.of(("tasks", name))
@@ -136,6 +139,7 @@ def _expand(
         watch=settings.watch(document),
         ray=settings.ray(document),
         report=settings.report(document, complaints),
+        pools=pools,
         ignore=settings.ignored(document, complaints),
         keep_runs=given(document.runs).get("keep", DEFAULT_KEEP_RUNS),
         data=tuple(sources.files),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -131,6 +131,33 @@ def report(document: Document, complaints: Complaints) -> ReportSettings:
     tables = values.pop("metrics", {})
     metrics = {name: MetricSettings(**given(table)) for name, table in tables.items()}
     return ReportSettings(**values, metrics=metrics)
+
+
+def pools(document: Document, complaints: Complaints) -> dict[str, int]:
+    places = {} if document.pools is UNSET else document.pools
+    for name in places:
+        if not name.strip() or not name.isprintable():
+            complaints.add(("pools", name), f"`{name}` cannot be the name of a pool: it is not a line of text")
+    return places
+
+
+def pools_of(
+    task: str, wanted: list[str] | dict[str, int], pools: Mapping[str, int], complaints: Complaints
+) -> dict[str, int]:
+    """Return the places that a task takes of each pool; complain of those that no pool can ever give."""
+    place = ("tasks", task, "pools")
+    taken = dict.fromkeys(wanted, 1) if isinstance(wanted, list) else wanted
+    for name, count in taken.items():
+        if name not in pools:
+            hint = complaints.suggest(name, tuple(pools)) or f"add it: `[pools]` with `{name} = {count}`"
+            complaints.add(place, f"task `{task}` takes from the pool `{name}`, which is not in [pools]", hint)
+        elif count > pools[name]:
+            what = f"task `{task}` takes {count} places of the pool `{name}`, which has {pools[name]}"
+            complaints.add(place, what, "take fewer, or give the pool more in [pools]")
+    if len(taken) < len(wanted):
+        twice = next(name for name in wanted if list(wanted).count(name) > 1)
+        complaints.add(place, f"`pools` names `{twice}` twice", f"write how many: `{{ {twice} = 2 }}`")
+    return taken
 
 
 def resources(values: dict[str, Any]) -> Resources:

@@ -55,6 +55,7 @@ Text: TypeAlias = str | UnsetType
 Texts: TypeAlias = list[str] | UnsetType
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType
 Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
+Places: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 Paths: TypeAlias = list[str] | dict[str, str] | UnsetType
 Inputs: TypeAlias = "list[str] | dict[str, str | GatherTable] | UnsetType"
 Parameters: TypeAlias = dict[str, Any] | UnsetType
@@ -68,6 +69,7 @@ _LISTS = "a table of lists of values"
 _ROWS = "a list of tables"
 _COUNT = "a whole number from 0 to 1000000"
 _AMOUNT = "a number from 0"
+_POOLS = "a table of whole numbers from 1 to 1000000"
 
 
 class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -314,6 +316,21 @@ class TaskTable(_Table, frozen=True):
     retries: Annotated[Count, _doc("How often a failed attempt is repeated.", _COUNT)] = UNSET
     retry_delay: Annotated[Duration | UnsetType, _doc("How long to wait before repeating.")] = UNSET
     resources: Annotated[ResourcesTable | UnsetType, _doc("What the running task occupies.", _TABLE)] = UNSET
+    pools: Annotated[
+        list[str] | dict[str, Places] | UnsetType,
+        _doc(
+            "The pools of `[pools]` that the running task takes from: one place of each, or a table of how many.",
+            "a list of names of pools, or a table of whole numbers from 1 to 1000000",
+        ),
+    ] = UNSET
+    priority: Annotated[
+        Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] | UnsetType,
+        _doc(
+            "Of tasks that could begin, those with the highest number do; `0` unless set. Among equals it is the"
+            " one with the longest chain of tasks below it, by how long they took before.",
+            "a whole number from -1000000 to 1000000",
+        ),
+    ] = UNSET
     tags: Annotated[Texts, _doc("Names for choosing tasks with `--tag`.", _TEXTS)] = UNSET
     description: Annotated[Text, _doc("What the task is for.", _TEXT)] = UNSET
     cache: Annotated[Flag, _doc("`false`: always run, and store nothing.", _FLAG)] = UNSET
@@ -387,6 +404,14 @@ class Document(_Table, frozen=True):
         _doc(
             "Instances that several tasks have: tables as `instances` of a task, by the name that `set` uses.",
             "a table of tables",
+        ),
+    ] = UNSET
+    pools: Annotated[
+        dict[str, Places] | UnsetType,
+        _doc(
+            "What running tasks share, by name, and how many places there are: `database = 1` lets one task of"
+            ' those with `pools = ["database"]` run at a time.',
+            _POOLS,
         ),
     ] = UNSET
     tasks: Annotated[dict[str, TaskTable] | UnsetType, _doc("The tasks, by name.", "a table of tables")] = UNSET

@@ -31,7 +31,7 @@ from nbmake_dag.core.model import (
 
 WORK_KEYS = ("notebook", "function", "command")
 NOTEBOOK_KEYS = ("format", "kernel", "allow_errors", "notebook_output")
-_POLICY_KEYS = ("timeout", "retries", "retry_delay", "cache", "store", "max_age", "strict", "sandbox")
+_POLICY_KEYS = ("timeout", "retries", "retry_delay", "priority", "cache", "store", "max_age", "strict", "sandbox")
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<qualname>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _FORMAT = re.compile(r"(?P<extension>[A-Za-z]+):[a-z]+")
 _UNKNOWN = Signature()
@@ -52,6 +52,7 @@ class Family:
     """What the instances of one task have in common.
 
     ``keys`` are those of the task over those of ``[defaults]``, except ``parameters``, which are the task's own.
+    ``pools`` has the places that it takes of each.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Family:
         keys: Mapping[str, Any],
         shared: SharedParameters,
         signatures: Mapping[str, Signature],
+        pools: Mapping[str, int],
         complaints: Complaints,
     ) -> None:
         self.name = name
         self._keys = keys
         self._own: Mapping[str, Value] = keys.get("parameters", {})
         self._shared = shared
+        self._pools = pools
         self._complaints = complaints
         self._path = ("tasks", name)
         self._kind = next((kind for kind in WORK_KEYS if kind in keys), "")
@@ -91,6 +94,7 @@ class Family:
         policy = Policy(
             **{key: keys[key] for key in _POLICY_KEYS if key in keys},
             resources=resources(keys.get("resources", {})),
+            pools=self._pools,
         )
         env, secrets, tags = keys.get("env", {}), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in zip(found.names, found.points, strict=True):

@@ -121,6 +121,9 @@ class Policy:
     retries: int = 0
     retry_delay: float = 0.0
     resources: Resources = field(default_factory=Resources)
+    pools: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many places of each pool it takes while it runs."""
+    priority: int = 0
     cache: bool = True
     """``False``: always executed, nothing stored."""
     store: bool = True
@@ -266,6 +269,8 @@ class Pipeline:
     watch: WatchSettings = field(default_factory=WatchSettings)
     ray: RaySettings = field(default_factory=RaySettings)
     report: ReportSettings = field(default_factory=ReportSettings)
+    pools: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The places of each pool that tasks take from."""
     keep_runs: int = 200
     ignore: tuple[str, ...] = ()
     """Patterns of files that folder and glob inputs leave out, in addition to `nbmake_dag.core.ignore.DEFAULT`."""

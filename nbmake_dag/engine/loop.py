@@ -55,6 +55,7 @@ from nbmake_dag.record.run_events import (
     Notice,
     RetryScheduled,
     TaskQueued,
+    TaskWaits,
     Tick,
 )
 from nbmake_dag.record.writer import RunWriter
@@ -116,6 +117,8 @@ class Loop:
                     self._stop_outdated()
                     for name in self._dispatcher.begin_what_fits():
                         self._schedule.handle(Began(task=name))
+                    for name, pool in self._dispatcher.waits():
+                        self._listener.notify(TaskWaits(task=name, pool=pool))
                     self._receive(lock)
         except (OSError, InfrastructureError) as error:
             self._give_up(describe(error))

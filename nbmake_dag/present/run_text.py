@@ -193,6 +193,8 @@ def why(task: TaskRun) -> str:
 
 def _words(run: Run, task: TaskRun) -> str:
     if run.result == "running" and task.status == "cancelled":  # it has no end yet
+        if task.waits_for:
+            return f"waits for {plain(task.waits_for)}"
         return "running" if task.attempts else "waiting"
     return f"{LOOKS[task.status].words}{', draft' if task.draft else ''}"
 

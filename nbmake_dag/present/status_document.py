@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import Struct
@@ -38,6 +39,7 @@ class TaskStatusDocument(Struct, frozen=True, kw_only=True):
     attempts: Annotated[int, described("0: nothing was executed")] = 0
     draft: Annotated[bool, described("whether its last result came from a snapshot and was not confirmed")]
     last_run: Annotated[Origin | None, described("the execution that made its last result; times in nanoseconds")]
+    waits_for_pool: Annotated[str | None, described("the pool that it waits for in the build under way")]
     last_failure: Annotated[LastFailure | None, described("how it failed since; the cell's index counts from 0")]
     undeclared: Annotated[tuple[UndeclaredFile, ...], described("files that its last result used undeclared")]
 
@@ -51,17 +53,17 @@ class StatusDocument(Struct, frozen=True, kw_only=True):
     tasks: Annotated[tuple[TaskStatusDocument, ...], described("in the order of a build")]
 
 
-def status_document(found: Planned, previous: PreviousResults) -> StatusDocument:
-    """Describe a plan."""
+def status_document(found: Planned, previous: PreviousResults, waits: Mapping[str, str]) -> StatusDocument:
+    """Describe a plan; ``waits`` has the pools that tasks of the build under way wait for."""
     hits = [verdict.record for verdict in found.verdicts.values() if isinstance(verdict, (UpToDate, Restorable))]
     return StatusDocument(
         saved_s=sum(record.origin.duration_s for record in hits),
         counts={"total": len(found.verdicts), **count(found.verdicts)},
-        tasks=tuple(_task(name, found, previous) for name in found.verdicts),
+        tasks=tuple(_task(name, found, previous, waits.get(name)) for name in found.verdicts),
     )
 
 
-def _task(name: TaskName, found: Planned, previous: PreviousResults) -> TaskStatusDocument:
+def _task(name: TaskName, found: Planned, previous: PreviousResults, pool: str | None) -> TaskStatusDocument:
     verdict, graph = found.verdicts[name], found.prepared.graph
     task = graph.tasks[name]
     hit = verdict.record if isinstance(verdict, (UpToDate, Restorable)) else None
@@ -82,6 +84,7 @@ def _task(name: TaskName, found: Planned, previous: PreviousResults) -> TaskStat
         duration_s=hit.origin.duration_s if hit else None,
         draft=name in found.drafts,
         last_run=last.origin if last else None,
+        waits_for_pool=pool,
         last_failure=None if hit else previous.failure(name),
         undeclared=found.undeclared.get(name, ()),
     )

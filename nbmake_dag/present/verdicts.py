@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate
@@ -68,14 +69,19 @@ def describe_failure(task: TaskName, failure: LastFailure) -> str:
 def describe_plan(
     verdicts: Mapping[TaskName, Verdict],
     failed: Callable[[TaskName], LastFailure | None] = lambda _: None,
+    waits: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
-    """Yield a line for every task that is not up to date, with how it ``failed`` before, then one that counts."""
+    """Yield a line for every task that is not up to date, with how it ``failed`` before, then one that counts.
+
+    ``waits`` has the pools that tasks of the build under way wait for.
+    """
     words: dict[PlanStatus, str] = {"stale": "will run", "undecided": "may run", "restored": "restore"}
     width = max((len(name) for name in verdicts), default=0)
     for name, verdict in verdicts.items():
         for reason in reasons_of(verdict)[:1]:
             others = len(reasons_of(verdict)) - 1
             more = f" (and {others} more)" if others else ""
+            more += f"; waits for {plain(waits[name])}" if name in waits else ""
             yield f"{words[status_of(verdict)]:<8}  {name:<{width}}  {reason}{more}"
             if isinstance(verdict, Stale) and (failure := failed(name)):
                 yield f"{'':<8}  {'':<{width}}  {describe_failure(name, failure)}"

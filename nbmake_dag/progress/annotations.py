@@ -24,6 +24,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TaskWaits,
     Tick,
     UndeclaredFound,
 )
@@ -65,7 +66,7 @@ class Annotations:
                 self._mask_secrets(event)
             case RunEnded(outcome=outcome):
                 self._mark_failures(outcome)
-            case TaskQueued() | ExecutorReported() | RetryScheduled() | TaskEnded():
+            case TaskQueued() | TaskWaits() | ExecutorReported() | RetryScheduled() | TaskEnded():
                 pass
             case UndeclaredFound() | Notice() | Tick():
                 pass

@@ -29,6 +29,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TaskWaits,
     Tick,
     UndeclaredFound,
 )
@@ -108,8 +109,8 @@ class Display:
         match event:
             case RunStarted():
                 self._run = event
-            case TaskQueued(task=task, reasons=reasons):
-                self._queued(task, reasons)
+            case TaskQueued() | TaskWaits():
+                self._queued(event)
             case ExecutorReported(event=reported):
                 self._reported(reported)
             case RetryScheduled():
@@ -140,9 +141,14 @@ class Display:
         self._tracker = None
         self._screen.erase()
 
-    def _queued(self, task: TaskName, reasons: tuple[str, ...]) -> None:
+    def _queued(self, event: TaskQueued | TaskWaits) -> None:
+        if isinstance(event, TaskWaits):
+            if self._tracker:
+                self._tracker.waits(event.task, event.pool)
+            return
+        task = event.task
         if self._explains:
-            self._print([f"{task} will run:", *(f"    {reason}" for reason in reasons)])
+            self._print([f"{task} will run:", *(f"    {reason}" for reason in event.reasons)])
         if self._screen.live:
             from nbmake_dag.progress.tracker import Tracker  # noqa: PLC0415  # as this module says
 

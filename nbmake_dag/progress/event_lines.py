@@ -156,6 +156,7 @@ EventLine: TypeAlias = (
     StreamOpened
     | RunStarted
     | TaskQueued
+    | events.TaskWaits
     | AttemptStarted
     | events.CellStarted
     | events.CellEnded
@@ -204,8 +205,8 @@ class EventLines:
         match event:
             case run_events.RunStarted():
                 self._started(event)
-            case run_events.TaskQueued(task=task, reasons=reasons, codes=codes):
-                self._add(TaskQueued(time=time.time_ns(), task=task, reasons=_texts(reasons), codes=codes))
+            case run_events.TaskQueued() | run_events.TaskWaits():
+                self._queued(event)
             case ExecutorReported(event=reported):
                 self._reported(reported)
             case run_events.RetryScheduled(task=task, attempt=attempt, delay_s=delay_s):
@@ -223,6 +224,14 @@ class EventLines:
                 pass
             case _:
                 assert_never(event)
+
+    def _queued(self, event: run_events.TaskQueued | run_events.TaskWaits) -> None:
+        now, task = time.time_ns(), event.task
+        match event:
+            case run_events.TaskQueued(reasons=reasons, codes=codes):
+                self._add(TaskQueued(time=now, task=task, reasons=_texts(reasons), codes=codes))
+            case run_events.TaskWaits(pool=pool):
+                self._add(events.TaskWaits(time=now, task=task, pool=attribute_text(pool)))
 
     def refuse(self, error: NbdagError) -> None:
         """Report why nothing is built."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nbmake_dag.core.model import TaskName
@@ -33,6 +33,8 @@ class Progress:
     ended: int
     total: int
     waiting: int
+    pools: Mapping[str, int]
+    """How many of those wait for which pool."""
     failed: int
     eta: float | None
     running: Sequence[Running]
@@ -51,7 +53,8 @@ def _head(progress: Progress) -> str:
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.waiting:
-        parts.append(f"{progress.waiting} waiting")
+        pools = "".join(f", {count} for {plain(pool)}" for pool, count in progress.pools.items())
+        parts.append(f"{progress.waiting} waiting{pools}")
     if progress.eta is not None and progress.eta >= 0.5:
         parts.append(f"eta {coarse(progress.eta)}")
     return "  ".join(parts)

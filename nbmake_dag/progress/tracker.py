@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from nbmake_dag.core.model import TaskName
@@ -26,17 +27,22 @@ class Tracker:
         self._ended = ended
         self._queued: set[TaskName] = set()
         self._running: dict[TaskName, Running] = {}
+        self._pools: dict[TaskName, str] = {}
         self._eta: float | None = None
         self._next_estimate = 0.0
 
     def queued(self, task: TaskName) -> None:
         self._queued.add(task)
 
+    def waits(self, task: TaskName, pool: str) -> None:
+        self._pools[task] = pool
+
     def happened(self, event: Event, now: float) -> None:
         match event:
             case Started():
                 task = TaskName(event.task)
                 self._running[task] = Running(task=task, since=now)
+                self._pools.pop(task, None)
             case CellStarted() if running := self._running.get(TaskName(event.task)):
                 running.cell = f"{event.position}/{event.total}"
                 running.code = event.first_line
@@ -49,10 +55,12 @@ class Tracker:
         if now >= self._next_estimate:
             self._eta = self._estimate(now)
             self._next_estimate = now + _ESTIMATE_S
+        waiting = self._queued - self._ended.keys() - self._running.keys()
         return Progress(
             ended=len(self._ended),
             total=len(self._run.graph.order),
-            waiting=len(self._queued - self._ended.keys() - self._running.keys()),
+            waiting=len(waiting),
+            pools=Counter(pool for task, pool in self._pools.items() if task in waiting),
             failed=sum(outcome.status == "failed" for outcome in self._ended.values()),
             eta=self._eta,
             running=tuple(self._running.values()),

@@ -22,6 +22,9 @@ class AttemptTrack:
     task: str
     number: int
     ids: SpanIds
+    pool: str | None = None
+    """The pool that it waited for, and for how long in seconds."""
+    pool_wait_s: float | None = None
     running: dict[CellRef, CellStarted] = field(default_factory=dict[CellRef, CellStarted])
     failed: list[CellRun] = field(default_factory=list[CellRun])
     given: set[CellRef] = field(default_factory=set[CellRef])
@@ -65,7 +68,8 @@ class AttemptTrack:
             ),
         ]
         spans = [self._cell(cell, failure) for cell in left if cell.cell not in self.given]
-        return [*spans, attempt_span(self.context, self.task, self.number, result)]
+        attempt = attempt_span(self.context, self.task, self.number, result, self.pool, self.pool_wait_s)
+        return [*spans, attempt]
 
     def _cell(self, cell: CellRun, failure: Failure | None = None) -> Span:
         self.given.add(cell.cell)

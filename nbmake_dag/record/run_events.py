@@ -39,6 +39,14 @@ class TaskQueued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWaits:
+    """A task that is queued begins to wait for a pool, until its next attempt."""
+
+    task: TaskName
+    pool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorReported:
     """An executor reported what executes: attempts, cells, output."""
 
@@ -91,6 +99,7 @@ class Tick:
 RunEvent: TypeAlias = (
     RunStarted
     | TaskQueued
+    | TaskWaits
     | ExecutorReported
     | RetryScheduled
     | TaskEnded

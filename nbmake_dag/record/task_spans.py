@@ -117,8 +117,15 @@ def task_span(
     )
 
 
-def attempt_span(context: SpanContext, task: str, number: int, result: AttemptResult) -> Span:
-    """Describe one attempt, from its result."""
+def attempt_span(
+    context: SpanContext,
+    task: str,
+    number: int,
+    result: AttemptResult,
+    pool: str | None = None,
+    pool_wait_s: float | None = None,
+) -> Span:
+    """Describe one attempt, from its result; ``pool`` is the one that it waited for, that many seconds."""
     attributes: dict[str, AttributeValue] = {
         schema.TASK_NAME: attribute_text(task),
         schema.ATTEMPT_NUMBER: number,
@@ -126,6 +133,8 @@ def attempt_span(context: SpanContext, task: str, number: int, result: AttemptRe
     }
     optional: dict[str, AttributeValue] = {
         schema.ATTEMPT_WAIT: None if result.ready is None else (result.ready - result.started) / 1e9,
+        schema.ATTEMPT_POOL: pool,
+        schema.ATTEMPT_POOL_WAIT: pool_wait_s,
         schema.ATTEMPT_CPU: result.cpu_s,
         schema.ATTEMPT_MEMORY: result.peak_rss,
         schema.EXIT_CODE: result.exit_code,

@@ -29,6 +29,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TaskWaits,
     Tick,
     UndeclaredFound,
 )
@@ -104,6 +105,8 @@ class RunWriter:
         self._task_spans: dict[str, str] = {}
         self._tracks: dict[tuple[str, int], AttemptTrack] = {}
         self._infos: dict[str, TaskInfo] = {}
+        self._waits: dict[str, tuple[int, str]] = {}
+        """The pool that a task waits for, and since when."""
         self._counts = count(())
         self._saved = 0.0
         self._waiting: list[bytes] = []
@@ -136,6 +139,8 @@ class RunWriter:
                 )
             case TaskQueued(task=task, reasons=reasons, codes=codes):
                 self.planned(task, reasons, codes)
+            case TaskWaits(task=task, pool=pool):
+                self.waits(task, pool)
             case ExecutorReported(event=reported):
                 self.attempt_event(reported)
             case TaskEnded(outcome=outcome):
@@ -185,6 +190,13 @@ class RunWriter:
         )
 
     @_recorded
+    def waits(self, task: str, pool: str) -> None:
+        """Note that a task begins to wait for a pool."""
+        since, name = time.time_ns(), attribute_text(pool)
+        self._waits[task] = since, name
+        self._journal.add(events.TaskWaits(time=since, task=task, pool=name))
+
+    @_recorded
     def hits(self, template: HitTemplate, *, start: int, end: int) -> None:
         """Record all tasks of a run as up to date, seen between two times."""
         place = RunPlace(
@@ -207,7 +219,11 @@ class RunWriter:
         """Record what an executor reports of an attempt."""
         match event:
             case protocol.Started():
-                self._journal.started(event, self._track(event.task, event.attempt).context.span_id)
+                track = self._track(event.task, event.attempt)
+                if event.task in self._waits:
+                    since, track.pool = self._waits.pop(event.task)
+                    track.pool_wait_s = max(0.0, (event.time - since) / 1e9)
+                self._journal.started(event, track.context.span_id)
             case protocol.CellStarted():
                 self._journal.cell_started(event)
                 self._track(event.task, event.attempt).cell_started(event)

@@ -71,6 +71,13 @@ def run_under_way(project: Project) -> str | None:
     return head.id if head and head.ended is None and _is_locked(os.path.join(project.state, "lock")) else None
 
 
+def waits_under_way(project: Project) -> dict[str, str]:
+    """Return the pools that tasks of the build under way wait for, by the name of the task."""
+    name = run_under_way(project)
+    run = read_run(os.path.join(project.runs, name)) if name else None
+    return {task.name: task.waits_for for task in run.tasks.values() if task.waits_for} if run else {}
+
+
 def _is_locked(path: str) -> bool:
     """Return whether a build holds the lock; to find out, it is shared for a moment."""
     try:

@@ -94,6 +94,8 @@ class _Seen:
     cells: dict[tuple[str, int, int], event.CellStarted] = field(
         default_factory=dict[tuple[str, int, int], event.CellStarted]
     )
+    waits: dict[str, str] = field(default_factory=dict[str, str])
+    """The pools that tasks wait for."""
 
 
 def _replay(events: Sequence[event.Event]) -> _Seen:
@@ -105,7 +107,10 @@ def _replay(events: Sequence[event.Event]) -> _Seen:
                 seen.wanted = {task.name: task for task in item.tasks}
             case event.TaskPlanned():
                 seen.planned[item.task] = item
+            case event.TaskWaits():
+                seen.waits[item.task] = item.pool
             case event.AttemptStarted():
+                seen.waits.pop(item.task, None)
                 seen.attempts[item.task, item.attempt] = item
             case event.CellStarted():
                 seen.cells[item.task, item.attempt, item.index] = item
@@ -130,6 +135,7 @@ def _unfinished(wanted: event.WantedTask, seen: _Seen, spans: _Sorted) -> TaskRu
         upstreams=wanted.upstreams,
         started=min((attempt.started for attempt in attempts), default=None),
         attempts=tuple(attempts),
+        waits_for=seen.waits.get(wanted.name, ""),
     )
 
 
@@ -280,6 +286,8 @@ def _attempt(span: Span, cells: Mapping[str, list[Span]]) -> AttemptRun:
         cpu_s=at.get(schema.ATTEMPT_CPU),
         peak_rss=at.get(schema.ATTEMPT_MEMORY),
         wait_s=at.get(schema.ATTEMPT_WAIT),
+        pool=at.get(schema.ATTEMPT_POOL),
+        pool_wait_s=at.get(schema.ATTEMPT_POOL_WAIT),
         exit_code=at.get(schema.EXIT_CODE),
         host=at.get(schema.HOST_NAME),
         node=at.get(schema.ATTEMPT_NODE),

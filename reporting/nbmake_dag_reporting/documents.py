@@ -84,6 +84,7 @@ class TaskLineDocument(Struct, frozen=True, kw_only=True):
     metrics: Annotated[dict[str, Number], described("the last values that it logged")]
     failure: Annotated[Failure | None, described("how its last attempt failed; the cell's index counts from 0")]
     draft: Annotated[bool, _DRAFT]
+    waits_for_pool: Annotated[str | None, described("the pool that it waits for, in a run under way")] = None
 
 
 class RunDocument(RunHeadDocument, frozen=True, kw_only=True):
@@ -245,6 +246,7 @@ def run_document(run: Run) -> RunDocument:
             metrics=dict(task.metrics),
             failure=task.attempts[-1].failure if task.attempts and task.status == "failed" else None,
             draft=task.draft,
+            waits_for_pool=(task.waits_for or None) if run.result == "running" else None,
         )
         for task in run.tasks.values()
     )

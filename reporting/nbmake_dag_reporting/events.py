@@ -50,6 +50,14 @@ class TaskPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="task_planned",
     """A code for each reason."""
 
 
+class TaskWaits(msgspec.Struct, frozen=True, kw_only=True, tag="task_waits", tag_field="event"):
+    """A task begins to wait for a pool, until its next attempt starts."""
+
+    time: Time
+    task: str
+    pool: str
+
+
 class AttemptStarted(msgspec.Struct, frozen=True, kw_only=True, tag="attempt_started", tag_field="event"):
     """An attempt left the queue."""
 
@@ -141,6 +149,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, tag="run_ended", tag_f
 Event: TypeAlias = (
     RunStarted
     | TaskPlanned
+    | TaskWaits
     | AttemptStarted
     | CellStarted
     | CellEnded

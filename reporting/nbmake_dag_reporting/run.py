@@ -111,6 +111,9 @@ class AttemptRun:
     cpu_s: float | None = None
     peak_rss: int | None = None
     wait_s: float | None = None
+    pool: str | None = None
+    """The pool that it waited for, before it began, and for how long."""
+    pool_wait_s: float | None = None
     exit_code: int | None = None
     host: str | None = None
     node: str | None = None
@@ -157,6 +160,8 @@ class TaskRun:
     cells: str | None = None
     notebook_source: str | None = None
     attempts: tuple[AttemptRun, ...] = ()
+    waits_for: str = ""
+    """The pool that it waited for when the last event of a run without an end was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,12 @@ ATTEMPT_OUTCOME: Final = _declare(
 ATTEMPT_WAIT: Final = _declare(
     "nbdag.attempt.start_s", "double", "attempt", "seconds until the work was ready to run"
 )
+ATTEMPT_POOL: Final = _declare(
+    "nbdag.attempt.pool", "string", "attempt", "the pool of `[pools]` that it had to wait for"
+)
+ATTEMPT_POOL_WAIT: Final = _declare(
+    "nbdag.attempt.pool_wait_s", "double", "attempt", "seconds from the begin of that wait to the attempt's own"
+)
 ATTEMPT_CPU: Final = _declare("nbdag.attempt.cpu_s", "double", "attempt", "processor seconds of the process group")
 ATTEMPT_MEMORY: Final = _declare(
     "nbdag.attempt.peak_rss", "int", "attempt", "bytes, the largest seen of the group"

@@ -160,6 +160,8 @@ class TaskPublisher:
             "cpu": attempt.cpu_s,
             "rss": attempt.peak_rss,
             "wait": attempt.wait_s,
+            "pool": attempt.pool,
+            "poolWait": attempt.pool_wait_s,
             "exit": attempt.exit_code,
             "error": self._error(failure) if failure else None,
             "more": self.files.put({name: value for name, value in more.items() if value}, place),

@@ -21,6 +21,53 @@ FAULTS = {
         TASK + "parameters = { learning_rte = 1 }\n",
         "pipeline.toml:3: task `a` has no parameter `learning_rte`\n  hint: did you mean `learning_rate`?",
     ),
+    "unknown pool": (
+        "[pools]\ndatabase = 1\n" + TASK + 'pools = ["databse"]\n',
+        (
+            "pipeline.toml:5: task `a` takes from the pool `databse`, which is not in [pools]\n"
+            "  hint: did you mean `database`?"
+        ),
+    ),
+    "pool of a file without pools": (
+        TASK + "pools = { api = 2 }\n",
+        (
+            "pipeline.toml:3: task `a` takes from the pool `api`, which is not in [pools]\n"
+            "  hint: add it: `[pools]` with `api = 2`"
+        ),
+    ),
+    "more than a pool has": (
+        "[pools]\napi = 4\n" + TASK + "pools = { api = 5 }\n",
+        (
+            "pipeline.toml:5: task `a` takes 5 places of the pool `api`, which has 4\n"
+            "  hint: take fewer, or give the pool more in [pools]"
+        ),
+    ),
+    "pool that is named twice": (
+        "[pools]\napi = 4\n" + TASK + 'pools = ["api", "api"]\n',
+        "pipeline.toml:5: `pools` names `api` twice\n  hint: write how many: `{ api = 2 }`",
+    ),
+    "pool without places": (
+        "[pools]\napi = 0\n" + TASK + 'pools = ["api"]\n',
+        (
+            "pipeline.toml:1: `pools` must be a table of whole numbers from 1 to 1000000,"
+            " not a table whose entry `api` is `0`"
+        ),
+    ),
+    "pool without a name": (
+        '[pools]\n" " = 1\n' + TASK,
+        "pipeline.toml:2: ` ` cannot be the name of a pool: it is not a line of text",
+    ),
+    "pools that are a text": (
+        TASK + 'pools = "api"\n',
+        (
+            "pipeline.toml:3: `pools` must be a list of names of pools, or a table of whole numbers from 1 to"
+            ' 1000000, not `"api"`'
+        ),
+    ),
+    "priority that is no number": (
+        TASK + "priority = true\n",
+        "pipeline.toml:3: `priority` must be a whole number from -1000000 to 1000000, not `true`",
+    ),
     "unknown key of a matrix": (
         TASK + "matrix = { epochs = [1, 2] }\n",
         (

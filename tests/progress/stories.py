@@ -19,6 +19,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TaskWaits,
     Tick,
 )
 from nbmake_dag_cache.key import Key
@@ -95,6 +96,10 @@ class Story:
     def queue(self, *names: str):
         for name in names:
             self.display.notify(TaskQueued(task=TaskName(name), reasons=("code: a, cell 1",), codes=("cell",)))
+
+    def await_pool(self, pool: str, *names: str):
+        for name in names:
+            self.display.notify(TaskWaits(task=TaskName(name), pool=pool))
 
     def start(self, *names: str):
         for name in names:

@@ -138,6 +138,19 @@ def test_a_block_shows_how_far_a_build_is(terminal):
     assert terminal.wraps
 
 
+def test_a_block_says_for_which_pools_tasks_wait(terminal):
+    """Until they begin; the others wait for room."""
+    story = story_on(terminal, NO_COLOR="1")
+    story.queue("train[n=1]", "train[n=2]")
+    story.await_pool("database", "eda", "train[n=1]")
+    story.await_pool("api", "train[n=2]")
+    story.wait(0.2)
+    assert terminal.shown() == "\n0/5 tasks  0 running  4 waiting, 2 for database, 1 for api  eta 9 s"
+    story.start("train[n=2]", "eda")
+    story.wait(0.2)
+    assert terminal.shown().splitlines()[1] == "0/5 tasks  2 running  2 waiting, 1 for database  eta 9 s"
+
+
 @pytest.mark.parametrize("columns", [1, 7, 20, 33, 50, 80, 200])
 @pytest.mark.parametrize("rows", [1, 2, 5, 24])
 def test_a_block_fits_whatever_the_terminal(terminal, columns, rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from nbmake_dag.core.retry import delay_before_retry
 from nbmake_dag.core.schedule import Execute
 from nbmake_dag.engine.dispatch.attempt_specs import attempt_spec
 from nbmake_dag.engine.dispatch.pool import Pool
-from nbmake_dag.engine.dispatch.priority import is_worth_its_start, priorities
+from nbmake_dag.engine.dispatch.priority import is_worth_its_start, longest_chains
 from nbmake_dag.engine.dispatch.ready_queue import Queue
 from nbmake_dag.engine.dispatch.resources import HINT, lacking
 from nbmake_dag.engine.dispatch.resuming import Resuming
@@ -72,8 +72,8 @@ class Dispatcher:
         self._writer = writer
         self._resuming = resuming
         self._all: dict[TaskName, Dispatched] = {}
-        self._queue = Queue(priorities(survey.graph, stores.previous.durations()))
         self._durations = stores.previous.durations()
+        self._queue = Queue(longest_chains(survey.graph, self._durations), survey.pipeline.pools)
         self._seen: list[float] = []
         self._next_look = 0.0
         self._unfit: dict[TaskName, str] = {}
@@ -125,7 +125,12 @@ class Dispatcher:
             self._start_what_pays(now)
         return begun
 
+    def waits(self) -> Iterator[tuple[TaskName, str]]:
+        """Yield the tasks that began to wait for a pool, with its name."""
+        return self._queue.waits()
+
     def note_attempt(self, dispatched: Dispatched, result: AttemptResult) -> None:
+        self._queue.release(dispatched.instruction.task)
         dispatched.attempts.append(result)
         self._seen.append((result.ended - result.started) / 1e9)
 
@@ -245,7 +250,7 @@ class Dispatcher:
         self._pool.events.put(Ended(task=name, attempt=number, result=result))
 
     def _start_what_pays(self, now: float) -> None:
-        waiting = list(self._queue)
+        waiting = self._queue.without_executor()
         if not waiting:
             return
         tasks = [self._survey.graph.tasks[name] for name in waiting]

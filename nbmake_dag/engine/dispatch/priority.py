@@ -1,4 +1,4 @@
-"""The priority of ready tasks, and the decision whether another executor is worth its start."""
+"""What is waited for longest among ready tasks, and the decision whether another executor is worth its start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATIENCE_S = 1.0
 """How long tasks of unknown length are given to turn out short."""
 
 
-def priorities(graph: Graph, durations: Mapping[str, float]) -> dict[TaskName, float]:
+def longest_chains(graph: Graph, durations: Mapping[str, float]) -> dict[TaskName, float]:
     """Return for each task the seconds from its begin to the end of the longest chain below it.
 
     A task that never ran counts as one second.

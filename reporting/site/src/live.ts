@@ -9,10 +9,18 @@ export interface LiveAttempt {
   end?: number;
   outcome: string;
   error?: { type: string; message: string; trace: string; cell: number | null };
+  /** What it waited for before it began. */
+  waited?: Wait;
   cell?: { position: number; total: number; first: string; start: number };
   text: string;
   /** The beginning of its text is missing. */
   cut: boolean;
+}
+
+/** A pool, and since when a task waits for it. */
+export interface Wait {
+  pool: string;
+  since: number;
 }
 
 export interface LiveTask {
@@ -22,6 +30,7 @@ export interface LiveTask {
   /** What its last execution took, in milliseconds. */
   before?: number;
   attempts: LiveAttempt[];
+  waits?: Wait | undefined;
 }
 
 export interface LiveRun {
@@ -69,13 +78,25 @@ export function fold(run: LiveRun, event: LiveEvent): void {
       task.status = "queued";
       task.reasons = event.reasons as string[];
       return;
+    case "task_waits":
+      task.waits = { pool: event.pool as string, since: time };
+      return;
     case "task_finished":
+      task.waits = undefined;
       task.status = event.status as Status;
       task.reasons = event.reasons as string[];
       return;
     case "attempt_started":
       task.status = "running";
-      task.attempts.push({ n: event.attempt!, start: time, outcome: "running", text: "", cut: false });
+      task.attempts.push({
+        n: event.attempt!,
+        start: time,
+        outcome: "running",
+        text: "",
+        cut: false,
+        ...(task.waits && { waited: task.waits }),
+      });
+      task.waits = undefined;
       return;
   }
   const attempt = task.attempts.at(-1);
@@ -113,5 +134,8 @@ export function fold(run: LiveRun, event: LiveEvent): void {
 
 /** Reduce each line to what a terminal shows after its carriage returns: the last state of a progress bar. */
 export const overwritten = (text: string): string => text.replace(/[^\n]*\r(?=[^\r\n])/g, "");
+
+/** What its badge says, if that is more than its status. */
+export const waiting = (task: LiveTask): string | undefined => task.waits && `waits for ${task.waits.pool}`;
 
 export const over = (task: LiveTask): boolean => !["waiting", "queued", "running"].includes(task.status);

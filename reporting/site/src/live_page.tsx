@@ -3,9 +3,9 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { age, seconds, time } from "./format.ts";
 import { GraphView } from "./graph.tsx";
-import { type LiveAttempt, type LiveRun, type LiveStatus, type LiveTask, over } from "./live.ts";
+import { type LiveAttempt, type LiveRun, type LiveStatus, type LiveTask, over, waiting } from "./live.ts";
 import { Progress as CellProgress, Connection, Failure, Tail } from "./live_task.tsx";
-import type { Graph, Index, Task } from "./model.ts";
+import type { Attempt, Graph, Index, Task } from "./model.ts";
 import { changed, href, type Route, runHref } from "./route.ts";
 import { useNow, useStream } from "./stream.ts";
 import { Timeline } from "./timeline.tsx";
@@ -118,7 +118,11 @@ function Under({
         to={(id) => changed(route, { view: id === "graph" ? undefined : id })}
         tabs={[
           { id: "graph", label: "Graph" },
-          { id: "timeline", label: "Timeline", count: tasks.filter((task) => task.attempts.length).length },
+          {
+            id: "timeline",
+            label: "Timeline",
+            count: tasks.filter((task) => task.attempts.length || task.waits).length,
+          },
           { id: "tasks", label: "Tasks", count: tasks.length },
         ]}
       />
@@ -210,20 +214,25 @@ function LiveGraph({ run, tasks }: { run: LiveRun; tasks: LiveTask[] }): JSX.Ele
 
 /** A task as the record will have it; what is still running ends now. */
 function recorded(task: LiveTask, now: number): Task {
-  const last = task.attempts.at(-1);
+  const attempts: Attempt[] = task.attempts.map(({ n, outcome, start, end, waited }) => ({
+    n,
+    outcome,
+    start,
+    more: "",
+    ...(end && { end }),
+    ...(waited && { pool: waited.pool, poolWait: (start - waited.since) / 1000 }),
+  }));
+  if (task.waits) {
+    const { pool, since: start } = task.waits;
+    attempts.push({ n: attempts.length + 1, outcome: "waiting", start, pool, more: "" });
+  }
   return {
     name: task.name,
     family: task.name,
     status: task.status as Task["status"],
     detail: "",
-    attempts: task.attempts.map(({ n, outcome, start, end }) => ({
-      n,
-      outcome,
-      start,
-      more: "",
-      ...(end && { end }),
-    })),
-    ...(last && { start: task.attempts[0]!.start, end: last.end ?? now }),
+    attempts,
+    ...(attempts[0] && { start: attempts[0].start, end: attempts.at(-1)!.end ?? now }),
   };
 }
 
@@ -250,7 +259,7 @@ function TaskTable({ tasks, now }: { tasks: LiveTask[]; now: number }): JSX.Elem
                   <a href={liveHref(task.name)}>{task.name}</a>
                 </th>
                 <td>
-                  <Badge of={task.status} />
+                  <Badge of={task.status} text={waiting(task)} />
                 </td>
                 <td class="num">
                   {last &&

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { pieces } from "./ansi.ts";
 import { age, seconds } from "./format.ts";
-import type { LiveAttempt } from "./live.ts";
+import { type LiveAttempt, waiting } from "./live.ts";
 import type { Index } from "./model.ts";
 import { href, taskHref } from "./route.ts";
 import { useNow, useStream } from "./stream.ts";
@@ -20,7 +20,7 @@ export function LiveTaskPage({ index, name }: { index: Index; name: string }): J
       </p>
       <div class="head">
         <h1>{name}</h1>
-        {task && <Badge of={task.status} />}
+        {task && <Badge of={task.status} text={waiting(task)} />}
         {run?.ended !== undefined && index.byId.has(run.id) && (
           <a class="button" href={taskHref(run.id, name)}>
             Open in the report

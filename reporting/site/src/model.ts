@@ -59,6 +59,9 @@ export interface Attempt {
   cpu?: number;
   rss?: number;
   wait?: number;
+  /** The pool that it waited for, and how many seconds. */
+  pool?: string;
+  poolWait?: number;
   exit?: number;
   error?: { type: string; message: string; cell: number | null };
   more: string;

@@ -322,6 +322,7 @@ function AttemptView({ attempt, open }: { attempt: Attempt; open: boolean }): JS
         rows={[
           ["Began", time(attempt.start)],
           ["Took", attempt.end ? seconds((attempt.end - attempt.start) / 1000) : "its end was not recorded"],
+          ["Waited for", attempt.pool && `${attempt.pool}, ${seconds(attempt.poolWait ?? 0)}`],
           ["Starting took", attempt.wait !== undefined && seconds(attempt.wait)],
           ["Processor", attempt.cpu !== undefined && seconds(attempt.cpu)],
           ["Memory, at most", attempt.rss !== undefined && bytes(attempt.rss)],

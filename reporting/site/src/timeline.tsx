@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { took } from "./critical.ts";
 import { seconds } from "./format.ts";
 import { inLanes } from "./lanes.ts";
-import type { RunRow, Task } from "./model.ts";
+import type { Attempt, RunRow, Task } from "./model.ts";
 import { nice } from "./scale.ts";
 import { DataTable, glyph, label } from "./ui.tsx";
 
@@ -32,6 +32,7 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
   const x = (milliseconds: number) => NAMES + ((milliseconds - run.started) / 1000 / total) * (WIDTH - NAMES - 74);
   const step = nice(total / 8);
   const running = rows.some(({ attempts }) => attempts.at(-1)!.outcome === "running");
+  const pools = rows.some(({ attempts }) => attempts.some(({ pool }) => pool !== undefined));
   const height = (rows.length + lanes.length) * ROW + 28;
   return (
     <figure class="chart">
@@ -71,10 +72,21 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
                   {attempts.map((attempt) => {
                     const from = x(attempt.start);
                     const width = Math.max(2, x(attempt.end ?? last) - from);
-                    const kind = { succeeded: "ran", running: "running" }[attempt.outcome] ?? "failed";
+                    const kind =
+                      { succeeded: "ran", running: "running", waiting: "pool" }[attempt.outcome] ?? "failed";
+                    const waited = (attempt.poolWait ?? 0) * 1000;
                     return (
                       <g aria-hidden="true">
-                        <title>{`${task.name}, attempt ${attempt.n}: ${label(attempt.outcome)}${attempt.end ? `, ${seconds((attempt.end - attempt.start) / 1000)}` : ""}`}</title>
+                        <title>{`${task.name}, attempt ${attempt.n}: ${outcome(attempt)}${attempt.end ? `, ${seconds((attempt.end - attempt.start) / 1000)}` : ""}`}</title>
+                        {waited > 10 && (
+                          <rect
+                            class="bar is-pool"
+                            x={x(attempt.start - waited)}
+                            y={y + 6}
+                            width={from - x(attempt.start - waited)}
+                            height={ROW - 14}
+                          />
+                        )}
                         <rect class={`bar is-${kind}`} x={from} y={y + 3} width={width} height={ROW - 8} rx="3" />
                         {attempt.wait !== undefined && attempt.wait > 0.01 && (
                           <rect
@@ -122,6 +134,7 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
       <figcaption>
         <span class="key is-ran">executed</span>
         {running && <span class="key is-running">running</span>}
+        {pools && <span class="key is-pool">waiting for a pool</span>}
         <span class="key is-wait">starting</span>
         <span class="key is-failed">an attempt that failed</span>
         {critical.size > 0 && <span class="key is-path">critical path</span>}
@@ -133,7 +146,7 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
             task.name,
             attempt.n,
             ...(lanes.length ? [attempt.node ?? ""] : []),
-            label(attempt.outcome),
+            outcome(attempt),
             seconds((attempt.start - run.started) / 1000),
             attempt.end ? seconds((attempt.end - attempt.start) / 1000) : "",
           ]),
@@ -142,6 +155,14 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
     </figure>
   );
 }
+
+/** How an attempt ended, and what it waited for. */
+const outcome = ({ outcome, pool, poolWait }: Attempt): string => {
+  if (pool === undefined) return label(outcome);
+  return outcome === "waiting"
+    ? `waits for ${pool}`
+    : `${label(outcome)}, waited ${seconds(poolWait ?? 0)} for ${pool}`;
+};
 
 const tick = (at: number, step: number): string =>
   at === 0 ? "0" : at < 120 ? `${Number(at.toFixed(step < 1 ? 2 : 0))} s` : `${Number((at / 60).toFixed(1))} min`;

@@ -31,7 +31,7 @@ export const glyph = (status: string): string => GLYPHS[status]?.[0] ?? "?";
 export const label = (status: string): string => GLYPHS[status]?.[1] ?? status;
 export const STATUSES: readonly Status[] = ["ran", "restored", "up_to_date", "failed", "skipped", "cancelled"];
 
-export function Badge({ of, text }: { of: string; text?: string }): JSX.Element {
+export function Badge({ of, text }: { of: string; text?: string | undefined }): JSX.Element {
   return (
     <span class={`badge is-${of}`}>
       <span class="glyph" aria-hidden="true">

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fold, type LiveEvent, newRun, over, overwritten, TEXT } from "../src/live.ts";
+import { fold, type LiveEvent, newRun, over, overwritten, TEXT, waiting } from "../src/live.ts";
 
 let time = 0;
 const event = (name: string, more: object = {}): LiveEvent => {
@@ -27,6 +27,16 @@ test("a task goes from waiting to its status", () => {
   assert.deepEqual(seen, ["queued", "running", "queued", "ran"]);
   assert.equal(run().tasks.get("b")!.status, "waiting");
   assert.deepEqual([...run(...steps).tasks.values()].map(over), [true, false]);
+});
+
+test("a task waits for a pool until its attempt begins, which knows for how long", () => {
+  const planned = event("task_planned", { task: "a", reasons: ["code"] });
+  const waits = event("task_waits", { task: "a", pool: "database" });
+  const task = run(planned, waits).tasks.get("a")!;
+  assert.deepEqual([task.status, waiting(task)], ["queued", "waits for database"]);
+  const begun = run(planned, waits, event("attempt_started", { task: "a", attempt: 1 })).tasks.get("a")!;
+  assert.deepEqual([begun.status, waiting(begun)], ["running", undefined]);
+  assert.deepEqual(begun.attempts[0]!.waited, { pool: "database", since: waits.time / 1e6 });
 });
 
 test("an attempt has its cell, its text and its failure", () => {
