@@ -11,7 +11,8 @@ from nbmake_dag.config.conversion import convert
 from nbmake_dag.config.expansion import PipelineFile, complain, expand
 from nbmake_dag.config.instances import Found, Unreadable
 from nbmake_dag.config.lines import MAX_DEPTH, TooDeepError, scan
-from nbmake_dag.config.tables import Document, json_schema
+from nbmake_dag.config.schema import json_schema
+from nbmake_dag.config.tables import Document
 from nbmake_dag.config.values import parse_override
 from nbmake_dag.core.model import Signature
 from nbmake_dag.errors import Complaint, ConfigError

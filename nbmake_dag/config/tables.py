@@ -37,12 +37,28 @@ def decode(kind: type, value: object) -> object:
     return kind(seconds)
 
 
-def schema(kind: type) -> dict[str, Any]:
-    """Describe the values that have units: msgspec's ``schema_hook``."""
+def describe_unit(kind: type) -> dict[str, Any]:
+    """Describe the values that have units: msgspec's ``schema_hook``.
+
+    Editors show a text in the place of the pattern that a value does not match.
+    """
     if kind is Size:
-        return {"type": ["string", "integer"], "pattern": units.SIZE_PATTERN, "minimum": 0}
-    bound = "exclusiveMinimum" if kind is PositiveDuration else "minimum"
-    return {"type": ["string", "number"], "pattern": units.DURATION_PATTERN, bound: 0}
+        text, examples = units.A_SIZE, ["500MB", "10GB"]
+        return {"type": ["string", "integer"], "pattern": units.SIZE_PATTERN, "minimum": 0} | _said(text, examples)
+    bound: dict[str, Any] = {"minimum": 0, "maximum": units.MAX_SECONDS}
+    if kind is PositiveDuration:
+        bound = {
+            "exclusiveMinimum": 0,
+            "maximum": units.MAX_SECONDS,
+            "not": {"type": "string", "pattern": "^[0.dhms]+$"},
+        }
+    text, examples = units.A_DURATION, ["10s", "1h30m"]
+    return {"type": ["string", "number"], "pattern": units.DURATION_PATTERN} | bound | _said(text, examples)
+
+
+def _said(expected: str, examples: list[str]) -> dict[str, Any]:
+    text = f"must be {expected}"
+    return {"examples": examples, "errorMessage": text, "patternErrorMessage": text}
 
 
 def _doc(description: str, expected: str = "") -> Meta:
@@ -416,15 +432,6 @@ class Document(_Table, frozen=True):
     ] = UNSET
     tasks: Annotated[dict[str, TaskTable] | UnsetType, _doc("The tasks, by name.", "a table of tables")] = UNSET
     report: Annotated[ReportTable | UnsetType, _doc("The static site.", _TABLE)] = UNSET
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``pipeline.toml``, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "pipeline.toml of nbdag",
-        **msgspec.json.schema(Document, schema_hook=schema),
-    }
 
 
 def given(table: Struct | UnsetType) -> dict[str, Any]:

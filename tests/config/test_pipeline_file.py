@@ -94,7 +94,7 @@ KEYS = {
     "parameters = 5": "`parameters` must be a table, not `5`",
     "env = { TZ = 1 }": "`env` must be a table of strings, not a table whose entry `TZ` is `1`",
     'timeout = "5"': "`timeout` needs a unit, such as `5s`",
-    'timeout = "5 parsecs"': "`timeout` must be a duration, such as `10s`, `5m`, `1h30m` or `1d`",
+    'timeout = "5 parsecs"': "`timeout` must be a duration, such as `10s`, `5m`, `1h30m` or `1d`, not `5 parsecs`",
     "timeout = true": "`timeout` must be a duration, such as `10s`, `5m`, `1h30m` or `1d`",
     "timeout = 1979-05-27": "`timeout` must be a duration, such as `10s`, `5m`, `1h30m` or `1d`",
     "timeout = 0": "`timeout` must be more than zero",
@@ -171,9 +171,9 @@ command = "make"
 pipeline.toml:1: unknown key `task`
   hint: did you mean `tasks`?
 pipeline.toml:3: `name` must be a string, not `5`
-pipeline.toml:5: `timeout` must be a duration, such as `10s`, `5m`, `1h30m` or `1d`
+pipeline.toml:5: `timeout` must be written `10m`, not `10 minutes`
 pipeline.toml:7: `keep` must be a whole number from 1 to 1000000, not `0`
-pipeline.toml:9: `max_size` must be a size, such as `500MB`, `10GB` or `1GiB`
+pipeline.toml:9: `max_size` must be written `10GB`, not `10 GBytes`
 pipeline.toml:10: `remote_mode` must be `read`, `write` or `read-write`, not `"append"`
 pipeline.toml:12: `start` must be `warm` or `fresh`, not `"lukewarm"`
 pipeline.toml:14: `direction` must be `higher` or `lower`, not `"up"`

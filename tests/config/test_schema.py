@@ -4,7 +4,8 @@ import jsonschema
 import pytest
 import tomli
 
-from nbmake_dag.config.pipeline_file import json_schema
+from nbmake_dag.config.pipeline_file import expand, json_schema, parse
+from nbmake_dag.errors import ConfigError
 
 SCHEMA = json_schema()
 
@@ -43,4 +44,153 @@ def test_every_key_is_described():
 )
 def test_an_editor_sees_what_nbdag_refuses(line: str, at: list[str]):
     """Types, units, ranges and unknown keys are in the schema."""
-    assert faults(f"[tasks.a]\n{line}\n") == at
+    assert faults(f'[tasks.a]\ncommand = "true"\n{line}\n') == at
+
+
+REFUSED_FILES = [
+    "",
+    "[tasks]",
+    "[tasks.a]",
+    '[tasks.a]\ntags = ["x"]',
+    '[defaults]\ntimeout = "1m"\n[tasks.a]',
+    '[tasks."a/b"]\ncommand = "true"',
+    '[tasks." a"]\ncommand = "true"',
+    '[tasks.".."]\ncommand = "true"',
+    '[tasks.a]\nnotebook = "a.ipynb"\ncommand = "true"',
+    '[tasks.a]\nnotebook = "a.ipynb"\nfunction = "a:b"',
+    '[tasks.a]\nnotebook = "/a.ipynb"',
+    '[tasks.a]\nnotebook = ""',
+    '[tasks.a]\nnotebook = "a.ipynb"\nformat = "py:percent"',
+    '[tasks.a]\nnotebook = "a.py"\nformat = "percent"',
+    '[tasks.a]\nnotebook = "a.py"\nnotebook_output = "a.pdf"',
+    '[tasks.a]\nfunction = "a.b"',
+    '[tasks.a]\nfunction = "a:b()"',
+    '[tasks.a]\nfunction = "a:b"\nkernel = "python3"',
+    '[tasks.a]\ncommand = " "',
+    "[tasks.a]\ncommand = []",
+    '[tasks.a]\ncommand = ["", "x"]',
+    '[tasks.a]\ncommand = ["true", "\\u0000"]',
+    '[tasks.a]\ncommand = "true"\nallow_errors = true',
+    '[sets.s]\nset = "t"\n[sets.t]\nrows = [{ n = 1 }]\n[tasks.a]\nnotebook = "a.py"\ninstances = { set = "t" }',
+]
+REFUSED_LINES = [
+    "matrix = { n = [] }",
+    "matrix = { for = [1] }",
+    "matrix = { inputs = [1] }",
+    "matrix = { __n = [1] }",
+    "matrix = { n = [1] }\ninstances = { product = { m = [1] } }",
+    "instances = {}",
+    "instances = { product = { n = [] } }",
+    "instances = { product = { n = [1] }, rows = [{ n = 1 }] }",
+    "instances = { rows = [] }",
+    "instances = { rows = [{}] }",
+    'instances = { rows = "rows.txt" }',
+    'instances = { rows = "*.csv" }',
+    "instances = { rows = [{ n = 1 }], exclude = [{ n = 1 }] }",
+    'instances = { rows = [{ n = "1" }], types = { n = "int" } }',
+    'instances = { product = { n = [1] }, types = { n = "int" } }',
+    'instances = { files = "data/x.csv" }',
+    'instances = { files = "data/{x}*.csv" }',
+    'instances = { files = "data/{x}{y}.csv" }',
+    'parameters = { "a b" = 1 }',
+    'inputs = [""]',
+    'inputs = ["/data"]',
+    'inputs = ["~/data"]',
+    'inputs = ["https://x.org/data"]',
+    'inputs = ["a\\\\b"]',
+    'inputs = ["data/a**.csv"]',
+    'inputs = ["data/{x.csv"]',
+    'inputs = [".git/config"]',
+    'inputs = { x = "/data" }',
+    "inputs = { x = { output = 'y' } }",
+    'outputs = ["*.csv"]',
+    'outputs = ["../x"]',
+    'outputs = ["."]',
+    'outputs = { x = "data/.nbdag/x" }',
+    'workdir = "/data"',
+    'env = { "A-B" = "1" }',
+    'env = { A = "\\u0000" }',
+    'secrets = ["A B"]',
+    'timeout = "5 min"',
+    'timeout = "0s"',
+    "timeout = 4e9",
+    'resources = { memory = "4G" }',
+    '[pipeline]\nname = " "',
+    '[pipeline]\nignore = ["!"]',
+    '[environment]\nlockfiles = ["*.lock"]',
+    '[environment]\npackages = ["numpy>=2"]',
+    '[environment]\nvariables = ["A="]',
+    '[cache]\nremote_mode = "read"',
+    '[cache]\ntrusted_branches = ["main"]',
+    '[cache]\nremote = "s3://user:word@bucket"',
+    '[cache]\nremote = "simplecache::s3://bucket"',
+    '[cache]\nremote = ""',
+    '[cache]\nremote = "/shared"\npublic_keys = ["short"]',
+    '[kernel]\npreload = ["a-b"]',
+    '[report]\nallow = ["A B"]',
+    '[parameters]\n"1a" = 1',
+    "[runs]\nkeep = 0",
+]
+ACCEPTED_LINES = [
+    "",
+    "matrix = {}",
+    'matrix = { "größe" = [1, 1.5, "x", true], _n = [[1], [2]] }',
+    "instances = { product = { n = [1, 2] }, exclude = [{ n = 1 }], include = [{ n = 3 }] }",
+    'instances = { rows = "rows.csv", types = { n = "int" } }',
+    "instances = { rows = [{ n = 1 }, { n = 2 }] }",
+    'instances = { files = "data/{city}-{year}[*].csv", types = { year = "int" } }',
+    'inputs = ["../data/x.csv", "data/**/*.csv", "data/[ab]?.csv", "..", "a b/ü.txt", "data/.hidden"]',
+    'inputs = { x = "data/x.csv" }',
+    'matrix = { n = [1] }\ninputs = ["data/{n}.csv"]\noutputs = ["out/{n}/", "[*].csv", "..x"]',
+    'workdir = "../notebooks/"',
+    'env = { A = "" }\nsecrets = ["TOKEN"]',
+    'timeout = "0.5s"\nretry_delay = 0\nmax_age = "1d12h"',
+    'resources = { memory = "4 GiB", cpus = 0.5, custom = { tpu = 1 }, node = { zone = "a" } }',
+    '[pipeline]\nname = "x y"\nignore = ["!*.tmp", "data/scratch/", "!!"]',
+    '[environment]\nlockfiles = ["../uv.lock"]\npackages = ["scikit-learn", "zope.interface"]',
+    '[cache]\nremote = "s3://bucket/x@y"\nremote_mode = "read"',
+    '[kernel]\npreload = ["numpy.linalg"]\nsnapshots = 0',
+    '[report]\nallow = ["A_1"]\nmax_size = "1GB"\n[report.metrics."a b"]\ndirection = "higher"',
+]
+ACCEPTED_FILES = [
+    '[defaults]\ncommand = "true"\n[tasks.a]',
+    '[defaults]\nkernel = "python3"\n[tasks.a]\ncommand = "true"',
+    '[tasks."näme 1"]\ncommand = ["echo", ""]',
+    '[tasks.a]\nnotebook = "../a.py"\nformat = "py:percent"\nnotebook_output = "out/a.html"',
+    '[tasks.a]\nfunction = "a.b:C.d"',
+    '[sets.t]\nrows = [{ n = 1 }]\n[tasks.a]\nnotebook = "a.py"\ninstances = { set = "t" }',
+]
+
+
+def _task(line: str) -> str:
+    return f'[tasks.a]\nnotebook = "a.py"\n{line}\n'
+
+
+def _is_refused_by_a_build(text: str) -> bool:
+    try:
+        expand(parse(text.encode()), {}, {})
+    except ConfigError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("text", [*REFUSED_FILES, *map(_task, REFUSED_LINES)])
+def test_the_schema_refuses_what_a_build_refuses_by_structure(text: str):
+    """An editor marks it while it is written."""
+    assert (_is_refused_by_a_build(text), faults(text) != []) == (True, True)
+
+
+@pytest.mark.parametrize("text", [*ACCEPTED_FILES, *map(_task, ACCEPTED_LINES)])
+def test_the_schema_accepts_what_a_build_accepts(text: str):
+    """What resembles a fault is none."""
+    assert (_is_refused_by_a_build(text), faults(text)) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("table", "key"), [("TaskTable", "retry_delay"), ("TaskTable", "timeout"), ("ResourcesTable", "memory")]
+)
+def test_what_has_a_unit_says_in_words_what_is_expected(table: str, key: str):
+    """A pattern tells a person nothing."""
+    described = SCHEMA["$defs"][table]["properties"][key]
+    assert described["errorMessage"].startswith("must be a ")
+    assert all(example in described["errorMessage"] for example in described["examples"])

@@ -34,7 +34,7 @@ def test_a_duration_is_seconds(value, expected):
 )
 def test_what_is_no_duration_is_refused(value):
     """Without a unit, in another order, negative, endless or not a number."""
-    with pytest.raises(ValueError, match=r"^(needs a unit|must be a duration)"):
+    with pytest.raises(ValueError, match=r"^(needs a unit|must be a duration|must be written)"):
         seconds(value)
 
 
@@ -62,8 +62,38 @@ def test_a_size_is_bytes(value, expected):
 @pytest.mark.parametrize("value", ["", "5", "GB", "5gb", "-5GB", "5G", "9999999PB", -1, 1.5, True, None, 2**63])
 def test_what_is_no_size_is_refused(value):
     """Without a unit, with an unclear one, negative, or more than any disk."""
-    with pytest.raises(ValueError, match=r"^(needs a unit|must be a size)"):
+    with pytest.raises(ValueError, match=r"^(needs a unit|must be a size|must be written)"):
         size(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5 min", "must be written `5m`, not `5 min`"),
+        ("30m1h", "must be written `1h30m`, not `30m1h`"),
+        ("1 hour, 30 minutes", "must be written `1h30m`, not `1 hour, 30 minutes`"),
+        ("5 months", "must be a duration, such as `10s`, `5m`, `1h30m` or `1d`, not `5 months`"),
+        ("1h1h", "must be a duration, such as `10s`, `5m`, `1h30m` or `1d`, not `1h1h`"),
+    ],
+)
+def test_a_duration_in_other_words_is_said_as_it_is_written(text: str, expected: str):
+    """Where only one can be meant."""
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4G", "must be written `4GB`, not `4G`"),
+        ("4 gib", "must be written `4GiB`, not `4 gib`"),
+        ("four", "must be a size, such as `500MB`, `10GB` or `1GiB`, not `four`"),
+    ],
+)
+def test_a_size_in_other_words_is_said_as_it_is_written(text: str, expected: str):
+    """Likewise."""
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        size(text)
 
 
 def test_the_patterns_of_the_schema_agree_with_the_code():
