@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import located, project_of
 from nbmake_dag.errors import UsageError
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from nbmake_dag.scaffold.draft import Draft
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag add notebooks/clean.ipynb": "with a name like that of the file",
+        "nbdag add clean.py --name tidy": "with another",
+    },
+)
 @click.argument("notebook")
 @located
 @click.option("--name", metavar="NAME", help="The name of the task; by default that of the notebook's file.")

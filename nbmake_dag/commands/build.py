@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import (
     OUTPUT,
     PARAMETER,
@@ -50,7 +51,48 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
     return path
 
 
-@click.command
+@click.command(
+    cls=Command,
+    sections={
+        "Which tasks": (
+            "--tag",
+            "--exclude",
+            "--downstream",
+            "--only",
+            "--affected",
+            "--force",
+            "--force-all",
+            "--accept",
+        ),
+        "How they run": (
+            "--dry-run",
+            "--keep-going",
+            "--jobs",
+            "-p",
+            "--executor",
+            "--ray-address",
+            "--cache",
+            "--no-wait",
+            "--pdb",
+        ),
+        "What is shown and written": (
+            "--verbose",
+            "--quiet",
+            "--output",
+            "--serve",
+            "--summarize",
+            "--junit",
+        ),
+    },
+    examples={
+        "nbdag build": "bring everything up to date",
+        "nbdag build -n": "what would run, and why",
+        "nbdag build train --downstream": "a task, and all that depends on it",
+        "nbdag build 'train[lr=0.1]' -B": "run one instance, up to date or not",
+        "nbdag build models/best.onnx -p epochs=3": "what makes a file, with another parameter",
+        "nbdag build -k --affected": "what a branch changed, whatever fails",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
 @click.option("-k", "--keep-going", is_flag=True, help="Continue after a failure with independent tasks.")

@@ -9,6 +9,7 @@ from typing import Annotated
 import click
 from msgspec import Struct
 
+from nbmake_dag.commands.helping import Group
 from nbmake_dag.commands.options import allowing, as_json, located, project_of
 from nbmake_dag.commands.settings import report_found, secrets_of, settings_of
 from nbmake_dag.errors import NbdagError, UsageError
@@ -49,7 +50,7 @@ class CacheFaultsDocument(Struct, frozen=True, kw_only=True):
     faults: Annotated[tuple[CacheFaultDocument, ...], described("sorted by path; none if the cache is sound")]
 
 
-@click.group
+@click.group(cls=Group)
 def command() -> None:
     """Inspect, check and trim the cache."""
 

@@ -7,11 +7,18 @@ from functools import partial
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import located, project_of, targets_of
 from nbmake_dag.errors import UsageError
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag clean": "remove the outputs of all tasks",
+        "nbdag clean train": "of one",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
 @click.option("--cache", is_flag=True, help="Also remove the cache, and the state of this checkout.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 from functools import partial
 
 import click
 
 from nbmake_dag import __version__
 from nbmake_dag.commands.ending import exit_code_of
+from nbmake_dag.commands.helping import Group
 from nbmake_dag.errors import UsageError
 
 GROUPS = {
@@ -50,7 +52,7 @@ OPTIONAL_VALUES = {"--serve": "0", "--summarize": "-", "--affected": ""}
 """Options whose value may be left out, with what that means; a value is given only as ``--option=value``."""
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Imports a command when it is called, so that `nbdag build` does not pay for the others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -67,17 +69,6 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"nbmake_dag.commands.{cmd_name}").command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Refuse an unknown command with the one that was meant, as it is done for everything else."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from nbmake_dag.core.suggest import did_you_mean  # noqa: PLC0415 - only for a mistake
-
-            hint = did_you_mean(args[0], COMMANDS) or "`nbdag --help` lists the commands"
-            raise UsageError(f"there is no command `{args[0]}`", (), hint)
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -105,7 +96,22 @@ def _invoke(arguments: list[str]) -> object:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nbdag"
-        raise UsageError(error.format_message().rstrip("."), (), f"`{path} --help` lists what there is") from error
+        raise _in_our_words(error) from error
     except click.Abort:
         return 130
+
+
+def _in_our_words(error: click.ClickException) -> UsageError:
+    """Return what click has to complain of as it is done for everything else."""
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nbdag"
+    hint = f"`{path} --help` lists what there is"
+    if isinstance(error, click.NoSuchOption):
+        from nbmake_dag.core.suggest import did_you_mean  # noqa: PLC0415 - only for a mistake
+
+        return UsageError(
+            f"`{path}` has no option `{error.option_name}`",
+            (),
+            did_you_mean(error.option_name, error.possibilities or ()) or hint,
+        )
+    message = error.format_message().rstrip(".")
+    return UsageError(re.sub(r"'([^']*)'", r"`\1`", message[:1].lower() + message[1:]), (), hint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import located, project_of, targets_of
 from nbmake_dag.errors import UsageError
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from nbmake_dag.observe.project import Project
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag declare": "what all tasks read",
+        "nbdag declare train -n": "only say what would be added",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TASK]...")
 @located
 @click.option("-n", "--dry-run", is_flag=True, help="Print what would be added; change nothing.")
@@ -38,7 +45,7 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...], *
     if not added:
         click.echo("no task reads a file that it does not declare, as far as its last result tells", err=True)
         return
-    lines = {task.family: task.line for task in found.prepared.whole.tasks.values()}
+    lines = {task.family: task.line_of("inputs") for task in found.prepared.whole.tasks.values()}
 
     def with_all(text: str) -> str:
         for family, paths in added.items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from nbmake_dag_reporting.compare import Comparison
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag diff latest~1": "what changed in the latest run",
+        "nbdag diff main HEAD --format=markdown": "two branches, for a pull request",
+    },
+)
 @click.argument("before", metavar="RUN")
 @click.argument("after", metavar="[RUN]", required=False)
 @located

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of
 from nbmake_dag.errors import Complaint
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag doctor": "check everything, and run the quickest task again",
+        "nbdag doctor train": "run this one again",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TASK]...")
 @located
 @as_json("doctor")
@@ -23,8 +30,8 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...], *
     from nbmake_dag.doctor.checks import doctor_document, examine  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
-    def say(task: str) -> None:
-        click.echo(f"{task} is executed again in a temporary copy", err=True)
+    def say(line: str) -> None:
+        click.echo(line, err=True)
 
     found: list[Complaint] = []
     for complaint in examine(project_of(directory, file), targets, say):

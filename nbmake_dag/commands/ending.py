@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from nbmake_dag.errors import NbdagError, UsageError, describe
+from nbmake_dag.errors import NbdagError, UsageError, describe, shown
 
 _KEPT = "what was finished is kept; the next build goes on from there"
 _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY}
@@ -20,7 +20,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
         code = command()
         sys.stdout.flush()
     except NbdagError as error:
-        _say(f"error: {error}")
+        _say(f"error: {shown(error)}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130

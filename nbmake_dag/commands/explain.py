@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag explain train": "why it will run",
+        "nbdag explain train --against latest~3": "what changed since an earlier run",
+    },
+)
 @click.argument("task")
 @located
 @click.option("--against", metavar="RUN", help="Compare with the result in RUN, not with the last one.")

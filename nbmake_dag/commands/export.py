@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import allowing, located, project_of
 from nbmake_dag.errors import UsageError, naming
 from nbmake_dag_reporting.bundle import Recorded
@@ -14,7 +15,13 @@ from nbmake_dag_reporting.run import TaskRun
 from nbmake_dag_reporting.secrets_scan import Secrets
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag export latest --bundle run.json": "a run as one file",
+        "nbdag export latest -o run": "as a tree of files",
+    },
+)
 @click.argument("run", default="latest")
 @located
 @click.option("--bundle", metavar="FILE", help="Write one JSON file that `nbdag show` and `report` read.")

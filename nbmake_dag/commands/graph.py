@@ -7,12 +7,19 @@ from collections.abc import Callable
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of
 from nbmake_dag.observe.project import Project
 from nbmake_dag_reporting.drawing import Drawing
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag graph": "a Mermaid diagram",
+        "nbdag graph --format=svg > dag.svg": "a picture",
+    },
+)
 @located
 @click.option(
     "--format",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import located
 from nbmake_dag.errors import UsageError, describe
 from nbmake_dag.observe.project import CONFIG, git_root
 
 if TYPE_CHECKING:
     from nbmake_dag.scaffold.ci_files import CiSystem
+    from nbmake_dag.scaffold.draft import Draft
     from nbmake_dag.scaffold.imports.steps import Step
 
 _LOCKFILES = (
@@ -31,7 +33,14 @@ _LOCKFILES = (
 _IGNORED = "/.nbdag/"
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag init": "a task for each notebook below this folder",
+        "nbdag init --from Snakefile": "the pipeline of another tool",
+        "nbdag init --ci github": "with a workflow for GitHub Actions",
+    },
+)
 @located
 @click.option(
     "--from",
@@ -85,12 +94,14 @@ def command(
         click.echo("added .nbdag/ to .gitignore")
     if system:
         _write_ci(system, root)
-    click.echo("\nhint: read it, then `nbdag build`", err=True)
+    click.echo("\nhint: read it; `nbdag status` says what would run, `nbdag build` runs it", err=True)
 
 
 def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
     """Write a task for each notebook."""
-    from nbmake_dag.scaffold.config_text import config_text  # noqa: PLC0415 - not for --help
+    from nbmake_dag.config.pipeline_file import parse  # noqa: PLC0415 - not for --help
+    from nbmake_dag.config.tables import given  # noqa: PLC0415 - likewise
+    from nbmake_dag.scaffold.config_text import config_text  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.discovery import discover, installed_kernels  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.draft import draft  # noqa: PLC0415 - likewise
 
@@ -104,9 +115,29 @@ def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
     drafts = draft(root, found.notebooks)
     lockfiles = [name for name in _LOCKFILES if os.path.isfile(os.path.join(root, name))]
     text = config_text(title, drafts, lockfiles, installed_kernels())
+    tasks = [given(table) for table in (parse(text.encode()).document.tasks or {}).values()]
     with open(config, "x", encoding="utf-8") as stream:
         stream.write(text)
-    return [], len(drafts)
+    return list(_found(tasks, drafts)), len(tasks)
+
+
+def _found(tasks: Sequence[Mapping[str, Any]], drafts: Sequence[Draft]) -> Iterator[str]:
+    """Yield what was found of files and kernels."""
+    inputs, outputs = (
+        {path for task in tasks for path in _paths(task.get(key, ()))} for key in ("inputs", "outputs")
+    )
+    if inputs | outputs:
+        made, there = len(outputs), len(inputs - outputs)
+        files = "file" if made == 1 else "files"
+        yield f"declared {made} {files} that tasks make, and {there} more that they read"
+    if any(draft.suggested_inputs or draft.suggested_outputs for draft in drafts):
+        yield "other files that their code names are comments: remove the `#` before those that are right"
+    if (absent := len(drafts) - len(tasks)) > 0:
+        yield f"left {absent} as {'a comment' if absent == 1 else 'comments'}: the kernel is not installed here"
+
+
+def _paths(declared: Sequence[str] | Mapping[str, str]) -> Iterable[str]:
+    return declared.values() if isinstance(declared, Mapping) else declared
 
 
 def _of_another_tool(config: str, title: str, origin: str) -> tuple[list[str], int]:

@@ -13,6 +13,7 @@ from contextlib import closing
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import located, project_of
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.editor.conflict import Take
@@ -28,7 +29,13 @@ from nbmake_dag.observe.project import Project
 _PERIOD_S = 0.5
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag open train": "its notebook with its parameters, in JupyterLab",
+        "nbdag open train --failed": "as it was when it failed",
+    },
+)
 @click.argument("task")
 @located
 @click.option("--failed", is_flag=True, help="Open the notebook of its last failure, up to the failure.")
@@ -59,10 +66,10 @@ def command(
         return _show(_failed_notebook(project, task), project, None, print_path=print_path)
     with closing(Stores.open(project)) as stores:
         prepared = prepare(project, Request(targets=(task,)), stores)
-        name, redactor = TaskName(task), Redactor(prepared.survey.secrets)
-        if name not in prepared.graph.tasks:
-            family = [each for each in prepared.graph.order if prepared.graph.tasks[each].family == task]
-            raise UsageError(f"`{task}` is not one task", (("instances", ", ".join(family)),))
+        redactor = Redactor(prepared.survey.secrets)
+        name, *others = [each for each in prepared.graph.order if each in prepared.targets]
+        if others:
+            raise UsageError(f"`{task}` is not one task", (("instances", ", ".join((name, *others))),))
         if save_back:
             copy = copy_path(prepared, name)
             if not os.path.exists(copy.path):

@@ -7,6 +7,7 @@ import webbrowser
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import allowing, located, project_of
 from nbmake_dag.commands.settings import (
     options_of,
@@ -26,7 +27,13 @@ from nbmake_dag_reporting.secrets_scan import SecretFoundError
 from nbmake_dag_reporting.site import Found, SiteResult, found_in, write_site
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag report --open": "write the site, and look at it",
+        "nbdag report -o public": "write it where it is published",
+    },
+)
 @located
 @click.option(
     "-o",

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import click
 
+from nbmake_dag.commands.helping import Group
 from nbmake_dag.commands.options import allowing, as_json, located, project_of
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @located
 @click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="List so many.")
 @as_json("runs")

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbmake_dag.commands.options import as_json, located
+from nbmake_dag.commands.helping import Command
+from nbmake_dag.commands.options import as_json, located, project_of
 
 if TYPE_CHECKING:
     from nbmake_dag_reporting.run import TaskRun
 
 
-@click.command
-@click.argument("run", default="latest")
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag show": "the latest run",
+        "nbdag show latest~1 train": "one task of the run before",
+        "nbdag show --log train": "what a task printed last",
+        "nbdag show --notebook - train": "its executed notebook, to standard output",
+    },
+)
+@click.argument("run", required=False)
 @click.argument("task", required=False)
 @located
 @click.option("--notebook", metavar="FILE", help="Write the executed notebook of TASK to FILE, or print it (-).")
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 def command(
     directory: str | None,
     file: str | None,
-    run: str,
+    run: str | None,
     task: str | None,
     notebook: str | None,
     *,
@@ -31,14 +40,15 @@ def command(
 ) -> None:
     """Show the tasks of a run and why they ran, or one of its tasks in full.
 
-    RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle.
+    RUN is an id, a prefix of one, `latest`, `latest~N`, a git ref, or the path of a bundle. With --log and
+    --notebook a TASK may stand alone: what it printed and made when it last ran.
     """
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - not for --help
     from nbmake_dag.errors import UsageError  # noqa: PLC0415 - likewise
     from nbmake_dag.present.run_text import printed, run_lines, task_lines  # noqa: PLC0415 - likewise
     from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
-    from nbmake_dag.runs.find import task_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.find import last_of, task_of  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import (  # noqa: PLC0415 - likewise
         encode_document,
         run_document,
@@ -46,8 +56,12 @@ def command(
     )
     from nbmake_dag_reporting.notebook import CellMismatchError, encode_notebook  # noqa: PLC0415 - likewise
 
+    last = run if task is None and (notebook or wants_log) else None
+    task = task or last
     _check(task, notebook, wants_log=wants_log)
-    recorded = recorded_of(directory, file, run)
+    recorded = (
+        last_of(project_of(directory, file), last) if last else recorded_of(directory, file, run or "latest")
+    )
     if task is None:
         if writes_json:
             click.echo(encode_document(run_document(recorded.run)), nl=False)
@@ -80,7 +94,7 @@ def _check(task: str | None, notebook: str | None, *, wants_log: bool) -> None:
 
     if (notebook or wants_log) and task is None:
         option, example = ("--notebook", "--notebook train.ipynb") if notebook else ("--log", "--log")
-        raise UsageError(f"{option} needs a TASK", (), f"for example: nbdag show latest train {example}")
+        raise UsageError(f"{option} needs a TASK", (), f"for example: nbdag show {example} train")
     if notebook and notebook != "-":
         check_file(notebook)
 

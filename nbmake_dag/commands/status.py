@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, overrides, project_of
 from nbmake_dag.core.decide import Stale
 from nbmake_dag.core.plan import Undecided
@@ -19,7 +20,13 @@ from nbmake_dag.runs.find import waits_under_way
 from nbmake_dag_reporting.documents import encode_document
 
 
-@click.command
+@click.command(
+    cls=Command,
+    examples={
+        "nbdag status": "what would run, and why",
+        "nbdag status train --exit-code": "for scripts: 1 if it is stale",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import (
     OUTPUT,
     PARAMETER,
@@ -29,7 +30,30 @@ from nbmake_dag.watch.rebuilds import Rebuilds
 from nbmake_dag.watch.watching import Watch
 
 
-@click.command
+@click.command(
+    cls=Command,
+    sections={
+        "Which tasks": (
+            "--tag",
+            "--exclude",
+        ),
+        "How they run": (
+            "--jobs",
+            "-p",
+            "--executor",
+            "--ray-address",
+            "--poll",
+        ),
+        "What is shown": (
+            "--output",
+            "--serve",
+        ),
+    },
+    examples={
+        "nbdag watch": "build whatever a saved file concerns",
+        "nbdag watch report --serve": "one task and what it needs, with a live view in a browser",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")

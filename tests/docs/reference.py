@@ -16,6 +16,7 @@ import click
 import nbmake_dag
 from nbmake_dag.commands.cli import COMMANDS, cli
 from nbmake_dag.commands.help import GUIDE
+from nbmake_dag.commands.helping import REST, Command
 from nbmake_dag.commands.schema import DOCUMENTS, document_schema
 from nbmake_dag.config.pipeline_file import json_schema
 from nbmake_dag.config.settings import DEFAULT_NAME
@@ -52,7 +53,7 @@ BETWEEN_PROCESSES = {
     "NBDAG_ACCESS": "the file in which a kernel or function notes the files that it uses",
     "NBDAG_RUNTIME": "marks every process of a build, so that the next one ends what a killed build left",
     "NBDAG_SOURCE_DIR": "the folder of the notebook, where modules are looked up first",
-    "NBDAG_WORKSPACE": "the repository that a sandbox is a copy of",
+    "NBDAG_WORKSPACE": "the repository that a sandbox, or a copy of `nbdag doctor`, was made of",
 }
 EXIT_CODES = {
     "0": "done",
@@ -347,14 +348,22 @@ def _described(command: click.Command, name: str, parent: click.Context) -> Iter
     context = click.Context(command, info_name=name)
     yield from ("", f"    {' '.join([name, *command.collect_usage_pieces(context)])}", "")
     yield inspect.cleandoc(command.help or "")
-    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
-    if options:
-        yield from ("", "| option | |", "|---|---|")
-        for option in options:
-            record = option.get_help_record(context)
-            if record:
-                written, meaning = (text.replace("|", "\\|") for text in record)
-                yield f"| `{written}` | {meaning} |"
+    sections = (
+        command.options_by_section(context)
+        if isinstance(command, Command)
+        else {REST: [option for option in command.params if isinstance(option, click.Option)]}
+    )
+    for title, options in sections.items():
+        records = [option.get_help_record(context) for option in options if "--help" not in option.opts]
+        if rows := [[text.replace("|", "\\|") for text in record] for record in records if record]:
+            yield from (
+                "",
+                f"| {title} | |",
+                "|---|---|",
+                *(f"| `{written}` | {meaning} |" for written, meaning in rows),
+            )
+    if isinstance(command, Command) and command.examples:
+        yield from ("", "```sh", *(f"{line}  # {meaning}" for line, meaning in command.examples.items()), "```")
     if isinstance(command, click.Group):
         for below in command.commands.values():
             yield from ("", f"### `{name} {below.name}`", *_described(below, f"{name} {below.name}", context))
