@@ -104,3 +104,11 @@ class LockedError(NbdagError):
     """Another build is running in this repository, and `--no-wait` was given."""
 
     exit_code = 4
+
+
+def shown(error: Exception) -> str:
+    """Return the text of an error for a terminal: a complaint that is alone reads as any other error."""
+    if isinstance(error, ConfigError) and len(error.complaints) == 1:
+        (only,) = error.complaints
+        return str(NbdagError(f"{only.place}: {only.what}" if only.place else only.what, (), only.hint))
+    return str(error)

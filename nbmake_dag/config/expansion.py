@@ -120,8 +120,9 @@ def _expand(
         family = Family(name, keys, shared, signatures, taken, complaints)
         those = instances[name]
         if those:
-            line = file.lines.of(("tasks", name))
-            tasks.update((task.name, task) for task in family.instances(those, after, line))
+            lines = {key: _line_of(key, name, file.lines) for key in keys}
+            made = family.instances(those, after, file.lines.of(("tasks", name)), lines)
+            tasks.update((task.name, task) for task in made)
         elif those is not None:
             family.use_paths()
     for name, keys in families.items():
@@ -145,6 +146,12 @@ def _expand(
         data=tuple(sources.files),
         empty={name: those.why_none for name, those in instances.items() if those is not None and not those},
     )
+
+
+def _line_of(key: str, family: str, lines: Lines) -> int:
+    """Return the line of a task's key, its own or that of ``[defaults]``."""
+    own, default = ("tasks", family, key), ("defaults", key)
+    return lines.of(default if default in lines.numbers and own not in lines.numbers else own)
 
 
 def _families(document: Document) -> dict[str, dict[str, Any]]:

@@ -81,7 +81,9 @@ class Family:
         self._shared.reaching(self._shared.visible(self._own), self._own, self._signature)
         self._shared.use(self._names_in_paths())
 
-    def instances(self, found: Instances, after: tuple[TaskName, ...], line: int) -> Iterator[Task]:
+    def instances(
+        self, found: Instances, after: tuple[TaskName, ...], line: int, lines: Mapping[str, int]
+    ) -> Iterator[Task]:
         """Make a task for each instance."""
         first = found.points[0]
         visible = self._shared.visible({**self._own, **first})
@@ -125,6 +127,7 @@ class Family:
                 description=keys.get("description", ""),
                 policy=policy if copy is None else replace(policy, notebook_output=copy),
                 line=line,
+                lines=lines,
             )
 
     def _names_in_paths(self) -> frozenset[str]:

@@ -105,7 +105,7 @@ def build_graph(
                     complaints.append(
                         Complaint(
                             what=f"task `{name}` has `{item.path}` as input and as output",
-                            place=f"{file}:{task.line}",
+                            place=f"{file}:{task.line_of('inputs')}",
                             hint="write the changed data to another path",
                         )
                     )
@@ -115,7 +115,7 @@ def build_graph(
                 complaints.append(
                     Complaint(
                         what=f"input `{item.path}` of task `{name}` is a folder that `{maker}` writes to",
-                        place=f"{file}:{task.line}",
+                        place=f"{file}:{task.line_of('inputs')}",
                         hint=f"write it as a folder: `{item.path}/`",
                     )
                 )

@@ -162,6 +162,12 @@ class Task:
     policy: Policy = field(default_factory=Policy)
     line: int = 0
     """Its line in ``pipeline.toml``."""
+    lines: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
+    """Those of its keys, which may be in ``[defaults]``."""
+
+    def line_of(self, key: str) -> int:
+        """Return the line of a key, or of the task where it has none."""
+        return self.lines.get(key, self.line)
 
     @property
     def type(self) -> TaskType:

@@ -12,6 +12,15 @@ from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import UsageError
 
 
+class UnknownTargetError(UsageError):
+    """A word means no task; the nearest of those ``known`` is suggested."""
+
+    def __init__(self, target: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known))
+        self.target = target
+        self.args = (target, known)
+
+
 def select(
     graph: Graph, targets: Iterable[str], *, tags: Iterable[str] = (), exclude: Iterable[str] = ()
 ) -> frozenset[TaskName]:
@@ -74,9 +83,8 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
 def _unknown(graph: Graph, target: str) -> UsageError:
     if target in graph.empty:
         return UsageError(f"task `{target}` has no instances", (), graph.empty[target])
-    families = (task.family for task in graph.tasks.values())
-    known = tuple(dict.fromkeys((*graph.tasks, *families, *graph.owners)))
-    return UsageError(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known))
+    named = (name for task in graph.tasks.values() for name in (task.family, _source_of(task)))
+    return UnknownTargetError(target, tuple(dict.fromkeys((*graph.tasks, *named, *graph.owners))))
 
 
 def _source_of(task: Task) -> str:

@@ -10,15 +10,18 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from nbmake_dag.core.graph import Graph, build_graph
+from nbmake_dag.core.decide import Restorable, UpToDate
+from nbmake_dag.core.graph import build_graph
 from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.plan import plan
 from nbmake_dag.core.targets import select
 from nbmake_dag.doctor.absolute_paths import absolute_paths
 from nbmake_dag.doctor.git import tracked_outputs, unignored_state
-from nbmake_dag.doctor.machine import broken_executors, remote_file_system
+from nbmake_dag.doctor.machine import broken_executors, installation, kernels_in_use, remote_file_system
 from nbmake_dag.doctor.repetition import quickest, repeat
-from nbmake_dag.engine.prepare import load, prepare
+from nbmake_dag.engine.prepare import Prepared, load, prepare
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.results.undeclared import undeclared
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint
 from nbmake_dag.observe.absent import absent, uncovered_starts
@@ -62,21 +65,23 @@ class DoctorDocument(Struct, frozen=True, kw_only=True):
     findings: Annotated[tuple[FindingDocument, ...], described("in the order of the checks")]
 
 
-def examine(
-    project: Project, targets: tuple[str, ...], executes: Callable[[TaskName], None]
-) -> Iterator[Complaint]:
-    """Yield complaints; ``executes`` is called with a task before it is executed. The project is not changed.
+def examine(project: Project, targets: tuple[str, ...], tell: Callable[[str], None]) -> Iterator[Complaint]:
+    """Yield complaints; ``tell`` gets a line for what is in use, and for what is executed. Nothing is changed.
 
     Raises `NbdagError` for a pipeline that cannot be built at all.
     """
+    for line in installation():
+        tell(line)
     stores = Stores.open(project)
     try:
         pipeline, sources, interpreters = load(project, Request(), stores)
         graph = build_graph(pipeline, file=os.path.basename(project.config))
         chosen = select(graph, targets)
         tasks = [graph.tasks[name] for name in graph.order if name in chosen]
-        needed = (graph.tasks[name] for name in graph.with_upstream(chosen))
+        needed = [graph.tasks[name] for name in graph.with_upstream(chosen)]
         kernels = Kernels(interpreters.variables, stores.identities, interpreters)
+        for line in kernels_in_use(needed, sources, kernels):
+            tell(line)
         without_kernel = missing_kernels(project, needed, sources, kernels)
         yield from _coded("kernel_missing", without_kernel.values())
         yield from _coded("executor_broken", broken_executors())
@@ -86,16 +91,16 @@ def examine(
         yield from _coded("state_not_ignored", unignored_state(project))
         yield from _coded("output_tracked", tracked_outputs(project, tasks))
         yield from _coded("absolute_path", absolute_paths(project, tasks))
-        yield from _coded("undeclared_file", _undeclared(project, graph, chosen, stores))
         if without_kernel:
             return
         prepared = prepare(project, Request(targets=targets), stores)
+        yield from _coded("undeclared_file", _undeclared(prepared, chosen))
         yield from _coded("absent", absent(project, pipeline, prepared.graph, prepared.survey))
         starts = uncovered_starts(project, prepared.graph, prepared.survey, prepared.facts)
         yield from _coded("computed_name", starts)
         sample = quickest(graph, stores)
         for name in [task.name for task in tasks] if targets else [sample] if sample else []:
-            executes(name)
+            tell(f"{name} is executed again in a temporary copy")
             uncovered = prepared.survey.reached(graph.tasks[name]).unknown
             yield from repeat(project, graph, stores, name, uncovered)
     finally:
@@ -113,14 +118,19 @@ def _coded(code: Check, complaints: Iterable[Complaint]) -> Iterator[Complaint]:
     return (replace(complaint, code=code) for complaint in complaints)
 
 
-def _undeclared(project: Project, graph: Graph, names: Iterable[TaskName], stores: Stores) -> Iterator[Complaint]:
-    """Yield the files that tasks used, when they ran last, without declaring them."""
+def _undeclared(prepared: Prepared, names: Iterable[TaskName]) -> Iterator[Complaint]:
+    """Yield the files that tasks used without declaring them, as their last results tell."""
+    verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
     for name in sorted(names):
-        record = stores.previous.record(name, stores.records)
-        for access in record.undeclared if record else ():
+        task, verdict = prepared.graph.tasks[name], verdicts[name]
+        counts = isinstance(verdict, (UpToDate, Restorable))
+        record = verdict.record if isinstance(verdict, (UpToDate, Restorable)) else prepared.facts[name].previous
+        for access in undeclared(task, record.undeclared) if record else ():
             verb, key = ("wrote", "outputs") if access.mode == "write" else ("read", "inputs")
+            declared = f'add "{access.path}" to its `{key}`'
+            when = "" if counts else " when it last ran, before a change,"
             yield Complaint(
-                what=f"task `{name}` {verb} `{access.path}` and does not declare it",
-                place=f"{os.path.basename(project.config)}:{graph.tasks[name].line}",
-                hint=f'add "{access.path}" to its `{key}`',
+                what=f"task `{name}` {verb} `{access.path}`{when} and does not declare it",
+                place=f"{os.path.basename(prepared.project.config)}:{task.line_of(key)}",
+                hint=declared if counts else "build it, then run `nbdag doctor` again",
             )

@@ -25,7 +25,7 @@ def tracked_outputs(project: Project, tasks: Iterable[Task]) -> list[Complaint]:
     return [
         Complaint(
             what=f"output `{output.path}` of task `{task.name}` is tracked by git",
-            place=f"{config}:{task.line}",
+            place=f"{config}:{task.line_of('outputs')}",
             hint=f"git rm -r --cached {output.path} && echo /{output.path} >> .gitignore",
         )
         for task in tasks

@@ -1,16 +1,46 @@
-"""Requirements that a machine does not meet: Ray, a file system with locks and change notifications."""
+"""What is in use on a machine, and what it lacks: Ray, a file system with locks and change notifications."""
 
 from __future__ import annotations
 
 import os
+import platform
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from importlib import metadata
 
+from nbmake_dag import __version__
+from nbmake_dag.core.model import Notebook, Task
 from nbmake_dag.errors import Complaint
 from nbmake_dag.execute.executors import KINDS, ONE_AT_A_TIME
+from nbmake_dag.observe.kernels import Kernels, kernel_name
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.sources import Sources
 
 _REMOTE = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
 )
+
+
+def installation() -> Iterator[str]:
+    """Yield which nbdag, Python and Ray are in use, and where they are."""
+    yield f"nbdag {__version__} in {os.path.dirname(os.path.dirname(__file__))}"
+    yield f"Python {platform.python_version()}, {sys.executable}"
+    try:
+        ray = metadata.distribution("ray")
+        yield f"Ray {ray.version} in {ray.locate_file('ray')}"
+    except metadata.PackageNotFoundError:
+        yield "Ray is not installed: tasks run one at a time"
+
+
+def kernels_in_use(tasks: Iterable[Task], sources: Sources, kernels: Kernels) -> Iterator[str]:
+    """Yield each kernel that tasks ask for and that is installed, with what runs it."""
+    names = Counter(kernel_name(task.work, sources) for task in tasks if isinstance(task.work, Notebook))
+    for name, count in sorted(names.items()):
+        kernel = kernels.get(name)
+        if kernel.problem is None:
+            program = f"{kernel.python}, {kernel.interpreter}" if kernel.interpreter else " ".join(kernel.argv)
+            yield f"kernel `{name}` of {count} {'task' if count == 1 else 'tasks'}: {program}"
 
 
 def broken_executors() -> list[Complaint]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.model import Command, Input, Task, TaskName
+from nbmake_dag.core.model import Command, Input, Notebook, Task, TaskName
 from nbmake_dag.core.reasons import changes, describe
+from nbmake_dag.doctor.chance import Suspect, suspects
 from nbmake_dag.doctor.git import files_of
 from nbmake_dag.engine.build import build
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.results.undeclared import undeclared
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint
 from nbmake_dag.execute.executors import ONE_AT_A_TIME
@@ -27,7 +30,8 @@ from nbmake_dag.record.outcome import TaskOutcome
 from nbmake_dag.record.run_events import RunEvent, TaskEnded
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.layout import CacheLayout
-from nbmake_dag_cache.record import Access, Record
+from nbmake_dag_cache.notebook import read_notebook
+from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.retention import blobs_of
 
 
@@ -53,17 +57,59 @@ def repeat(
     records = [
         found for other in graph.with_upstream([name]) if (found := stores.previous.record(other, stores.records))
     ]
-    place = f"{os.path.basename(project.config)}:{task.line}"
+    config = os.path.basename(project.config)
+    place = f"{config}:{task.line}"
     with tempfile.TemporaryDirectory(prefix="nbdag-doctor-") as folder:
-        copy = _copy(project, graph, records, name, folder)
-        end = _End(name)
-        request = Request(targets=(name,), force=True, executor=ONE_AT_A_TIME, cache="read")
-        build(copy, request, (end,), waiting=_ignore)
-    outcome = end.outcome
-    if outcome is None or outcome.record is None:
-        return [_failure(task, outcome, place)]
-    differences = _differences(task, known, outcome.record, place, uncovered) if known else ()
-    return [*differences, *_unread(task, outcome.attempts[-1].accesses, place)]
+        again = _Again(_copy(project, graph, records, name, folder), task)
+        outcome = again.execute()
+        if outcome is None or outcome.record is None:
+            return [_failure(task, outcome, place)]
+        if known and (changed := changes(_without_folders(known), _without_folders(outcome.record))):
+            what = f"task `{task.name}` changed since its last result: {describe(changed[0], task, ())}"
+            return [
+                Complaint(
+                    code="changed_since", what=what, place=place, hint="build it, then run `nbdag doctor` again"
+                )
+            ]
+        digests = _digests(outcome.record)
+        if known and (differ := [path for path, digest in _digests(known).items() if digests.get(path) != digest]):
+            hint = _why_it_differs(project, task, known, outcome.record, again, uncovered)
+            place = f"{config}:{task.line_of('outputs')}"
+            return [
+                Complaint(
+                    code="differs_each_time",
+                    what=f"`{path}` of task `{task.name}` differs each time",
+                    place=place,
+                    hint=hint,
+                )
+                for path in differ
+            ]
+        return list(_needless(task, outcome, again, f"{config}:{task.line_of('inputs')}"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A task in a copy of the repository."""
+
+    project: Project
+    task: Task
+
+    def execute(self, *, only: bool = False) -> TaskOutcome | None:
+        """Execute it; with ``only``, on what is on disk in the copy."""
+        end = _End(self.task.name)
+        request = Request(targets=(self.task.name,), force=True, only=only, executor=ONE_AT_A_TIME, cache="read")
+        build(self.project, request, (end,), waiting=_ignore)
+        return end.outcome
+
+    def execute_without(self, items: Iterable[Input]) -> TaskOutcome | None:
+        """Execute it on inputs of which some are empty: those that must be there, or that match nothing."""
+        for item in items:
+            for path in [path for path in _walk(self.project.root) if _is_of(path, item)]:
+                if path == item.path:
+                    os.truncate(self.project.absolute(path), 0)
+                else:
+                    os.unlink(self.project.absolute(path))
+        return self.execute(only=True)
 
 
 @dataclass(slots=True)
@@ -93,29 +139,48 @@ def _failure(task: Task, outcome: TaskOutcome | None, place: str) -> Complaint:
     )
 
 
-def _differences(
-    task: Task, before: Record, after: Record, place: str, uncovered: tuple[str, ...]
-) -> Iterator[Complaint]:
-    if changed := changes(_without_folders(before), _without_folders(after)):
-        yield Complaint(
-            code="changed_since",
-            what=f"task `{task.name}` changed since its last result: {describe(changed[0], task, ())}",
-            place=place,
-            hint="build it, then run `nbdag doctor` again",
-        )
-        return
-    digests = {output.path: output.digest for output in after.outputs}
-    for output in before.outputs:
-        if digests.get(output.path) != output.digest:
-            yield Complaint(
-                code="differs_each_time",
-                what=f"`{output.path}` of task `{task.name}` differs each time",
-                place=place,
-                hint=f"it starts `{uncovered[0]}`, whose script may have changed: add it to `inputs`"
-                if uncovered
-                else "fix the seeds, sort what is listed, leave out times and folders; else what depends on it"
-                " runs again whenever it does",
-            )
+def _digests(record: Record) -> dict[str, str]:
+    return {output.path: output.digest for output in record.outputs}
+
+
+def _why_it_differs(
+    project: Project, task: Task, before: Record, after: Record, again: _Again, uncovered: tuple[str, ...]
+) -> str:
+    """Return what to do about outputs that differ: causes that can be seen come before chance."""
+    if uncovered:
+        return f"it starts `{uncovered[0]}`, whose script may have changed: add it to `inputs`"
+    if read := [access.path for access in undeclared(task, before.undeclared) if access.mode == "read"]:
+        return f"it reads `{read[0]}`, which may have changed, and does not declare it: add it to `inputs`"
+    with _environment(PYTHONHASHSEED="0"):
+        ends = [again.execute(), again.execute()]
+    first, second = (_digests(end.record) if end and end.record else {} for end in ends)
+    if first == second == _digests(after):
+        return "in one place it is the same each time: leave out folders, dates, and what the machine is called"
+    if first == second:
+        return "with PYTHONHASHSEED=0 it is the same each time: sort what comes from a set"
+    found: list[Suspect] = []
+    if isinstance(task.work, Notebook):
+        with open(project.absolute(task.work.path), "rb") as file:
+            found = suspects(read_notebook(file.read(), task.work.path, task.work.form))
+    return "; ".join(map(str, found)) or (
+        "neither the folder nor the order of a set is the cause: fix the seeds, sort what is listed, leave out"
+        " times; else what depends on it runs again whenever it does"
+    )
+
+
+@contextmanager
+def _environment(**variables: str) -> Generator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _without_folders(record: Record) -> Iterator[Ingredient]:
@@ -123,17 +188,22 @@ def _without_folders(record: Record) -> Iterator[Ingredient]:
     return (item for item in record.ingredients if not (item.stage == "trace" and item.name.endswith("/")))
 
 
-def _unread(task: Task, accesses: tuple[Access, ...], place: str) -> Iterator[Complaint]:
-    """Yield inputs that Python code did not open; other programs are not watched."""
-    reads = {access.path for access in accesses if access.mode == "read"}
-    for item in task.inputs if reads and not isinstance(task.work, Command) else ():
-        if not any(_is_of(path, item) for path in reads):
-            yield Complaint(
-                code="input_not_read",
-                what=f"task `{task.name}` did not read its input `{item.path}`, as far as nbdag could see",
-                place=place,
-                hint="leave it out, unless a library reads it without Python's `open`",
-            )
+def _needless(task: Task, outcome: TaskOutcome, again: _Again, place: str) -> Iterator[Complaint]:
+    """Yield inputs that Python code did not open, and without which a task writes the same.
+
+    What other programs and libraries read by themselves is not seen, so the second is tried as well.
+    """
+    reads = {access.path for access in outcome.attempts[-1].accesses if access.mode == "read"}
+    if not reads or not task.outputs or isinstance(task.work, Command) or outcome.record is None:
+        return
+    unread = [item for item in task.inputs if not any(_is_of(path, item) for path in reads)]
+    end = again.execute_without(unread) if unread else None
+    without = end.record if end else None
+    if without is None or (_digests(without), without.logged) != (_digests(outcome.record), outcome.record.logged):
+        return
+    for item in unread:
+        what = f"task `{task.name}` does not read its input `{item.path}`, and writes the same without it"
+        yield Complaint(code="input_not_read", what=what, place=place, hint="leave it out")
 
 
 def _is_of(path: str, item: Input) -> bool:
@@ -147,7 +217,8 @@ def _copy(project: Project, graph: Graph, records: list[Record], name: TaskName,
     repository = os.path.join(folder, "repository")
     root = os.path.normpath(os.path.join(repository, os.path.relpath(project.root, project.repository)))
     os.makedirs(os.path.join(repository, ".git"))
-    copy = Project(config=os.path.join(root, os.path.basename(project.config)), root=root, repository=repository)
+    config = os.path.join(root, os.path.basename(project.config))
+    copy = Project(config=config, root=root, repository=repository, workspace=project.repository)
     listed = files_of(project.repository)
     for path in _walk(project.repository) if listed is None else listed:
         _copy_file(os.path.join(project.repository, path), os.path.join(repository, path))

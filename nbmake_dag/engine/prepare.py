@@ -16,7 +16,7 @@ from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.ignore import Ignored
 from nbmake_dag.core.model import Function, Notebook, Pipeline, Signature, TaskName, Value
-from nbmake_dag.core.targets import matched, refuse_needed, select
+from nbmake_dag.core.targets import UnknownTargetError, matched, refuse_needed, select
 from nbmake_dag.core.text import encodable
 from nbmake_dag.engine.affected import affected_tasks
 from nbmake_dag.engine.dispatch.task_environment import driver_environment
@@ -83,7 +83,7 @@ def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, 
     except PermissionError as error:
         raise UsageError(f"{project.config} cannot be read: {error.strerror}") from error
     interpreters = Interpreters(stores.identities, Variables(driver_environment()))
-    installed = tuple(path for path in sys.path if path)
+    installed = tuple(project.here(path) for path in sys.path if path)
     sources = Sources(project, stores.files, stores.identities, installed)
     sources.unread = {} if request.keep_going else None
     pipeline = read_pipeline(project.config, data, sources, request.overrides)
@@ -100,7 +100,6 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
     """Read, select and observe; raises `ConfigError` or `UsageError`, and writes nothing but memos."""
     pipeline, sources, interpreters = load(project, request, stores)
     whole = build_graph(pipeline, file=os.path.basename(project.config))
-    targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
     variables = interpreters.variables
     ignore = Ignored(pipeline.ignore)
     places: dict[str, Stamp | None] = {}
@@ -110,7 +109,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         instruments = Instruments(
             files=stores.files,
             sources=sources,
-            modules=Modules(project, stores.files, stores.identities, sys.path, places),
+            modules=Modules(project, stores.files, stores.identities, map(project.here, sys.path), places),
             kernels=Kernels(variables, stores.identities, interpreters),
             interpreters=interpreters,
             inputs=inputs,
@@ -120,6 +119,11 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         )
         return Survey(project, pipeline, graph, instruments)
 
+    try:
+        targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
+    except UnknownTargetError as error:
+        survey = survey_of(whole, Inputs(project, whole, stores.files, {}, ignore, places))
+        raise _refusal_of_code(error.target, survey) or error from None
     # what the unread notebook uses is not known
     leftovers = (
         Leftovers()
@@ -195,6 +199,17 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         ),
         uncovered=tuple(str(found) for found in uncovered_starts(project, graph, survey, facts)),
     )
+
+
+def _refusal_of_code(target: str, survey: Survey) -> UsageError | None:
+    """Return what to do instead where a target is the path of a module or a script that tasks use."""
+    path = os.path.normpath(target)
+    users = [name for name, task in survey.graph.tasks.items() if path in survey.code_of(task)]
+    if not users:
+        return None
+    shown = ", ".join(f"`{name}`" for name in users[:3]) + (", ..." if len(users) > 3 else "")
+    hint = f"name what uses it: {shown}; or build what changed with `--affected`"
+    return UsageError(f"`{target}` is code, and made by no task", (), hint)
 
 
 def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:

@@ -33,7 +33,7 @@ def private_copy(spec: AttemptSpec) -> Generator[AttemptSpec]:
                 **spec.env,
                 "NBDAG_ROOT": root,
                 "NBDAG_REPOSITORY": repository,
-                "NBDAG_WORKSPACE": "" if spec.apart else spec.repository,
+                "NBDAG_WORKSPACE": "" if spec.apart else spec.env.get("NBDAG_WORKSPACE", spec.repository),
             },
         )
         _furnish(inside, spec.root)

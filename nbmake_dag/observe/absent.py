@@ -36,7 +36,7 @@ def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -
                 said.add(item.path)
                 yield Complaint(
                     what=f"input `{item.path}` of task `{name}` matches no file",
-                    place=f"{config}:{graph.tasks[name].line}",
+                    place=f"{config}:{graph.tasks[name].line_of('inputs')}",
                 )
 
 
@@ -62,7 +62,7 @@ def uncovered_starts(
         shown = commands[0].replace(UNKNOWN, "\N{HORIZONTAL ELLIPSIS}")
         yield Complaint(
             what=f"task `{name}` starts a script by a computed name (`{shown}`{more})",
-            place=f"{os.path.basename(project.config)}:{task.line}",
+            place=f"{os.path.basename(project.config)}:{task.line_of(task.type)}",
             hint="an edit of it does not make the task run: add it to `inputs`",
         )
 

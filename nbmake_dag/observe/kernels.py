@@ -90,25 +90,26 @@ def missing_kernels(
     project: Project, tasks: Iterable[Task], sources: Sources, kernels: Kernels
 ) -> dict[TaskName, Complaint]:
     """Complain about notebooks whose kernel is not installed, or is damaged."""
+    config = os.path.basename(project.config)
     complaints: dict[TaskName, Complaint] = {}
     for task in tasks:
         if isinstance(task.work, Notebook):
-            name = (
-                task.work.kernel
-                or sources.notebook(task.work.path, form=task.work.form).identity.kernel
-                or DEFAULT
-            )
-            kernel = kernels.get(name)
+            kernel = kernels.get(kernel_name(task.work, sources))
             error = kernel.problem
             if error is None or (kernel.program and "PATH" in task.env):
                 continue
             facts = "; ".join(f"{fact}: {value}" for fact, value in error.facts)
             complaints[task.name] = Complaint(
                 what=f"task `{task.name}`: {error.what}",
-                place=f"{os.path.basename(project.config)}:{task.line}",
+                place=f"{config}:{task.line_of('kernel' if task.work.kernel else 'notebook')}",
                 hint=f"{error.hint} ({facts})" if facts else error.hint,
             )
     return complaints
+
+
+def kernel_name(work: Notebook, sources: Sources) -> str:
+    """Return the kernelspec that a notebook asks for, by the pipeline or by itself."""
+    return work.kernel or sources.notebook(work.path, form=work.form).identity.kernel or DEFAULT
 
 
 def kernelspecs(manager: KernelSpecManager) -> dict[str, str]:

@@ -19,6 +19,8 @@ class Project:
     config: str
     root: str
     repository: str
+    workspace: str = ""
+    """The repository of which this one is a copy, if it is: what is installed from there means the copy."""
 
     @property
     def state(self) -> str:
@@ -79,16 +81,24 @@ class Project:
     def absolute(self, path: str) -> str:
         return os.path.join(self.root, path)
 
+    def here(self, path: str) -> str:
+        """Return a folder of the ``workspace`` as that of this copy; any other as it is."""
+        if not self.workspace:
+            return path
+        from nbmake_dag.inside.repository import Repository  # noqa: PLC0415 - most projects are no copies
+
+        return Repository(self.repository, self.workspace).mapped(path)
+
 
 def find_project(directory: str | None = None, file: str | None = None) -> Project:
     """Find the project of a folder, or of a configuration file; raises `UsageError` where there is none."""
     start = os.path.abspath(directory or os.curdir)
     if not os.path.isdir(start):
-        raise UsageError(f"{directory} is not a folder")
+        raise UsageError(f"{directory} is not a folder", (), _like(os.curdir, directory or ""))
     if file is not None:
         config = os.path.join(start, file)
         if not os.path.isfile(config):
-            raise UsageError(f"there is no file {config}")
+            raise UsageError(f"there is no file {config}", (), _like(start, file))
         return _project(os.path.abspath(config))
     for folder in _upward(start):
         if os.path.isfile(os.path.join(folder, CONFIG)):
@@ -102,6 +112,12 @@ def find_project(directory: str | None = None, file: str | None = None) -> Proje
         (),
         "`nbdag init` writes one for the notebooks that it finds",
     )
+
+
+def _like(folder: str, path: str) -> str:
+    from nbmake_dag.core.suggest import did_you_mean  # noqa: PLC0415 - only for a mistake
+
+    return did_you_mean(path, nearby(folder, path))
 
 
 def _project(config: str) -> Project:
@@ -123,6 +139,14 @@ def _upward(folder: str) -> list[str]:
     while (parent := os.path.dirname(folders[-1])) != folders[-1]:
         folders.append(parent)
     return folders
+
+
+def nearby(folder: str, path: str) -> list[str]:
+    """Return what is there beside a path that is not, each as the path was written, relative to ``folder``."""
+    above = os.path.dirname(path)
+    with suppress(OSError):
+        return sorted(os.path.join(above, name) for name in os.listdir(os.path.join(folder, above)))
+    return []
 
 
 def leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -11,10 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from nbmake_dag.core.model import Function, Notebook, ProjectPath, Signature
+from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint, ConfigError, describe
 from nbmake_dag.observe.instance_data import Disk
 from nbmake_dag.observe.pairs import config_of, paired_files
-from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.project import Project, nearby
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.identity import CellIdentity, NotebookIdentity, identify, identity_schema
@@ -213,10 +214,10 @@ class Sources:
         except UnreadableNotebookError as error:
             raise ConfigError((Complaint(what=str(error), place=place),)) from error
         except OSError as error:
-            reason = (
-                "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-            )
-            hint = "paths are relative to the folder of pipeline.toml"
+            is_absent = isinstance(error, FileNotFoundError)
+            reason = "does not exist" if is_absent else f"cannot be read: {error.strerror}"
+            close = did_you_mean(path, nearby(self._project.root, path)) if is_absent else ""
+            hint = close or "paths are relative to the folder of pipeline.toml"
             raise ConfigError((Complaint(what=f"notebook `{path}` {reason}", place=place, hint=hint),)) from error
         self._identities.put(digest, schema, msgspec.json.encode(identity).decode())
         return NotebookFile(digest=digest, identity=identity)
@@ -230,7 +231,9 @@ class Sources:
                 if os.path.isfile(path):
                     return FunctionFile(path=path, signature=_signature(path, work, place))
         what = f"module `{work.module}` cannot be found"
-        hint = "modules are looked up in the folder of pipeline.toml, then where packages are installed"
+        files = [path for path in nearby(self._project.root, f"{relative}.py") if path.endswith(".py")]
+        close = did_you_mean(work.module, (path.removesuffix(".py").replace("/", ".") for path in files))
+        hint = close or "modules are looked up in the folder of pipeline.toml, then where packages are installed"
         raise ConfigError((Complaint(what=what, place=place, hint=hint),))
 
 
@@ -258,7 +261,8 @@ def _signature(path: str, work: Function, place: str) -> Signature:
     if any(name in _bound(node) for node in body):
         return _UNKNOWN
     what = f"module `{work.module}` has no function `{work.qualname}`"
-    raise ConfigError((Complaint(what=what, place=place, hint=f"it is {path}"),))
+    named = (node.name for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    raise ConfigError((Complaint(what=what, place=place, hint=did_you_mean(name, named) or f"it is {path}"),))
 
 
 def _bound(node: ast.stmt) -> set[str]:

@@ -16,13 +16,14 @@ from nbmake_dag.core.graph import Graph, input_files
 from nbmake_dag.core.ingredients import Files, Observed, Software, own_ingredients
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Pipeline, ProjectPath, Task, TaskName
 from nbmake_dag.core.reasons import changes, describe
+from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.git import tracked
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels, missing_kernels
 from nbmake_dag.observe.modules import Modules
-from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.project import Project, nearby
 from nbmake_dag.observe.reach import Code, Reached
 from nbmake_dag.observe.secrets import declared_secrets
 from nbmake_dag.observe.software import DeclaredSoftware
@@ -277,7 +278,7 @@ class Survey:
                     complaints.append(
                         Complaint(
                             what=f"input `{item.path}` of task `{name}` cannot be read: {error.strerror}{which}",
-                            place=f"{os.path.basename(self.project.config)}:{self.graph.tasks[name].line}",
+                            place=self._place_of_inputs(name),
                             hint="let this user read it, or leave it out with `ignore` of [pipeline]",
                         )
                     )
@@ -289,8 +290,9 @@ class Survey:
                 name,
                 Complaint(
                     what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
-                    place=f"{os.path.basename(self.project.config)}:{self.graph.tasks[name].line}",
-                    hint="check the path, or add it to the outputs of the task that makes it",
+                    place=self._place_of_inputs(name),
+                    hint=did_you_mean(item.path, (*nearby(self.project.root, item.path), *self.graph.owners))
+                    or "check the path, or add it to the outputs of the task that makes it",
                 ),
             )
             for name in self.graph.order
@@ -300,6 +302,9 @@ class Survey:
             and not item.path.endswith("/")
             and not os.path.isdir(self.project.absolute(item.path))
         )
+
+    def _place_of_inputs(self, name: TaskName) -> str:
+        return f"{os.path.basename(self.project.config)}:{self.graph.tasks[name].line_of('inputs')}"
 
     def _facts(self, task: Task, previous: Record | None) -> Facts:
         own = own_ingredients(task, *self._observe(task), self.pipeline.cache.epoch)
@@ -416,7 +421,12 @@ class Survey:
 
     def _editable(self, interpreter: str | None) -> Callable[[], dict[str, str]]:
         """Return a look-up, done when needed, of the packages that an interpreter has as links."""
-        return lambda: self._look.interpreters.ask(interpreter).editable if interpreter else {}
+
+        def links() -> dict[str, str]:
+            found = self._look.interpreters.ask(interpreter).editable if interpreter else {}
+            return {name: self.project.here(path) for name, path in found.items()}
+
+        return links
 
     def _digests(self, task: Task, paths: Iterable[str]) -> dict[str, str]:
         """Return the digests of modules, but for those that the task itself makes: they are no ingredients.

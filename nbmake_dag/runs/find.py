@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.core.targets import is_instance
 from nbmake_dag.errors import UnknownRunError, UsageError
 from nbmake_dag.observe.git import commit_of
@@ -111,18 +112,39 @@ def reach(project: Project) -> tuple[Resolve, Callable[[str], bytes | None]]:
 
 def task_of(recorded: Recorded, name: str) -> TaskRun:
     """Return a task of a run; raises `UsageError` for a name that it does not have, or that means several."""
-    tasks = recorded.run.tasks
-    if name in tasks:
-        return tasks[name]
-    found = [other for other in tasks if is_instance(other, name) or tasks[other].family == name]
+    tasks, found = recorded.run.tasks, _called(recorded, name)
     if len(found) > 1:
         raise UsageError(
             f"`{name}` stands for {len(found)} tasks", (), f"name one of them: {', '.join(found[:20])}"
         )
     if not found:
-        names = ", ".join(list(tasks)[:20])
-        raise UsageError(f"run {recorded.run.id} has no task {name}", (), f"it has {names}")
+        hint = did_you_mean(name, tasks) or f"it has {', '.join(list(tasks)[:20])}"
+        raise UsageError(f"run {recorded.run.id} has no task `{name}`", (), hint)
     return tasks[found[0]]
+
+
+def last_of(project: Project, name: str) -> Recorded:
+    """Read the newest run that executed a task, of those that are recorded here; else the newest that has it."""
+    newest: Recorded | None = None
+    for run in run_names(project.runs):
+        recorded = recorded_in(project, run)
+        names = _called(recorded, name)
+        if not names:
+            continue
+        newest = newest or recorded
+        if len(names) > 1 or recorded.run.tasks[names[0]].attempts:
+            return recorded
+    return newest or recorded_in(project, "latest")
+
+
+def _called(recorded: Recorded, name: str) -> list[str]:
+    """Return the tasks of a run that a name, the name of a family, or the path of a notebook means."""
+    tasks = recorded.run.tasks
+    if name in tasks:
+        return [name]
+    return [
+        other for other in tasks if is_instance(other, name) or name in {tasks[other].family, tasks[other].path}
+    ]
 
 
 def pulled_runs(project: Project) -> Iterator[Recorded]:

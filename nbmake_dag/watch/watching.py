@@ -9,7 +9,7 @@ from contextlib import closing
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.ending_signals import handling
-from nbmake_dag.errors import NbdagError
+from nbmake_dag.errors import NbdagError, shown
 from nbmake_dag.present.summary import is_pointless, summary_line
 from nbmake_dag.progress.display import Display
 from nbmake_dag.record.outcome import RunOutcome
@@ -118,7 +118,7 @@ class Watch:
         except (NbdagError, OSError) as error:
             # a file that cannot be read, or not for long enough, is looked at again
             if self._suspected:
-                self._note_complaint(f"error: {error}")
+                self._note_complaint(f"error: {shown(error)}")
             self._suspected = True
             self._watch()
             outcome, self._is_well = None, False

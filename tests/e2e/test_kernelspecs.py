@@ -72,9 +72,9 @@ def test_a_kernel_that_cannot_be_used_concerns_only_its_tasks(project: Project) 
     env = _env(project, [])
     file = project / "jupyter/kernels/odd/kernel.json"
     refused = project.build(env=env)
-    what = "pipeline.toml:1: task `odd`: the kernelspec of `odd` cannot be used: its `argv` names no program"
+    what = "pipeline.toml:3: task `odd`: the kernelspec of `odd` cannot be used: its `argv` names no program"
     hint = f"correct the file, or install the kernel again (its file: {file})"
-    assert (refused.code, refused.err) == (2, f"error: {what}\n  hint: {hint}\n")
+    assert (refused.code, refused.err) == (2, f"error: {what}\n\nhint: {hint}\n")
     project.build("above", env=env).ran("above")
     kept_going = project.remove("above.txt").write("above.txt", "2\n").build("-k", env=env)
     kept_going.ended(1, failed=["odd"], restored=["above"], skipped=["below"])

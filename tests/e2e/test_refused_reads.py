@@ -12,7 +12,7 @@ pytestmark = pytest.mark.root
 
 _AS_OTHERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 """Without what lets root read all: permissions hold as they do for every other user."""
-LET_READ = "\n  hint: let this user read it, or leave it out with `ignore` of [pipeline]\n"
+LET_READ = "\n\nhint: let this user read it, or leave it out with `ignore` of [pipeline]\n"
 
 
 class Restricted(Project):
@@ -58,7 +58,7 @@ def refusal(project: Restricted, closed: str, *arguments: str) -> str:
 
 def of_input(name: str, which: str = "") -> str:
     return (
-        f"error: pipeline.toml:1: input `{name}` of task `note` cannot be read: Permission denied{which}{LET_READ}"
+        f"error: pipeline.toml:3: input `{name}` of task `note` cannot be read: Permission denied{which}{LET_READ}"
     )
 
 
@@ -72,7 +72,7 @@ REFUSALS = {
     "deep": of_input("deep/er/z.txt"),
     "note.py": (
         "error: pipeline.toml:2: notebook `note.py` cannot be read: Permission denied\n"
-        "  hint: paths are relative to the folder of pipeline.toml\n"
+        "\nhint: paths are relative to the folder of pipeline.toml\n"
     ),
     "steps.py": "error: pipeline.toml:7: module `steps` cannot be read: Permission denied: ROOT/steps.py\n",
     "pipeline.toml": "error: ROOT/pipeline.toml cannot be read: Permission denied\n",

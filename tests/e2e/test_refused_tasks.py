@@ -27,7 +27,7 @@ def test_results_of_a_larger_machine_are_used_on_this_one(project: Project) -> N
     project.remove("gpu.txt").build().restored("gpu")
     changed = project.write("in.txt", "2\n").build()
     changed.ended(1, ran=["above"], failed=["gpu"]).said("it needs 64 GPUs, and this machine has ")
-    project.build().said("pipeline.toml:6: task `gpu` needs 64 GPUs, and this machine has ")
+    project.build().said("pipeline.toml:10: task `gpu` needs 64 GPUs, and this machine has ")
 
 
 def test_a_file_where_a_folder_has_to_be_fails_its_task_alone(project: Project) -> None:

@@ -20,7 +20,7 @@ def test_a_script_that_a_command_starts_by_a_computed_name_is_reported_each_time
         env = { PLACE = "sub" }
         """
     )
-    warning = "pipeline.toml:1: task `t` starts a script by a computed name (`sh $(ls sub/part.*)`)"
+    warning = "pipeline.toml:2: task `t` starts a script by a computed name (`sh $(ls sub/part.*)`)"
     for _ in range(3):
         build = project.build()
         build.said(warning)

@@ -55,7 +55,7 @@ def test_a_task_must_fit_one_node_of_the_cluster(resources: str, fits: str) -> N
     with pytest.raises(ConfigError) as error:
         refuse_what_no_node_fits(pipeline.tasks.values(), NODES, "pipeline.toml")
     assert str(error.value) == (
-        "pipeline.toml:1: task `a` fits no node of the cluster\n"
+        "pipeline.toml:3: task `a` fits no node of the cluster\n"
         "  hint: 10.0.0.1 has CPU 4, memory 8e+09, disk=fast; 10.0.0.2 has CPU 16, GPU 1, memory 6.4e+10"
     )
 

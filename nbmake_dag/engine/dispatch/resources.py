@@ -23,7 +23,7 @@ def usable_cpus() -> int:
 def refuse_what_never_fits(tasks: Iterable[Task], file: str) -> None:
     """Raise `ConfigError` for tasks that ask for more than this machine has."""
     complaints = [
-        Complaint(what=f"task `{task.name}` needs {what}", place=f"{file}:{task.line}", hint=HINT)
+        Complaint(what=f"task `{task.name}` needs {what}", place=f"{file}:{task.line_of('resources')}", hint=HINT)
         for task in tasks
         if (what := lacking(task.policy.resources))
     ]
@@ -51,7 +51,7 @@ def refuse_what_no_node_fits(tasks: Iterable[Task], nodes: Sequence[Node], file:
     complaints = [
         Complaint(
             what=f"task `{task.name}` fits no node of the cluster",
-            place=f"{file}:{task.line}",
+            place=f"{file}:{task.line_of('resources')}",
             hint=has,
         )
         for task in tasks

@@ -47,5 +47,6 @@ def work_environment(
         "NBDAG_ATTEMPT": str(attempt),
         "NBDAG_ROOT": project.root,
         "NBDAG_REPOSITORY": project.repository,
+        **({"NBDAG_WORKSPACE": project.workspace} if project.workspace else {}),
         "TRACEPARENT": traceparent,
     }
