@@ -81,6 +81,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
             "--output",
             "--serve",
             "--summarize",
+            "--json-lines",
             "--junit",
         ),
     },

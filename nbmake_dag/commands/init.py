@@ -129,7 +129,8 @@ def _found(tasks: Sequence[Mapping[str, Any]], drafts: Sequence[Draft]) -> Itera
     if inputs | outputs:
         made, there = len(outputs), len(inputs - outputs)
         files = "file" if made == 1 else "files"
-        yield f"declared {made} {files} that tasks make, and {there} more that they read"
+        besides = f", and {there} more that they read" if there else ""
+        yield f"declared {made} {files} that tasks make{besides}"
     if any(draft.suggested_inputs or draft.suggested_outputs for draft in drafts):
         yield "other files that their code names are comments: remove the `#` before those that are right"
     if (absent := len(drafts) - len(tasks)) > 0:

@@ -56,7 +56,8 @@ def command(
     )
     from nbmake_dag_reporting.notebook import CellMismatchError, encode_notebook  # noqa: PLC0415 - likewise
 
-    last = run if task is None and (notebook or wants_log) else None
+    is_alone = task is None and run is not None and run.partition("~")[0] != "latest"
+    last = run if is_alone and (notebook or wants_log) else None
     task = task or last
     _check(task, notebook, wants_log=wants_log)
     recorded = (

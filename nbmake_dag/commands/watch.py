@@ -47,6 +47,7 @@ from nbmake_dag.watch.watching import Watch
         "What is shown": (
             "--output",
             "--serve",
+            "--json-lines",
         ),
     },
     examples={

@@ -339,6 +339,8 @@ def test_what_a_task_printed_can_be_shown_alone(nbdag, built):
     """Of a hit too, from the notebook that is kept; silence is mentioned."""
     assert nbdag("show", "latest", "fail", "--log") == "so far\n"
     assert nbdag("show", "latest", "make", "--log") == "n is 2\n"
+    assert nbdag("show", "--log", "make") == nbdag("show", "--log", "make.py") == "n is 2\n"
+    assert "has no task `mak`\n\nhint: did you mean `make`?" in nbdag("show", "--log", "mak", code=2)
     done = built.nbdag("show", "latest", "after", "--log")
     assert (done.stdout, "after printed nothing in run" in done.stderr) == ("", True)
     assert "needs a TASK" in nbdag("show", "latest", "--log", code=2)

@@ -56,7 +56,14 @@ def test_what_is_written_builds_in_the_order_of_the_data(project: Project) -> No
     """The file is as it is shown here; a path that only one notebook names is a comment."""
     project.notebook("b_make.py", "# parameters\nrate = 0.5\nname = 'x'\nnothing = None", MAKE)
     project.write("a_add.ipynb", _ipynb(ADD)).write("requirements.txt", "numpy\n")
-    assert project.nbdag("init").stdout == "wrote pipeline.toml with 2 tasks\nadded .nbdag/ to .gitignore\n"
+    done = project.nbdag("init")
+    assert done.stdout.splitlines() == [
+        "wrote pipeline.toml with 2 tasks",
+        "declared 1 file that tasks make",
+        "other files that their code names are comments: remove the `#` before those that are right",
+        "added .nbdag/ to .gitignore",
+    ]
+    assert done.stderr == "\nhint: read it; `nbdag status` says what would run, `nbdag build` runs it\n"
     head, _, text = project.read("pipeline.toml").partition("\n\n")
     assert all(line.startswith("#") for line in head.splitlines())
     assert text == (

@@ -110,6 +110,7 @@ def test_a_first_pipeline_and_its_ci_are_one_command(project):
     done = project.nbdag("init", "--ci", "gitlab")
     assert done.stdout.splitlines() == [
         "wrote pipeline.toml with 1 task",
+        "other files that their code names are comments: remove the `#` before those that are right",
         "added .nbdag/ to .gitignore",
         "wrote .gitlab/nbdag.yml",
         "wrote .gitlab-ci.yml",
