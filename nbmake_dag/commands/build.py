@@ -81,6 +81,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
             "--output",
             "--serve",
             "--summarize",
+            "--json",
             "--json-lines",
             "--junit",
         ),
@@ -140,6 +141,9 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
     callback=_summary_path,
     help="Write what happened as JSON, to PATH or standard output.",
 )
+@click.option(
+    "--json", "writes_json", is_flag=True, help="With --dry-run: write JSON, as `nbdag schema status` describes."
+)
 @streamed
 @click.option("--junit", metavar="FILE", callback=_junit_path, help="Write the tasks as JUnit XML, as tests.")
 def command(
@@ -169,6 +173,7 @@ def command(
     junit: str | None = given.pop("junit")
     quiet: bool = given.pop("quiet")
     json_lines: bool = given.pop("json_lines")
+    writes_json: bool = given.pop("writes_json")
     request = Request(wait=not given.pop("no_wait"), executor_options=executor_options(given), **given)
     if dry_run:
         serves, writes = (
@@ -176,8 +181,11 @@ def command(
             {"--summarize": summarize, "--junit": junit, "--json-lines": json_lines},
         )
         _refuse_with("--dry-run", {"--pdb": pdb, "--serve": serves, **writes})
-        _say_plan(project, request)
+        _say_plan(project, request, writes_json=writes_json)
         return 0
+    if writes_json:
+        hint = "add --dry-run; --json-lines writes events as they happen, --summarize what happened"
+        raise UsageError("`--json` describes a plan, not a build", (), hint)
     _refuse_with("--json-lines", {"--pdb": json_lines and pdb, "--summarize": json_lines and summarize == "-"})
     _refuse_with("--verbose", {"--quiet": quiet and explain})
     display = make_display("errors" if quiet else output, sys.stderr, explains=explain, quiet=quiet)
@@ -222,11 +230,16 @@ def _refuse_with(option: str, others: Mapping[str, object]) -> None:
             raise UsageError(f"`{named}` cannot be combined with `{option}`", (), f"leave out {named}")
 
 
-def _say_plan(project: Project, request: Request) -> None:
+def _say_plan(project: Project, request: Request, *, writes_json: bool) -> None:
     """Print what would run."""
     from nbmake_dag.engine.session import planned  # noqa: PLC0415 - not for a build
     from nbmake_dag.present.verdicts import describe_plan  # noqa: PLC0415 - likewise
 
     found = planned(project, request, tell=lambda text: click.echo(text, err=True))
+    if writes_json:
+        from nbmake_dag.commands.status import write_plan  # noqa: PLC0415 - seldom wanted
+
+        write_plan(project, found)
+        return
     for line in describe_plan(found.verdicts):
         click.echo(line)

@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 DOCUMENTS = {
-    "status": ("nbmake_dag.present.status_document:StatusDocument", "nbdag status --json"),
+    "status": (
+        "nbmake_dag.present.status_document:StatusDocument",
+        "nbdag status --json`, `nbdag build --dry-run --json",
+    ),
     "explain": ("nbmake_dag.present.explain_document:ExplainDocument", "nbdag explain TASK --json"),
     "runs": ("nbmake_dag_reporting.documents:RunsDocument", "nbdag runs --json"),
     "run": ("nbmake_dag_reporting.documents:RunDocument", "nbdag show RUN --json"),

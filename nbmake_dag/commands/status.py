@@ -11,13 +11,12 @@ from nbmake_dag.commands.options import as_json, located, overrides, project_of
 from nbmake_dag.core.decide import Stale
 from nbmake_dag.core.plan import Undecided
 from nbmake_dag.engine.request import Request
-from nbmake_dag.engine.session import planned
+from nbmake_dag.engine.session import Planned, planned
 from nbmake_dag.engine.state.previous_results import PreviousResults
-from nbmake_dag.present.status_document import status_document
+from nbmake_dag.observe.project import Project
 from nbmake_dag.present.undeclared_text import undeclared_line, undeclared_lines
 from nbmake_dag.present.verdicts import describe_plan
 from nbmake_dag.runs.find import waits_under_way
-from nbmake_dag_reporting.documents import encode_document
 
 
 @click.command(
@@ -41,12 +40,10 @@ def command(
 
     found = planned(project, Request(**given), tell=_tell)
     verdicts = found.verdicts
-    waits = waits_under_way(project)
-    previous = PreviousResults(project.state, lambda warning: _tell(f"warning: {warning}"))
     if writes_json:
-        click.echo(encode_document(status_document(found, previous, waits)), nl=False)
+        write_plan(project, found)
     else:
-        for line in describe_plan(verdicts, previous.failure, waits):
+        for line in describe_plan(verdicts, _previous(project).failure, waits_under_way(project)):
             click.echo(line)
         for task, files in found.undeclared.items():
             _tell(f"warning: {undeclared_line(task, files)}")
@@ -54,6 +51,19 @@ def command(
                 _tell(line)
     stale = any(isinstance(verdict, (Stale, Undecided)) for verdict in verdicts.values())
     return int(exit_code and stale)
+
+
+def write_plan(project: Project, found: Planned) -> None:
+    """Write what a build would do as JSON."""
+    from nbmake_dag.present.status_document import status_document  # noqa: PLC0415 - only where it is asked for
+    from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
+
+    document = status_document(found, _previous(project), waits_under_way(project))
+    click.echo(encode_document(document), nl=False)
+
+
+def _previous(project: Project) -> PreviousResults:
+    return PreviousResults(project.state, lambda warning: _tell(f"warning: {warning}"))
 
 
 def _tell(text: str) -> None:

@@ -121,8 +121,10 @@ def test_checks_name_what_they_found(read: Read, built: Project) -> None:
     assert "fails_apart" in [finding["code"] for finding in found]
 
 
-def test_a_summary_is_described(read: Read) -> None:
-    """It counts every status, and has every task."""
+def test_what_a_build_would_do_and_did_is_described(read: Read) -> None:
+    """A plan has the shape of the status; a summary counts every status, and has every task."""
+    plan = read("status", "build", "--dry-run", "--force", "--json", "make")
+    assert [(task["name"], task["codes"]) for task in plan["tasks"]] == [("make", ["forced"])]
     summary = read("summary", "build", "-q", "--summarize", "make")
     assert (summary["counts"]["up_to_date"], [task["name"] for task in summary["tasks"]]) == (1, ["make"])
 

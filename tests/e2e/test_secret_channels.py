@@ -184,13 +184,17 @@ def test_no_byte_of_a_secret_is_left_anywhere(
     assert _spills({**shown, "terminal": texts, "kept": kept, "collector": bodies}) == []
 
 
-_WRITERS = ("--summarize=summary.json", "--junit=tasks.xml")
+_WRITERS = ("--summarize=summary.json", "--junit=tasks.xml", "--json-lines")
 _READERS = [
     ("status",),
     ("show", "latest"),
     ("show", "latest", "notebook"),
     ("diff", "latest", "latest", "--format=markdown", "--pictures=pictures.html"),
     ("explain", "notebook"),
+    ("status", "--json"),
+    ("show", "latest", "--json"),
+    ("show", "latest", "notebook", "--json"),
+    ("explain", "notebook", "--json"),
     ("report", "-o", "site"),
     ("export", "latest", "--bundle", "run.json", "-o", "tree", "--metrics", "metrics.txt"),
 ]
