@@ -265,7 +265,7 @@ def _gather(
 ) -> None:
     """Give the instances of a task the inputs that are outputs of all instances of another."""
     wanted = (
-        {name: table for name, table in inputs.items() if isinstance(table, dict)}
+        {name: table for name, table in inputs.items() if isinstance(table, dict) and _gathers(table)}
         if isinstance(inputs, dict)
         else {}
     )
@@ -293,6 +293,10 @@ def _gather(
         if instance in tasks:
             task = tasks[instance]
             tasks[instance] = replace(task, inputs=(*task.inputs, *more), gathers=gathers)
+
+
+def _gathers(table: Mapping[str, Any]) -> bool:
+    return "path" not in table and not table.keys().isdisjoint({"task", "output"})
 
 
 def _gathered(maker: Task, output: str | None) -> Gathered | None:

@@ -105,6 +105,7 @@ _OF_TABLES: Mapping[str, Rules] = {
         },
         "files": {"pattern": rf"^{_FILLED}{_BEGINS_INSIDE}(?=[\s\S]*\{{)(?![\s\S]*\}}\{{){_NO_WILDCARDS}$"},
     },
+    "InputTable": {"path": {"pattern": _READ}},
     "TaskTable": {
         "notebook": {"pattern": _PATH},
         "function": {"pattern": f"^{_MODULE}:{_MODULE}$"},
@@ -124,8 +125,13 @@ _OF_TABLES: Mapping[str, Rules] = {
         "format": {"pattern": "^(?:[A-Za-z]+:[a-z]+)?$"},
         "env": {"propertyNames": _VARIABLE, "additionalProperties": _WITHOUT_NUL},
         "secrets": _VARIABLES,
+        "pools": {"uniqueItems": True},
     },
-    "Document": {"parameters": _NAMES, "sets": {"additionalProperties": {"not": {"required": ["set"]}}}},
+    "Document": {
+        "parameters": _NAMES,
+        "pools": {"propertyNames": {"pattern": rf"^{_NOT_EMPTY}{_LINE}$"}},
+        "sets": {"additionalProperties": {"not": {"required": ["set"]}}},
+    },
 }
 """What the keys of a table may be."""
 
@@ -138,6 +144,10 @@ _ONE_SOURCE: Rules = {
             "anyOf": [{"required": ["files"]}, {"required": ["rows"], "properties": {"rows": {"type": "string"}}}]
         },
     },
+}
+_PATH_OR_GATHERED: Rules = {
+    "oneOf": [{"required": [key]} for key in ("path", "task")],
+    "dependentRequired": {"optional": ["path"], "output": ["task"]},
 }
 _WITH_REMOTE: Rules = {
     "dependentRequired": {key: ["remote"] for key in ("remote_mode", "trusted_branches", "public_keys")}
@@ -152,7 +162,7 @@ def json_schema() -> dict[str, Any]:
         _add({"properties": keys}, tables[name])
     _add(_ONE_SOURCE, tables["InstancesTable"])
     _add(_WITH_REMOTE, tables["CacheTable"])
-    _add({"required": ["task"]}, tables["GatherTable"])
+    _add(_PATH_OR_GATHERED, tables["InputTable"])
     _add({"additionalProperties": _OF_TASKS}, tables["Document"]["properties"]["tasks"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

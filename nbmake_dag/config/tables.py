@@ -73,7 +73,7 @@ Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType
 Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 Places: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 Paths: TypeAlias = list[str] | dict[str, str] | UnsetType
-Inputs: TypeAlias = "list[str] | dict[str, str | GatherTable] | UnsetType"
+Inputs: TypeAlias = "list[str] | dict[str, str | InputTable] | UnsetType"
 Parameters: TypeAlias = dict[str, Any] | UnsetType
 
 _FLAG = "`true` or `false`"
@@ -211,9 +211,18 @@ class ResourcesTable(_Table, frozen=True):
     ] = UNSET
 
 
-class GatherTable(_Table, frozen=True):
-    """The outputs of all instances of a task, as one input."""
+class InputTable(_Table, frozen=True):
+    """An input that is more than a path: it may be absent, or is the outputs of all instances of a task."""
 
+    path: Annotated[Text, _doc("The path or glob, as it would be written alone.", "a path")] = UNSET
+    optional: Annotated[
+        Flag,
+        _doc(
+            "`true`: it may be absent. The task then gets `None` (`null`) for it, and an empty list for a glob; it"
+            " runs again when the file appears or goes.",
+            _FLAG,
+        ),
+    ] = UNSET
     task: Annotated[Text, _doc("The task whose outputs are gathered, or one instance.", "the name of a task")] = (
         UNSET
     )
@@ -284,8 +293,9 @@ class TaskTable(_Table, frozen=True):
     inputs: Annotated[
         Inputs,
         _doc(
-            "Paths or globs of the files that the task reads. `{name}` is a parameter. `{ task = NAME }` gathers"
-            " the outputs of all instances of a task.",
+            "Paths or globs of the files that the task reads. `{name}` is a parameter. With a name, it may be"
+            " `{ path = PATH, optional = true }`, which may be absent; `{ task = NAME }` gathers the outputs of"
+            " all instances of a task.",
             _PATHS,
         ),
     ] = UNSET
@@ -451,6 +461,6 @@ def _plain(value: Any) -> Any:
             return given(value)
         case dict():
             table = cast("dict[str, Any]", value)
-            return {name: given(item) if isinstance(item, GatherTable) else item for name, item in table.items()}
+            return {name: given(item) if isinstance(item, InputTable) else item for name, item in table.items()}
         case _:
             return value

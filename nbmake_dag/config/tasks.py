@@ -48,6 +48,11 @@ def fits_another(notebook: str, form: str) -> bool:
     return _FORMAT.fullmatch(form) is not None and not is_format_of(notebook, form)
 
 
+def _path_in(declared: str | Mapping[str, Any]) -> str | None:
+    """Return the path of a declared input or output; ``None`` for outputs that are gathered."""
+    return declared if isinstance(declared, str) else declared.get("path")
+
+
 class Family:
     """What the instances of one task have in common.
 
@@ -98,6 +103,7 @@ class Family:
             resources=resources(keys.get("resources", {})),
             pools=self._pools,
         )
+        optional = {name for name, table in self._tables() if table.get("optional")}
         env, secrets, tags = keys.get("env", {}), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in zip(found.names, found.points, strict=True):
             values = {**visible, **point}
@@ -110,7 +116,7 @@ class Family:
                 if self._kind == "command"
                 else self._work,
                 inputs=tuple(
-                    Input(path=path, name=label, is_glob=is_glob(text))
+                    Input(path=path, name=label, is_glob=is_glob(text), optional=label in optional)
                     for label, text, path in self._paths_of("inputs", read_pattern, values)
                 ),
                 outputs=tuple(
@@ -136,7 +142,7 @@ class Family:
         for key in ("inputs", "outputs"):
             declared = self._keys.get(key, ())
             values = declared.values() if isinstance(declared, dict) else declared
-            texts += (text for text in values if isinstance(text, str))
+            texts += filter(None, map(_path_in, values))
         return frozenset[str]().union(*map(names_in, texts))
 
     def _find_signature(self, signatures: Mapping[str, Signature]) -> Signature:
@@ -185,6 +191,25 @@ class Family:
             self._complain("format", f"`{form}` is not a Jupytext format for `{notebook}`", hint)
         return form
 
+    def _tables(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield the inputs that are more than a path."""
+        declared = self._keys.get("inputs")
+        if isinstance(declared, dict):
+            yield from ((name, table) for name, table in declared.items() if isinstance(table, dict))
+
+    def _check_inputs(self) -> None:
+        for name, table in self._tables():
+            at = (*self._path, "inputs", name)
+            gathers = [key for key in ("task", "output") if key in table]
+            if "path" in table and gathers:
+                self._complaints.add(at, f"input `{name}` has both `path` and `{gathers[0]}`", "keep one of them")
+            elif "path" not in table and not gathers:
+                hint = 'name the file: `{ path = "data/x.csv", optional = true }`'
+                self._complaints.add(at, f"input `{name}` has neither `path` nor `task`", hint)
+            elif "optional" in table and gathers:
+                what = f"input `{name}` gathers outputs, which are never absent"
+                self._complaints.add(at, what, "leave `optional` out")
+
     def _check(self) -> None:
         """Complain about what is the same for all instances."""
         kinds = [kind for kind in WORK_KEYS if kind in self._keys]
@@ -203,6 +228,7 @@ class Family:
         if self._kind != "notebook":
             for key in self._keys.keys() & set(NOTEBOOK_KEYS):
                 self._complain(key, f"`{key}` is for notebooks, and task `{self.name}` has none")
+        self._check_inputs()
         check_values((*self._path, "parameters"), self._own, self._complaints)
         env = self._keys.get("env", {})
         check_variables((*self._path, "env"), env, self._complaints)
@@ -217,8 +243,9 @@ class Family:
         """Yield label, declared text and path of each input or output."""
         declared: list[str] | dict[str, Any] = self._keys.get(key, ())
         pairs = declared.items() if isinstance(declared, dict) else ((None, text) for text in declared)
-        for label, text in pairs:
-            if not isinstance(text, str):
+        for label, value in pairs:
+            text = _path_in(value)
+            if text is None:
                 # gathered, when all tasks are known
                 continue
             at = (key,) if label is None else (key, label)

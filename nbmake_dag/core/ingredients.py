@@ -33,7 +33,7 @@ class Observed:
     inputs: Mapping[Input, Files] = field(default_factory=dict[Input, Files])
     """Files of each external input."""
     folders: frozenset[Input] = frozenset()
-    """Those that are folders, whether or not they are written so."""
+    """Those that are folders, whether or not they are written so, and are there or made by tasks above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +91,10 @@ def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
         files = observed.inputs.get(item, ())
         if item.is_glob:
             yield Ingredient("glob", name, "")
-        elif item.path.endswith("/") or item in observed.folders:
+        elif item in observed.folders or (item.path.endswith("/") and not item.optional):
             yield Ingredient("folder", name, "", path=item.path)
+        elif item.optional and item in observed.inputs and not files:
+            yield Ingredient("input", name, ABSENT, path=item.path)
         for path, digest in files:
             yield Ingredient("input", name, digest, path=path)
     for name, gathered in task.gathers.items():

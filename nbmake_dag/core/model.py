@@ -76,11 +76,12 @@ Work: TypeAlias = Notebook | Function | Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A declared input: a path, or a glob. ``name`` is ``None`` in a list."""
+    """A declared input: a path, or a glob. ``name`` is ``None`` in a list; ``optional``: it may be absent."""
 
     path: ProjectPath
     name: str | None = None
     is_glob: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

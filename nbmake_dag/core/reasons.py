@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.model import Command, Function, Notebook, Task
 from nbmake_dag_cache.key import Ingredient, Stage, Which
 from nbmake_dag_reporting.cell_ref import CellRef, cell_of, order_of
@@ -126,9 +127,14 @@ def describe(change: Change, task: Task, cells: Sequence[CellRef]) -> str:
     if change.kind == "output":
         return f"declared outputs: {change.path}{_appeared(change)}"
     name = change.path or change.name
-    head = f"{change.kind}: {name}" if name else change.kind
+    return _difference(change, f"{change.kind}: {name}" if name else change.kind)
+
+
+def _difference(change: Change, head: str) -> str:
     if change.before is None or change.now is None:
         return f"{head}{_appeared(change)}"
+    if change.kind == "input" and ABSENT in {change.before, change.now}:
+        return f"{head} {'removed' if change.now == ABSENT else 'added'}"
     if change.kind in _DIGESTED:
         return f"{head} changed"
     return f"{head} {change.before} -> {change.now}"

@@ -196,7 +196,8 @@ def _needless(task: Task, outcome: TaskOutcome, again: _Again, place: str) -> It
     reads = {access.path for access in outcome.attempts[-1].accesses if access.mode == "read"}
     if not reads or not task.outputs or isinstance(task.work, Command) or outcome.record is None:
         return
-    unread = [item for item in task.inputs if not any(_is_of(path, item) for path in reads)]
+    certain = (item for item in task.inputs if not item.optional)
+    unread = [item for item in certain if not any(_is_of(path, item) for path in reads)]
     end = again.execute_without(unread) if unread else None
     without = end.record if end else None
     if without is None or (_digests(without), without.logged) != (_digests(outcome.record), outcome.record.logged):

@@ -54,8 +54,11 @@ class CommandWork(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
 
 Work: TypeAlias = NotebookWork | FunctionWork | CommandWork
 
-Declared: TypeAlias = "str | list[str | dict[str, Any]]"
-"""A path, the files that a glob matches, or what is gathered: a list of ``{"path": ..., "params": ...}``."""
+Declared: TypeAlias = "str | list[str | dict[str, Any]] | None"
+"""A path, the files that a glob matches, or what is gathered: a list of ``{"path": ..., "params": ...}``.
+
+``None`` for an optional input that is absent.
+"""
 
 Paths: TypeAlias = "dict[str, Declared] | list[Declared]"
 """Declared paths as the work sees them, relative to its working directory: named, or a list."""

@@ -32,7 +32,8 @@ def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -
     for name in graph.order:
         made = {edge.input for edge in graph.edges[name]}
         for item in graph.external[name]:
-            if item.is_glob and item not in made and item.path not in said and not survey.files(item):
+            is_expected = item.is_glob and not item.optional and item not in made
+            if is_expected and item.path not in said and not survey.files(item):
                 said.add(item.path)
                 yield Complaint(
                     what=f"input `{item.path}` of task `{name}` matches no file",

@@ -41,7 +41,10 @@ class Inputs:
         self._ignore = ignore
         self._found: dict[str, tuple[tuple[ProjectPath, Digest], ...]] = {}
         self.folders = {} if folders is None else folders
-        """Folders as they were just before they were first searched: a file that joins one may match a glob."""
+        """Folders as they were just before they were first searched, and paths at which nothing was.
+
+        A file that joins a folder may match a glob, and one that may be absent may appear.
+        """
 
     def fresh(self) -> Inputs:
         """Return one that has looked at nothing yet."""
@@ -57,7 +60,7 @@ class Inputs:
         return self._found[item.path]
 
     def is_folder(self, item: Input) -> bool:
-        """Return whether an input is a folder on disk, or is declared as one."""
+        """Return whether an input is a folder on disk."""
         return not item.is_glob and os.path.isdir(self._project.absolute(item.path))
 
     def _digested(self, item: Input) -> Iterator[tuple[ProjectPath, Digest]]:
@@ -72,6 +75,7 @@ class Inputs:
                     yield item.path, self._files.digest_with_permission(absolute)
                     return
             _refuse_hidden(absolute)
+            self.folders.setdefault(absolute, None)
             return
         for path in sorted(found):
             if self._graph.owner_of(path) is not None:

@@ -110,6 +110,10 @@ class Survey:
         """Return path and digest of every file on disk that an input names."""
         return self._look.inputs.files(item)
 
+    def is_folder(self, item: Input) -> bool:
+        """Return whether an input is a folder on disk."""
+        return self._look.inputs.is_folder(item)
+
     def again(self) -> Survey:
         """Return a survey that looks at everything afresh, with the same memory of digests."""
         look = self._look
@@ -298,6 +302,7 @@ class Survey:
             for name in self.graph.order
             for item in self.graph.external[name]
             if not item.is_glob
+            and not item.optional
             and not self.files(item)
             and not item.path.endswith("/")
             and not os.path.isdir(self.project.absolute(item.path))
@@ -352,7 +357,10 @@ class Survey:
     def _observe(self, task: Task) -> tuple[Observed, Software]:
         look = self._look
         inputs = {item: look.inputs.files(item) for item in self.graph.external[task.name]}
-        folders = frozenset(filter(look.inputs.is_folder, inputs))
+        made = {edge.input for edge in self.graph.edges[task.name]}
+        folders = frozenset(
+            item for item in inputs if self.is_folder(item) or (item in made and item.path.endswith("/"))
+        )
         match task.work:
             case Notebook() as work:
                 notebook = self.notebook(work)

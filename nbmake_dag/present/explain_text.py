@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate
+from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.reasons import describe
 from nbmake_dag.present.explanation import Explained
 from nbmake_dag.present.run_text import moment, table
@@ -46,7 +47,7 @@ def lines(found: Explained) -> Iterator[str]:
                 "mark": "*" if item.which in changed else " ",
                 "kind": item.kind,
                 "name": fit(plain(_name(found, item)), _LONGEST),
-                "value": fit(plain(_short(item.value)), _LONGEST),
+                "value": fit(plain(_short(item)), _LONGEST),
             }
             for item in found.explanation.ingredients
         ]
@@ -97,5 +98,7 @@ def _name(found: Explained, item: Ingredient) -> str:
     return f"{item.name}: {item.path}" if item.path else item.name
 
 
-def _short(value: str) -> str:
-    return value[:_SHORT] if _DIGEST.fullmatch(value) else value
+def _short(item: Ingredient) -> str:
+    if item.kind == "input" and item.value == ABSENT:
+        return "absent"
+    return item.value[:_SHORT] if _DIGEST.fullmatch(item.value) else item.value

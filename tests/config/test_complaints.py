@@ -68,6 +68,28 @@ FAULTS = {
         TASK + "priority = true\n",
         "pipeline.toml:3: `priority` must be a whole number from -1000000 to 1000000, not `true`",
     ),
+    "input without a path": (
+        TASK + "inputs = { x = { optional = true } }\n",
+        (
+            "pipeline.toml:3: input `x` has neither `path` nor `task`\n"
+            '  hint: name the file: `{ path = "data/x.csv", optional = true }`'
+        ),
+    ),
+    "input with a path and a task": (
+        TASK + 'inputs = { x = { path = "x.csv", task = "a" } }\n',
+        "pipeline.toml:3: input `x` has both `path` and `task`\n  hint: keep one of them",
+    ),
+    "optional that is no flag": (
+        TASK + 'inputs = { x = { path = "x.csv", optional = "yes" } }\n',
+        'pipeline.toml:3: `optional` must be `true` or `false`, not `"yes"`',
+    ),
+    "optional input without a name": (
+        TASK + 'inputs = [{ path = "x.csv", optional = true }]\n',
+        (
+            "pipeline.toml:3: `inputs` must be a list of paths or a table of named paths, such as"
+            ' `["data/x.csv"]` or `{ x = "data/x.csv" }`, not a list whose item 1 is a table'
+        ),
+    ),
     "unknown key of a matrix": (
         TASK + "matrix = { epochs = [1, 2] }\n",
         (

@@ -1,7 +1,8 @@
-"""Inputs that are the outputs of all instances of a task."""
+"""Inputs that are tables: the outputs of all instances of a task, and files that may be absent."""
 
 import pytest
 
+from nbmake_dag.core.model import Input, ProjectPath, TaskName
 from nbmake_dag.errors import ConfigError
 from tests.config.expanding import pipeline, pipeline_beside
 
@@ -35,6 +36,10 @@ def test_one_output_of_several_is_chosen_by_its_name():
 
 NOT_GATHERED = {
     "no task": ("{ output = 'x' }", 'gathers the outputs of no task\n  hint: name it: `{ task = "train" }`'),
+    "optional": (
+        "{ task = 't', optional = true }",
+        "gathers outputs, which are never absent\n  hint: leave `optional` out",
+    ),
     "unknown task": (
         "{ task = 'tt' }",
         "gathers the outputs of `tt`, which is not a task\n  hint: did you mean `t`?",
@@ -76,3 +81,19 @@ def test_what_cannot_be_gathered_is_reported_at_its_line(name: str):
         pipeline(GATHER.replace('{ task = "t" }', table) + OTHERS)
     expected = expected if expected.startswith(("unknown", "`task`", "task")) else f"input `models` {expected}"
     assert str(caught.value) == f"pipeline.toml:3: {expected}"
+
+
+def test_a_path_in_a_table_is_as_one_that_stands_alone():
+    """`{a}` is replaced, and counts as used; only what says so may be absent."""
+    text = """
+        [tasks.t]
+        command = "t"
+        matrix = { a = [1, 2] }
+        inputs = { x = { path = "x/{a}.csv", optional = true }, y = { path = "y/*" }, z = "z" }
+    """
+    expected = [
+        Input(path=ProjectPath("x/2.csv"), name="x", optional=True),
+        Input(path=ProjectPath("y/*"), name="y", is_glob=True),
+        Input(path=ProjectPath("z"), name="z"),
+    ]
+    assert list(pipeline(text).tasks[TaskName("t[a=2]")].inputs) == expected

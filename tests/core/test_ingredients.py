@@ -97,6 +97,7 @@ def test_what_is_declared_invalidates(change: dict[str, Any]) -> None:
         {"after": (TaskName("early"),)},
         {"policy": Policy(timeout=1.0, retries=9, retry_delay=1.0, resources=Resources(cpus=4), max_age=1.0)},
         {"work": Notebook(path=ProjectPath("train.py"), allow_errors=True)},
+        {"policy": Policy(pools={"database": 1}, priority=7)},
         {"policy": Policy(strict=True, store=False, cache=False, notebook_output=ProjectPath("out.ipynb"))},
     ],
     ids=str,
@@ -126,6 +127,32 @@ def test_what_does_not_decide_the_result_does_not_invalidate(change: dict[str, A
 def test_what_is_seen_on_disk_invalidates(change: dict[str, Any]) -> None:
     """Cells and their order, the kernel, modules, contents and names of inputs, and who belongs to a glob."""
     assert _key(seen=replace(SEEN, **change)) != _key()
+
+
+def test_the_absence_of_an_optional_input_invalidates() -> None:
+    """A file that is absent, is there, or is a folder are three keys; that it may be absent is none of its own."""
+    notes = Input(path=ProjectPath("notes"), optional=True)
+    task = replace(TASK, inputs=(*TASK.inputs, notes))
+    absent = replace(SEEN, inputs={**SEEN.inputs, notes: ()})
+    there = replace(SEEN, inputs={**SEEN.inputs, notes: _files(("notes", "d5"))})
+    assert (
+        len({_key(task, absent), _key(task, there), _key(task, replace(absent, folders=frozenset({notes})))}) == 3
+    )
+    certain = replace(notes, optional=False)
+    is_there = replace(SEEN, inputs={**SEEN.inputs, certain: _files(("notes", "d5"))})
+    assert _key(replace(TASK, inputs=(*TASK.inputs, certain)), is_there) == _key(task, there)
+
+
+def test_an_optional_folder_that_is_absent_is_not_an_empty_one() -> None:
+    """The task is told which; a glob without a match is the same list whether or not that is expected."""
+    folder = Input(path=ProjectPath("extra/"), optional=True)
+    task = replace(TASK, inputs=(*TASK.inputs, folder))
+    absent = replace(SEEN, inputs={**SEEN.inputs, folder: ()})
+    assert _key(task, absent) != _key(task, replace(absent, folders=frozenset({folder})))
+    empty = replace(SEEN, inputs={DATA: SEEN.inputs[DATA], TABLES: ()})
+    expected = replace(TABLES, optional=True)
+    as_expected = replace(SEEN, inputs={DATA: SEEN.inputs[DATA], expected: ()})
+    assert _key(replace(TASK, inputs=(DATA, expected)), as_expected) == _key(seen=empty)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ PIPELINE = """
 
     [tasks.count]
     command = "python scripts/count.py"
-    inputs = ["data/*.txt"]
+    inputs = { data = "data/*.txt", notes = { path = "notes/today.md", optional = true } }
     outputs = ["results/count.txt"]
     max_age = "1h"
 
@@ -43,7 +43,7 @@ COUNT = """
     with open("results/count.txt", "w") as file:
         print(helper.SIZE, len(glob.glob("data/*.txt")), file=file)
 """
-ADDED = ("data/b.txt", "scripts/glob.py")
+ADDED = ("data/b.txt", "scripts/glob.py", "notes/today.md")
 HEAVY = (
     "asyncio",
     "diskcache",
@@ -137,6 +137,7 @@ CHANGES: dict[str, Callable[[Rests], object]] = {
     "an output edited by hand": lambda rests: rests.files.write("results/look.txt", "mine"),
     "an input of the same size and time": edit_unseen,
     "a file that joins a glob": lambda rests: rests.files.write(ADDED[0], "b\n"),
+    "an input that was absent": lambda rests: rests.files.write(ADDED[2], "n\n"),
     "a module that is imported": lambda rests: rests.files.write("scripts/helper.py", "SIZE = 2\n"),
     "a new module that hides another": lambda rests: rests.files.write(ADDED[1], "glob = list\n"),
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nbmake_dag.core.facts import Result
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Task, TaskName
-from nbmake_dag.engine.dispatch.visible_files import files_of_input
+from nbmake_dag.engine.dispatch.visible_files import files_of_input, is_absent
 from nbmake_dag.execute.protocol import (
     AttemptSpec,
     CommandWork,
@@ -106,7 +106,9 @@ def _work(task: Task, survey: Survey) -> Work:
 
 
 def _input_value(item: Input, task: Task, survey: Survey, results: Mapping[TaskName, Result]) -> Declared:
-    """Return an input as the work sees it: a path, or for a glob the sorted list of its files."""
+    """Return an input as the work sees it: a path, for a glob the sorted list of its files, ``None`` if absent."""
+    if is_absent(item, task, survey, results):
+        return None
     if not item.is_glob:
         return _relative(item.path, task)
     return [_relative(path, task) for path in sorted(set(files_of_input(item, task, survey, results)))]

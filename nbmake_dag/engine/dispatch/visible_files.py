@@ -23,7 +23,7 @@ def seen_paths(task: Task, survey: Survey, facts: Facts, results: Mapping[TaskNa
     for item in task.inputs:
         for path in files_of_input(item, task, survey, results):
             paths |= set(_files_below(path, survey))
-        if not item.is_glob and item.path.endswith("/"):
+        if not item.is_glob and item.path.endswith("/") and not is_absent(item, task, survey, results):
             paths.add(item.path)
         for edge in survey.graph.edges[task.name]:
             output = results[edge.producer].outputs.get(edge.output) if edge.input == item else None
@@ -38,6 +38,14 @@ def files_of_input(item: Input, task: Task, survey: Survey, results: Mapping[Tas
         if output is not None:
             yield from input_files(item, (file.path for file in output.files))
     yield from (path for path, _ in survey.files(item))
+
+
+def is_absent(item: Input, task: Task, survey: Survey, results: Mapping[TaskName, Result]) -> bool:
+    """Return whether an optional path is not there, and nothing below it; a glob is a list, if an empty one."""
+    if item.is_glob or not item.optional or any(files_of_input(item, task, survey, results)):
+        return False
+    made = [edge.output for edge in survey.graph.edges[task.name] if edge.input == item]
+    return not any(output.startswith(item.path) for output in made) if made else not survey.is_folder(item)
 
 
 def _files_below(path: str, survey: Survey) -> Iterator[str]:
