@@ -98,6 +98,16 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
                             rx="3"
                           />
                         )}
+                        {kind === "pool" && (
+                          <text
+                            class="waits"
+                            x={from + (from < WIDTH / 2 ? 6 : -6)}
+                            y={y + 15}
+                            text-anchor={from < WIDTH / 2 ? "start" : "end"}
+                          >
+                            {outcome(attempt)}
+                          </text>
+                        )}
                         {kind === "failed" && width > 14 && (
                           <text
                             class="glyph on"
