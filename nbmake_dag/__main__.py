@@ -32,12 +32,13 @@ def _build_all() -> int:
     """Bring everything up to date: the most frequent command, run without loading the option parser."""
     from nbmake_dag.engine.build import build  # noqa: PLC0415 - not for the other commands
     from nbmake_dag.engine.request import Request  # noqa: PLC0415 - likewise
-    from nbmake_dag.observe.project import find_project  # noqa: PLC0415 - likewise
+    from nbmake_dag.observe.project import find_project, profiles_in  # noqa: PLC0415 - likewise
     from nbmake_dag.progress.display import make_display  # noqa: PLC0415 - likewise
 
+    project = find_project(profiles=profiles_in(os.environ))
     display = make_display("auto", sys.stderr)
     try:
-        outcome = build(find_project(), Request(), (display,), waiting=display.print_notice)
+        outcome = build(project, Request(), (display,), waiting=display.print_notice)
     finally:
         display.close()
     return outcome.exit_code

@@ -15,7 +15,7 @@ from nbmake_dag.core.model import Value
 from nbmake_dag.engine.build import build
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.session import planned
-from nbmake_dag.observe.project import Project, find_project
+from nbmake_dag.observe.project import Project, find_project, profiles_in
 from nbmake_dag.present.summary import summary_line
 from nbmake_dag.present.units import precise
 from nbmake_dag.present.verdicts import describe_plan
@@ -109,7 +109,7 @@ class Loaded:
 
 def load(path: str | os.PathLike[str] = "pipeline.toml") -> Loaded:
     """Find the pipeline at ``path``; raises `UsageError` where there is none."""
-    return Loaded(find_project(None, os.fspath(path)))
+    return Loaded(find_project(None, os.fspath(path), profiles_in(os.environ)))
 
 
 def load_ipython_extension(shell: Any) -> None:

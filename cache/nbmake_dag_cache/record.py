@@ -10,7 +10,7 @@ from xxhash import xxh3_128_hexdigest
 from nbmake_dag_cache.digest import Digest, digest_listing, digest_with_permission
 from nbmake_dag_cache.key import Ingredient, Key
 
-FORMAT = 5
+FORMAT = 6
 MAX_RECORD_BYTES = 64 << 20
 
 Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
@@ -92,6 +92,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     started: int
     duration_s: float
     commit: str | None = None
+    profiles: tuple[str, ...] = ()
+    """Those that lay over the pipeline file."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

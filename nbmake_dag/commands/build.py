@@ -19,6 +19,7 @@ from nbmake_dag.commands.options import (
     executor_options,
     located,
     overrides,
+    profiled,
     project_of,
     served,
     streamed,
@@ -69,6 +70,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
             "--keep-going",
             "--jobs",
             "-p",
+            "--profile",
             "--executor",
             "--ray-address",
             "--cache",
@@ -97,6 +99,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
+@profiled
 @click.option("-k", "--keep-going", is_flag=True, help="Continue after a failure with independent tasks.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help=PARAMETER)
@@ -166,7 +169,7 @@ def command(
     from nbmake_dag.engine.build import build  # noqa: PLC0415 - not for --help
     from nbmake_dag.progress.display import make_display  # noqa: PLC0415 - likewise
 
-    project = project_of(directory, file)
+    project = project_of(directory, file, given.pop("profiles"))
     if pdb:
         given["executor"] = ONE_AT_A_TIME
     given["targets"] = targets_of(project, directory, given["targets"])

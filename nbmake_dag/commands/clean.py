@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import located, project_of, targets_of
+from nbmake_dag.commands.options import located, profiled, project_of, targets_of
 from nbmake_dag.errors import UsageError
 
 
@@ -21,9 +21,18 @@ from nbmake_dag.errors import UsageError
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
+@profiled
 @click.option("--cache", is_flag=True, help="Also remove the cache, and the state of this checkout.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def command(directory: str | None, file: str | None, targets: tuple[str, ...], *, cache: bool, yes: bool) -> None:
+def command(
+    directory: str | None,
+    file: str | None,
+    profiles: tuple[str, ...],
+    targets: tuple[str, ...],
+    *,
+    cache: bool,
+    yes: bool,
+) -> None:
     """Remove the outputs of targets, all if none is named.
 
     The next build restores outputs that are in the cache. Files that nbdag did not make are saved in the cache,
@@ -36,7 +45,7 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...], *
         put_damage_aside,
     )
 
-    project = project_of(directory, file)
+    project = project_of(directory, file, profiles)
     if cache and targets:
         raise UsageError("the cache is removed as a whole", (), "leave out the targets, or leave out --cache")
     if cache and not yes:

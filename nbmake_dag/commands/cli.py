@@ -37,6 +37,7 @@ GROUPS = {
     "Set up": {
         "init": "Write a pipeline.toml for the notebooks found.",
         "add": "Append a task for a notebook to pipeline.toml.",
+        "config": "Print what pipeline.toml says, and where each value comes from.",
         "cache": "Inspect, check and trim the cache.",
         "schema": "Print the JSON Schema of pipeline.toml.",
         "completions": "Print completions for a shell.",

@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete
 
 from nbmake_dag.errors import NbdagError
-from nbmake_dag.observe.project import Project, find_project
+from nbmake_dag.observe.project import Project, find_project, profiles_in
 
 _BASH = r"""
 _nbdag() {
@@ -116,7 +116,9 @@ class _Names(click.ParamType):  # type: ignore[type-arg] # pyright: ignore[repor
         whole = ctx.find_root().params
         try:
             project = find_project(
-                ctx.params.get("directory") or whole.get("directory"), ctx.params.get("file") or whole.get("file")
+                ctx.params.get("directory") or whole.get("directory"),
+                ctx.params.get("file") or whole.get("file"),
+                ctx.params.get("profiles") or profiles_in(os.environ),
             )
         except NbdagError:
             return []
@@ -144,10 +146,14 @@ def _instances(project: Project, family: str) -> Iterable[str]:
 
     try:
         with open(project.config, "rb") as file:
-            parsed = parse(file.read())
+            parsed = parse(file.read(), profiles=project.profiles)
         return islice(parsed.instances(found_for(parsed, Disk(project))).get(family, ()), MAX_INSTANCES)
     except (NbdagError, OSError):
         return ()
+
+
+def _profiles(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - one signature for all names
+    return _table(_document(project).get("profiles"))
 
 
 def _tags(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - one signature for all names
@@ -167,15 +173,31 @@ def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 -
 
 def _tasks(project: Project) -> dict[str, dict[str, Any]]:
     """Return the keys of each task as far as the file, which may be half written, can be read."""
+    document = _document(project)
+    profiles = [_table(_table(document.get("profiles")).get(name)) for name in project.profiles]
+    tables = [document, *profiles]
+    defaults = {key: value for table in tables for key, value in _table(table.get("defaults")).items()}
+    return {
+        name: {
+            **defaults,
+            **{
+                key: value
+                for table in tables
+                for key, value in _table(_table(table.get("tasks")).get(name)).items()
+            },
+        }
+        for name in _table(document.get("tasks"))
+    }
+
+
+def _document(project: Project) -> dict[str, Any]:
     import tomli  # noqa: PLC0415 - only where it is asked for
 
     try:
         with open(project.config, "rb") as file:
-            document: dict[str, Any] = tomli.load(file)
+            return tomli.load(file)
     except (OSError, ValueError):
         return {}
-    tasks, defaults = _table(document.get("tasks")), _table(document.get("defaults"))
-    return {name: {**defaults, **_table(keys)} for name, keys in tasks.items()}
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -201,6 +223,7 @@ NAMES: dict[str | None, Callable[[Project, str], Iterable[str]]] = {
     "task": _targets,
     "exclude": _targets,
     "tags": _tags,
+    "profiles": _profiles,
     "run": _runs,
     "runs": _runs,
     "against": _runs,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import located, project_of, targets_of
+from nbmake_dag.commands.options import located, profiled, project_of, targets_of
 from nbmake_dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,18 +27,27 @@ if TYPE_CHECKING:
 )
 @click.argument("targets", nargs=-1, metavar="[TASK]...")
 @located
+@profiled
 @click.option("-n", "--dry-run", is_flag=True, help="Print what would be added; change nothing.")
-def command(directory: str | None, file: str | None, targets: tuple[str, ...], *, dry_run: bool) -> None:
+def command(
+    directory: str | None,
+    file: str | None,
+    profiles: tuple[str, ...],
+    targets: tuple[str, ...],
+    *,
+    dry_run: bool,
+) -> None:
     """Add the undeclared files that tasks read to their `inputs` in pipeline.toml; of all tasks if none is named.
 
     Nothing else in the file is changed: comments and order stay. The tasks run once more at the next build.
     """
     from nbmake_dag.commands.edited import edit  # noqa: PLC0415 - not for --help
     from nbmake_dag.config.editing import UneditableError, with_inputs  # noqa: PLC0415 - likewise
+    from nbmake_dag.config.pipeline_file import effective  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.request import Request  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.session import planned  # noqa: PLC0415 - likewise
 
-    project = project_of(directory, file)
+    project = project_of(directory, file, profiles)
     name = os.path.basename(project.config)
     found = planned(project, Request(targets=targets_of(project, directory, targets)))
     added = _additions(project, found)
@@ -48,7 +57,12 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...], *
     lines = {task.family: task.line_of("inputs") for task in found.prepared.whole.tasks.values()}
 
     def with_all(text: str) -> str:
+        _, places = effective(text.encode(), file=name, profiles=project.profiles)
         for family, paths in added.items():
+            place = ("tasks", family, "inputs")
+            if (there := places.place(place)) != place:
+                what = f"{name}:{places.of(place)}: profile `{there[1]}` sets the `inputs` of task `{family}`"
+                raise UsageError(what, (), f"add {_quoted(paths)} there")
             try:
                 text = with_inputs(text, family, paths)
             except UneditableError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, project_of
+from nbmake_dag.commands.options import as_json, located, profiled, project_of
 from nbmake_dag.errors import Complaint
 
 
@@ -18,8 +18,16 @@ from nbmake_dag.errors import Complaint
 )
 @click.argument("targets", nargs=-1, metavar="[TASK]...")
 @located
+@profiled
 @as_json("doctor")
-def command(directory: str | None, file: str | None, targets: tuple[str, ...], *, writes_json: bool) -> int:
+def command(
+    directory: str | None,
+    file: str | None,
+    profiles: tuple[str, ...],
+    targets: tuple[str, ...],
+    *,
+    writes_json: bool,
+) -> int:
     """Check a pipeline for faults that a build cannot see, and print what to change.
 
     It checks kernels, Ray, the file system, what git tracks and ignores, absolute paths in notebooks, undeclared
@@ -34,7 +42,7 @@ def command(directory: str | None, file: str | None, targets: tuple[str, ...], *
         click.echo(line, err=True)
 
     found: list[Complaint] = []
-    for complaint in examine(project_of(directory, file), targets, say):
+    for complaint in examine(project_of(directory, file, profiles), targets, say):
         found.append(complaint)
         if not writes_json:
             click.echo(str(complaint))

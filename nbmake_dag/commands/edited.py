@@ -21,11 +21,10 @@ def complaints_about(config: str, text: str) -> tuple[Complaint, ...]:
     root = os.path.dirname(config)
     with TemporaryDirectory() as state:
         files, identities = StatMemo(state), IdentityMemo(state)
-        sources = Sources(
-            Project(config=config, root=root, repository=root), files, identities, tuple(filter(None, sys.path))
-        )
+        project = Project(config=config, root=root, repository=root)
+        sources = Sources(project, files, identities, tuple(filter(None, sys.path)))
         try:
-            build_graph(read_pipeline(config, text.encode("utf-8", "replace"), sources, {}))
+            build_graph(read_pipeline(project, text.encode("utf-8", "replace"), sources, {}))
         except ConfigError as error:
             return error.complaints
         finally:

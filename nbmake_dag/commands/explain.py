@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, project_of
+from nbmake_dag.commands.options import as_json, located, profiled, project_of
 
 
 @click.command(
@@ -17,9 +17,18 @@ from nbmake_dag.commands.options import as_json, located, project_of
 )
 @click.argument("task")
 @located
+@profiled
 @click.option("--against", metavar="RUN", help="Compare with the result in RUN, not with the last one.")
 @as_json("explain")
-def command(directory: str | None, file: str | None, task: str, against: str | None, *, writes_json: bool) -> None:
+def command(
+    directory: str | None,
+    file: str | None,
+    profiles: tuple[str, ...],
+    task: str,
+    against: str | None,
+    *,
+    writes_json: bool,
+) -> None:
     """List the ingredients of TASK's result, and what changed since its last result."""
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
     from nbmake_dag.present.explain_document import explain_document  # noqa: PLC0415 - not for --help
@@ -27,7 +36,7 @@ def command(directory: str | None, file: str | None, task: str, against: str | N
     from nbmake_dag.present.explanation import explained  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
-    project = project_of(directory, file)
+    project = project_of(directory, file, profiles)
     found = explained(project, task, recorded_of(directory, file, against) if against else None)
     if writes_json:
         click.echo(encode_document(explain_document(found)), nl=False)

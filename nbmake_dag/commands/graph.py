@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, project_of
+from nbmake_dag.commands.options import as_json, located, profiled, project_of
 from nbmake_dag.observe.project import Project
 from nbmake_dag_reporting.drawing import Drawing
 
@@ -21,6 +21,7 @@ from nbmake_dag_reporting.drawing import Drawing
     },
 )
 @located
+@profiled
 @click.option(
     "--format",
     "form",
@@ -31,14 +32,22 @@ from nbmake_dag_reporting.drawing import Drawing
 )
 @as_json("graph")
 @click.option("--run", metavar="RUN", help="Draw the tasks of RUN with their statuses.")
-def command(directory: str | None, file: str | None, form: str, run: str | None, *, writes_json: bool) -> None:
+def command(
+    directory: str | None,
+    file: str | None,
+    profiles: tuple[str, ...],
+    form: str,
+    run: str | None,
+    *,
+    writes_json: bool,
+) -> None:
     """Draw the dependencies of tasks."""
     from nbmake_dag_reporting import graph_formats, graph_svg  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document, graph_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.drawing import drawing_of  # noqa: PLC0415 - likewise
 
     if run is None:
-        drawing = _pipeline(project_of(directory, file))
+        drawing = _pipeline(project_of(directory, file, profiles))
     else:
         from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - only where it is asked for
 

@@ -14,7 +14,7 @@ from contextlib import closing
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.options import located, profiled, project_of
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.editor.conflict import Take
 from nbmake_dag.editor.copy import Copy, copy_path, make_copy
@@ -38,6 +38,7 @@ _PERIOD_S = 0.5
 )
 @click.argument("task")
 @located
+@profiled
 @click.option("--failed", is_flag=True, help="Open the notebook of its last failure, up to the failure.")
 @click.option("--print-path", is_flag=True, help="Write the prepared notebook, and print its path.")
 @click.option("--save-back", is_flag=True, help="Write the edits in the prepared notebook back to its source.")
@@ -49,6 +50,7 @@ _PERIOD_S = 0.5
 def command(
     directory: str | None,
     file: str | None,
+    profiles: tuple[str, ...],
     task: str,
     *,
     failed: bool,
@@ -61,7 +63,7 @@ def command(
     It is a copy, with the parameters, inputs and outputs of TASK; edits saved there are written back to the
     source while the command runs, and edits of the source reach the copy.
     """
-    project = project_of(directory, file)
+    project = project_of(directory, file, profiles)
     if failed:
         return _show(_failed_notebook(project, task), project, None, print_path=print_path)
     with closing(Stores.open(project)) as stores:

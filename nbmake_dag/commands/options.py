@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nbmake_dag.execute.executors import AUTO, KINDS
-from nbmake_dag.observe.project import Project, find_project
+from nbmake_dag.observe.project import Project, find_project, profiles_in
 
 if TYPE_CHECKING:
     from nbmake_dag.commands.serving import LiveView
@@ -30,6 +30,13 @@ def located(command: Command) -> Command:
     """Add ``-C`` and ``-f``, which work before and after the command."""
     command = click.option("-f", "--file", metavar="FILE", help="Read FILE instead of pipeline.toml.")(command)
     return click.option("-C", "--directory", metavar="DIR", help="Work in DIR.")(command)
+
+
+def profiled(command: Command) -> Command:
+    """Add ``--profile``, for commands that read the tasks."""
+    return click.option(
+        "--profile", "profiles", multiple=True, metavar="NAME", help="Read the pipeline with this profile."
+    )(command)
 
 
 def executed(command: Command) -> Command:
@@ -87,10 +94,14 @@ def views(project: Project, port: int | None) -> AbstractContextManager[tuple[Li
     return live_view(project, port)
 
 
-def project_of(directory: str | None, file: str | None) -> Project:
-    """Find the project from the options of the command line."""
+def project_of(directory: str | None, file: str | None, profiles: tuple[str, ...] | None = None) -> Project:
+    """Find the project from the options of the command line; without ``--profile`` the variable counts.
+
+    ``profiles`` is ``None`` for commands that do not read the tasks.
+    """
     before_directory, before_file = click.get_current_context().obj
-    return find_project(directory or before_directory, file or before_file)
+    chosen = () if profiles is None else profiles or profiles_in(os.environ)
+    return find_project(directory or before_directory, file or before_file, chosen)
 
 
 def targets_of(project: Project, directory: str | None, targets: tuple[str, ...]) -> tuple[str, ...]:

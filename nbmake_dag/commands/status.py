@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, overrides, project_of
+from nbmake_dag.commands.options import as_json, located, overrides, profiled, project_of
 from nbmake_dag.core.decide import Stale
 from nbmake_dag.core.plan import Undecided
 from nbmake_dag.engine.request import Request
@@ -28,6 +28,7 @@ from nbmake_dag.runs.find import waits_under_way
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
+@profiled
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help="Set a parameter.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if a task is stale or undecided.")
 @click.option("-v", "--verbose", is_flag=True, help="List each undeclared file of a task.")
@@ -36,7 +37,7 @@ def command(
     directory: str | None, file: str | None, *, exit_code: bool, verbose: bool, writes_json: bool, **given: Any
 ) -> int:
     """List the stale tasks and why they are stale, without running anything."""
-    project = project_of(directory, file)
+    project = project_of(directory, file, given.pop("profiles"))
 
     found = planned(project, Request(**given), tell=_tell)
     verdicts = found.verdicts

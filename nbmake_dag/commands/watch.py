@@ -17,6 +17,7 @@ from nbmake_dag.commands.options import (
     executor_options,
     located,
     overrides,
+    profiled,
     project_of,
     served,
     streamed,
@@ -40,6 +41,7 @@ from nbmake_dag.watch.watching import Watch
         "How they run": (
             "--jobs",
             "-p",
+            "--profile",
             "--executor",
             "--ray-address",
             "--poll",
@@ -57,6 +59,7 @@ from nbmake_dag.watch.watching import Watch
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @located
+@profiled
 @click.option("-j", "--jobs", type=click.IntRange(1, 4096), metavar="N", help="Processors to use; all by default.")
 @click.option("-p", "overrides", multiple=True, callback=overrides, metavar="NAME=VALUE", help=PARAMETER)
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")
@@ -86,7 +89,7 @@ def command(
 
     Tasks that do not depend on a failed one are still built. Ctrl-C ends it.
     """
-    project = project_of(directory, file)
+    project = project_of(directory, file, given.pop("profiles"))
     given["targets"] = targets_of(project, directory, given["targets"])
     request = Request(keep_going=True, executor_options=executor_options(given), **given)
     with (

@@ -18,12 +18,11 @@ from nbmake_dag.config.ownership import check_writes
 from nbmake_dag.config.parameters import SharedParameters
 from nbmake_dag.config.paths import folded
 from nbmake_dag.config.tables import Document, given
-from nbmake_dag.config.tasks import NOTEBOOK_KEYS, WORK_KEYS, Family, fits_another, is_format_of
+from nbmake_dag.config.tasks import Family, is_format_of, over
 from nbmake_dag.core.globs import matches, may_match_below
 from nbmake_dag.core.model import Gathered, Input, Pipeline, ProjectPath, Signature, Task, TaskName, Value
 
 DEFAULT_KEEP_RUNS = 200
-_MERGED = ("env", "resources")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,36 +150,17 @@ def _expand(
 def _line_of(key: str, family: str, lines: Lines) -> int:
     """Return the line of a task's key, its own or that of ``[defaults]``."""
     own, default = ("tasks", family, key), ("defaults", key)
-    return lines.of(default if default in lines.numbers and own not in lines.numbers else own)
+    return lines.of(default if lines.has(default) and not lines.has(own) else own)
 
 
 def _families(document: Document) -> dict[str, dict[str, Any]]:
     """Return the keys of each task over those of ``[defaults]``.
 
-    Lists and single values replace a default, ``env`` and ``resources`` are merged by key. A task that names its
-    work drops the work of the defaults, and one that is not a notebook drops their keys for notebooks.
     ``parameters`` of the defaults stay apart, because a task need not know them.
     """
     defaults = given(document.defaults)
     defaults.pop("parameters", None)
-    without_work = {key: value for key, value in defaults.items() if key not in WORK_KEYS}
-    families: dict[str, dict[str, Any]] = {}
-    for name, table in _or_empty(document.tasks).items():
-        own = given(table)
-        keys = {**(defaults if own.keys().isdisjoint(WORK_KEYS) else without_work), **own}
-        if "notebook" not in keys:
-            keys = {key: value for key, value in keys.items() if key in own or key not in NOTEBOOK_KEYS}
-        if "format" in keys.keys() - own.keys() and fits_another(str(keys.get("notebook", "")), keys["format"]):
-            del keys["format"]
-        for key in _MERGED:
-            if key in own and key in defaults:
-                keys[key] = {**defaults[key], **own[key]}
-        if "matrix" in own.keys() ^ keys.keys() and "instances" in own:
-            del keys["matrix"]
-        elif "instances" in own.keys() ^ keys.keys() and "matrix" in own:
-            del keys["instances"]
-        families[name] = keys
-    return families
+    return {name: over(defaults, given(table)) for name, table in _or_empty(document.tasks).items()}
 
 
 def _sets(document: Document) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,8 @@ A scanner of statements, not a parser: it stops at the first thing that is not T
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import tomli
 
@@ -43,9 +44,25 @@ class Lines:
     """The line on which each key and each table first appears."""
 
     numbers: dict[tuple[str, ...], int]
+    moved: Mapping[tuple[str, ...], tuple[str, ...]] = field(
+        default_factory=dict[tuple[str, ...], tuple[str, ...]]
+    )
+    """Where keys stand in the text that count as others: those of a profile."""
+
+    def place(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Return where the value that counts at ``path`` stands in the text."""
+        for length in range(len(path), 0, -1) if self.moved else ():
+            if (there := self.moved.get(path[:length])) is not None:
+                return there + path[length:]
+        return path
+
+    def has(self, path: tuple[str, ...]) -> bool:
+        """Return whether a table or key stands in the text."""
+        return self.place(path) in self.numbers
 
     def of(self, path: tuple[str, ...]) -> int:
         """Return the line of the innermost table or key around ``path`` that has one."""
+        path = self.place(path)
         while path:
             if path in self.numbers:
                 return self.numbers[path]

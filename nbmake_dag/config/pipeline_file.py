@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import tomli
 
@@ -10,7 +13,8 @@ from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.conversion import convert
 from nbmake_dag.config.expansion import PipelineFile, complain, expand
 from nbmake_dag.config.instances import Found, Unreadable
-from nbmake_dag.config.lines import MAX_DEPTH, TooDeepError, scan
+from nbmake_dag.config.lines import MAX_DEPTH, Lines, TooDeepError, scan
+from nbmake_dag.config.profiles import check, overlaid, refuse
 from nbmake_dag.config.schema import json_schema
 from nbmake_dag.config.tables import Document
 from nbmake_dag.config.values import parse_override
@@ -22,6 +26,7 @@ __all__ = [
     "PipelineFile",
     "Signature",
     "Unreadable",
+    "effective",
     "expand",
     "json_schema",
     "parse",
@@ -38,8 +43,21 @@ _DECLARED_TWICE = re.compile(r"Cannot declare .* twice")
 _HAS_A_VALUE = "Cannot overwrite a value"
 
 
-def parse(text: bytes, *, file: str = "pipeline.toml") -> PipelineFile:
-    """Read the file's text; raise `ConfigError` with every complaint that needs no look at a notebook."""
+def parse(text: bytes, *, file: str = "pipeline.toml", profiles: Sequence[str] = ()) -> PipelineFile:
+    """Read the file's text; raise `ConfigError` with every complaint that needs no look at a notebook.
+
+    ``profiles`` are laid over it, the later over the earlier ones.
+    """
+    return _read(text, file, profiles)[1]
+
+
+def effective(text: bytes, *, file: str, profiles: Sequence[str]) -> tuple[dict[str, Any], Lines]:
+    """Return what the file says with profiles laid over it, and where; raise `ConfigError` as `parse` does."""
+    content, parsed = _read(text, file, profiles)
+    return {key: value for key, value in content.items() if key != "profiles"}, parsed.lines
+
+
+def _read(text: bytes, file: str, profiles: Sequence[str]) -> tuple[dict[str, Any], PipelineFile]:
     source = _decode(text, file)
     try:
         lines = scan(source)
@@ -53,13 +71,19 @@ def parse(text: bytes, *, file: str = "pipeline.toml") -> PipelineFile:
     except ValueError:
         raise _refused("a number has too many digits", file) from None
     complaints = Complaints(file, lines)
+    refuse(raw, complaints)
     document = convert(raw, Document, complaints)
-    parsed = PipelineFile(document=document, lines=lines, file=file)
+    check(raw, profiles, complaints)
     if complaints:
         names = raw["tasks"] if isinstance(raw.get("tasks"), dict) else {}
+        parsed = PipelineFile(document=document, lines=lines, file=file)
         complain(parsed, complaints, left_out=frozenset(names) - (document.tasks or {}).keys())
     complaints.raise_if_any()
-    return parsed
+    if profiles:
+        raw, moved = overlaid(raw, profiles)
+        lines = replace(lines, moved=moved)
+        document = convert(raw, Document, complaints)
+    return raw, PipelineFile(document=document, lines=lines, file=file)
 
 
 def _decode(text: bytes, file: str) -> str:

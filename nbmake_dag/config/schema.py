@@ -132,6 +132,7 @@ _OF_TABLES: Mapping[str, Rules] = {
         "pools": {"propertyNames": {"pattern": rf"^{_NOT_EMPTY}{_LINE}$"}},
         "sets": {"additionalProperties": {"not": {"required": ["set"]}}},
     },
+    "ProfileTable": {"parameters": _NAMES},
 }
 """What the keys of a table may be."""
 
@@ -160,6 +161,8 @@ def json_schema() -> dict[str, Any]:
     tables = described["$defs"]
     for name, keys in _OF_TABLES.items():
         _add({"properties": keys}, tables[name])
+    in_profiles = {key: rule for key, rule in _OF_TABLES["TaskTable"].items() if key != "secrets"}
+    _add({"properties": in_profiles}, tables["TaskKeys"])
     _add(_ONE_SOURCE, tables["InstancesTable"])
     _add(_WITH_REMOTE, tables["CacheTable"])
     _add(_PATH_OR_GATHERED, tables["InputTable"])

@@ -276,8 +276,8 @@ class InstancesTable(_Table, frozen=True):
     ] = UNSET
 
 
-class TaskTable(_Table, frozen=True):
-    """A task: exactly one of `notebook`, `function` and `command`."""
+class TaskKeys(_Table, frozen=True):
+    """The keys of a task that a profile may set."""
 
     notebook: Annotated[
         Text, _doc("The notebook to run: `.ipynb`, or a text format that Jupytext reads.", "a path")
@@ -335,9 +335,6 @@ class TaskTable(_Table, frozen=True):
         dict[str, str] | UnsetType,
         _doc("Environment variables that are set for the task; they count for staleness.", "a table of strings"),
     ] = UNSET
-    secrets: Annotated[
-        Texts, _doc("Names of environment variables whose values must never be recorded or shown.", _TEXTS)
-    ] = UNSET
     timeout: Annotated[PositiveDuration | UnsetType, _doc("How long one attempt may take.")] = UNSET
     retries: Annotated[Count, _doc("How often a failed attempt is repeated.", _COUNT)] = UNSET
     retry_delay: Annotated[Duration | UnsetType, _doc("How long to wait before repeating.")] = UNSET
@@ -375,6 +372,27 @@ class TaskTable(_Table, frozen=True):
         _doc(
             "Where to put a copy of the executed notebook, `.ipynb` or `.html`. `{name}` is a parameter.", "a path"
         ),
+    ] = UNSET
+
+
+class TaskTable(TaskKeys, frozen=True):
+    """A task: exactly one of `notebook`, `function` and `command`."""
+
+    secrets: Annotated[
+        Texts, _doc("Names of environment variables whose values must never be recorded or shown.", _TEXTS)
+    ] = UNSET
+
+
+class ProfileTable(_Table, frozen=True):
+    """What the file says instead, for commands with `--profile`; tables are merged by key."""
+
+    parameters: Annotated[Parameters, _doc("Other values of `[parameters]`, or more of them.", _TABLE)] = UNSET
+    defaults: Annotated[TaskKeys | UnsetType, _doc("Other values of `[defaults]`, or more of them.", _TABLE)] = (
+        UNSET
+    )
+    tasks: Annotated[
+        dict[str, TaskKeys] | UnsetType,
+        _doc("Other keys of tasks, by name; all but `secrets`.", "a table of tables"),
     ] = UNSET
 
 
@@ -441,6 +459,15 @@ class Document(_Table, frozen=True):
         ),
     ] = UNSET
     tasks: Annotated[dict[str, TaskTable] | UnsetType, _doc("The tasks, by name.", "a table of tables")] = UNSET
+    profiles: Annotated[
+        dict[str, ProfileTable] | UnsetType,
+        _doc(
+            "What commands with `--profile NAME` read instead: `parameters`, `defaults`, and any key of"
+            " `tasks.TASK` but `secrets`. Tables are merged as those of `[defaults]`; a later profile lies over"
+            " earlier ones.",
+            "a table of tables",
+        ),
+    ] = UNSET
     report: Annotated[ReportTable | UnsetType, _doc("The static site.", _TABLE)] = UNSET
 
 

@@ -31,6 +31,8 @@ from nbmake_dag.core.model import (
 
 WORK_KEYS = ("notebook", "function", "command")
 NOTEBOOK_KEYS = ("format", "kernel", "allow_errors", "notebook_output")
+MERGED_KEYS = ("parameters", "env", "resources")
+"""Tables of a task that are merged by key; any other value is replaced as a whole."""
 _POLICY_KEYS = ("timeout", "retries", "retry_delay", "priority", "cache", "store", "max_age", "strict", "sandbox")
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<qualname>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _FORMAT = re.compile(r"(?P<extension>[A-Za-z]+):[a-z]+")
@@ -51,6 +53,32 @@ def fits_another(notebook: str, form: str) -> bool:
 def _path_in(declared: str | Mapping[str, Any]) -> str | None:
     """Return the path of a declared input or output; ``None`` for outputs that are gathered."""
     return declared if isinstance(declared, str) else declared.get("path")
+
+
+def over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a task over those that it has otherwise, from ``[defaults]`` or without a profile.
+
+    Who names its work drops the other work, and what is not a notebook drops the other's keys for notebooks.
+    """
+    works = not upper.keys().isdisjoint(WORK_KEYS)
+    keys = {**{key: value for key, value in lower.items() if not (works and key in WORK_KEYS)}, **upper}
+    for key in MERGED_KEYS:
+        if key in lower and key in upper:
+            keys[key] = {**lower[key], **upper[key]}
+    inherited = keys.keys() - upper.keys()
+    dropped: set[str] = set()
+    if "notebook" in keys:
+        if "format" in keys and fits_another(keys["notebook"], keys["format"]):
+            dropped.add("format")
+    elif not keys.keys().isdisjoint(WORK_KEYS):
+        dropped.update(NOTEBOOK_KEYS)
+    if "instances" in upper:
+        dropped.add("matrix")
+    if "matrix" in upper:
+        dropped.add("instances")
+    for key in dropped & inherited:
+        del keys[key]
+    return keys
 
 
 class Family:
@@ -225,7 +253,7 @@ class Family:
                 self._complain("command", f"the command of task `{self.name}` is empty")
             if "\0" in "".join(command):
                 self._complain("command", f"the command of task `{self.name}` holds a NUL character")
-        if self._kind != "notebook":
+        if self._kind not in {"", "notebook"}:
             for key in self._keys.keys() & set(NOTEBOOK_KEYS):
                 self._complain(key, f"`{key}` is for notebooks, and task `{self.name}` has none")
         self._check_inputs()

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import Graph
@@ -219,7 +219,7 @@ def _copy(project: Project, graph: Graph, records: list[Record], name: TaskName,
     root = os.path.normpath(os.path.join(repository, os.path.relpath(project.root, project.repository)))
     os.makedirs(os.path.join(repository, ".git"))
     config = os.path.join(root, os.path.basename(project.config))
-    copy = Project(config=config, root=root, repository=repository, workspace=project.repository)
+    copy = replace(project, config=config, root=root, repository=repository, workspace=project.repository)
     listed = files_of(project.repository)
     for path in _walk(project.repository) if listed is None else listed:
         _copy_file(os.path.join(project.repository, path), os.path.join(repository, path))

@@ -119,6 +119,7 @@ def _accepted(
         span_id=writer.task_span_id(name),
         started=started,
         duration_s=previous.origin.duration_s if previous else 0.0,
+        profiles=writer.header.profiles,
     )
     return keys.record(task, trace, made, origin, source=_source(name, prepared, stores), accepted=True)
 

@@ -78,7 +78,9 @@ def signature(project: Project, request: Request) -> str:
         *sys.path,
         project.config,
         project.repository,
-        repr((request.targets, request.tags, request.exclude, sorted(request.overrides.items()))),
+        repr(
+            (project.profiles, request.targets, request.tags, request.exclude, sorted(request.overrides.items()))
+        ),
         repr((request.only, request.downstream)),
     ]
     return digest_text("\0".join(words))

@@ -13,9 +13,9 @@ from nbmake_dag.config.pipeline_file import PipelineFile, parse
 from nbmake_dag.config.secrets import check_secrets
 from nbmake_dag.core.decide import Rules
 from nbmake_dag.core.facts import Facts, Result, result_of
-from nbmake_dag.core.graph import Graph, build_graph
+from nbmake_dag.core.graph import Graph, build_graph, input_files
 from nbmake_dag.core.ignore import Ignored
-from nbmake_dag.core.model import Function, Notebook, Pipeline, Signature, TaskName, Value
+from nbmake_dag.core.model import Function, Notebook, Pipeline, ProjectPath, Signature, TaskName, Value
 from nbmake_dag.core.targets import UnknownTargetError, matched, refuse_needed, select
 from nbmake_dag.core.text import encodable
 from nbmake_dag.engine.affected import affected_tasks
@@ -86,10 +86,10 @@ def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, 
     installed = tuple(project.here(path) for path in sys.path if path)
     sources = Sources(project, stores.files, stores.identities, installed)
     sources.unread = {} if request.keep_going else None
-    pipeline = read_pipeline(project.config, data, sources, request.overrides)
+    pipeline = read_pipeline(project, data, sources, request.overrides)
     if any(task.secrets for task in pipeline.tasks.values()):
         variables = driver_environment()
-        file = parse(data, file=os.path.basename(project.config))
+        file = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
         check_secrets(file, data.decode(), variables, request.overrides)
         redactor = Redactor(declared_secrets(pipeline.tasks.values(), variables))
         stores.files.hides = lambda path: redactor.name_in_text(project.relative(path)) is not None
@@ -133,7 +133,9 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             pipeline,
             whole,
             stores,
-            read=lambda file, data: read_pipeline(file, data, sources, overrides={}),
+            read=lambda file, data, profiles: read_pipeline(
+                replace(project, config=project.absolute(file), profiles=profiles), data, sources, overrides={}
+            ),
             code=lambda pipeline, graph: survey_of(
                 graph, Inputs(project, graph, stores.files, {}, Ignored(pipeline.ignore), places), pipeline
             ).code(),
@@ -151,7 +153,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             survey_of(whole, Inputs(project, whole, stores.files, leftovers.digests, ignore, places)),
             base=request.affected,
             environ=variables.environ,
-            read=lambda data, at: read_pipeline(project.config, data, sources, request.overrides, at),
+            read=lambda data, at: read_pipeline(project, data, sources, request.overrides, at),
         )
         targets &= found.tasks
         notes = (*notes, *found.notes)
@@ -195,6 +197,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             *(f"warning: task `{name}` has no instances: {reason}" for name, reason in pipeline.empty.items()),
             *survey.notes,
             *_pairs(graph, sources),
+            *_of_other_profiles(graph, leftovers.of_profiles),
             *(f"warning: {found}" for found in absent(project, pipeline, graph, survey)),
         ),
         uncovered=tuple(str(found) for found in uncovered_starts(project, graph, survey, facts)),
@@ -223,6 +226,18 @@ def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:
             yield said
 
 
+def _of_other_profiles(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator[str]:
+    """Yield a note for each input that holds files which tasks make with another profile."""
+    for name in graph.order if files else ():
+        for item in graph.external[name]:
+            if found := input_files(item, files):
+                more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+                yield (
+                    f"warning: input `{item.path}` of task `{name}` holds {found[0]}{more}, made with another"
+                    " profile (`nbdag help profiles`)"
+                )
+
+
 def _last_results(
     names: frozenset[TaskName], whole: Graph, records: Mapping[TaskName, Record]
 ) -> dict[TaskName, Result]:
@@ -237,10 +252,10 @@ def _last_results(
 
 
 def read_pipeline(
-    file: str, data: bytes, sources: Sources, overrides: Mapping[str, Value], at: Data | None = None
+    project: Project, data: bytes, sources: Sources, overrides: Mapping[str, Value], at: Data | None = None
 ) -> Pipeline:
     """Read a pipeline; raises `ConfigError` with every complaint. Its instances come from what there is ``at``."""
-    parsed = parse(data, file=os.path.basename(file))
+    parsed = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
     return expand(parsed, _signatures(parsed, sources), overrides, found_for(parsed, at or sources.data))
 
 

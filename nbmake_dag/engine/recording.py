@@ -36,6 +36,7 @@ def run_header(
         ),
         parameters=request.overrides,
         targets=request.asked_for,
+        profiles=project.profiles,
         traceparent=os.environ.get("TRACEPARENT", ""),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ class Project:
     repository: str
     workspace: str = ""
     """The repository of which this one is a copy, if it is: what is installed from there means the copy."""
+    profiles: tuple[str, ...] = ()
+    """Those that lie over the configuration, the later over the earlier ones."""
 
     @property
     def state(self) -> str:
@@ -90,7 +93,12 @@ class Project:
         return Repository(self.repository, self.workspace).mapped(path)
 
 
-def find_project(directory: str | None = None, file: str | None = None) -> Project:
+def profiles_in(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the profiles that the variable ``NBDAG_PROFILE`` names, with commas between them."""
+    return tuple(name.strip() for name in environ.get("NBDAG_PROFILE", "").split(",") if name.strip())
+
+
+def find_project(directory: str | None = None, file: str | None = None, profiles: tuple[str, ...] = ()) -> Project:
     """Find the project of a folder, or of a configuration file; raises `UsageError` where there is none."""
     start = os.path.abspath(directory or os.curdir)
     if not os.path.isdir(start):
@@ -99,10 +107,10 @@ def find_project(directory: str | None = None, file: str | None = None) -> Proje
         config = os.path.join(start, file)
         if not os.path.isfile(config):
             raise UsageError(f"there is no file {config}", (), _like(start, file))
-        return _project(os.path.abspath(config))
+        return _project(os.path.abspath(config), profiles)
     for folder in _upward(start):
         if os.path.isfile(os.path.join(folder, CONFIG)):
-            return _project(os.path.join(folder, CONFIG))
+            return _project(os.path.join(folder, CONFIG), profiles)
         if not os.access(folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             raise UsageError(f"{folder} cannot be searched for a {CONFIG}: {os.strerror(errno.EACCES)}")
         if _is_git_root(folder):
@@ -120,9 +128,9 @@ def _like(folder: str, path: str) -> str:
     return did_you_mean(path, nearby(folder, path))
 
 
-def _project(config: str) -> Project:
+def _project(config: str, profiles: tuple[str, ...]) -> Project:
     root = os.path.dirname(config)
-    return Project(config=config, root=root, repository=git_root(root) or root)
+    return Project(config=config, root=root, repository=git_root(root) or root, profiles=profiles)
 
 
 def git_root(folder: str) -> str | None:

@@ -30,6 +30,7 @@ class RecordDocument(Struct, frozen=True, kw_only=True):
     started: Annotated[int, described("when the execution began, in nanoseconds since the epoch")]
     duration_s: Annotated[float, described("how long it took")]
     commit: Annotated[str | None, described("the commit that it saw")]
+    profiles: Annotated[tuple[str, ...], described("the profiles that it was built with")]
 
 
 class IngredientChange(Struct, frozen=True, kw_only=True):

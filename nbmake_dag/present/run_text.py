@@ -62,6 +62,7 @@ def run_lines(run: Run, columns: int | None = None) -> Iterator[str]:
         "commit": _commit(run),
         "CI": f"{run.ci.provider} {run.ci.url or ''}" if run.ci else "",
         "targets": ", ".join(map(plain, run.targets)),
+        "profiles": ", ".join(map(plain, run.profiles)),
         "parameters": ", ".join(f"{plain(name)} = {_value(value)}" for name, value in run.parameters.items()),
         "tasks": counted(run.counts, is_running=run.result == "running")
         + (f", saved {coarse(run.saved_s)}" if run.saved_s >= 0.5 else ""),

@@ -64,6 +64,7 @@ class RunHeader:
     resource: Resource
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     targets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
     traceparent: str = ""
 
 
@@ -335,6 +336,8 @@ class RunWriter:
         given = named(schema.PARAM, self.header.parameters)
         if self.header.targets:
             given[schema.RUN_TARGETS] = [attribute_text(target) for target in self.header.targets]
+        if self.header.profiles:
+            given[schema.RUN_PROFILES] = list(self.header.profiles)
         return given
 
     def _track(self, task: str, attempt: int) -> AttemptTrack:

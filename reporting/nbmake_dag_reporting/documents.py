@@ -55,6 +55,7 @@ class RunHeadDocument(Struct, frozen=True, kw_only=True):
     result: Annotated[RecordedResult, described("how it ended; `interrupted` without an end, or `running`")]
     exit_code: Annotated[int | None, described("that of `nbdag build`")]
     targets: Annotated[tuple[str, ...], described("what was asked for; empty: everything")]
+    profiles: Annotated[tuple[str, ...], described("the profiles that lay over the pipeline file")]
     vcs: Annotated[Vcs, described("the commit that it saw")]
     ci: Annotated[Ci | None, described("the job that it was part of")]
     parameters: Annotated[dict[str, Any], described("those given with `-p`")]

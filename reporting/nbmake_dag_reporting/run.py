@@ -177,6 +177,7 @@ class RunHead:
     result: RecordedResult
     exit_code: int | None
     targets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
     vcs: Vcs = field(default_factory=Vcs)
     ci: Ci | None = None
     parameters: Attributes = field(default_factory=dict[str, AttributeValue])

@@ -89,6 +89,9 @@ CI_ACTOR: Final = _declare("nbdag.ci.actor", "string", "resource", "the account 
 ACTION: Final = _declare("cicd.pipeline.action.name", "string", "run", "`RUN`")
 RESULT: Final = _declare("cicd.pipeline.result", "string", "run", "`success`, `failure`, `error`, `cancellation`")
 RUN_TARGETS: Final = _declare("nbdag.run.targets", "string[]", "run", "what was asked for; absent for everything")
+RUN_PROFILES: Final = _declare(
+    "nbdag.run.profiles", "string[]", "run", "those that lay over the pipeline file, the last one on top"
+)
 COUNT: Final = _declare(
     "nbdag.count.<name>", "int", "run", "tasks by status: `ran`, `up_to_date`, ...; `total` is their sum"
 )

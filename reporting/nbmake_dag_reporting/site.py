@@ -265,6 +265,7 @@ def _row(run: Run) -> dict[str, Any]:
         "change": run.vcs.change_id,
         "title": run.vcs.change_title,
         "trigger": run.ci.event if run.ci else None,
+        "profile": ",".join(run.profiles) or None,
         "url": run.ci.url if run.ci else None,
         **{name: run.counts.get(name, 0) for name in _COUNTS},
         "saved": round(run.saved_s, 3),

@@ -26,6 +26,10 @@ matrix = { size = [400, 500], kind = ["fast"] }
 [tasks.summary]
 command = "true"
 tags = ["daily"]
+
+[profiles.ci.tasks.train]
+matrix = { size = [1] }
+[profiles.quick]
 """
 
 
@@ -50,6 +54,8 @@ def _answers(project: Project, *words: str) -> list[str]:
         (("build", "--tag", ""), ["nightly", "daily"]),
         (("build", "--exclude", "s"), ["summary"]),
         (("build", "--executor", "r"), ["ray"]),
+        (("build", "--profile", ""), ["ci", "quick"]),
+        (("build", "--profile", "ci", "train["), ["train[size=1]"]),
         (("build", "--keep"), ["--keep-going"]),
         (("cache", ""), ["gc", "info", "keygen", "verify"]),
         (("--dir",), ["--directory"]),
@@ -131,7 +137,7 @@ def test_every_argument_of_a_command_can_be_completed() -> None:
 def test_another_shell_is_refused(project: Project) -> None:
     """The known ones are named."""
     done = project.nbdag("completions", "tcsh")
-    assert (done.returncode, "Name one shell: bash, zsh, fish" in done.stderr) == (2, True)
+    assert (done.returncode, "name one shell: bash, zsh, fish" in done.stderr) == (2, True)
 
 
 DRIVERS = {

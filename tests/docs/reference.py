@@ -33,6 +33,7 @@ DOCS = ROOT / "nbmake_dag" / "docs"
 VARIABLES = {
     "NBDAG_CACHE_SIGNING_KEY": "the private key that signs records for the shared cache",
     "NBDAG_CACHE_ZONE": "the zone of the shared cache, in a CI system that is not known",
+    "NBDAG_PROFILE": "the profiles of `pipeline.toml`, if `--profile` names none; with commas between several",
     "NBDAG_TRACEBACK": "set to anything: a defect shows its traceback",
     "OTEL_*": "the standard variables: spans also go to a collector",
     "RAY_ADDRESS": "the Ray cluster, if `--ray-address` and `[ray] address` name none",
@@ -134,7 +135,9 @@ def keys_page() -> str:
         path = "tasks.NAME" if name == "tasks" else name
         lines += ["", f"## `[{path}]`", "", entry["description"]]
         reference = entry.get("additionalProperties", entry).get("$ref")
-        lines += _keys_of(tables, reference, path) if reference and name not in {"defaults", "sets"} else []
+        lines += (
+            _keys_of(tables, reference, path) if reference and name not in {"defaults", "sets", "profiles"} else []
+        )
     return "\n".join(lines) + "\n"
 
 

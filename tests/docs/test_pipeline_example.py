@@ -38,7 +38,12 @@ def unshown(table: type[msgspec.Struct], examples: list[dict[str, Any]], path: s
         name = f"{path}{field.name}"
         if not values:
             missing.append(name)
-        elif (inner := tables_in(field.type)) and name not in {"defaults", "sets"}:
+        elif (inner := tables_in(field.type)) and name not in {
+            "defaults",
+            "sets",
+            "profiles.defaults",
+            "profiles.tasks",
+        }:
             named = "dict[" in str(field.type)
             inside = [
                 item
@@ -59,6 +64,7 @@ def test_the_example_is_a_pipeline():
     """It is read and expanded without a complaint."""
     file = parse(TEXT, file="pipeline.toml.example")
     assert set(file.sources()) == SIGNATURES.keys()
+    assert "train[depth=6]" not in expand(parse(TEXT, profiles=("ci",)), SIGNATURES, {}, FOUND).tasks
     pipeline = expand(file, SIGNATURES, {}, FOUND)
     assert list(pipeline.tasks) == [
         "download",

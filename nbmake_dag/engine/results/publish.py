@@ -50,6 +50,7 @@ def origin_of(attempt: AttemptResult, header: RunHeader, span_id: str) -> Origin
         started=attempt.started,
         duration_s=(attempt.ended - attempt.started) / 1e9,
         commit=str(commit) if commit else None,
+        profiles=header.profiles,
     )
 
 

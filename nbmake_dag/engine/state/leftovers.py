@@ -2,8 +2,8 @@
 
 Commands and notebooks list folders themselves, so that a leftover would reach results even where no glob matched
 it. A file is a leftover only if a record here has its exact path and bytes, a blob of them is intact, git does not
-track it, and no pipeline file of the folder names it, nor code that one of its tasks runs. Any other file is an
-ordinary one: it matches globs and is an input.
+track it, and no pipeline file of the folder names it, with any profile, nor code that one of its tasks runs. Any
+other file is an ordinary one: it matches globs and is an input.
 
 Ownership is shared by all pipeline files of a folder, since they share its ``.nbdag``: each of them is read as it
 is now, whether it was built last or not, so that losing the state changes nothing.
@@ -58,6 +58,8 @@ class Leftovers:
 
     files: tuple[Leftover, ...] = ()
     unread: str | None = None
+    of_profiles: tuple[ProjectPath, ...] = ()
+    """Files that tasks of this pipeline file make with other profiles: they stay, as ordinary files."""
 
     @property
     def digests(self) -> dict[ProjectPath, Digest]:
@@ -69,14 +71,14 @@ def find_leftovers(
     pipeline: Pipeline,
     graph: Graph,
     stores: Stores,
-    read: Callable[[str, bytes], Pipeline],
+    read: Callable[[str, bytes, tuple[str, ...]], Pipeline],
     code: Callable[[Pipeline, Graph], Collection[str]],
 ) -> Leftovers:
     """Find the leftovers of a checkout, and touch none.
 
     ``graph`` has all tasks of ``pipeline``, as the request overrides it. ``read`` reads a pipeline file without
-    overrides, by name and content, and raises `ConfigError`. ``code`` returns the modules and scripts that tasks
-    use, relative to the root. Files that decide the answer are seen by ``stores.files``.
+    overrides, by name, content and profiles, and raises `ConfigError`. ``code`` returns the modules and scripts
+    that tasks use, relative to the root. Files that decide the answer are seen by ``stores.files``.
     """
     made = read_made(stores)
     there = _made_and_unnamed(project, _Names(project, pipeline, graph), made)
@@ -92,8 +94,11 @@ def find_leftovers(
     except _UnreadError as error:
         return Leftovers(unread=error.file)
     found: dict[str, Leftover] = {}
+    of_profiles: list[ProjectPath] = []
     for path, versions in there.items():
-        if any(path in names for names in others):
+        if any(path in names for _, names in others):
+            if any(names.makes(path) for name, names in others if name == os.path.basename(project.config)):
+                of_profiles.append(path)
             continue
         with suppress(OSError):
             version = versions.get(stores.files.digest(project.absolute(path)))
@@ -101,7 +106,9 @@ def find_leftovers(
                 found[os.path.realpath(project.absolute(path))] = version
     kept = tracked(found)
     files = (leftover for place, leftover in found.items() if place not in kept)
-    return Leftovers(files=tuple(sorted(files, key=lambda leftover: leftover.path)))
+    return Leftovers(
+        files=tuple(sorted(files, key=lambda leftover: leftover.path)), of_profiles=tuple(sorted(of_profiles))
+    )
 
 
 def move_away(project: Project, leftovers: Iterable[Leftover]) -> tuple[ProjectPath, ...]:
@@ -160,8 +167,11 @@ class _Names:
     def is_output(self, path: str) -> bool:
         return path in self._graph.owners
 
+    def makes(self, path: str) -> bool:
+        return self._graph.owner_of(path) is not None
+
     def _has(self, path: str) -> bool:
-        return path in self._exact or self._graph.owner_of(path) is not None
+        return path in self._exact or self.makes(path)
 
 
 def _exact(task: Task) -> Iterator[str]:
@@ -216,29 +226,38 @@ def _pipelines(
     project: Project,
     stores: Stores,
     made: Made,
-    read: Callable[[str, bytes], Pipeline],
+    read: Callable[[str, bytes, tuple[str, ...]], Pipeline],
     code: Callable[[Pipeline, Graph], Collection[str]],
-) -> Iterator[_Names]:
-    """Yield what the pipeline files of the folder name, without overrides; raises `_UnreadError`."""
+) -> Iterator[tuple[str, _Names]]:
+    """Yield what the pipeline files of the folder name, without overrides; raises `_UnreadError`.
+
+    Each is read without a profile, with each of its own, and with those that a result here was made with together.
+    """
     for entry in sorted(os.scandir(project.root), key=lambda entry: entry.name):
         if not leads_to_file(entry) or entry.stat().st_size > _MAX_PIPELINE_BYTES:
             continue
-        data = _pipeline_text(entry.path)
-        if data is None:
+        found = _pipeline_text(entry.path)
+        if found is None:
             continue
+        data, profiles = found
         # the answer rests on it
         stores.files.digest(entry.path)
-        try:
-            pipeline = read(entry.name, data)
-            graph = build_graph(pipeline, file=entry.name)
-            traced = (path for task in graph.order for path in made.modules.get(task, ()))
-            yield _Names(project, pipeline, graph, (*code(pipeline, graph), *traced))
-        except ConfigError:
-            raise _UnreadError(entry.name) from None
+        together = (names for names in made.profiles if len(names) > 1 and profiles.issuperset(names))
+        for chosen in ((), *((name,) for name in sorted(profiles)), *sorted(together)):
+            try:
+                pipeline = read(entry.name, data, chosen)
+                graph = build_graph(pipeline, file=entry.name)
+                traced = (path for task in graph.order for path in made.modules.get(task, ()))
+                yield entry.name, _Names(project, pipeline, graph, (*code(pipeline, graph), *traced))
+            except ConfigError:
+                if len(chosen) < 2:
+                    with_it = f"{entry.name} with profile {chosen[0]}" if chosen else entry.name
+                    raise _UnreadError(with_it) from None
+                # they go together no more
 
 
-def _pipeline_text(path: str) -> bytes | None:
-    """Return the content of what is a pipeline file, or may be one with a syntax error."""
+def _pipeline_text(path: str) -> tuple[bytes, frozenset[str]] | None:
+    """Return the content of what is a pipeline file, or may be one with a syntax error, and its profiles."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -249,8 +268,9 @@ def _pipeline_text(path: str) -> bytes | None:
     try:
         content = tomli.loads(data.decode())
     except (ValueError, RecursionError):
-        return data if path.endswith(".toml") else None
+        return (data, frozenset()) if path.endswith(".toml") else None
     tasks = content.get("tasks")
     tables = [*tasks.values(), content.get("defaults")] if isinstance(tasks, dict) else []
     is_pipeline = any(isinstance(table, dict) and not table.keys().isdisjoint(WORK_KEYS) for table in tables)
-    return data if is_pipeline else None
+    profiles = content.get("profiles")
+    return (data, frozenset(profiles if isinstance(profiles, dict) else ())) if is_pipeline else None

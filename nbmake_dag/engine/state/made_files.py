@@ -14,7 +14,7 @@ from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.stamps import Stamp
 
-_SCHEMA = "made files 1"
+_SCHEMA = "made files 2"
 _ALL = Digest("all")
 
 
@@ -33,6 +33,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     accepted: bool
     files: tuple[_File, ...]
     modules: tuple[str, ...]
+    profiles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class Made:
     """Those whose bytes are stored."""
     modules: Mapping[str, frozenset[str]]
     """The modules and scripts that each task was seen to use."""
+    profiles: frozenset[tuple[str, ...]]
+    """The profiles, those of one run together, under which results were made."""
 
 
 def read_made(stores: Stores) -> Made:
@@ -78,6 +81,7 @@ def read_made(stores: Stores) -> Made:
     return Made(
         files=tuple(file for name, row in found.items() for file in _files_of(Key(name.partition("/")[2]), row)),
         modules={task: frozenset(paths) for task, paths in modules.items()},
+        profiles=frozenset(row.profiles for row in found.values()),
     )
 
 
@@ -113,4 +117,5 @@ def _row_of(record: Record, stamp: Stamp) -> _Row:
         accepted=record.accepted,
         files=tuple(files),
         modules=tuple(name for kind, name in record.trace if kind == "module"),
+        profiles=record.origin.profiles,
     )

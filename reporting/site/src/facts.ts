@@ -49,6 +49,7 @@ export const FACTS: Record<string, Fact> = {
   },
   change: { of: (run) => run.change, numeric: false },
   trigger: { of: (run) => run.trigger, numeric: false, shown: "if any run has it" },
+  profile: { of: (run) => run.profile ?? null, numeric: false, shown: "if any run has it" },
   ran: count("ran"),
   restored: count("restored"),
   up_to_date: { ...count("up_to_date"), label: "up to date" },

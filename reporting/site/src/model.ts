@@ -39,6 +39,7 @@ export interface RunRow {
   change: string | null;
   title?: string | null;
   trigger: string | null;
+  profile?: string | null;
   url: string | null;
   total: number;
   ran: number;

@@ -47,6 +47,7 @@ export function RunPage({ index, id, route }: { index: Index; id: string; route:
           ["Branch", run.branch],
           ["Commit", run.commit && <Commit run={run} />],
           ["Trigger", run.trigger],
+          ["Profile", run.profile],
           ["Saved by the cache", run.saved > 0 && seconds(run.saved)],
           ["CI", run.url && <Outside to={run.url}>the job</Outside>],
           [

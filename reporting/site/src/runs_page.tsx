@@ -81,7 +81,7 @@ export function RunsPage({ index, route }: { index: Index; route: Route }): JSX.
       const tasks = letters.filter(([name]) => name.toLowerCase().includes(search)).map(([, of]) => of);
       rows = rows.filter(
         (run) =>
-          `${run.id} ${run.branch} ${run.commit} ${run.result} ${run.trigger} ${run.pipeline} ${time(run.started)} ${run.title ?? ""} ${run.change ?? ""}`
+          `${run.id} ${run.branch} ${run.commit} ${run.result} ${run.trigger} ${run.profile ?? ""} ${run.pipeline} ${time(run.started)} ${run.title ?? ""} ${run.change ?? ""}`
             .toLowerCase()
             .includes(search) ||
           tasks.some((of) => (of[run.number] ?? " ") !== " ") ||

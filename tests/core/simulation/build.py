@@ -106,8 +106,8 @@ def refuse(message: str) -> None:
     raise AssertionError(message)
 
 
-def _no_other_pipeline(file: str, data: bytes) -> Pipeline:
-    raise AssertionError(f"{file} is no pipeline file: {data!r}")
+def _no_other_pipeline(file: str, data: bytes, profiles: tuple[str, ...]) -> Pipeline:
+    raise AssertionError(f"{file} is no pipeline file: {data!r} {profiles}")
 
 
 def _no_code(pipeline: Pipeline, graph: Graph) -> frozenset[str]:
