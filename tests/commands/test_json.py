@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 
-from nbmake_dag.commands.cli import run
+from nbmake_dag.commands.cli import cli, run
 from nbmake_dag.commands.schema import DOCUMENTS, document_schema
 from tests.support.project import Project
 
@@ -127,6 +129,35 @@ def test_what_a_build_would_do_and_did_is_described(read: Read) -> None:
     assert [(task["name"], task["codes"]) for task in plan["tasks"]] == [("make", ["forced"])]
     summary = read("summary", "build", "-q", "--summarize", "make")
     assert (summary["counts"]["up_to_date"], [task["name"] for task in summary["tasks"]]) == (1, ["make"])
+
+
+_ACT = {"watch", "clean", "declare", "open", "report", "export", "init", "add", "push", "pull", "gc", "keygen"}
+"""Commands that do something, and do not report what is."""
+_TEXTS = {"schema", "completions", "help"}
+"""Commands that print texts which are there for somebody."""
+
+
+def _commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield name, command
+        if isinstance(command, click.Group):
+            yield from _commands(command)
+
+
+def test_every_command_that_reads_writes_json_with_a_schema() -> None:
+    """A new command has ``--json``, or is named here; the schemas that the options name exist."""
+    described = {
+        name: re.findall(r"`nbdag schema ([\w-]+)`", getattr(option, "help", ""))
+        for name, command in _commands(cli)
+        for option in command.params
+        if "--json" in option.opts
+    }
+    assert {name for name, _ in _commands(cli)} - described.keys() == _ACT | _TEXTS
+    assert all(schemas and set(schemas) <= set(DOCUMENTS) for schemas in described.values())
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
