@@ -14,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from nbmake_dag_cache.paths_in_code import Base, PathsInCode
+from nbmake_dag_cache.started import UNKNOWN
 
 COMPUTED = "computed"
 """An import that can mean any module."""
@@ -96,21 +97,17 @@ class ComputedImports:
 
     def by(self, call: ast.Call) -> Iterator[Found]:
         """Yield what a call imports, or may import."""
-        match call.func:
-            case ast.Attribute(attr=name) | ast.Name(id=name):
-                pass
-            case _:
-                return
+        name = self._name(call)
         if name in {"import_module", "__import__"}:
             yield from self._named(call)
         elif name in {"iter_modules", "walk_packages"}:
             yield from self._listed(_argument(call, 0, "path"))
         elif name in {"spec_from_file_location", "load_source", "SourceFileLoader"}:
-            yield self._loaded(_argument(call, 1, "location", "pathname", "path"))
+            yield from self._loaded(_argument(call, 1, "location", "pathname", "path"))
 
     def is_opaque(self, call: ast.Call) -> bool:
         """Return whether a call may run code that is named nowhere: that of texts, of pickles, of plugins."""
-        name = _name(call)
+        name = self._name(call)
         if name in _UNPICKLE or name == "main":
             owner = call.func.value if isinstance(call.func, ast.Attribute) else call.func
             root = owner.id if isinstance(owner, ast.Name) else ""
@@ -125,7 +122,7 @@ class ComputedImports:
         if argument is None:
             yield COMPUTED
             return
-        base = _text(_argument(call, 1, "package")) if _name(call) == "import_module" else None
+        base = _text(_argument(call, 1, "package")) if self._name(call) == "import_module" else None
         for expression in self._values(argument):
             yield self._import(expression, base)
 
@@ -173,7 +170,7 @@ class ComputedImports:
     def _package(self, expression: ast.expr) -> Found:
         """Return the package that a name, a dotted name or a call of ``import_module`` means."""
         expression = self._paths.value(expression)
-        if isinstance(expression, ast.Call) and _name(expression) in {"import_module", "__import__"}:
+        if isinstance(expression, ast.Call) and self._name(expression) in {"import_module", "__import__"}:
             named = next(iter(self._named(expression)))
             return WholePackage(named.module, named.level) if isinstance(named, Import) else COMPUTED
         parts: list[str] = []
@@ -185,17 +182,22 @@ class ComputedImports:
         alias = self._aliases.get(expression.id, Import(expression.id))
         return WholePackage(".".join(filter(None, (alias.module, *alias.names, *parts))), alias.level)
 
-    def _loaded(self, path: ast.expr | None) -> Found:
+    def _loaded(self, path: ast.expr | None) -> Iterator[Found]:
         place = self._paths.find(path) if path else None
-        return LoadedFile(*place) if place else COMPUTED
+        if place is None:
+            yield COMPUTED
+        yield LoadedFile(*place) if place else LoadedFile("working", UNKNOWN)
 
-
-def _name(call: ast.Call) -> str:
-    match call.func:
-        case ast.Attribute(attr=name) | ast.Name(id=name):
-            return name
-        case _:
-            return ""
+    def _name(self, call: ast.Call) -> str:
+        """Return the last part of the name of what is called, by its own name where it is imported by another."""
+        match call.func:
+            case ast.Attribute(attr=name):
+                return name
+            case ast.Name(id=name):
+                alias = self._aliases.get(name)
+                return alias.names[0] if alias and alias.names else name
+            case _:
+                return ""
 
 
 def _argument(call: ast.Call, position: int, *names: str) -> ast.expr | None:
@@ -213,9 +215,20 @@ def _literal_start(expression: ast.expr) -> tuple[str, bool]:
     match expression:
         case ast.Constant(value=str(text)):
             return text, True
-        case ast.JoinedStr(values=[first, *rest]):
-            text, is_whole = _literal_start(first)
-            return text, is_whole and not rest
+        case (
+            ast.FormattedValue(value=ast.Name(id="__package__" | "__name__"))
+            | ast.Name(id="__package__" | "__name__")
+        ):
+            # the name of a package begins its modules' names, as a dot does
+            return "", True
+        case ast.JoinedStr(values=values):
+            text, is_whole = "", True
+            for value in values:
+                more, is_whole = _literal_start(value)
+                text += more
+                if not is_whole:
+                    break
+            return text, is_whole
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             text, is_whole = _literal_start(left)
             if not is_whole:

@@ -16,7 +16,7 @@ from nbmake_dag_cache.ipython import package_version
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.notebook import Cell, NotebookSource
 
-FORMAT = 9
+FORMAT = 10
 _TITLE_LENGTH = 80
 _GIVEN = re.compile(r"^[ \t]*(inputs|outputs)[ \t]*(?:<-|:?=(?!=))", re.MULTILINE)
 """An assignment to one of the names under which a notebook gets its declared paths, in most languages."""

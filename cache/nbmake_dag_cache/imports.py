@@ -22,7 +22,14 @@ from nbmake_dag_cache.computed_imports import (
     WholePackage,
 )
 from nbmake_dag_cache.paths_in_code import Base, PathsInCode
-from nbmake_dag_cache.started import PYTHON, StartedCommand, Word, commands_among
+from nbmake_dag_cache.started import (
+    PYTHON,
+    StartedCommand,
+    Word,
+    commands_among,
+    python_path_among,
+    scripts_named_among,
+)
 from nbmake_dag_cache.syntax import parse
 
 
@@ -43,6 +50,7 @@ class Imports(msgspec.Struct, frozen=True, array_like=True):
 
     ``listed``: it may import whatever modules a package or a folder has. ``computed``: it imports something that
     only running tells. ``opaque``: it runs code of which the text says nothing, such as an unpickled object's.
+    ``python_path``: folders from which what it starts imports as well. ``named``: texts that may name scripts.
     """
 
     modules: tuple[Import, ...] = ()
@@ -51,6 +59,8 @@ class Imports(msgspec.Struct, frozen=True, array_like=True):
     listed: tuple[WholePackage | WholeFolder, ...] = ()
     computed: bool = False
     opaque: bool = False
+    python_path: tuple[Word, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 def imports_of(source: str | bytes) -> Imports:
@@ -76,7 +86,7 @@ def imports_in(modules: list[tuple[str, ast.Module]]) -> Imports:
 
 _MAY_COUNT = re.compile(
     "import|iter_modules|walk_packages|spec_from|load|FileLoader|run|exec|eval|call|open|output|system|spawn"
-    "|subprocess|pickle|entry_points|site|discover|main"
+    "|subprocess|pickle|entry_points|site|discover|main|chdir|PYTHONPATH"
 )
 
 
@@ -99,12 +109,13 @@ def _imports_among(nodes: list[ast.AST]) -> Imports:
                     loaded.append(StartedCommand((PYTHON, Word(base, path))))
                 case _:
                     is_computed |= found == COMPUTED
-    added = [expression for node in calls_and_statements for expression in _additions_by(node)]
+    added = [expression for node in nodes for expression in _additions_by(node)]
+    found_places = [(places.find(expression), first) for expression, first in added]
     folders = dict.fromkeys(
-        PathAddition(place[0], posixpath.normpath(place[1]), first)
-        for expression, first in added
-        if (place := places.find(expression))
+        PathAddition(place[0], posixpath.normpath(place[1]), first) for place, first in found_places if place
     )
+    if None in (place for place, _ in found_places):
+        folders |= dict.fromkeys(_folders_named_among(nodes))
     commands = dict.fromkeys([*commands_among(calls_and_statements, places), *loaded])
     return Imports(
         modules=tuple(sorted(modules)),
@@ -113,9 +124,23 @@ def _imports_among(nodes: list[ast.AST]) -> Imports:
         listed=tuple(sorted(listed, key=repr)),
         computed=is_computed,
         opaque=any(isinstance(node, ast.Call) and computed.is_opaque(node) for node in calls_and_statements),
+        python_path=tuple(dict.fromkeys(python_path_among(nodes, places))),
+        named=tuple(sorted(set(scripts_named_among(nodes)))),
     )
 
 
+def _folders_named_among(nodes: list[ast.AST]) -> Iterator[PathAddition]:
+    """Yield what texts may name as folders, where one that is added to ``sys.path`` is computed."""
+    for node in nodes:
+        match node:
+            case ast.Constant(value=str(text)) if _FOLDER.fullmatch(text):
+                yield from (PathAddition(base, posixpath.normpath(text)) for base in _BASES)
+            case _:
+                pass
+
+
+_FOLDER = re.compile(r"[\w.\-][\w./\-]{0,200}")
+_BASES: tuple[Base, ...] = ("file", "working")
 _INTERESTING = (ast.Import, ast.ImportFrom, ast.Call, ast.AugAssign)
 
 
@@ -143,6 +168,28 @@ def _additions_by(node: ast.AST) -> Iterator[tuple[ast.expr, bool]]:
             yield from ((folder, False) for folder in folders)
         case ast.AugAssign(target=path, value=ast.List(elts=folders)) if _is_sys_path(path):
             yield from ((folder, False) for folder in folders)
+        case ast.Assign(targets=[ast.Subscript(value=path)], value=ast.List(elts=folders)) if _is_sys_path(path):
+            yield from ((folder, True) for folder in reversed(folders))
+        case ast.Assign(targets=[path], value=value) if _is_sys_path(path):
+            yield from _around_path(value)
+        case ast.Call(func=ast.Attribute(attr="addsitedir") | ast.Name(id="addsitedir"), args=[folder, *_]):
+            yield folder, False
+        case _:
+            pass
+
+
+def _around_path(value: ast.expr) -> Iterator[tuple[ast.expr, bool]]:
+    """Yield the folders that are put before ``sys.path`` and after it, as in ``[folder, *sys.path]``."""
+    match value:
+        case ast.BinOp(left=ast.List(elts=folders), op=ast.Add()):
+            yield from ((folder, True) for folder in reversed(folders))
+        case ast.BinOp(op=ast.Add(), right=ast.List(elts=folders)):
+            yield from ((folder, False) for folder in folders)
+        case ast.List(elts=elements):
+            starred = [position for position, item in enumerate(elements) if isinstance(item, ast.Starred)]
+            middle = starred[0] if starred else len(elements)
+            yield from ((folder, True) for folder in reversed(elements[:middle]))
+            yield from ((folder, False) for folder in elements[middle + 1 :])
         case _:
             pass
 

@@ -79,8 +79,12 @@ class StatMemo:
 
     def digest_with_permission(self, path: str) -> Digest:
         """Return the digest of a file's content and executable bit; raises `OSError` as `digest` does."""
+        return digest_with_permission(self.digest(path), executable=self.is_executable(path))
+
+    def is_executable(self, path: str) -> bool:
+        """Return whether a file can be executed, which is noted; raises `OSError`."""
         self.executable[path] = bool(os.stat(path).st_mode & stat.S_IXUSR)
-        return digest_with_permission(self.digest(path), executable=self.executable[path])
+        return self.executable[path]
 
     def read(self, path: str, most: int = -1) -> tuple[bytes, Digest]:
         """Return a file's content, or its first bytes, with their digest, which is seen; raises `OSError`."""

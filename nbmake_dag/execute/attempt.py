@@ -115,6 +115,7 @@ def _run(
         modules=folded.modules,
         decisive=folded.decisive,
         scripts=folded.started,
+        commands=folded.commands,
         accesses=fold_accesses(access, spec.root, folded.modules),
         sandboxed=bool(spec.sandbox),
         apart=spec.apart,

@@ -30,6 +30,7 @@ from nbmake_dag_cache.record import Access, AccessMode, Artifact, Logged, Number
 
 _Point: TypeAlias = tuple[str, Number, int | None, int | None]
 _Timed: TypeAlias = tuple[int | None, Number, int | None]
+_Command: TypeAlias = tuple[str, tuple[str, ...], str]
 
 
 class _Metric(msgspec.Struct, tag_field="kind", tag="metric"):
@@ -69,6 +70,7 @@ class _Modules(msgspec.Struct, tag_field="kind", tag="modules"):
     paths: list[str]
     decisive: dict[str, list[str]] = {}
     started: list[str] = []
+    commands: list[_Command] = []
 
 
 _Line: TypeAlias = _Metric | _Metrics | _Tag | _Param | _Artifact | _Read | _Modules
@@ -84,6 +86,7 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     modules: tuple[str, ...] = ()
     decisive: dict[str, tuple[str, ...]] = {}
     started: tuple[str, ...] = ()
+    commands: tuple[_Command, ...] = ()
     failure: Failure | None = None
     withheld: tuple[str, ...] = ()
     """Artifacts and metrics that hold a secret, and so are left out."""
@@ -111,6 +114,7 @@ def fold_log(path: str, artifacts: str, blobs: BlobStore, redactor: Redactor = N
         reads=tuple(sorted(fold.reads, key=lambda read: (read.task, read.kind, read.name or ""))),
         modules=tuple(sorted(fold.modules)),
         started=tuple(sorted(fold.started)),
+        commands=tuple(sorted(fold.commands)),
         decisive={module: tuple(sorted(places)) for module, places in sorted(fold.decisive.items())},
         failure=_complaint(bad),
         withheld=withheld,
@@ -155,6 +159,7 @@ class _Fold:
         self.modules: set[str] = set()
         self.decisive: dict[str, set[str]] = {}
         self.started: set[str] = set()
+        self.commands: set[_Command] = set()
         self._params: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
         self._artifacts: dict[str, tuple[str, str]] = {}
@@ -176,9 +181,10 @@ class _Fold:
                 self._artifacts[check_artifact_name(name)] = (file, media_type or guess_media_type(name))
             case _Read(task=task, of=kind, name=name):
                 self.reads.add(Read(task=task, kind=kind, name=name))
-            case _Modules(paths=paths, decisive=decisive, started=started):
+            case _Modules(paths=paths, decisive=decisive, started=started, commands=commands):
                 self.modules.update(paths)
                 self.started.update(started)
+                self.commands.update(commands)
                 for module, places in decisive.items():
                     self.decisive.setdefault(module, set()).update(places)
 

@@ -217,6 +217,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """Local modules that were loaded, relative to ``root``, POSIX."""
     scripts: tuple[str, ...] = ()
     """Those of them that were started as processes."""
+    commands: tuple[tuple[str, tuple[str, ...], str], ...] = ()
+    """What was started: the folder, absolute or relative to ``root``, the words, and ``PYTHONPATH``."""
     decisive: dict[str, tuple[str, ...]] = {}
     """The files that would have been loaded instead of a module, and the folders, with a slash, whose modules
     decided that it was; without a module for those that count whatever was loaded."""

@@ -206,6 +206,10 @@ def without_secret_names(result: AttemptResult, redactor: Redactor) -> AttemptRe
         reads=tuple(replace(read, name=read.name and redactor.text(read.name)) for read in result.reads),
         modules=tuple(map(redactor.text, result.modules)),
         scripts=tuple(map(redactor.text, result.scripts)),
+        commands=tuple(
+            (redactor.text(folder), tuple(map(redactor.text, words)), redactor.text(path))
+            for folder, words, path in result.commands
+        ),
         decisive={
             redactor.text(module): tuple(map(redactor.text, paths)) for module, paths in result.decisive.items()
         },

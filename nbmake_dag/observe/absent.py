@@ -10,9 +10,9 @@ from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Pipeline, TaskName
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint
+from nbmake_dag.observe.arguments import SUFFIXES
 from nbmake_dag.observe.interpreters import normalised
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.scripts import SUFFIXES
 from nbmake_dag.observe.survey import Survey
 from nbmake_dag_cache.started import UNKNOWN
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from nbmake_dag.core.affected import Footprint
 from nbmake_dag.core.globs import static_prefix
 from nbmake_dag.core.model import Input, Notebook, Task
-from nbmake_dag.observe.scripts import SUFFIXES
+from nbmake_dag.observe.arguments import SUFFIXES
 from nbmake_dag.observe.survey import Survey
 
 _MODULES = (".py", ".pyw", ".pyx", ".pyd", ".so", ".zip", ".egg", ".pth", ".ipynb", ".ipy", ".mk")

@@ -6,19 +6,25 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from importlib.machinery import EXTENSION_SUFFIXES
 
 import msgspec
 
+from nbmake_dag.observe.arguments import LESS_USUAL, SUFFIXES
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.reach import Code, Reached, Search, names_in
-from nbmake_dag.observe.scripts import scripts_of
+from nbmake_dag.observe.scripts import scripts_of, with_own_folder
+from nbmake_dag.observe.shell import recipes
 from nbmake_dag_cache.computed_imports import WholeFolder, WholePackage
-from nbmake_dag_cache.digest import Digest, digest_text
-from nbmake_dag_cache.identity import identity_schema
+from nbmake_dag_cache.digest import Digest, digest_text, digest_with_permission
+from nbmake_dag_cache.identity import identify, identity_schema
 from nbmake_dag_cache.imports import Imports, imports_of
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
+from nbmake_dag_cache.notebook import UnreadableNotebookError, read_code
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
-from nbmake_dag_cache.started import StartedCommand, Word
+from nbmake_dag_cache.started import PYTHON, StartedCommand, Word
 from nbmake_dag_cache.syntax import python_identity
 
 
@@ -27,11 +33,12 @@ class ModuleIdentity(msgspec.Struct, frozen=True, array_like=True):
 
     digest: Digest
     imports: Imports
+    is_program: bool = False
+    """It names its interpreter, so that whether it can be executed counts."""
 
 
-_OWN_FOLDER = re.compile(r"""\$\(dirname (?:-- )?"?\$\{?(?:0|BASH_SOURCE(?:\[0\])?)\}?"?\)""")
-"""How a shell script names the folder that it lies in."""
-_NOT_SHELL = (".ipynb", ".R", ".r", ".jl", ".pl", ".rb", ".js", ".mjs", ".lua")
+_ARCHIVES = (".zip", ".egg", ".whl", ".pyz")
+_NOT_SHELL = (*LESS_USUAL, ".R", ".r", ".jl", ".pl", ".rb", ".js", ".mjs", ".lua")
 _decode = msgspec.json.Decoder(ModuleIdentity).decode
 
 
@@ -52,7 +59,7 @@ class Modules:
         self._project = project
         self._files = files
         self._identities = identities
-        self._schema = f"module {identity_schema()}"
+        self._schema = f"module 2 {identity_schema()}"
         self._installed = tuple(path for path in installed if self.is_local(path))
         self._kinds: dict[str, str] = {}
         self._read: dict[str, ModuleIdentity | None] = {}
@@ -78,6 +85,7 @@ class Modules:
         while waiting:
             code = waiting.pop()
             search.note(code)
+            imported |= self._archives(code)
             first = (*self._additions(code, first=True), *code.path)
             after = (*code.path_after, *self._additions(code, first=False))
             path = (*first, *self._installed, *after)
@@ -90,9 +98,16 @@ class Modules:
                 if identity is not None:
                     folder = os.path.dirname(module)
                     waiting.append(
-                        Code(identity.imports, folder, code.working, first, after, folder, code.is_traced)
+                        replace(
+                            code,
+                            imports=identity.imports,
+                            folder=folder,
+                            path=first,
+                            path_after=after,
+                            package=folder,
+                        )
                     )
-            for command in code.imports.commands:
+            for command in (*code.imports.commands, *(() if code.is_traced else self._named(code))):
                 waiting += self._started(command, code, search)
         return Reached(
             paths=tuple(sorted(search.scripts | imported)),
@@ -106,13 +121,28 @@ class Modules:
         identity = self.identity(path)
         return frozenset(names_in(identity.imports, os.path.dirname(path))) if identity else frozenset()
 
+    def _named(self, code: Code) -> Iterator[StartedCommand]:
+        """Yield the start of every local script that a text in code names, as code beside it or where it runs."""
+        for text in code.imports.named:
+            for word in (Word("working", text), Word("file", text)):
+                path = os.path.normpath(os.path.join(code.folder if word.base == "file" else code.working, text))
+                if self._kind(path) == "file":
+                    yield StartedCommand((PYTHON, word))
+                elif self.is_local(path):
+                    self.search(path)
+
     def _started(self, command: StartedCommand, code: Code, search: Search) -> Iterator[Code]:
         """Add the local scripts that a command runs to the search; yield the code of those to be followed."""
         words = command.arguments
         arguments = (
-            _OWN_FOLDER.sub(lambda _: code.folder, words)
+            with_own_folder(words, code.folder)
             if isinstance(words, str)
             else [_text(word, code) for word in words]
+        )
+        given = (_text(word, code) for word in code.imports.python_path)
+        python_path = (
+            *(os.path.normpath(os.path.join(code.working, place)) for place in given),
+            *code.python_path,
         )
         scripts = scripts_of(arguments, os.path.normpath(os.path.join(code.working, _text(command.folder, code))))
         search.note_unknown(scripts.unknown, code)
@@ -124,11 +154,14 @@ class Modules:
             identity = self.identity(script.path)
             if search.is_new(script) and identity is not None:
                 search.is_opaque |= _kind_of_script(script.path) in _NOT_SHELL
+                places = (*script.python_path, *python_path)
                 folder = os.path.dirname(script.path)
-                yield Code(identity.imports, folder, script.working, (folder, self._project.root))
+                yield Code(identity.imports, folder, script.working, (folder, *places), python_path=places)
         for inline in scripts.code:
-            place = inline.working
-            yield Code(inline.imports, place, place, (place, self._project.root))
+            places = (*inline.python_path, *python_path)
+            yield Code(
+                inline.imports, inline.working, inline.working, (inline.working, *places), python_path=places
+            )
 
     def identity(self, path: str) -> ModuleIdentity | None:
         """Return a module's identity, ``None`` if it cannot be read."""
@@ -142,7 +175,12 @@ class Modules:
             modules, _ = self._modules_in(path.rstrip("/"))
             return digest_text("\n".join(module.removeprefix(path) for module in modules)) if modules else None
         identity = self.identity(path)
-        return identity.digest if identity else None
+        if identity is None or not identity.is_program:
+            return identity.digest if identity else None
+        try:
+            return digest_with_permission(identity.digest, executable=self._files.is_executable(path))
+        except FileNotFoundError:
+            return None
 
     def _identify(self, path: str) -> ModuleIdentity | None:
         try:
@@ -168,6 +206,11 @@ class Modules:
         ]
         # what is inserted last comes first
         return tuple(place for place in (reversed(places) if first else places) if self.is_local(place))
+
+    def _archives(self, code: Code) -> set[str]:
+        """Return the local archives that code puts on its import path."""
+        added = (*self._additions(code, first=True), *self._additions(code, first=False))
+        return {place for place in added if place.endswith(_ARCHIVES) and self._kind(place) == "file"}
 
     def _listed(
         self, code: Code, path: tuple[str, ...], own: tuple[str, ...], editable: Callable[[], dict[str, str]]
@@ -262,7 +305,7 @@ class Modules:
                     files.append(init)
                     folders = (spot,)
                     break
-                if self._kind(module := spot if spot.endswith(".py") else f"{spot}.py") == "file":
+                if module := self._module_at(spot):
                     files.append(module)
                     return (), files
                 if self._kind(spot) == "folder":
@@ -272,6 +315,11 @@ class Modules:
                     return (), files
                 folders = tuple(namespace)
         return folders, files
+
+    def _module_at(self, spot: str) -> str | None:
+        """Return the file that a module is imported from: Python prefers one that is compiled."""
+        spots = (spot,) if spot.endswith(".py") else (spot + suffix for suffix in (*EXTENSION_SUFFIXES, ".py"))
+        return next((path for path in spots if self._kind(path) == "file"), None)
 
     def search(self, place: str) -> None:
         """Note that something is looked for in a folder, or that a file is looked for."""
@@ -294,7 +342,9 @@ class Modules:
 
 def _text(word: Word, code: Code) -> str:
     """Return a word of a command; a path that starts at the code's own file as an absolute one."""
-    return os.path.normpath(os.path.join(code.folder, word.text)) if word.base == "file" else word.text
+    if word.base == "file":
+        return os.path.normpath(os.path.join(code.folder, word.text))
+    return with_own_folder(word.text, code.folder)
 
 
 def _kind_of_script(path: str) -> str:
@@ -302,19 +352,40 @@ def _kind_of_script(path: str) -> str:
     name = os.path.basename(path)
     if name.endswith((".py", ".pyw")):
         return "python"
-    return "make" if name.lower() in {"makefile", "gnumakefile"} else os.path.splitext(name)[1]
+    is_make = name.lower().startswith(("makefile", "gnumakefile")) or name.endswith(".mk")
+    return "make" if is_make else os.path.splitext(name)[1]
 
 
 def _identity_of(path: str, source: bytes, digest: Digest) -> ModuleIdentity:
-    kind = _kind_of_script(path)
-    if kind == "python" or (source.startswith(b"#!") and b"python" in source.split(b"\n", 1)[0]):
-        return ModuleIdentity(python_identity(source), imports_of(source))
-    if kind in _NOT_SHELL or b"\0" in source:
-        return ModuleIdentity(digest, Imports())
-    # a recipe of make runs each line by itself
+    kind, is_program = _kind_of_script(path), source.startswith(b"#!")
+    if kind == "python" or (is_program and b"python" in source.split(b"\n", 1)[0]):
+        return ModuleIdentity(python_identity(source), imports_of(source), is_program)
+    if kind == ".ipynb":
+        with suppress(UnreadableNotebookError):
+            found = identify(read_code(source, path, ""))
+            return ModuleIdentity(digest_text("\n".join(map(str, found.ingredients()))), found.imports)
+    if b"\0" in source:
+        return ModuleIdentity(digest, Imports(), is_program)
     text = source.decode(errors="replace")
-    lines = text.splitlines() if kind == "make" else [text]
-    return ModuleIdentity(digest, Imports(commands=tuple(StartedCommand(line) for line in lines)))
+    if kind in _NOT_SHELL:
+        return ModuleIdentity(digest, Imports(named=tuple(_named_in(text, kind))), is_program)
+    # without an ending it may be either
+    imports = imports_of(source) if not kind and not is_program else Imports()
+    lines = recipes(text) if kind == "make" else [text]
+    commands = (*imports.commands, *map(StartedCommand, lines))
+    return ModuleIdentity(digest, msgspec.structs.replace(imports, commands=commands), is_program)
+
+
+_QUOTED = re.compile(r"""["']([^"'\s\\]+)["']""")
+_LOADED = re.compile(
+    r"""\b(?:require|require_relative|include|source|import|from|dofile|load|do)\b[\s(]*["']([^"'\s\\]+)["']"""
+)
+
+
+def _named_in(text: str, kind: str) -> Iterator[str]:
+    """Yield what code of another language may load or start: quoted names of scripts, also without an ending."""
+    yield from (name for name in _QUOTED.findall(text) if name.endswith(SUFFIXES))
+    yield from (f"{name}{kind}" for name in _LOADED.findall(text) if not name.endswith(SUFFIXES))
 
 
 def _within(path: str, folder: str) -> bool:

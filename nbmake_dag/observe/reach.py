@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nbmake_dag.observe.scripts import SUFFIXES, Script
+from nbmake_dag.observe.arguments import SUFFIXES, Script
 from nbmake_dag_cache.computed_imports import WholeFolder, WholePackage
 from nbmake_dag_cache.imports import Imports
+from nbmake_dag_cache.started import UNKNOWN
 
 _MOST_PLACES = 8
 """Folders in which one script is followed: a script may start itself, each time one folder further down."""
@@ -32,7 +33,9 @@ class Code:
     package: str | None = None
     """The folder of the package that it belongs to."""
     is_traced: bool = False
-    """Its process notes what it imports, so that computed names need not be guessed."""
+    """Its process notes what it imports and starts, so that computed names need not be guessed."""
+    python_path: tuple[str, ...] = ()
+    """Folders from which all that it starts imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,9 @@ class Search:
         self.is_opaque |= any(map(_leads_up, imports.listed))
 
     def note_unknown(self, commands: tuple[str, ...], code: Code) -> None:
+        """Note commands; where a run notes what is started, those stay unknown that a shell computes."""
         self.is_opaque |= bool(commands)
-        if not code.is_traced:
-            self.unknown += commands
+        self.unknown += [command for command in commands if not (code.is_traced and UNKNOWN in command)]
 
     def is_new(self, script: Script) -> bool:
         """Note a script, and return whether it is to be followed: once in each folder that it is started in."""
@@ -101,6 +104,8 @@ def names_in(imports: Imports, folder: str) -> Iterator[str]:
         yield f"{named[-1] if named else os.path.basename(folder)}/"
     for added in imports.folders:
         yield from added.path.split("/")
+    for place in imports.python_path:
+        yield from place.text.split("/")
     for words in _words_of(imports):
         yield from words
         if "-m" in words:
@@ -108,7 +113,8 @@ def names_in(imports: Imports, folder: str) -> Iterator[str]:
 
 
 def _words_of(imports: Imports) -> Iterator[list[str]]:
-    """Yield the words of each command that is started, paths taken apart."""
+    """Yield the words of each command that is started, or may be, paths taken apart."""
+    yield from (_WORD.findall(text) for text in imports.named)
     for command in imports.commands:
         words = command.arguments
         texts = (words,) if isinstance(words, str) else (word.text for word in words)

@@ -4,45 +4,48 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from glob import glob
 from itertools import pairwise
 
-from nbmake_dag_cache.computed_imports import Import
-from nbmake_dag_cache.imports import Imports, imports_of
+from nbmake_dag.observe.arguments import (
+    ASSIGNMENT,
+    INTERPRETER,
+    SHELLS,
+    SUFFIXES,
+    Code,
+    Found,
+    Place,
+    Script,
+    is_computed,
+    read_arguments,
+    without_redirections,
+)
+from nbmake_dag.observe.shell import HEREDOC, commands, without_backticks, without_heredocs
+from nbmake_dag_cache.imports import imports_of
 from nbmake_dag_cache.started import UNKNOWN
 
-SUFFIXES = (".py", ".sh", ".bash", ".zsh", ".ksh", ".R", ".r", ".jl", ".pl", ".rb", ".js", ".mjs", ".lua")
-_INTERPRETER = re.compile(
-    r"(?:.*/)?(?:python[\d.]*|pypy[\d.]*|bash|sh|dash|zsh|ksh|source|\.|Rscript|julia|perl|ruby|node|lua)"
-)
-_SEPARATOR = re.compile(r"[;&|()\n]+")
-_ASSIGNMENT = re.compile(r"\w+=.*", re.DOTALL)
-_QUOTED_OR_COMMENT = re.compile(
-    r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|(?<![^\s;&|()])(?P<comment>#[^\n]*)""", re.DOTALL
-)
-_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 _PREFIXES = frozenset(
     {"!", "{", "if", "then", "else", "elif", "while", "until", "do", "time", "exec", "env", "nohup"}
 )
+_OWN_FOLDER = re.compile(
+    r"""\$\(\s*dirname\s+(?:--\s+)?"?\$\{?(?:0|BASH_SOURCE(?:\[0\])?)\}?"?\s*\)"""
+    r"""|\$\{(?:0|BASH_SOURCE(?:\[0\])?)%/\*\}"""
+)
+_OWN_PATH = re.compile(
+    r"""\$\(\s*(?:realpath|readlink -f)\s+(?:--\s+)?"?\$\{?(?:0|BASH_SOURCE(?:\[0\])?)\}?"?\s*\)"""
+)
+_ENTERED = re.compile(
+    r"""\$\(\s*cd\s+(?:-P\s+)?(?:--\s+)?(?P<quote>"?)(?P<folder>/[^"\s$`]*)(?P=quote)\s*"""
+    r"""(?:&?>\s*/dev/null\s*(?:2>&1\s*)?)?&&\s*pwd(?:\s+-P)?\s*\)"""
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A file that is run: its absolute path, and the folder in which it is started."""
-
-    path: str
-    working: str
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """What Python imports after ``-m`` and ``-c``, and the folder in which it is started."""
-
-    imports: Imports
-    working: str
+def with_own_folder(lines: str, folder: str) -> str:
+    """Put the folder of a shell script in place of the usual ways in which it names that."""
+    lines = _OWN_FOLDER.sub(lambda _: folder, _OWN_PATH.sub("$0", without_backticks(lines)))
+    return _ENTERED.sub(lambda match: match["folder"], lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,12 @@ class Scripts:
 
 def scripts_of(arguments: str | Sequence[str], folder: str) -> Scripts:
     """Find what a command that starts in a folder names, be it a list of arguments or lines for the shell."""
-    found = _Found()
+    found = Found()
+    lines = _Lines(None if UNKNOWN in folder else folder, found)
     if isinstance(arguments, str):
-        _Lines(folder, found).read(arguments)
+        lines.read(arguments)
     else:
-        _read_arguments(list(arguments), folder, found)
+        lines.start(list(arguments))
     return Scripts(
         files=tuple(dict.fromkeys(found.files)),
         missing=tuple(dict.fromkeys(found.missing)),
@@ -72,35 +76,36 @@ def scripts_of(arguments: str | Sequence[str], folder: str) -> Scripts:
     )
 
 
-class _Found:
-    def __init__(self) -> None:
-        self.files: list[Script] = []
-        self.missing: list[str] = []
-        self.code: list[Code] = []
-        self.unknown: list[str] = []
-
-
 class _Lines:
-    """Reads lines of shell: follows ``cd``, and variables and loops over what is written."""
+    """Reads lines of shell: follows ``cd``, sourced files, and variables and loops over what is written."""
 
-    def __init__(self, folder: str, found: _Found) -> None:
-        self._folder: str | None = folder
+    def __init__(self, folder: str | None, found: Found, python_path: tuple[str, ...] = ()) -> None:
+        self._folder = folder
         """``None`` once nobody can tell."""
         self._found = found
+        self._python_path = python_path
         self._values: dict[str, list[str]] = {}
         self._texts: list[str] = []
+        self._left: list[str | None] = []
+        self._sourced: set[str] = set()
 
     def read(self, lines: str) -> None:
         """Add what the lines run; a subshell returns to the folder it began in."""
-        lines, self._texts = _without_heredocs(lines)
+        lines, texts = without_heredocs(lines)
+        outside, self._texts = self._texts, texts
         outer: list[str | None] = []
-        for words, separator in _commands(lines):
+        source: list[str] = []
+        for words, separator in commands(_PWD.sub("$PWD", lines)):
             self._read_command(words)
+            if source:
+                self._read_piped(source, words)
+            source = words if separator in {"|", "|&"} else []
             for bracket in separator:
                 if bracket == "(":
                     outer.append(self._folder)
                 elif bracket == ")" and outer:
                     self._folder = outer.pop()
+        self._texts = outside
 
     def _read_command(self, words: list[str]) -> None:
         words = self._without_assignments(words)
@@ -111,23 +116,27 @@ class _Lines:
                 self._read_command(assignments)
             case ["for", name, "in", *values]:
                 self._values[name] = [found for value in values for found in self._expanded(value)]
-            case ["cd" | "pushd", *places]:
+            case ["cd" | "pushd" as change, *places]:
+                if change == "pushd":
+                    self._left.append(self._folder)
                 self._change_folder([place for place in places if place != "--"])
             case ["popd", *_]:
-                self._folder = None
+                self._folder = self._left.pop() if self._left else None
             case ["eval", *rest]:
                 for text in self._expanded(" ".join(rest)):
                     self.read(text)
             case _:
                 for command in self._alternatives(words):
-                    self._start(command)
+                    self.start(command)
 
     def _without_assignments(self, words: list[str]) -> list[str]:
         """Note what is assigned before a command, and return the rest."""
         start = 0
-        while start < len(words) and (words[start] in _PREFIXES or _ASSIGNMENT.fullmatch(words[start])):
+        while start < len(words) and (words[start] in _PREFIXES or ASSIGNMENT.fullmatch(words[start])):
             name, sign, value = words[start].partition("=")
             if sign:
+                if "$(" in value:
+                    self.read(value)
                 self._values[name] = self._expanded(value)
             start += 1
         return words[start:]
@@ -140,13 +149,18 @@ class _Lines:
         return [[_at(self._expanded(word), position) for word in words] for position in range(most)]
 
     def _used(self, word: str) -> list[list[str]]:
-        return [self._values[name] for name in _names_in(word) if name in self._values]
+        return [values for name in _names_in(word) if (values := self._value(name))]
+
+    def _value(self, name: str) -> list[str]:
+        if name == "PWD" and self._folder is not None:
+            return [self._folder]
+        return self._values.get(name, [])
 
     def _expanded(self, word: str) -> list[str]:
         """Return what a word can be; variables that are not known stay in it."""
         found = [word]
         for name in _names_in(word):
-            if values := self._values.get(name):
+            if values := self._value(name):
                 found = [
                     text.replace(f"${{{name}}}", value) if f"${{{name}}}" in text else _replaced(name, value, text)
                     for text in found
@@ -156,23 +170,64 @@ class _Lines:
 
     def _change_folder(self, places: list[str]) -> None:
         place = self._expanded(places[0])[0] if places else "~"
-        if _is_computed(place) or place.startswith(("~", "-")):
+        if is_computed(place) or place.startswith(("~", "-")):
             self._folder = None
         elif os.path.isabs(place):
             self._folder = os.path.normpath(place)
         elif self._folder is not None:
             self._folder = os.path.normpath(os.path.join(self._folder, place))
 
-    def _start(self, words: list[str]) -> None:
-        plain = [word for word in words if _HEREDOC not in word and word != "<<"]
+    def start(self, words: list[str]) -> None:
+        """Add what one command runs; its words are those that it gets."""
+        plain = [word for word in words if HEREDOC not in word and word != "<<"]
         if len(plain) < len(words):
             for word in words:
-                if word.startswith(_HEREDOC):
-                    self._read_input(plain, self._texts[int(word.removeprefix(_HEREDOC))])
+                if word.startswith(HEREDOC):
+                    self._read_input(plain, self._texts[int(word.removeprefix(HEREDOC))])
         if self._folder is not None:
-            _read_arguments(plain, self._folder, self._found)
-        elif any(_is_script(word, before, place) for place, (before, word) in enumerate(pairwise(["", *plain]))):
+            read_arguments(plain, self._place(self._folder, plain), self._found, _read_lines)
+            self._source(plain)
+        elif any(_may_be_script(word, before, at) for at, (before, word) in enumerate(pairwise(["", *plain]))):
             self._found.unknown.append(" ".join(plain))
+
+    def _place(self, folder: str, words: Iterable[str]) -> Place:
+        """Return where a command starts; ``env NAME=value`` and the like count for it alone."""
+        written = (word.split("=", 1) for word in words if word.startswith(("PATH=", "PYTHONPATH=")))
+        given = {name: self._expanded(value)[0] for name, value in written}
+        known = {name: given.get(name) or next(iter(self._value(name)), "") for name in ("PATH", "PYTHONPATH")}
+        folders = {
+            name: tuple(
+                os.path.normpath(os.path.join(folder, part))
+                for part in value.split(":")
+                if part and not is_computed(part)
+            )
+            for name, value in known.items()
+        }
+        return Place(folder, (*folders["PYTHONPATH"], *self._python_path), folders["PATH"])
+
+    def _source(self, words: list[str]) -> None:
+        """Go on with what a sourced file changes: variables, folders, what it starts."""
+        if words[:1] not in (["."], ["source"]) or len(words) < 2 or self._folder is None:
+            return
+        path = os.path.normpath(os.path.join(self._folder, words[1]))
+        if path not in self._sourced:
+            self._sourced.add(path)
+            with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+                self.read(with_own_folder(file.read(), os.path.dirname(path)))
+
+    def _read_piped(self, source: list[str], words: list[str]) -> None:
+        """Read what an interpreter gets from another command, if that is its script."""
+        programs = [word for word in without_redirections(words) if not _PLAIN_OPTION.fullmatch(word)]
+        if len(programs) != 1 or not INTERPRETER.fullmatch(programs[0]):
+            return
+        match source:
+            case ["echo" | "printf", *texts]:
+                self._read_input(words, " ".join(texts))
+            case ["cat", *paths]:
+                for path in paths:
+                    self.start([programs[0], path])
+            case _:
+                self._found.unknown.append(" ".join([*source, "|", *words]))
 
     def _read_input(self, words: list[str], text: str) -> None:
         """Read a text that a command gets as its input: code, if that is what the command reads."""
@@ -181,16 +236,20 @@ class _Lines:
         if has_script or self._folder is None:
             return
         if program.startswith(("python", "pypy")):
-            self._found.code.append(Code(imports_of(text), self._folder))
-        elif program in _SHELLS:
-            _Lines(self._folder, self._found).read(text)
+            place = self._place(self._folder, words)
+            self._found.code.append(Code(imports_of(text), place.folder, place.python_path))
+        elif program in SHELLS:
+            _Lines(self._folder, self._found, self._python_path).read(text)
 
 
-_HEREDOC = "\N{OBJECT REPLACEMENT CHARACTER}"
-_HEREDOC_START = re.compile(r"(?<![<])<<(?!<)(?P<indented>-?)[ \t]*(?P<quote>['\"\\]?)(?P<end>\w+)['\"]?")
+def _read_lines(lines: str, place: Place, found: Found) -> None:
+    _Lines(place.folder, found, place.python_path).read(lines)
+
+
 _MOST_VALUES = 100
-_SHELLS = frozenset({"bash", "sh", "dash", "zsh", "ksh"})
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+_PWD = re.compile(r"\$\(\s*pwd\s*\)|`pwd`")
+_PLAIN_OPTION = re.compile(r"-(?![cm]$).*")
 
 
 def _replaced(name: str, value: str, text: str) -> str:
@@ -205,134 +264,10 @@ def _at(values: list[str], position: int) -> str:
     return values[min(position, len(values) - 1)]
 
 
-def _is_computed(word: str) -> bool:
-    """Return whether only running tells what a word is."""
-    return "$" in word or "`" in word or UNKNOWN in word
-
-
-def _without_heredocs(lines: str) -> tuple[str, list[str]]:
-    """Replace the bodies of here-documents by their numbers; return them as well."""
-    if "<<" not in lines:
-        return lines, []
-    kept: list[str] = []
-    bodies: list[str] = []
-    rest = lines.split("\n")
-    while rest:
-        line = rest.pop(0)
-        if line.lstrip().startswith("#"):
-            continue
-        waiting: list[re.Match[str]] = []
-
-        def numbered(match: re.Match[str], waiting: list[re.Match[str]] = waiting) -> str:
-            if not any(_ends(match, text) for text in rest):
-                # a shift of bits, or text in quotes
-                return match[0]
-            waiting.append(match)
-            return f" {_HEREDOC}{len(bodies) + len(waiting) - 1} "
-
-        kept.append(_HEREDOC_START.sub(numbered, line))
-        for match in waiting:
-            body: list[str] = []
-            while rest:
-                text = rest.pop(0)
-                if _ends(match, text):
-                    break
-                body.append(text)
-            bodies.append("\n".join(body))
-    return "\n".join(kept), bodies
-
-
-def _ends(start: re.Match[str], line: str) -> bool:
-    return (line.lstrip("\t") if start["indented"] else line) == start["end"]
-
-
-def _commands(lines: str) -> list[tuple[list[str], str]]:
-    """Split lines of shell into commands, each with what separates it from the next."""
-    commands: list[tuple[list[str], str]] = []
-    words: list[str] = []
-    for word in [*_words(lines), "\n"]:
-        if _SEPARATOR.fullmatch(word):
-            commands.append((words, word))
-            words = []
-        else:
-            words.append(word)
-    return commands
-
-
-def _words(lines: str) -> list[str]:
-    lines = _QUOTED_OR_COMMENT.sub(lambda match: "" if match["comment"] else match[0], lines)
-    lexer = shlex.shlex(lines, posix=True, punctuation_chars="();<>|&\n")
-    lexer.commenters = ""
-    lexer.whitespace = " \t\r"
-    lexer.whitespace_split = True
-    try:
-        return list(lexer)
-    except ValueError:
-        return [word for line in lines.splitlines() for word in (*line.split(), "\n")]
-
-
-def _read_arguments(words: list[str], folder: str, found: _Found) -> None:
-    words = [
-        word for before, word in pairwise(["", *words]) if not before.startswith(">") and not word.startswith(">")
-    ]
-    known = len(found.files) + len(found.code)
-    is_unknown = words[:1] != ["$"] and any(_is_computed(word) for word in words[:1])
-    for position, (before, word) in enumerate(pairwise(["", *words])):
-        runs = any(_INTERPRETER.fullmatch(word) for word in words[:position])
-        if before in {"-m", "-c"}:
-            is_unknown |= runs and (_is_computed(word) if before == "-m" else word == UNKNOWN)
-            _read_code(words[0], before, word, folder, found)
-        elif _is_script(word, before, position):
-            is_unknown |= runs and _is_computed(word)
-            _add_script(word, folder, found)
-        else:
-            is_unknown |= _is_computed(word) and _INTERPRETER.fullmatch(before) is not None
-    if words[:1] in (["xargs"], ["find"], ["parallel"]):
-        is_unknown |= any(_INTERPRETER.fullmatch(word) for word in words[1:] if word != ".")
-    if is_unknown and len(found.files) + len(found.code) == known:
-        found.unknown.append(" ".join(words))
-    if words[:1] in (["make"], ["gmake"]):
-        paths = [os.path.join(folder, name) for name in _MAKEFILES]
-        found.files += [Script(path, folder) for path in paths if os.path.isfile(path)][:1]
-        found.missing += [path for path in paths if not os.path.exists(path)]
-
-
-def _read_code(program: str, option: str, word: str, folder: str, found: _Found) -> None:
-    """Add what follows ``-m`` or ``-c``."""
-    if option == "-m":
-        if not _is_computed(word):
-            # a package is run by its `__main__`
-            found.code.append(Code(Imports((Import(word, ("__main__",)),)), folder))
-    elif _INTERPRETER.fullmatch(program) and "python" not in program and "pypy" not in program:
-        _Lines(folder, found).read(word)
-    else:
-        found.code.append(Code(imports_of(word), folder))
-
-
-def _add_script(word: str, folder: str, found: _Found) -> None:
-    if _is_computed(word):
-        return
-    for path in _paths(os.path.normpath(os.path.join(folder, word)), found):
-        if os.path.isfile(path):
-            found.files.append(Script(path, folder))
-        elif not os.path.isdir(path):
-            found.missing.append(path)
-
-
-def _paths(path: str, found: _Found) -> list[str]:
-    """Return a path, or the files that it matches as a pattern: a file that joins its folder is one more."""
-    if os.path.exists(path) or not any(character in path for character in "*?["):
-        return [path]
-    found.missing.append(os.path.dirname(path))
-    return sorted(glob(path))
-
-
-def _is_script(word: str, before: str, position: int) -> bool:
-    """Whether a word names a script: by its ending, as an interpreter's first argument, or as a path."""
-    if not word.isprintable():
-        return False
+def _may_be_script(word: str, before: str, position: int) -> bool:
+    """Return whether a word can name a script, going by its text and place alone."""
     if word.endswith(SUFFIXES):
         return True
-    if _INTERPRETER.fullmatch(before) and position == 1:
+    if INTERPRETER.fullmatch(before) and position == 1:
         return not word.startswith("-")
     return position == 0 and "/" in word and not os.path.isabs(word)

@@ -7,7 +7,7 @@ import functools
 import os
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -151,6 +151,23 @@ class Survey:
         folder = os.path.normpath(self.project.absolute(task.workdir))
         editable = self._editable(self._look.python)
         return self._look.modules.explore(Code(code, folder, folder, (folder,)), editable)
+
+    def reached_by_commands(self, commands: Iterable[tuple[str, Sequence[str], str]]) -> frozenset[str]:
+        """Return the files, relative to the root, that commands reach.
+
+        Each is the folder in which it was started, its words, and its ``PYTHONPATH``.
+        """
+        together: dict[tuple[str, str], list[StartedCommand]] = {}
+        for folder, words, python_path in commands:
+            command = StartedCommand(tuple(Word("working", word) for word in words))
+            together.setdefault((folder, python_path), []).append(command)
+        found: set[str] = set()
+        for (folder, python_path), started in together.items():
+            place = os.path.normpath(self.project.absolute(folder))
+            places = tuple(os.path.join(place, part) for part in python_path.split(":") if part)
+            code = Code(Imports(commands=tuple(started)), place, place, (place,), python_path=places)
+            found.update(self._look.modules.explore(code, self._editable(self._look.python)).paths)
+        return frozenset(map(self.project.relative, found))
 
     def code(self) -> frozenset[str]:
         """Return the modules and scripts that the tasks are known to use, relative to the root."""
@@ -411,17 +428,22 @@ class Survey:
                 folder = os.path.dirname(self.project.absolute(work.path))
                 is_python = notebook.language == "python"
                 code = Code(notebook.imports, folder, place, (root, folder), is_traced=is_python)
+                code = replace(code, python_path=_python_path(task, place))
                 found = look.modules.explore(code, self._editable(interpreter))
                 return found if is_python else replace(found, is_opaque=True)
             case Function() as work:
                 interpreter = look.python
                 folder = os.path.dirname(look.sources.function(work).path)
                 code = Code(Imports((Import(work.module),)), folder, place, (root, folder), is_traced=True)
+                code = replace(code, python_path=_python_path(task, place))
             case Command(arguments=words):
                 interpreter = look.python
                 known = "".join(f"{name}={shlex.quote(value)}\n" for name, value in task.env.items())
+                path = tuple(f"{name}={task.env[name]}" for name in ("PATH", "PYTHONPATH") if name in task.env)
                 arguments = (
-                    known + words if isinstance(words, str) else tuple(Word("working", word) for word in words)
+                    known + words
+                    if isinstance(words, str)
+                    else tuple(Word("working", word) for word in (*path, *words))
                 )
                 command = Imports(commands=(StartedCommand(arguments),))
                 code = Code(command, place, place, (place,))
@@ -462,3 +484,9 @@ class Survey:
                 owner == task.name or any(input_files(edge.input, [path]) for edge in self.graph.edges[task.name])
             )
         )
+
+
+def _python_path(task: Task, place: str) -> tuple[str, ...]:
+    """Return the folders from which everything that a task starts imports, where it declares some."""
+    folders = task.env.get("PYTHONPATH", "").split(":")
+    return tuple(os.path.normpath(os.path.join(place, folder)) for folder in folders if folder)

@@ -66,6 +66,8 @@ def test_each_import_is_named_once_in_order():
         ("import_module(f'.{n}', 'a.b')", Imports(listed=(WholePackage("a.b"),))),
         ("import_module('..c', 'a.b')", Imports((Import("a.c"),))),
         ("import_module('m' + '')", Imports((Import("m"),))),
+        ("import_module(f'{__package__}.a.{n}')", Imports(listed=(WholePackage("a", 1),))),
+        ("import_module(__name__ + '.a')", Imports((Import("a", (), 1),))),
         ("import_module(name='m')", Imports((Import("m"),))),
         ("n = 'm'\nimport_module(n)", Imports((Import("m"),))),
         ("for n in ['a', 'b']:\n    import_module(n)", Imports((Import("a"), Import("b")))),
@@ -94,7 +96,9 @@ def test_a_file_that_is_loaded_as_a_module_is_a_script():
     """By its path, whatever its name."""
     found = imports_of("spec_from_file_location('m', 'lib/x.py')")
     assert found.commands == (StartedCommand((Word("working", "python"), Word("working", "lib/x.py"))),)
-    assert imports_of("spec_from_file_location('m', path)").computed
+    unknown = imports_of("spec_from_file_location('m', path)")
+    assert unknown.computed
+    assert len(unknown.commands) == 1
 
 
 @pytest.mark.parametrize(
@@ -136,14 +140,19 @@ def test_folders_are_evaluated(expression, base, path):
         ("a = Path('..')\nb = a / 'src'\nsys.path.append(str(b))\nsys.path.append(str(a))", ["../src", ".."]),
         ("sys.path.append(f())", []),
         ("sys.path.append(unknown)", []),
-        ("a = a / 'b'\nsys.path.append(a)", []),
-        ("sys.path.append('a' / unknown)", []),
+        ("sys.path[0:0] = ['a', 'b']", ["b", "a"]),
+        ("sys.path = ['a', *sys.path, 'b']", ["a", "b"]),
+        ("sys.path = sys.path + ['a']", ["a"]),
+        ("site.addsitedir('a')", ["a"]),
+        ("a = a / 'b'\nsys.path.append(a)", ["b", "b"]),
+        ("sys.path.append('a' / unknown)", ["a", "a"]),
+        ("for a in ['b', 'c d']:\n    sys.path.append(a)", ["b", "b"]),
         ("path.append('a')", []),
-        ("sys.path.append(" + " / ".join(["'a'"] * 2000) + ")", []),
+        ("sys.path.append(" + " / ".join(["'a'"] * 2000) + ")", ["a", "a"]),
     ],
 )  # fmt: skip
 def test_additions_are_found(source, paths):
-    """Each way to add a folder; what only running the code could tell is left to running it."""
+    """Each way to add a folder; of a computed one each text may be a part, beside the code or where it runs."""
     assert [folder.path for folder in imports_of(source).folders] == paths
 
 
@@ -160,6 +169,50 @@ def test_a_script_named_in_one_cell_is_known_where_another_starts_it():
     cells = ["SCRIPT = 'tools/gen.sh'", "check_call(['bash', SCRIPT])"]
     words = tuple(Word("working", text) for text in ("bash", "tools/gen.sh"))
     assert imports_in([(text, ast.parse(text)) for text in cells]).commands == (StartedCommand(words),)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("os.system(f'python {sys.executable} {s}')", "python python \N{REPLACEMENT CHARACTER}"),
+        ("s = 'x.py'\nos.system(f'{sys.executable} {s}')", "python x.py"),
+        ("HERE = Path(__file__).parent\nos.system(f'sh {HERE}/x.sh')", "sh $(dirname $0)/./x.sh"),
+        ("from os import system as run_it\nrun_it('sh x.sh')", "sh x.sh"),
+        ("s = 'x.py'\nget_ipython().system('python $s {s}')", "python x.py x.py"),
+        ("get_ipython().system('for f in a; do $f $g')", "for f in a; do $f \N{REPLACEMENT CHARACTER}"),
+        ("subprocess.run(args=shlex.split('sh x.sh'))", "sh x.sh"),
+        ("get_ipython().run_cell_magic('script', 'bash -e', 'sh x.sh')", "sh x.sh"),
+    ],
+)  # fmt: skip
+def test_lines_for_the_shell_are_evaluated(source, expected):
+    """Their variables are put in; what is computed is marked."""
+    assert imports_of(source).commands[0].arguments == expected
+
+
+def test_what_code_starts_starts_in_each_folder_that_it_enters():
+    """Nobody can tell whether before or after it."""
+    found = imports_of("os.system('sh x.sh')\nos.chdir('sub')").commands
+    assert [command.folder.text for command in found] == [".", "sub"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "os.environ['PYTHONPATH'] = 'lib'",
+        "run(x, env={**os.environ, 'PYTHONPATH': 'lib' + os.pathsep + old})",
+        "dict(os.environ, PYTHONPATH=os.pathsep.join(['lib', old]))",
+        "get_ipython().run_line_magic('env', 'PYTHONPATH=lib')",
+    ],
+)
+def test_an_import_path_for_what_is_started_is_found(source):
+    """However the variable is set."""
+    assert imports_of(source).python_path == (Word("working", "lib"),)
+
+
+def test_names_of_scripts_are_found_but_in_docstrings():
+    """However they come to be started."""
+    source = "'Run gen.py'\nSTEPS = {'a': 'sub/gen.py', 'b': 'sh x.sh', 'c': 'c.txt'}"
+    assert imports_of(source).named == ("sub/gen.py",)
 
 
 PARTS = st.lists(st.sampled_from(["a", "b", "..", "."]), min_size=1, max_size=5)

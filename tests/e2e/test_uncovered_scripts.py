@@ -37,6 +37,7 @@ def test_what_a_script_uses_that_was_started_by_a_computed_name_counts(project: 
     project.write("s.py", "import helper\nprint(helper.V)\n").write("helper.py", "V = 1\n")
     project.write("sub/outer.sh", "cd sub && sh inner.sh\n").write("sub/inner.sh", "echo inner\n")
     project.write("read.py", "N = 1\n")
+    project.write("deep/enter.sh", "sh below.sh\n").write("deep/below.sh", "echo below\n")
     with zipfile.ZipFile(project / "lib.zip", "w") as archive:
         archive.writestr("zipped.py", "V = 1\n")
     project.write(
@@ -47,6 +48,7 @@ def test_what_a_script_uses_that_was_started_by_a_computed_name_counts(project: 
         def run():
             subprocess.run([sys.executable, chr(115) + ".py"], check=True)
             subprocess.run(["sh", "sub/oute" + chr(114) + ".sh"], check=True)
+            subprocess.run(f"cd {chr(100)}eep && sh enter.sh", shell=True, check=True)
             exec(open(chr(114) + "ead.py").read())
             sys.path.append("li" + chr(98) + ".zip")
             import zipped
@@ -60,6 +62,7 @@ def test_what_a_script_uses_that_was_started_by_a_computed_name_counts(project: 
         ("helper.py", "V = 2\n"),
         ("sub/outer.sh", "cd sub && sh inner.sh;\n"),
         ("sub/inner.sh", "echo edited\n"),
+        ("deep/below.sh", "echo edited\n"),
         ("read.py", "N = 2\n"),
     ):
         project.write(path, text).build().ran("f")

@@ -16,8 +16,8 @@ from nbmake_dag.core.lookup import Made, TaskKeys, present_trace, read_name
 from nbmake_dag.core.model import Task, TaskName
 from nbmake_dag.engine.results.undeclared import undeclared
 from nbmake_dag.execute.protocol import AttemptResult
+from nbmake_dag.observe.arguments import SUFFIXES
 from nbmake_dag.observe.git import ignored, tracked
-from nbmake_dag.observe.scripts import SUFFIXES
 from nbmake_dag.observe.survey import Survey
 from nbmake_dag.record.writer import RunHeader
 from nbmake_dag_cache.record import Access, Origin, Record
@@ -107,11 +107,11 @@ def _decisive(attempt: AttemptResult, found: AbstractSet[str], own: AbstractSet[
 
 
 def _code_of_scripts(task: Task, attempt: AttemptResult, after: Survey) -> set[str]:
-    """Return the code of the scripts that a task started or read, and what they use in turn: no run notes that."""
+    """Return the code of what a task started or read as scripts, and what that uses in turn: no run notes that."""
     read = {access.path for access in undeclared(task, attempt.accesses) if access.mode == "read"}
     scripts = {*attempt.scripts, *(path for path in read if path.endswith(SUFFIXES))}
     found = {path for script in scripts for path in after.reached_by(script, task).paths}
-    return set(map(after.project.relative, found))
+    return {*map(after.project.relative, found), *after.reached_by_commands(attempt.commands)}
 
 
 def _made_code(task: Task, survey: Survey, facts: Facts, attempt: AttemptResult, after: Survey) -> set[str]:

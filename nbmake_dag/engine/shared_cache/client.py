@@ -26,7 +26,7 @@ from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.shared_cache.uploads import Uploads
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import UsageError
-from nbmake_dag.observe.scripts import SUFFIXES as SCRIPT_SUFFIXES
+from nbmake_dag.observe.arguments import SUFFIXES as SCRIPT_SUFFIXES
 from nbmake_dag.observe.survey import Survey
 from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.key import Ingredient

@@ -1,0 +1,73 @@
+"""The code that a command reaches: by whatever way it comes to be imported or started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbmake_dag.core.model import TaskName
+from tests.observe.surveys import prepared_in
+from tests.support.project import Project
+
+CASES: dict[str, tuple[str, dict[str, str], str]] = {
+    "import_path": ("PYTHONPATH=lib python s.py", {"s.py": "import h"}, "lib/h.py"),
+    "beside": ("python sub/s.py", {"sub/s.py": "sys.path.append('lib'); import h", "h.py": ""}, "lib/h.py"),
+    "archive": ("python s.py", {"s.py": "import sys; sys.path.append('lib.zip'); import h"}, "lib.zip"),
+    "compiled": ("python s.py", {"s.py": "import h"}, "h.so"),
+    "compiled_first": ("python s.py", {"s.py": "import h", "h.py": ""}, "h.abi3.so"),
+    "folder": ("python pkg", {}, "pkg/__main__.py"),
+    "without_ending": ("python s", {"s": "import h"}, "h.py"),
+    "tests": ("pytest -q tests", {}, "tests/test_a.py"),
+    "notebook": ("papermill n.ipynb x.ipynb", {}, "n.ipynb"),
+    "perl": ("perl m.pl", {"m.pl": "require './l.pl';"}, "l.pl"),
+    "r": ("Rscript -e 'source(\"l.R\")'", {}, "l.R"),
+    "makefile": ("make -C sub", {"sub/Makefile": "include ../x.mk", "x.mk": "all:\n\t@sh run\n"}, "sub/run"),
+    "own_folder": (
+        "bash m.sh",
+        {"m.sh": 'D="$( cd -- "$( dirname -- "${BASH_SOURCE[0]}" )" &> /dev/null && pwd )"\nsh "$D/run"'},
+        "run",
+    ),
+    "named": ("python s.py", {"s.py": "def go(p): subprocess.run(['python', p])\ngo('sub/g.py')"}, "sub/g.py"),
+    "entered": ("python s.py", {"s.py": "import os; os.chdir('sub'); os.system('sh run')"}, "sub/run"),
+    "for_children": (
+        "python s.py",
+        {"s.py": "run(['python', '-m', 'h'], env={**os.environ, 'PYTHONPATH': 'lib'})"},
+        "lib/h.py",
+    ),
+}  # fmt: skip
+
+
+def test_an_edit_of_code_that_a_command_reaches_changes_its_key(tmp_path: Path) -> None:
+    """One file of each case is the only change, and is seen: when it is new, and when it is edited."""
+    project = Project(tmp_path / "project")
+    for name, (_, files, _) in CASES.items():
+        (project / name).mkdir()
+        for path, text in files.items():
+            project.write(f"{name}/{path}", text)
+    tasks = (
+        f"[tasks.{name}]\ncommand = '''{command}'''\nworkdir = '{name}'\n"
+        for name, (command, _, _) in CASES.items()
+    )
+    project.pipeline("".join(tasks))
+    absent, new, edited = (_keys_with(project, text) for text in (None, "1", "2"))
+    assert [name for name in CASES if absent[name] == new[name]] == []
+    assert [name for name in CASES if new[name] == edited[name]] == []
+
+
+def test_whether_a_script_can_be_executed_counts(tmp_path: Path) -> None:
+    """One that names its interpreter is started by its name."""
+    project = Project(tmp_path / "project").pipeline('[tasks.t]\ncommand = "./run"\n').write("run", "#!/bin/sh\n")
+    before = _keys(project)
+    (project / "run").chmod(0o755)
+    assert _keys(project) != before
+
+
+def _keys_with(project: Project, text: str | None) -> dict[str, str]:
+    """Write the file of each case, and return the key of each."""
+    for name, (_, _, path) in CASES.items() if text else ():
+        project.write(f"{name}/{path}", text or "")
+    return _keys(project)
+
+
+def _keys(project: Project) -> dict[str, str]:
+    with prepared_in(project) as (prepared, _):
+        return {name: prepared.facts[TaskName(name)].own_key for name in prepared.graph.order}
