@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import located, project_of
+from nbmake_dag.commands.options import located, project_of, say
 from nbmake_dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def command(directory: str | None, file: str | None, notebook: str, name: str | 
 
     edit(project.config, appended, dry_run=dry_run)
     if not dry_run:
-        click.echo(f"added task {draft.name} to {config}; `nbdag build {draft.name}` builds it", err=True)
+        say(f"added task {draft.name} to {config}; `nbdag build {draft.name}` builds it", err=True)
 
 
 def _draft(project: Project, path: str, declared: PipelineFile) -> Draft:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal
 
 import click
@@ -21,6 +22,7 @@ from nbmake_dag.commands.options import (
     overrides,
     profiled,
     project_of,
+    say,
     served,
     streamed,
     targets_of,
@@ -238,11 +240,11 @@ def _say_plan(project: Project, request: Request, *, writes_json: bool) -> None:
     from nbmake_dag.engine.session import planned  # noqa: PLC0415 - not for a build
     from nbmake_dag.present.verdicts import describe_plan  # noqa: PLC0415 - likewise
 
-    found = planned(project, request, tell=lambda text: click.echo(text, err=True))
+    found = planned(project, request, tell=partial(say, err=True))
     if writes_json:
         from nbmake_dag.commands.status import write_plan  # noqa: PLC0415 - seldom wanted
 
         write_plan(project, found)
         return
     for line in describe_plan(found.verdicts):
-        click.echo(line)
+        say(line)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import located, profiled, project_of, targets_of
+from nbmake_dag.commands.options import located, profiled, project_of, say, targets_of
 from nbmake_dag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def command(
     found = planned(project, Request(targets=targets_of(project, directory, targets)))
     added = _additions(project, found)
     if not added:
-        click.echo("no task reads a file that it does not declare, as far as its last result tells", err=True)
+        say("no task reads a file that it does not declare, as far as its last result tells", err=True)
         return
     lines = {task.family: task.line_of("inputs") for task in found.prepared.whole.tasks.values()}
 
@@ -72,11 +72,11 @@ def command(
 
     edit(project.config, with_all, dry_run=dry_run)
     for family, paths in added.items():
-        click.echo(f"{family}: {_quoted(paths)}")
+        say(f"{family}: {_quoted(paths)}")
     if dry_run:
         return
     tasks, them = ("1 task", "it") if len(added) == 1 else (f"{len(added)} tasks", "them")
-    click.echo(f"added to the `inputs` of {tasks} in {name}; the next build runs {them}", err=True)
+    say(f"added to the `inputs` of {tasks} in {name}; the next build runs {them}", err=True)
 
 
 def _additions(project: Project, found: Planned) -> dict[str, list[str]]:
@@ -90,13 +90,13 @@ def _additions(project: Project, found: Planned) -> dict[str, list[str]]:
         read = {file.path for file in files if file.mode == "read"}
         for path, why in _unfit(project, sorted(read)):
             read.discard(path)
-            click.echo(f"note: {name}: {path} is not added: {why}", err=True)
+            say(f"note: {name}: {path} is not added: {why}", err=True)
         instances[graph.tasks[name].family].append(read)
     added: dict[str, list[str]] = {}
     for family, sets in instances.items():
         common = set.intersection(*sets)
         for path in sorted(set.union(*sets) - common):
-            click.echo(f"note: {family}: {path} is not added: not every instance reads it", err=True)
+            say(f"note: {family}: {path} is not added: not every instance reads it", err=True)
         if common:
             added[family] = [escaped(path) for path in sorted(common)]
     return added

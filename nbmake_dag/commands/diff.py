@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, project_of
+from nbmake_dag.commands.options import as_json, located, project_of, say
 
 if TYPE_CHECKING:
     from nbmake_dag.observe.project import Project
@@ -88,7 +88,7 @@ def command(
         click.echo(markdown_text(found, links), nl=False)
     else:
         for line in text_lines(found):
-            click.echo(line)
+            say(line)
 
 
 def _links(site: str) -> SiteLinks:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, profiled, project_of
+from nbmake_dag.commands.options import as_json, located, profiled, project_of, say
 from nbmake_dag.errors import Complaint
 
 
@@ -38,14 +40,11 @@ def command(
     from nbmake_dag.doctor.checks import doctor_document, examine  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
     found: list[Complaint] = []
-    for complaint in examine(project_of(directory, file, profiles), targets, say):
+    for complaint in examine(project_of(directory, file, profiles), targets, partial(say, err=True)):
         found.append(complaint)
         if not writes_json:
-            click.echo(str(complaint))
+            say(str(complaint))
     if writes_json:
         click.echo(encode_document(doctor_document(found)), nl=False)
     count = len(found)

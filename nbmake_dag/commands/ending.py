@@ -68,5 +68,10 @@ def _has_working_directory() -> bool:
 
 
 def _say(*paragraphs: str) -> None:
-    sys.stderr.write("\n\n".join(paragraphs) + "\n")
+    text = "\n\n".join(paragraphs)
+    if sys.stderr.isatty():
+        from nbmake_dag.present.text import fitted  # noqa: PLC0415 - only for an error
+
+        text = fitted(text, sys.stderr)
+    sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, profiled, project_of
+from nbmake_dag.commands.options import as_json, located, profiled, project_of, say
 
 
 @click.command(
@@ -34,6 +34,7 @@ def command(
     from nbmake_dag.present.explain_document import explain_document  # noqa: PLC0415 - not for --help
     from nbmake_dag.present.explain_text import lines  # noqa: PLC0415 - likewise
     from nbmake_dag.present.explanation import explained  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file, profiles)
@@ -41,4 +42,4 @@ def command(
     if writes_json:
         click.echo(encode_document(explain_document(found)), nl=False)
     else:
-        click.echo("\n".join(lines(found)))
+        say("\n".join(lines(found, terminal_columns())))

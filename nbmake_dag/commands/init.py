@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import located
+from nbmake_dag.commands.options import located, say
 from nbmake_dag.errors import UsageError, describe
 from nbmake_dag.observe.project import CONFIG, git_root
 
@@ -87,14 +87,14 @@ def command(
         else _of_another_tool(config, title, os.path.abspath(origin))
     )
     tasks = "1 task" if number == 1 else f"{number} tasks"
-    click.echo(f"wrote {os.path.relpath(config)} with {tasks}")
+    say(f"wrote {os.path.relpath(config)} with {tasks}")
     for line in lines:
-        click.echo(line)
+        say(line)
     if _ignore(os.path.join(root, ".gitignore")):
-        click.echo("added .nbdag/ to .gitignore")
+        say("added .nbdag/ to .gitignore")
     if system:
         _write_ci(system, root)
-    click.echo("\nhint: read it; `nbdag status` says what would run, `nbdag build` runs it", err=True)
+    say("\nhint: read it; `nbdag status` says what would run, `nbdag build` runs it", err=True)
 
 
 def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
@@ -108,7 +108,7 @@ def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
     root = os.path.dirname(config)
     found = discover(root)
     for problem in found.unreadable:
-        click.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}", err=True)
     if not found.notebooks:
         hint = "a notebook is an .ipynb file, or a .py file with cells that begin with `# %%`"
         raise UsageError(f"no notebook in {root} or below it", (), hint)
@@ -184,15 +184,15 @@ def _write_ci(system: CiSystem, root: str) -> None:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "x", encoding="utf-8") as stream:
                 stream.write(file.text)
-            click.echo(f"wrote {shown}")
+            say(f"wrote {shown}")
         except FileExistsError:
             if not os.path.isfile(path):
                 raise UsageError(f"{shown} cannot be written: something else is in its place") from None
-            click.echo(f"kept {shown}: it is there already")
+            say(f"kept {shown}: it is there already")
         except OSError as error:
             raise UsageError(f"{shown} cannot be written: {describe(error)}") from error
     for hint in plan.hints:
-        click.echo(f"\nhint: {hint}", err=True)
+        say(f"\nhint: {hint}", err=True)
 
 
 def _ignore(path: str) -> bool:

@@ -94,6 +94,16 @@ def views(project: Project, port: int | None) -> AbstractContextManager[tuple[Li
     return live_view(project, port)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines to standard output or error, on a terminal folded between words and columns."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        from nbmake_dag.present.text import fitted  # noqa: PLC0415 - not for scripts
+
+        text = fitted(text, stream)
+    click.echo(text, err=err)
+
+
 def project_of(directory: str | None, file: str | None, profiles: tuple[str, ...] | None = None) -> Project:
     """Find the project from the options of the command line; without ``--profile`` the variable counts.
 

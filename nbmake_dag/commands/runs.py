@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 
 from nbmake_dag.commands.helping import Group
-from nbmake_dag.commands.options import allowing, as_json, located, project_of
+from nbmake_dag.commands.options import allowing, as_json, located, project_of, say
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
 
@@ -106,7 +106,7 @@ def _list(project: Project, count: int, *, writes_json: bool) -> None:
         click.echo(encode_document(runs_document(heads)), nl=False)
         return
     for line in run_table(heads, terminal_columns()):
-        click.echo(line)
+        say(line)
     if not heads:
         click.echo("no run is recorded; `nbdag build` makes one", err=True)
 

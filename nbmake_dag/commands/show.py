@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, project_of
+from nbmake_dag.commands.options import as_json, located, project_of, say
 
 if TYPE_CHECKING:
     from nbmake_dag_reporting.run import TaskRun
@@ -67,7 +67,7 @@ def command(
         if writes_json:
             click.echo(encode_document(run_document(recorded.run)), nl=False)
         else:
-            click.echo("\n".join(run_lines(recorded.run, terminal_columns())))
+            say("\n".join(run_lines(recorded.run, terminal_columns())))
         return
     found = task_of(recorded, task)
     try:
@@ -85,7 +85,7 @@ def command(
     elif writes_json:
         click.echo(encode_document(task_document(recorded.run, found.name)), nl=False)
     elif not notebook:
-        click.echo("\n".join(task_lines(recorded.run, found, document)))
+        say("\n".join(task_lines(recorded.run, found, document)))
 
 
 def _check(task: str | None, notebook: str | None, *, wants_log: bool) -> None:
@@ -106,7 +106,7 @@ def _print_log(log: bytes, run: str, task: TaskRun) -> None:
 
     if not log:
         source = f"; it did so in run {task.source.run_id}, if at all" if task.source else ""
-        click.echo(f"{task.name} printed nothing in run {run}{source}", err=True)
+        say(f"{task.name} printed nothing in run {run}{source}", err=True)
     elif terminal_columns() is None:
         click.echo(log, nl=False)
     else:

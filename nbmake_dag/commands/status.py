@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, overrides, profiled, project_of
+from nbmake_dag.commands.options import as_json, located, overrides, profiled, project_of, say
 from nbmake_dag.core.decide import Stale
 from nbmake_dag.core.plan import Undecided
 from nbmake_dag.engine.request import Request
@@ -45,7 +45,7 @@ def command(
         write_plan(project, found)
     else:
         for line in describe_plan(verdicts, _previous(project).failure, waits_under_way(project)):
-            click.echo(line)
+            say(line)
         for task, files in found.undeclared.items():
             _tell(f"warning: {undeclared_line(task, files)}")
             for line in undeclared_lines(files) if verbose else ():
@@ -68,4 +68,4 @@ def _previous(project: Project) -> PreviousResults:
 
 
 def _tell(text: str) -> None:
-    click.echo(text, err=True)
+    say(text, err=True)

@@ -25,7 +25,7 @@ _LONGEST = 80
 _MOST_LINES = 30
 
 
-def lines(found: Explained) -> Iterator[str]:
+def lines(found: Explained, columns: int | None = None) -> Iterator[str]:
     """Yield the verdict as `nbdag status` has it, what changed, and every ingredient."""
     verdict = found.explanation.verdict
     if isinstance(verdict, UpToDate):
@@ -50,7 +50,8 @@ def lines(found: Explained) -> Iterator[str]:
                 "value": fit(plain(_short(item)), _LONGEST),
             }
             for item in found.explanation.ingredients
-        ]
+        ],
+        columns,
     )
     if found.explanation.waits_for:
         yield f"  and the outputs of {', '.join(map(plain, found.explanation.waits_for))}, once that has run"

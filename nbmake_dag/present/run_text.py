@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbmake_dag.core.lookup import literal
-from nbmake_dag.present.text import fit, pad, plain, squeeze, width
+from nbmake_dag.present.text import fit, folded, pad, plain, squeeze, width
 from nbmake_dag.present.units import coarse, in_words, precise
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.drawing import LOOKS
@@ -21,10 +21,8 @@ _COUNTED: tuple[TaskStatus, ...] = ("ran", "restored", "up_to_date", "failed", "
 _RIGHT = frozenset({"duration", "saved"})
 _LEAST = ("started", "saved", "commit", "duration")
 """Columns of the table of runs, the least important first; a run's identifier has its time."""
-_BRANCH = 30
-"""Columns of a branch's name."""
-_NARROWEST = 16
-"""Columns in which text is still folded."""
+_BRANCH, _BRANCH_LEAST = 30, 10
+"""Columns of a branch's name, and those that it keeps in a narrow terminal."""
 
 
 def run_table(heads: Sequence[RunHead], columns: int | None = None) -> Iterator[str]:
@@ -51,6 +49,9 @@ def run_table(heads: Sequence[RunHead], columns: int | None = None) -> Iterator[
     for name in _LEAST:
         if columns is not None and max(map(width, table(rows))) > columns:
             rows = [{other: text for other, text in row.items() if other != name} for row in rows]
+    if columns is not None and (excess := max(map(width, table(rows))) - columns) > 0:
+        room = max(_BRANCH_LEAST, max(width(row["branch"]) for row in rows) - excess)
+        rows = [{**row, "branch": squeeze(row["branch"], room)} for row in rows]
     yield from table(rows, columns)
 
 
@@ -133,9 +134,11 @@ def task_lines(run: Run, task: TaskRun, notebook: Mapping[str, Any] | None) -> I
 def table(rows: Sequence[Mapping[str, str]], columns: int | None = None) -> Iterator[str]:
     """Yield rows with their columns aligned, without those that are empty.
 
-    With a number of ``columns`` of a terminal, the last cell of a row is folded below itself.
+    With a number of ``columns`` of a terminal, longer rows are folded, and one cell that is wider than half of it
+    does not move those of other rows.
     """
-    sizes = {name: max(width(row[name]) for row in rows) for name in rows[0]} if rows else {}
+    widest = columns // 2 if columns else sys.maxsize
+    sizes = {name: min(widest, max(width(row[name]) for row in rows)) for name in rows[0]} if rows else {}
     for row in rows:
         cells = [
             row[name].rjust(size) if name in _RIGHT else pad(row[name], size)
@@ -143,13 +146,7 @@ def table(rows: Sequence[Mapping[str, str]], columns: int | None = None) -> Iter
             if size
         ]
         line = "  ".join(cells).rstrip()
-        indent = width("  ".join(cells[:-1])) + 2
-        if columns is None or width(line) <= columns or columns - indent < _NARROWEST:
-            yield line
-        else:
-            yield from textwrap.wrap(
-                line, columns, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False
-            )
+        yield from [line] if columns is None else folded(line, columns)
 
 
 def counted(counts: Mapping[str, int], *, is_running: bool = False) -> str:

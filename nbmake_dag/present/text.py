@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
 import unicodedata
+from collections.abc import Iterator
+from typing import TextIO
 
 _COLOUR = r"\x1b\[[0-9;:]*m"
 _SEQUENCE = (
@@ -17,6 +20,8 @@ _CONTROL = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]
 _UNSAFE = f"{_SEQUENCE}|{_CONTROL}"  # compiled when first met: a build with nothing to do meets nothing
 _UNSAFE_BUT_COLOURS = f"({_COLOUR})|{_UNSAFE}"
 _RESET = "\x1b[0m"
+_ROOM, _HANGING = 30, 4
+"""Columns that are worth an indentation as deep as a column begins, and those of an indentation elsewhere."""
 
 
 def plain(line: str) -> str:
@@ -42,6 +47,45 @@ def width(text: str) -> int:
 def terminal_columns() -> int | None:
     """Return how wide standard output is; ``None`` where it is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def fitted(text: str, terminal: TextIO) -> str:
+    """Fold each line of a text as `folded` does, to the columns of a terminal."""
+    columns = os.get_terminal_size(terminal.fileno()).columns or 80
+    return "\n".join(part for line in text.split("\n") for part in folded(line, columns))
+
+
+def folded(line: str, columns: int) -> list[str]:
+    """Fold a line between words and columns; what goes on is indented, below the last column if that has room.
+
+    What is in backquotes stays whole where it can, and an address always: people copy it. Of another word that is
+    wider than the room, such as the name of an instance or a path, parts go on below.
+    """
+    if width(plain(line)) <= columns:
+        return [line]
+    starts = [gap.end() for gap in re.finditer(r"(?<=\S) {2,}(?=\S)", plain(line))]
+    lead = len(line) - len(line.lstrip(" "))
+    if lead > columns // 2:
+        lead, line = _HANGING, " " * _HANGING + line.lstrip(" ")
+    indent = max((start for start in starts if columns - start >= _ROOM), default=lead + _HANGING)
+    lines = [""]
+    for piece in _pieces(line, columns - indent):
+        if lines[-1].strip() and width(plain(lines[-1] + piece)) > columns:
+            lines.append(" " * indent + piece.lstrip(" "))
+        else:
+            lines[-1] += piece
+    return lines
+
+
+def _pieces(line: str, room: int) -> Iterator[str]:
+    """Yield words with the spaces before them, parts of those that are too wide."""
+    for word in re.findall(r" *(?:`[^`]*`|[^\s`]|`)+", line):
+        if width(plain(word)) <= room:
+            yield word
+            continue
+        for part in re.findall(r" *\S+", word):
+            is_whole = width(plain(part)) <= room or "://" in part
+            yield from [part] if is_whole else re.findall(rf" *(?:{_COLOUR}|[^\s,/\[])*[,/\[]?", part)
 
 
 def fit(text: str, columns: int) -> str:

@@ -17,7 +17,7 @@ from nbmake_dag.present.text import plain
 from nbmake_dag.present.undeclared_text import undeclared_line, undeclared_lines
 from nbmake_dag.present.workflow_commands import command
 from nbmake_dag.progress.lines import cancelled_line, failed_line, ran_line, restored_line, retry_line
-from nbmake_dag.progress.screen import Screen
+from nbmake_dag.progress.screen import Screen, Verbatim
 from nbmake_dag.progress.task_output import Lines, OutputTail
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome, UndeclaredFile
 from nbmake_dag.record.run_events import (
@@ -67,7 +67,7 @@ def make_display(
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     colour = terminal and not environ.get("NO_COLOR")
     folds = on_github_actions(environ)
-    screen = Screen(stream, live=terminal and output == "auto", colour=colour, obeyed=folds)
+    screen = Screen(stream, live=terminal and output == "auto", colour=colour, fits=terminal, obeyed=folds)
     return Display(output, screen, clock, explains=explains, folds=folds, repeats=repeats, quiet=quiet)
 
 
@@ -253,7 +253,7 @@ class Display:
     def _printed(self, task: str, lines: list[str]) -> None:
         match self._output:
             case "stream":
-                self._print([f"{self._palette.faint(f'{task} |')} {line}" for line in lines])
+                self._print([Verbatim(f"{self._palette.faint(f'{task} |')} {line}") for line in lines])
             case "group":
                 self._tails.setdefault(task, OutputTail()).add(lines)
             case _:
@@ -261,7 +261,7 @@ class Display:
 
     def _with_output(self, task: str, line: str) -> list[str]:
         """Put what a task printed below its line, if it is grouped there."""
-        output = self._tails.pop(task).lines if task in self._tails else []
+        output = [Verbatim(each) for each in self._tails.pop(task).lines] if task in self._tails else []
         if output and self._folds:
             return [command("group", plain(line)), *output, command("endgroup")]
-        return [line, *(f"    {each}" for each in output)]
+        return [line, *(Verbatim(f"    {each}") for each in output)]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from nbmake_dag.present.palette import Palette
-from nbmake_dag.present.text import coloured, plain
+from nbmake_dag.present.text import coloured, folded, plain
 from nbmake_dag.present.workflow_commands import WorkflowCommand, harmless
 
 _ASCII = str.maketrans({"✓": "+", "✗": "x", "↺": "<", "…": "."})
@@ -22,15 +22,25 @@ _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 _REST_OF_LINE, _BELOW = "\x1b[K", "\x1b[J"
 
 
+class Verbatim(str):
+    """A line of a task's output: as long as it is, so that it can be copied."""
+
+    __slots__ = ()
+
+
 class Screen:
     """Write to a stream, until its reader is gone.
 
-    With ``obeyed``, the reader of the stream obeys workflow commands: only ours must be obeyed.
+    With ``fits``, lines are folded to the columns of the terminal. With ``obeyed``, the reader of the stream obeys
+    workflow commands: only ours must be obeyed.
     """
 
-    def __init__(self, stream: TextIO, *, live: bool, colour: bool, obeyed: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, *, live: bool, colour: bool, fits: bool = False, obeyed: bool = False
+    ) -> None:
         self.live = live
         self.palette = Palette(colour)
+        self._fits = fits
         self._obeyed = obeyed
         self._stream = stream
         self._encoding = stream.encoding or "utf-8"
@@ -47,9 +57,9 @@ class Screen:
         return columns or 80, rows or 24
 
     def print(self, lines: Sequence[str]) -> None:
-        """Write lines that stay; they are as long as they are, so that they can be copied."""
+        """Write lines that stay, on a terminal folded between words, but for what is `Verbatim`."""
         if lines:
-            text = "".join(f"{self._safe(line)}\n" for line in lines)
+            text = "".join(f"{part}\n" for line in lines for part in self._parts(line))
             self._write(f"{self._erasure()}{text}")
 
     def draw(self, block: list[str]) -> None:
@@ -63,6 +73,10 @@ class Screen:
     def erase(self) -> None:
         """Take the block away."""
         self._write(self._erasure())
+
+    def _parts(self, line: str) -> list[str]:
+        is_whole = isinstance(line, (Verbatim, WorkflowCommand)) or not self._fits
+        return [self._safe(line)] if is_whole else folded(self._safe(line), self.size()[0])
 
     def _safe(self, line: str) -> str:
         if isinstance(line, WorkflowCommand):

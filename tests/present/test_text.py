@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbmake_dag.present.text import coloured, fit, plain, squeeze, width
+from nbmake_dag.present.text import coloured, fit, folded, plain, squeeze, width
 from nbmake_dag.present.units import coarse, precise
 from nbmake_dag.progress.task_output import MAX_KEPT, MAX_LINE, Lines, OutputTail
 
@@ -52,6 +52,54 @@ def test_cut_text_fits(text, columns):
         result = cut(text, columns)
         assert width(result) <= columns
         assert result == text or width(text) > columns
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("short", ["short"]),
+        (
+            "  hint: a sentence of words that is too long for it",
+            ["  hint: a sentence of words that is too", "      long for it"],
+        ),
+        (
+            "train  input: data/a.csv changed, and 3 more",
+            ["train  input: data/a.csv changed, and 3", "       more"],
+        ),
+        (
+            "add it: `nbdag declare a b` does so, or a person",
+            ["add it: `nbdag declare a b` does so, or", "    a person"],
+        ),
+        (
+            "a long text before it is `nbdag declare train`",
+            ["a long text before it is", "    `nbdag declare train`"],
+        ),
+        (
+            "\u2713 train[learning_rate=0.01,max_depth=5,region=north]  ran",
+            ["\u2713 train[learning_rate=0.01,max_depth=5,", "    region=north]  ran"],
+        ),
+        ("see https://example.org/a/b/c/d/e/f/g/h/i/j", ["see", "    https://example.org/a/b/c/d/e/f/g/h/i/j"]),
+        (f"{' ' * 38}far to the right", ["    far to the right"]),
+    ],
+)
+def test_a_line_is_folded_between_words_and_columns(line: str, expected: list[str]):
+    """At 40 columns; below a column that has room, and commands that are copied stay whole."""
+    assert folded(line, 40) == expected
+
+
+def test_colours_take_no_columns_when_a_line_is_folded():
+    """They go on in the next line."""
+    assert folded("\x1b[31mred words that are long\x1b[0m", 24) == ["\x1b[31mred words that are long\x1b[0m"]
+    assert folded("\x1b[31mred words that are long\x1b[0m", 20) == [
+        "\x1b[31mred words that are",
+        "    long\x1b[0m",
+    ]
+
+
+@given(st.text(alphabet="ab日 [,/`", max_size=200), st.integers(40, 100))
+def test_folding_loses_nothing_but_spaces(text: str, columns: int):
+    """Whatever the text, its words come in their order."""
+    assert "".join("".join(folded(text, columns)).split()) == "".join(text.split())
 
 
 def test_a_name_is_cut_in_its_middle():
