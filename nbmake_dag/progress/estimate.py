@@ -29,20 +29,25 @@ def remaining(
     left: AbstractSet[TaskName],
     ages: Mapping[TaskName, float],
     jobs: int,
+    pools: Mapping[str, int],
 ) -> float:
     """Return the seconds until the tasks ``left`` can have ended, if all of them are executed.
 
     ``ages`` are the seconds that running tasks have run. No order of execution can be faster than the longest
-    chain, nor than the work shared by ``jobs``; a good one is close to the longer of the two.
+    chain, nor than the work shared by ``jobs``, nor than that of a pool by its places; a good one is close to the
+    longest of these.
     """
     work = 0.0
+    shares: dict[str, float] = {}
     longest = 0.0
     ends: dict[TaskName, float] = {}
     for name in graph.order:
         if name in left:
             seconds = max(0.0, durations[name] - ages.get(name, 0.0))
             work += seconds
+            for pool, count in graph.tasks[name].policy.pools.items():
+                shares[pool] = shares.get(pool, 0.0) + seconds * count / pools[pool]
             end = seconds + max((ends.get(other, 0.0) for other in graph.upstream[name]), default=0.0)
             ends[name] = end
             longest = max(longest, end)
-    return max(longest, work / jobs)
+    return max(longest, work / jobs, *shares.values())

@@ -74,4 +74,6 @@ class Tracker:
         durations = expected_durations(graph, {**self._run.durations, **measured})
         ages = {task: now - running.since for task, running in self._running.items()}
         left = graph.tasks.keys() - self._ended.keys()
-        return remaining(graph, durations, left, ages, self._run.jobs) if durations else None
+        if not durations:
+            return None
+        return remaining(graph, durations, left, ages, self._run.jobs, self._run.pipeline.pools)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmake_dag.core.graph import Graph, build_graph
-from nbmake_dag.core.model import Command, Pipeline, Task, TaskName
+from nbmake_dag.core.model import Command, Pipeline, Policy, Task, TaskName
 from nbmake_dag.progress.estimate import expected_durations, remaining
 
 
@@ -25,7 +25,7 @@ class Case:
 
     def remaining(self, **changes) -> float:
         values = {"left": self.left, "ages": self.ages, "jobs": self.jobs, **changes}
-        return remaining(self.graph, self.durations, values["left"], values["ages"], values["jobs"])
+        return remaining(self.graph, self.durations, values["left"], values["ages"], values["jobs"], {})
 
 
 def graph_of(after: dict[str, list[str]]) -> Graph:
@@ -89,9 +89,9 @@ def test_a_chain_takes_as_long_as_its_tasks_together():
     """More jobs do not help where each task needs the one before."""
     graph = graph_of({"a": [], "b": ["a"], "c": ["b"], "d": []})
     durations = {TaskName("a"): 1.0, TaskName("b"): 2.0, TaskName("c"): 3.0, TaskName("d"): 1.0}
-    assert remaining(graph, durations, frozenset(graph.order), {}, 4) == 6.0
-    assert remaining(graph, durations, frozenset(graph.order), {}, 1) == 7.0
-    assert remaining(graph, durations, frozenset(graph.order), {TaskName("a"): 0.5}, 4) == 5.5
+    assert remaining(graph, durations, frozenset(graph.order), {}, 4, {}) == 6.0
+    assert remaining(graph, durations, frozenset(graph.order), {}, 1, {}) == 7.0
+    assert remaining(graph, durations, frozenset(graph.order), {TaskName("a"): 0.5}, 4, {}) == 5.5
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,16 @@ def test_a_task_that_never_ran_is_taken_as_its_family(known, expected):
     """Without any time known there is no estimate; tasks that are no more do not count."""
     graph = graph_of({"split": [], "train[n=1]": [], "train[n=2]": [], "eda": []})
     assert expected == expected_durations(graph, known)
+
+
+def test_tasks_of_a_pool_cannot_be_done_sooner_than_its_places_allow():
+    """However many jobs there are; of a running task only the rest counts."""
+    chained = graph_of({"a": [], "b": [], "c": []})
+    wanted = {"a": {"p": 1}, "b": {"p": 1}, "c": {"q": 1}}
+    tasks = {name: replace(task, policy=Policy(pools=wanted[name])) for name, task in chained.tasks.items()}
+    graph = replace(chained, tasks=tasks)
+    durations = {TaskName("a"): 4.0, TaskName("b"): 3.0, TaskName("c"): 2.0}
+    left = frozenset(graph.order)
+    assert remaining(graph, durations, left, {}, 8, {"p": 2, "q": 1}) == 4.0
+    assert remaining(graph, durations, left, {}, 8, {"p": 1, "q": 1}) == 7.0
+    assert remaining(graph, durations, left, {TaskName("a"): 3.0}, 8, {"p": 1, "q": 1}) == 4.0
