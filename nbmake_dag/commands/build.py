@@ -61,6 +61,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
             "--tag",
             "--exclude",
             "--downstream",
+            "--checks",
             "--only",
             "--affected",
             "--force",
@@ -96,6 +97,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
         "nbdag build train --downstream": "a task, and all that depends on it",
         "nbdag build 'train[lr=0.1]' -B": "run one instance, up to date or not",
         "nbdag build models/best.onnx -p epochs=3": "what makes a file, with another parameter",
+        "nbdag build --checks": "the checks, and what they read",
         "nbdag build -k --affected": "what a branch changed, whatever fails",
     },
 )
@@ -108,6 +110,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
 @click.option("-B", "--force", is_flag=True, help="Run the targets, all if none is named.")
 @click.option("--force-all", is_flag=True, help="Run them, and all tasks that they need.")
 @click.option("--accept", is_flag=True, help="Run nothing: take the targets' present outputs as up to date.")
+@click.option("--checks", is_flag=True, help="Build only the checks of the targets, and what they need.")
 @click.option("--only", is_flag=True, help="Take what the targets need as it is on disk.")
 @click.option("--downstream", is_flag=True, help="Also build the tasks that need the targets.")
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Build the tasks with this tag.")

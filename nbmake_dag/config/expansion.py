@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,8 +113,9 @@ def _expand(
     pools = settings.pools(document, complaints)
     has_pools = document.pools is not UNSET or ("pools",) not in file.lines.numbers
     tasks: dict[TaskName, Task] = {}
+    checks = {name for name, keys in families.items() if keys.get("check")}
     for name, keys in families.items():
-        after = _after(name, keys.get("after", []), groups, complaints)
+        after = _after(name, keys.get("after", []), groups, checks, complaints)
         taken = settings.pools_of(name, keys.get("pools", []), pools, complaints) if has_pools else {}
         family = Family(name, keys, shared, signatures, taken, complaints)
         those = instances[name]
@@ -224,11 +225,19 @@ def _check_names(
 
 
 def _after(
-    family: str, names: list[str], groups: Mapping[str, tuple[TaskName, ...]], complaints: Complaints
+    family: str,
+    names: list[str],
+    groups: Mapping[str, tuple[TaskName, ...]],
+    checks: Collection[str],
+    complaints: Complaints,
 ) -> tuple[TaskName, ...]:
     """Return the instances behind names of tasks; one tuple for all that wait for the same task."""
     for name in names:
-        if name not in groups:
+        if name in groups and name.partition("[")[0] in checks:
+            what = f"`{family}` waits for `{name}`, a check, whose failure would not stop it"
+            hint = f"leave `check` out of `{name.partition('[')[0]}` for that"
+            complaints.add(("tasks", family, "after"), what, hint)
+        elif name not in groups:
             hint = complaints.suggest(name, tuple(groups))
             complaints.add(("tasks", family, "after"), f"`{family}` waits for `{name}`, which is not a task", hint)
     known = [groups[name] for name in names if name in groups]

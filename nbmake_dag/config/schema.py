@@ -76,6 +76,10 @@ _OF_TASKS: Rules = {
             "if": {"required": ["notebook"], "properties": {"notebook": {"pattern": r"\.ipynb$"}}},
             "then": {"properties": {"format": {"const": ""}}},
         },
+        {
+            "if": {"required": ["check"], "properties": {"check": {"const": True}}},
+            "then": {"properties": {"outputs": {"maxItems": 0, "maxProperties": 0}}},
+        },
     ],
 }
 """What holds for tasks, and not for their defaults."""

@@ -356,6 +356,14 @@ class TaskKeys(_Table, frozen=True):
     ] = UNSET
     tags: Annotated[Texts, _doc("Names for choosing tasks with `--tag`.", _TEXTS)] = UNSET
     description: Annotated[Text, _doc("What the task is for.", _TEXT)] = UNSET
+    check: Annotated[
+        Flag,
+        _doc(
+            "`true`: tests what it reads. It has no outputs, is built with what it reads, and its failure fails"
+            " the build, but stops and skips nothing.",
+            _FLAG,
+        ),
+    ] = UNSET
     cache: Annotated[Flag, _doc("`false`: always run, and store nothing.", _FLAG)] = UNSET
     store: Annotated[Flag, _doc("`false`: keep the digests of outputs, not their bytes.", _FLAG)] = UNSET
     max_age: Annotated[

@@ -33,7 +33,18 @@ WORK_KEYS = ("notebook", "function", "command")
 NOTEBOOK_KEYS = ("format", "kernel", "allow_errors", "notebook_output")
 MERGED_KEYS = ("parameters", "env", "resources")
 """Tables of a task that are merged by key; any other value is replaced as a whole."""
-_POLICY_KEYS = ("timeout", "retries", "retry_delay", "priority", "cache", "store", "max_age", "strict", "sandbox")
+_POLICY_KEYS = (
+    "timeout",
+    "retries",
+    "retry_delay",
+    "priority",
+    "check",
+    "cache",
+    "store",
+    "max_age",
+    "strict",
+    "sandbox",
+)
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<qualname>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _FORMAT = re.compile(r"(?P<extension>[A-Za-z]+):[a-z]+")
 _UNKNOWN = Signature()
@@ -238,6 +249,12 @@ class Family:
                 what = f"input `{name}` gathers outputs, which are never absent"
                 self._complaints.add(at, what, "leave `optional` out")
 
+    def _check_command(self, command: list[str] | str) -> None:
+        if not command or (isinstance(command, list) and not command[0]) or not "".join(command).strip():
+            self._complain("command", f"the command of task `{self.name}` is empty")
+        if "\0" in "".join(command):
+            self._complain("command", f"the command of task `{self.name}` holds a NUL character")
+
     def _check(self) -> None:
         """Complain about what is the same for all instances."""
         kinds = [kind for kind in WORK_KEYS if kind in self._keys]
@@ -248,15 +265,14 @@ class Family:
             both = " and ".join(f"`{kind}`" for kind in kinds)
             self._complaints.add((*self._path, kinds[1]), f"task `{self.name}` has {both}", "keep one of them")
         if self._kind == "command":
-            command = self._keys["command"]
-            if not command or (isinstance(command, list) and not command[0]) or not "".join(command).strip():
-                self._complain("command", f"the command of task `{self.name}` is empty")
-            if "\0" in "".join(command):
-                self._complain("command", f"the command of task `{self.name}` holds a NUL character")
+            self._check_command(self._keys["command"])
         if self._kind not in {"", "notebook"}:
             for key in self._keys.keys() & set(NOTEBOOK_KEYS):
                 self._complain(key, f"`{key}` is for notebooks, and task `{self.name}` has none")
         self._check_inputs()
+        if self._keys.get("check") and self._keys.get("outputs"):
+            hint = "leave out `outputs`, or `check`"
+            self._complain("outputs", f"task `{self.name}` is a check, which has no outputs", hint)
         check_values((*self._path, "parameters"), self._own, self._complaints)
         env = self._keys.get("env", {})
         check_variables((*self._path, "env"), env, self._complaints)

@@ -125,6 +125,8 @@ class Policy:
     pools: Mapping[str, int] = field(default_factory=dict[str, int])
     """How many places of each pool it takes while it runs."""
     priority: int = 0
+    check: bool = False
+    """Whether it tests what it reads: its failure fails the build, and stops and skips nothing."""
     cache: bool = True
     """``False``: always executed, nothing stored."""
     store: bool = True

@@ -7,6 +7,7 @@ Rules:
 - What ran and produced the digests of before leaves those below it untouched: they are decided about as ever.
 - What is below a failed task is skipped. Without ``keep_going`` everything else that has not begun is cancelled at
   the first failure, but hits are still put in place.
+- A check that failed is the last of its kind: nothing is below it, and nothing is cancelled for it.
 - After an interruption nothing begins any more.
 """
 
@@ -219,7 +220,8 @@ class Schedule:
                 return self._below(task, result)
             case Failed(task=task):
                 self._move(task, State.RUNNING, State.FAILED)
-                return [*self._skip_below(task), *([] if self._keep_going else self._close())]
+                goes_on = self._keep_going or self._graph.tasks[task].policy.check
+                return [*self._skip_below(task), *([] if goes_on else self._close())]
             case Stopped(task=task):
                 self._move(task, State.RUNNING, State.CANCELLED)
                 return self._cancel_below(task)

@@ -43,6 +43,29 @@ def matched(graph: Graph, words: Iterable[str]) -> frozenset[TaskName]:
     return frozenset(name for word in words for name in _named(graph, word))
 
 
+def checks_in(graph: Graph) -> frozenset[TaskName]:
+    """Return the tasks that test what they read."""
+    return frozenset(name for name in graph.order if graph.tasks[name].policy.check)
+
+
+def with_checks(
+    graph: Graph,
+    wanted: frozenset[TaskName],
+    *,
+    named: frozenset[TaskName],
+    barred: frozenset[TaskName],
+    alone: bool,
+) -> frozenset[TaskName]:
+    """Return the tasks to build, with each check that reads tasks if all of these are built, and not otherwise.
+
+    Those ``named`` stay in any case, those ``barred`` are not added. ``alone``: what tasks need is not built.
+    """
+    checks = frozenset(name for name in checks_in(graph) if graph.upstream[name])
+    wanted -= checks - named
+    built = wanted if alone else frozenset(graph.with_upstream(wanted))
+    return wanted | {name for name in checks - barred if built.issuperset(graph.upstream[name])}
+
+
 def refuse_needed(graph: Graph, excluded: frozenset[TaskName], wanted: frozenset[TaskName]) -> None:
     """Raise `UsageError` where a wanted task needs an excluded one."""
     for name in graph.order:

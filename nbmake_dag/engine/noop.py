@@ -81,7 +81,7 @@ def signature(project: Project, request: Request) -> str:
         repr(
             (project.profiles, request.targets, request.tags, request.exclude, sorted(request.overrides.items()))
         ),
-        repr((request.only, request.downstream)),
+        repr((request.checks, request.only, request.downstream)),
     ]
     return digest_text("\0".join(words))
 

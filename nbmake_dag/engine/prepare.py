@@ -16,7 +16,7 @@ from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph, build_graph, input_files
 from nbmake_dag.core.ignore import Ignored
 from nbmake_dag.core.model import Function, Notebook, Pipeline, ProjectPath, Signature, TaskName, Value
-from nbmake_dag.core.targets import UnknownTargetError, matched, refuse_needed, select
+from nbmake_dag.core.targets import UnknownTargetError, checks_in, matched, refuse_needed, select, with_checks
 from nbmake_dag.core.text import encodable
 from nbmake_dag.engine.affected import affected_tasks
 from nbmake_dag.engine.dispatch.task_environment import driver_environment
@@ -145,6 +145,7 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
         f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
         for name in sorted(os.environ.keys() - variables.environ.keys())
     )
+    excluded = barred = matched(whole, request.exclude)
     if request.affected is not None:
         found = affected_tasks(
             project,
@@ -156,14 +157,14 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             read=lambda data, at: read_pipeline(project, data, sources, request.overrides, at),
         )
         targets &= found.tasks
+        barred |= frozenset(whole.order) - found.tasks
         notes = (*notes, *found.notes)
     if leftovers.unread is not None:
         notes = (
             *notes,
             f"warning: {leftovers.unread} cannot be read, so files of tasks that no longer exist stay",
         )
-    excluded = matched(whole, request.exclude)
-    wanted = frozenset(whole.with_downstream(targets)) - excluded if request.downstream else targets
+    targets, wanted = _selected(whole, request, targets, excluded, barred)
     needed = frozenset(whole.with_upstream(wanted))
     if not request.only and request.affected is None:
         refuse_needed(whole, excluded, needed)
@@ -236,6 +237,33 @@ def _of_other_profiles(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator
                     f"warning: input `{item.path}` of task `{name}` holds {found[0]}{more}, made with another"
                     " profile (`nbdag help profiles`)"
                 )
+
+
+def _selected(
+    whole: Graph,
+    request: Request,
+    targets: frozenset[TaskName],
+    excluded: frozenset[TaskName],
+    barred: frozenset[TaskName],
+) -> tuple[frozenset[TaskName], frozenset[TaskName]]:
+    """Return the targets, and with them the tasks below that are asked for, and the checks of all that is built.
+
+    No check is added that is ``barred``; raises `UsageError` where checks are asked for, and there are none.
+    """
+    is_chosen = bool(request.targets or request.tags or request.affected is not None)
+    if request.accept:
+        # nothing is tested
+        barred = frozenset(whole.order)
+        targets = targets if is_chosen else targets - checks_in(whole)
+    wanted = frozenset(whole.with_downstream(targets)) - excluded if request.downstream else targets
+    named = targets if is_chosen else frozenset[TaskName]()
+    wanted = with_checks(whole, wanted, named=named, barred=barred, alone=request.only)
+    if not request.checks:
+        return targets, wanted
+    checks = wanted & checks_in(whole)
+    if not checks and request.affected is None:
+        raise UsageError("there are no checks here", (), "a check is a task with `check = true`")
+    return checks, checks
 
 
 def _last_results(

@@ -20,6 +20,8 @@ class Request:
     overrides: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
     affected: str | None = None
     """The branch or commit since which tasks must have changed to be built; empty for the usual one."""
+    checks: bool = False
+    """Whether only the checks of what is selected are built, with what they need."""
     only: bool = False
     downstream: bool = False
     force: bool = False
@@ -41,9 +43,10 @@ class Request:
         tags = (f"--tag={tag}" for tag in self.tags)
         excluded = (f"--exclude={pattern}" for pattern in self.exclude)
         affected = [f"--affected={self.affected}".rstrip("=")] if self.affected is not None else []
+        checks = ["--checks"] if self.checks else []
         only = ["--only"] if self.only else []
         downstream = ["--downstream"] if self.downstream else []
-        return (*self.targets, *tags, *excluded, *affected, *only, *downstream)
+        return (*self.targets, *tags, *excluded, *affected, *checks, *only, *downstream)
 
     @property
     def takes_hits(self) -> bool:

@@ -109,6 +109,21 @@ FAULTS = {
         "[defaults]\nparameters = { zzz = 1 }\n" + TASK,
         "pipeline.toml:2: no task has a parameter `zzz`",
     ),
+    "check with outputs": (
+        TASK + 'check = true\noutputs = ["x"]\n',
+        "pipeline.toml:4: task `a` is a check, which has no outputs\n  hint: leave out `outputs`, or `check`",
+    ),
+    "check that is no truth value": (
+        TASK + "check = 1\n",
+        "pipeline.toml:3: `check` must be `true` or `false`, not `1`",
+    ),
+    "task that waits for a check": (
+        TASK + 'check = true\n[tasks.b]\ncommand = "b"\nafter = ["a"]\n',
+        (
+            "pipeline.toml:6: `b` waits for `a`, a check, whose failure would not stop it\n"
+            "  hint: leave `check` out of `a` for that"
+        ),
+    ),
     "code as a name": (
         TASK + 'parameters."x; import os" = 1\n',
         "pipeline.toml:3: `x; import os` cannot be a parameter: it is not an identifier",

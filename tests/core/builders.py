@@ -39,6 +39,7 @@ def task(
     tags: str = "",
     family: str = "",
     cache: bool = True,
+    check: bool = False,
     parameters: Mapping[str, Value] | None = None,
 ) -> Task:
     """Make a task; inputs, outputs, ``after`` and tags are words of one text."""
@@ -51,7 +52,7 @@ def task(
         after=tuple(TaskName(other) for other in after.split()),
         tags=frozenset(tags.split()),
         parameters=parameters or {},
-        policy=Policy(cache=cache),
+        policy=Policy(cache=cache, check=check),
         line=len(name),
     )
 

@@ -35,6 +35,26 @@ def test_without_keep_going_nothing_begins_after_a_failure() -> None:
     assert life.ends == {"a": "failed", "b": "skipped", "c": "skipped", "x": "cancelled", "y": "cancelled"}
 
 
+def test_a_failed_check_stops_and_skips_nothing() -> None:
+    """Neither what was told to run nor what still waits; a task that fails stops them all the same."""
+    whole = graph(
+        task("a", makes="a"), task("c", reads="a", check=True), task("b", reads="a"), task("d", after="b")
+    )
+    life = Life(Past(whole))
+    life.began("a")
+    assert life.finished("a") == [f"run c: {NEW}", f"run b: {NEW}"]
+    life.began("c")
+    assert life.failed("c") == []
+    life.began("b")
+    assert life.finished("b") == [f"run d: {NEW}"]
+    life.began("d")
+    life.finished("d")
+    assert life.ends == {"a": "ran", "c": "failed", "b": "ran", "d": "ran"}
+    life = Life(Past(whole))
+    life.began("a")
+    assert life.failed("a") == ["skip c: a", "skip b: a", "skip d: a"]
+
+
 def test_without_keep_going_running_tasks_finish_and_nothing_follows_them() -> None:
     """A task that runs beside the failed one ends as it does; what it releases does not begin."""
     life = Life(Past(two_chains()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nbmake_dag.core.model import Function, Notebook, ProjectPath
-from nbmake_dag.core.targets import select
+from nbmake_dag.core.model import Function, Notebook, ProjectPath, TaskName
+from nbmake_dag.core.targets import select, with_checks
 from nbmake_dag.errors import UsageError
 from tests.core.builders import graph, task
 
@@ -96,3 +96,42 @@ def test_a_target_that_means_nothing_is_refused(targets: list[str], tags: list[s
     with pytest.raises(UsageError) as caught:
         select(GRAPH, targets, tags=tags)
     assert (caught.value.what, caught.value.hint) == (what, hint)
+
+
+CHECKED = graph(
+    task("raw", makes="raw"),
+    task("clean", reads="raw", makes="clean"),
+    task("other", makes="other"),
+    task("sum", reads="clean", makes="sum"),
+    task("of-raw", reads="raw", check=True),
+    task("of-clean", reads="clean", check=True),
+    task("of-both", reads="clean other", check=True),
+    task("of-file", reads="some.csv", check=True),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named", "barred", "alone", "checks"),
+    [
+        ("raw", "raw", "", False, "of-raw"),
+        ("sum", "sum", "", False, "of-raw of-clean"),
+        ("sum", "sum", "of-raw", False, "of-clean"),
+        ("sum", "sum", "", True, ""),
+        ("clean", "clean", "", True, "of-clean"),
+        ("sum other", "sum other", "", False, "of-raw of-clean of-both"),
+        ("of-both", "of-both", "", False, "of-raw of-clean of-both"),
+        ("of-both of-clean", "", "", False, ""),
+        ("raw of-both of-file", "raw", "", False, "of-raw of-file"),
+    ],
+)
+def test_a_check_belongs_to_what_it_reads(
+    wanted: str, named: str, barred: str, *, alone: bool, checks: str
+) -> None:
+    """It is built with all of it, not with a part; one that is named brings what it needs."""
+
+    def names(words: str) -> frozenset[TaskName]:
+        return frozenset(map(TaskName, words.split()))
+
+    found = with_checks(CHECKED, names(wanted), named=names(named), barred=names(barred), alone=alone)
+    assert {name for name in found if CHECKED.tasks[name].policy.check} == names(checks)
+    assert {name for name in names(wanted) if not CHECKED.tasks[name].policy.check} <= found

@@ -80,6 +80,7 @@ def test_the_example_is_a_pipeline():
         "compare[model=ridge,region=west]",
         "survey[rooms=3,street=High]",
         "plot[city=oslo,year=2024]",
+        "plausible",
         "summary",
         "best",
     ]
