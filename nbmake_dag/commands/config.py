@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import located, profiled, project_of
+from nbmake_dag.commands.options import as_json, located, profiled, project_of
 
 if TYPE_CHECKING:
-    from nbmake_dag.config.lines import Lines
-
-Place = tuple[str, ...]
-_OF_TABLES = {("tasks",), ("sets",), ("report", "metrics")}
-"""Tables whose entries are tables themselves."""
+    from nbmake_dag.present.config_document import ConfigDocument
 
 
 @click.command(
@@ -28,80 +25,41 @@ _OF_TABLES = {("tasks",), ("sets",), ("report", "metrics")}
 )
 @located
 @profiled
-def command(directory: str | None, file: str | None, profiles: tuple[str, ...]) -> None:
+@as_json("config")
+def command(directory: str | None, file: str | None, profiles: tuple[str, ...], *, writes_json: bool) -> None:
     """Print what pipeline.toml says, as TOML, with where each value comes from.
 
     Each task has the keys that `[defaults]` gives it, and the chosen profiles lie over all of it.
     """
     from nbmake_dag.config.pipeline_file import effective  # noqa: PLC0415 - not for --help
+    from nbmake_dag.present.config_document import config_document  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file, profiles)
     name = os.path.basename(project.config)
     with open(project.config, "rb") as stream:
         text = stream.read()
     content, lines = effective(text, file=name, profiles=project.profiles)
-    for line in _Printed(content, lines, name).lines():
+    found = config_document(content, lines, name, project.profiles)
+    if writes_json:
+        click.echo(encode_document(found), nl=False)
+        return
+    for line in _lines(found):
         click.echo(line)
 
 
-class _Printed:
-    """A pipeline file as it is printed."""
-
-    def __init__(self, content: Mapping[str, Any], lines: Lines, file: str) -> None:
-        self._content = content
-        self._defaults: dict[str, Any] = {
-            key: value for key, value in content.get("defaults", {}).items() if key != "parameters"
-        }
-        self._lines = lines
-        self._file = file
-
-    def lines(self) -> Iterator[str]:
-        before: list[str] = []
-        for place, values in self._tables((), self._content):
-            yield from before
-            yield f"[{'.'.join(map(_key, place))}]"
-            before = [""]
-            for key, value in values.items():
-                written = f"{_key(key)} = {_value(value)}"
-                yield f"{written:<48}  # {self._origin((*place, key))}"
-
-    def _tables(self, place: Place, values: Mapping[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
-        """Yield each table with the values that stand in it, then the tables in it."""
-        from nbmake_dag.config.tasks import MERGED_KEYS, over  # noqa: PLC0415 - not for --help
-
-        if len(place) == 2 and place[0] == "tasks":
-            values = over(self._defaults, values)
-        within = {
-            key
-            for key, value in values.items()
-            if isinstance(value, dict)
-            and (not place or place in _OF_TABLES or (*place, key) in _OF_TABLES or key in MERGED_KEYS)
-        }
-        if place and (own := {key: value for key, value in values.items() if key not in within}):
-            yield place, own
-        for key in values:
-            if key in within:
-                yield from self._tables((*place, key), values[key])
-
-    def _origin(self, place: Place) -> str:
-        """Return the line that a value stands in, and why it counts here."""
-        why: list[str] = []
-        if place[0] == "tasks" and not self._is_own(place):
-            place = ("defaults", *place[2:])
-            why.append("[defaults]")
-        there = self._lines.place(place)
-        if there[0] == "profiles" != place[0]:
-            why.insert(0, f"profile {there[1]}")
-        return ", ".join([f"{self._file}:{self._lines.of(place)}", *why])
-
-    def _is_own(self, place: Place) -> bool:
-        """Return whether a key of a task stands there, and not among the defaults."""
-        found: Any = self._content
-        for name in place:
-            if name not in found:
-                return False
-            found = found[name]
-        return True
+def _lines(found: ConfigDocument) -> Iterator[str]:
+    """Write it as TOML, with the origin of each value as a comment."""
+    for table, values in groupby(found.values, lambda value: value.table):
+        if table != found.values[0].table:
+            yield ""
+        yield f"[{'.'.join(map(_key, table))}]"
+        for each in values:
+            why = [f"profile {each.profile}"] if each.profile else []
+            why += ["[defaults]"] if each.default else []
+            origin = ", ".join([f"{found.file}:{each.line}", *why])
+            written = f"{_key(each.key)} = {_value(each.value)}"
+            yield f"{written:<48}  # {origin}"
 
 
 def _key(text: str) -> str:

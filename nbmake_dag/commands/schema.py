@@ -19,6 +19,7 @@ DOCUMENTS = {
     "task": ("nbmake_dag_reporting.documents:TaskDocument", "nbdag show RUN TASK --json"),
     "diff": ("nbmake_dag_reporting.documents:DiffDocument", "nbdag diff RUN RUN --json"),
     "graph": ("nbmake_dag_reporting.documents:GraphDocument", "nbdag graph --json"),
+    "config": ("nbmake_dag.present.config_document:ConfigDocument", "nbdag config --json"),
     "doctor": ("nbmake_dag.doctor.checks:DoctorDocument", "nbdag doctor --json"),
     "cache-info": ("nbmake_dag.commands.cache:CacheInfoDocument", "nbdag cache info --json"),
     "cache-verify": ("nbmake_dag.commands.cache:CacheFaultsDocument", "nbdag cache verify --json"),

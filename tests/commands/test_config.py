@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from nbmake_dag.commands.schema import document_schema
 from nbmake_dag.config.pipeline_file import expand, parse
 from tests.support.project import Project
 
@@ -99,6 +102,16 @@ def test_what_is_printed_is_a_pipeline_that_means_the_same() -> None:
     lines = {name: task.line for name, task in as_file.tasks.items()}
     tasks = {name: replace(task, line=lines[name]) for name, task in printed.tasks.items()}
     assert replace(printed, tasks=tasks) == as_file
+
+
+def test_a_program_gets_each_value_with_its_origin(project: Project) -> None:
+    """The shape is that of the schema."""
+    found = json.loads(project.nbdag("config", "--profile", "ci", "--json").stdout)
+    jsonschema.validate(found, document_schema("config"))
+    assert (found["format"], found["file"], found["profiles"]) == (1, "pipeline.toml", ["ci"])
+    origins = {(*each["table"], each["key"]): each for each in found["values"]}
+    timeout = origins["tasks", "train", "timeout"]
+    assert (timeout["value"], timeout["line"], timeout["profile"], timeout["default"]) == ("5m", 28, "ci", True)
 
 
 def test_a_file_that_is_wrong_is_complained_about(project: Project) -> None:
