@@ -39,7 +39,7 @@ GROUPS = {
         "add": "Append a task for a notebook to pipeline.toml.",
         "config": "Print what pipeline.toml says, and where each value comes from.",
         "cache": "Inspect, check and trim the cache.",
-        "schema": "Print the JSON Schema of pipeline.toml.",
+        "schema": "Print the JSON Schema of pipeline.toml, or of what a command writes.",
         "completions": "Print completions for a shell.",
         "help": "Show the documentation of a topic.",
     },

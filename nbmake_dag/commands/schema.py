@@ -32,9 +32,9 @@ DOCUMENTS = {
 @click.command
 @click.argument("document", type=click.Choice(["pipeline", *DOCUMENTS]), default="pipeline")
 def command(document: str) -> None:
-    """Print the JSON Schema of pipeline.toml, for completion and checks in editors.
+    """Print the JSON Schema of pipeline.toml, for completion and checks in editors, or of what a command writes.
 
-    Any other DOCUMENT is what a command writes as JSON: `nbdag help json` says which.
+    `nbdag help json` says which command writes which document.
     """
     from nbmake_dag.config.pipeline_file import json_schema  # noqa: PLC0415 - not for --help
 
