@@ -39,6 +39,8 @@ class Made:
     """Digests by path."""
     series: Mapping[str, list[list[Any]]] | None = None
     ingredients: tuple[tuple[str, str, str], ...] = ()
+    undeclared: tuple[str, ...] = ()
+    """Files that it read."""
     error: tuple[str, str, str] | None = None
     """Type, message, traceback."""
     source: str = ""
@@ -153,7 +155,7 @@ class Fabric:
             self.records[key, key] = {
                 "ingredients": [list(item) for item in task.ingredients],
                 "outputs": [],
-                "undeclared": [],
+                "undeclared": [{"mode": "read", "path": path} for path in task.undeclared],
                 "cells": None,
                 "logged": {
                     "params": dict(task.params),
@@ -194,6 +196,8 @@ class Fabric:
             attributes |= {schema.TAG + escape(name): value for name, value in task.tags.items()}
             if series:
                 attributes[schema.SERIES] = series
+            if task.undeclared:
+                attributes[schema.UNDECLARED_READS] = list(task.undeclared)
         events = [
             SpanEvent(
                 name=schema.EVENT_ARTIFACT,

@@ -169,6 +169,22 @@ function Disagreement({ task, index, id }: { task: Task; index: Index; id: strin
   );
 }
 
+/** What nobody promised: a change of these files does not make the task run. */
+function Undeclared({ detail, route }: { detail: Detail; route: Route }): JSX.Element | null {
+  const [first, ...others] = detail.reads ?? [];
+  if (first === undefined) return null;
+  const more = `${others.length} more`;
+  return (
+    <p class="why warning" role="note">
+      <b>Not declared:</b> it read <span class="mono">{first}</span>
+      {others.length > 0 && (
+        <> and {detail.ingredients ? <a href={changed(route, { view: "key" })}>{more}</a> : more}</>
+      )}
+      ; a change of {others.length > 0 ? "these files" : "this file"} alone does not make it run.
+    </p>
+  );
+}
+
 function SourceLink({ index, id, task }: { index: Index; id: string; task: string }): JSX.Element {
   const run = index.byId.get(id);
   if (!run) return <span class="mono">{id}</span>;
@@ -206,6 +222,7 @@ function Body({ index, id, task, detail, above, route }: BodyProps): JSX.Element
   ];
   return (
     <>
+      <Undeclared detail={detail} route={route} />
       <Tabs label="Views of the task" at={view} to={(tab) => changed(route, { view: tab })} tabs={tabs} />
       <Guarded what="This view" key={view}>
         {view === "notebook" && detail.notebook && (

@@ -144,6 +144,19 @@ def test_a_task_shows_its_notebook_and_results(opened: Opened) -> None:
     expect(page.get_by_role("cell", name="0.91", exact=True).first).to_be_visible()
 
 
+def test_a_task_says_what_it_read_without_declaring_it(browser: Browser, tmp_path: Path) -> None:
+    """The first file is named, a link leads to all."""
+    fabric = Fabric(tmp_path)
+    run = fabric.run(1, Made(name="a", undeclared=("config.yaml", "more.txt"), ingredients=(("cell", "1", "x"),)))
+    page = browser.new_page()
+    Opened(page, f"file://{publish(fabric, tmp_path / 'site')}/").go(f"#/run/{run}/task/a")
+    said = "Not declared: it read config.yaml and 1 more; a change of these files alone does not make it run."
+    expect(page.get_by_role("note")).to_have_text(said)
+    page.get_by_role("link", name="1 more").click()
+    expect(page.get_by_role("rowheader", name="more.txt")).to_be_visible()
+    page.close()
+
+
 def test_a_failed_task_opens_with_its_traceback(opened: Opened) -> None:
     """The first thing seen of a failure is the failure."""
     page = opened.go("#/run/run-00004/task/summary")
