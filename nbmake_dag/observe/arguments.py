@@ -11,6 +11,7 @@ from glob import glob
 from itertools import pairwise
 from typing import TypeAlias
 
+from nbmake_dag.observe.shell import commands
 from nbmake_dag_cache.computed_imports import Import, WholeFolder
 from nbmake_dag_cache.imports import Imports, imports_of
 from nbmake_dag_cache.started import SCRIPT_SUFFIXES, UNKNOWN
@@ -277,7 +278,9 @@ class _Arguments:
             self._found.code.append(Code(imports_of(word), place.folder, place.python_path))
 
     def _read_quoted(self, word: str) -> None:
-        """Add the scripts in a word that a program may take for lines of shell."""
+        """Add the scripts in a word that a program may take for lines of shell; a pattern with a quote is none."""
+        if commands(word)[0][0] == [word]:
+            return
         inside = Found()
         self._read_lines(word, self._place, inside)
         self._found.files += inside.files

@@ -94,8 +94,8 @@ class Project:
 
 
 def profiles_in(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the profiles that the variable ``NBDAG_PROFILE`` names, with commas between them."""
-    return tuple(name.strip() for name in environ.get("NBDAG_PROFILE", "").split(",") if name.strip())
+    """Return the profiles that the variable ``NBDAG_PROFILE`` names, with commas or white space between them."""
+    return tuple(environ.get("NBDAG_PROFILE", "").replace(",", " ").split())
 
 
 def find_project(directory: str | None = None, file: str | None = None, profiles: tuple[str, ...] = ()) -> Project:

@@ -29,6 +29,7 @@ class TaskStatusDocument(Struct, frozen=True, kw_only=True):
     parameters: Annotated[dict[str, Any], described("the values that reach it")]
     upstream: Annotated[tuple[str, ...], described("the tasks that it needs directly")]
     tags: Annotated[tuple[str, ...], described("its tags")]
+    check: Annotated[bool, described("whether its failure stops and skips nothing")]
     status: Annotated[
         PlanStatus, described("what a build would do: leave it, restore it, run it, or decide later")
     ]
@@ -77,6 +78,7 @@ def _task(name: TaskName, found: Planned, previous: PreviousResults, pool: str |
         parameters=dict(task.parameters),
         upstream=tuple(graph.upstream[name]),
         tags=tuple(sorted(task.tags)),
+        check=task.policy.check,
         status=status_of(verdict),
         reasons=reasons_of(verdict),
         codes=codes_of(verdict),

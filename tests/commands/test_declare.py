@@ -95,3 +95,14 @@ def test_one_line_names_what_matters_most(files: list[tuple[str, str, bool]], ex
     """First what changed, then what was read; a control character never reaches the terminal."""
     found = [UndeclaredFile(path=path, mode=mode, changed=changed) for path, mode, changed in files]  # type: ignore[arg-type]
     assert undeclared_line("t", found) == expected
+
+
+def test_inputs_that_a_profile_sets_are_left_to_a_person(project: Project) -> None:
+    """What is added elsewhere would not count with the profile; without it all is as ever."""
+    profile = '\n[profiles.ci.tasks.count]\ninputs = ["2.txt"]\n'
+    project.write("pipeline.toml", PIPELINE + profile).build("--profile", "ci")
+    done = project.nbdag("declare", "--profile", "ci", "count")
+    assert done.returncode == 2
+    assert "pipeline.toml:12: profile `ci` sets the `inputs` of task `count`" in done.stderr
+    assert 'add "all.txt" there' in done.stderr
+    assert project.read("pipeline.toml") == PIPELINE + profile

@@ -121,7 +121,16 @@ def test_makefiles_are_read_by_lines() -> None:
 
 @pytest.mark.parametrize(
     "lines",
-    ['git commit -m "$text"', "mkdir -p $d; cp x $d/y.sh", "x=$(date); echo $x", "echo hi > $out", "ls $d/*.csv"],
+    [
+        'git commit -m "$text"',
+        "mkdir -p $d; cp x $d/y.sh",
+        "x=$(date); echo $x",
+        "echo hi > $out",
+        "ls $d/*.csv",
+        "grep -o '[^\"]*.txt' x",
+        "tr -d '(' < x",
+        """tr -d "'" < x""",
+    ],
 )
 def test_a_computed_argument_of_another_program_is_no_script(folder: Path, lines: str) -> None:
     """Only interpreters run what they are given."""
