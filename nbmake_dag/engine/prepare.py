@@ -28,6 +28,7 @@ from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
 from nbmake_dag.execute.redaction import Redactor
 from nbmake_dag.observe.absent import absent, uncovered_starts
+from nbmake_dag.observe.git import index_of
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.instance_data import Data, found_for
 from nbmake_dag.observe.interpreters import Interpreters
@@ -39,7 +40,7 @@ from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.survey import Instruments, Survey
 from nbmake_dag.observe.variables import Variables
 from nbmake_dag_cache.record import Record
-from nbmake_dag_cache.stamps import Stamp
+from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,9 @@ def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
             ).code(),
         )
     )
+    if leftovers.rests_on_git:
+        index = index_of(project.repository)
+        places[index] = folder_stamp(index)
     notes = tuple(
         f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
         for name in sorted(os.environ.keys() - variables.environ.keys())

@@ -168,7 +168,7 @@ def carry_out(
         sharing = open_sharing(prepared, request, stores, jobs=pool.jobs, post=pool.events.put, said=notes.append)
         _refuse_what_cannot_run(prepared, verdicts, pool, seeks=sharing is not None)
     put_damage_aside(project, stores.warnings.append)
-    if moved := move_away(project, prepared.leftovers):
+    if moved := move_away(project, prepared.leftovers, prepared.whole):
         notes.append(describe_moved(moved))
     if pool is not None and executes and sharing is None:
         # what is sought first may be found

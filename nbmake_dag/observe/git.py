@@ -57,6 +57,12 @@ def tracked(paths: Iterable[str]) -> set[str]:
     return found
 
 
+def index_of(repository: str) -> str:
+    """Return the absolute path of the file in which git notes what it tracks."""
+    found = ask_git(repository, "rev-parse", "--git-path", "index")
+    return os.path.normpath(os.path.join(repository, (found or ".git/index").rstrip("\n")))
+
+
 def ignored(repository: str, paths: Iterable[str]) -> set[str]:
     """Return those of some absolute paths of a repository that git ignores; none where git gives no answer."""
     names = [os.path.relpath(path, repository) for path in paths]

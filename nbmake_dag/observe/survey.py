@@ -18,7 +18,7 @@ from nbmake_dag.core.model import Command, Function, Input, Notebook, Pipeline, 
 from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint, ConfigError
-from nbmake_dag.observe.git import tracked
+from nbmake_dag.observe.git import index_of, tracked
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels, missing_kernels
@@ -233,6 +233,9 @@ class Survey:
         others to build.
         """
         self._refuse_what_is_missing(keep_going=keep_going)
+        if any(record.made for record in previous.values()):
+            # whether git tracks what they made decides
+            self._look.modules.search(index_of(self.project.repository))
         self._made = {name: self._untracked(record.made) for name, record in previous.items() if record.made}
         return {name: self._facts(self.graph.tasks[name], previous.get(name)) for name in self.graph.order}
 

@@ -14,7 +14,7 @@ from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.observe.project import find_project
 from nbmake_dag_cache import records
 from nbmake_dag_cache.record import Record
-from tests.support.project import Project
+from tests.support.project import Project, await_true
 
 TRAIN = """
     [tasks.train]
@@ -92,6 +92,61 @@ def test_a_folder_that_a_removed_task_made_goes_with_its_files(project: Project)
     project.build().ran().said("one/deep/x and 1 more were left by tasks that no longer exist")
     assert not (project / "one").exists()
     assert sorted(path.name for path in (project / "two").rglob("*")) == ["notes.txt"]
+
+
+def test_no_folder_stays_that_held_only_leftovers(project: Project) -> None:
+    """Neither one around a file, nor an empty one in a folder: whoever lists folders would find it."""
+    project.pipeline(
+        """
+        [tasks.one]
+        command = "mkdir -p out/one/deep && echo 1 > out/one/deep/x"
+        outputs = ["out/one/deep/x"]
+
+        [tasks.two]
+        command = "mkdir -p out/two/empty && echo 2 > out/two/x"
+        outputs = ["out/two/"]
+
+        [tasks.keep]
+        command = "touch out/k"
+        outputs = ["out/k"]
+        """
+    )
+    project.build().ran("one", "two", "keep")
+    project.pipeline('[tasks.keep]\ncommand = "touch out/k"\noutputs = ["out/k"]\n').build().ran()
+    assert sorted(path.name for path in (project / "out").rglob("*")) == ["k"]
+
+
+def test_a_link_that_a_task_made_is_moved_away_and_not_what_it_leads_to(project: Project) -> None:
+    """Files of the user are reached by it, which no git and no pipeline file names."""
+    project.write("data/own.txt", "own\n")
+    links = """
+        [tasks.file]
+        command = "ln -s ../data/own.txt out/link.txt"
+        outputs = ["out/link.txt"]
+
+        [tasks.folder]
+        command = "mkdir out/folder && ln -s ../../data out/folder/data"
+        outputs = ["out/folder/"]
+    """
+    keep = '\n[tasks.keep]\ncommand = "ls . > k"\ninputs = ["out/**"]\noutputs = ["k"]\n'
+    project.pipeline(links + keep).build().ran("file", "folder", "keep")
+    project.pipeline(keep).build().ran("keep")
+    assert "out" not in project.read("k").split()
+    assert project.read("data/own.txt") == "own\n"
+
+
+@pytest.mark.timing
+def test_what_only_git_keeps_is_looked_at_again_when_git_does_not(trained: Project) -> None:
+    """Also by a build with nothing to do."""
+    trained.git("init", "-q")
+    trained.git("add", "-f", "out/m2.txt")
+    trained.build().ran("sum")
+    assert trained.read("res.txt") == "1\n2\n"
+    known = trained / ".nbdag/state/unchanged"
+    await_true(lambda: trained.build().ran() and known.is_dir(), 60, "what was just written is not at rest yet")
+    trained.git("rm", "-q", "--cached", "out/m2.txt")
+    trained.build().ran("sum")
+    assert trained.read("res.txt") == "1\n"
 
 
 def edited(project: Project) -> None:

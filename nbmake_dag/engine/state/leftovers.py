@@ -12,7 +12,6 @@ is now, whether it was built last or not, so that losing the state changes nothi
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,6 +57,8 @@ class Leftovers:
 
     files: tuple[Leftover, ...] = ()
     unread: str | None = None
+    rests_on_git: bool = False
+    """Other files stay only because git tracks them."""
     of_profiles: tuple[ProjectPath, ...] = ()
     """Files that tasks of this pipeline file make with other profiles: they stay, as ordinary files."""
 
@@ -93,7 +94,7 @@ def find_leftovers(
         others = list(_pipelines(project, stores, made, read, code))
     except _UnreadError as error:
         return Leftovers(unread=error.file)
-    found: dict[str, Leftover] = {}
+    found: list[Leftover] = []
     of_profiles: list[ProjectPath] = []
     for path, versions in there.items():
         if any(path in names for _, names in others):
@@ -103,20 +104,37 @@ def find_leftovers(
         with suppress(OSError):
             version = versions.get(stores.files.digest(project.absolute(path)))
             if version is not None and is_intact(version.sha256, stores):
-                found[os.path.realpath(project.absolute(path))] = version
-    kept = tracked(found)
-    files = (leftover for place, leftover in found.items() if place not in kept)
+                found.append(version)
+    kept = tracked({_place_of(project, leftover) for leftover in found})
+    files = [leftover for leftover in found if _place_of(project, leftover) not in kept]
     return Leftovers(
-        files=tuple(sorted(files, key=lambda leftover: leftover.path)), of_profiles=tuple(sorted(of_profiles))
+        files=tuple(sorted(files, key=lambda leftover: leftover.path)),
+        of_profiles=tuple(sorted(of_profiles)),
+        rests_on_git=len(files) < len(found),
     )
 
 
-def move_away(project: Project, leftovers: Iterable[Leftover]) -> tuple[ProjectPath, ...]:
+def _place_of(project: Project, leftover: Leftover) -> str:
+    """Return the absolute path of what is removed, links followed but for the last: of a link, the link itself.
+
+    A task made every link in its output, whose target may be the user's.
+    """
+    path, above = leftover.path.rstrip("/"), os.path.dirname(leftover.path)
+    while f"{above}/".startswith(leftover.output):
+        path = above if os.path.islink(project.absolute(above)) else path
+        above = os.path.dirname(above)
+    place = project.absolute(path)
+    return os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
+
+
+def move_away(project: Project, leftovers: Iterable[Leftover], graph: Graph) -> tuple[ProjectPath, ...]:
     """Remove leftovers, whose bytes are blobs, and return their paths; the caller holds the build lock.
 
-    One that changed meanwhile stays. Raises `UsageError` for one that cannot be removed.
+    Folders that this empties go too, unless ``graph`` names them. A file that changed meanwhile stays. Raises
+    `UsageError` for one that cannot be removed.
     """
     moved: list[ProjectPath] = []
+    named = {path.rstrip("/") for task in graph.tasks.values() for path in (task.workdir, *_exact(task))}
     for leftover in leftovers:
         place = project.absolute(leftover.path)
         if leftover.is_accepted:
@@ -124,7 +142,7 @@ def move_away(project: Project, leftovers: Iterable[Leftover]) -> tuple[ProjectP
         try:
             if digest_file(place) != leftover.digest:
                 continue
-            os.unlink(place)
+            os.unlink(_place_of(project, leftover))
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -132,7 +150,7 @@ def move_away(project: Project, leftovers: Iterable[Leftover]) -> tuple[ProjectP
             hint = "remove it, or declare it as an input by its exact path"
             raise UsageError(what, (), hint) from error
         moved.append(leftover.path)
-        _remove_emptied(project, leftover)
+        _remove_emptied(project, leftover, named)
     return tuple(moved)
 
 
@@ -143,13 +161,18 @@ def describe_moved(moved: tuple[ProjectPath, ...]) -> str:
     return f"moved away: {first} {left}; the cache keeps the content"
 
 
-def _remove_emptied(project: Project, leftover: Leftover) -> None:
-    """Remove the folder output that a file was in, and folders in it, where nothing is left in them."""
-    folder = os.path.dirname(leftover.path)
+def _remove_emptied(project: Project, leftover: Leftover, named: Collection[str]) -> None:
+    """Remove the folders around a file, and those of a folder output, where nothing is left in them."""
+    if leftover.output.endswith("/"):
+        for folder, _, _ in os.walk(project.absolute(leftover.output), topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)
+    above = os.path.dirname(leftover.path)
     with suppress(OSError):
-        while f"{folder}/".startswith(leftover.output):
-            os.rmdir(project.absolute(folder))
-            folder = os.path.dirname(folder)
+        while above and above not in named:
+            with suppress(FileNotFoundError):
+                os.rmdir(project.absolute(above))
+            above = os.path.dirname(above)
 
 
 class _Names:
@@ -162,7 +185,9 @@ class _Names:
         self._exact |= {*pipeline.environment.lockfiles, *pipeline.data, *code}
 
     def __contains__(self, path: str) -> bool:
-        return self._has(path) or self._has(self._project.relative(os.path.realpath(self._project.absolute(path))))
+        place = self._project.absolute(path)
+        real = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
+        return self._has(path) or self._has(self._project.relative(real))
 
     def is_output(self, path: str) -> bool:
         return path in self._graph.owners
@@ -204,16 +229,10 @@ def _made_and_unnamed(project: Project, names: _Names, made: Made) -> dict[Proje
         )
         versions.setdefault(leftover.path, {})[file.digest] = leftover
     return {
-        path: found for path, found in versions.items() if _is_file(project.absolute(path)) and path not in names
+        path: found
+        for path, found in versions.items()
+        if os.path.isfile(project.absolute(path)) and path not in names
     }
-
-
-def _is_file(path: str) -> bool:
-    """Return whether a path is a file, and no link to one."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
 
 
 class _UnreadError(Exception):

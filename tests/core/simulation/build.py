@@ -182,7 +182,7 @@ class _Build:
         )
 
     def run(self) -> Report:
-        move_away(self._checkout.project, self._prepared.leftovers)
+        move_away(self._checkout.project, self._prepared.leftovers, self._prepared.whole)
         self._follow(self._schedule.start())
         validate_schedule(self._schedule, self._graph)
         while not self._schedule.done:
