@@ -32,10 +32,11 @@ def command(
 ) -> int:
     """Check a pipeline for faults that a build cannot see, and print what to change.
 
-    It checks kernels, Ray, the file system, what git tracks and ignores, absolute paths in notebooks, undeclared
-    files that tasks used, and missing packages and files of globs. Each
-    TASK, or else the quickest, is executed again in a temporary copy, to see whether it writes the same bytes and
-    reads its inputs. Exits with 1 if there is something to change.
+    It says which nbdag, Python, Ray and kernels are in use. It checks kernels, Ray, the file system, what git
+    tracks and ignores, absolute paths in notebooks, undeclared files that tasks used, and missing packages and
+    files of globs. Each TASK, or else the quickest, is executed again in a temporary copy, to see whether it
+    writes the same bytes and needs its inputs; what looks wrong is tried a few times more. Exits with 1 if there
+    is something to change.
     """
     from nbmake_dag.doctor.checks import doctor_document, examine  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise

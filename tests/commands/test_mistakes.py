@@ -1,0 +1,110 @@
+"""What is mistyped on the command line, or in the names of files, is answered with what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nbmake_dag.commands.cli import run
+from tests.support.project import Project
+
+PIPELINE = """
+    [defaults]
+    kernel = "python3"
+
+    [tasks.clean]
+    notebook = "notebooks/clean.py"
+    inputs = ["data/customers.csv"]
+    outputs = ["data/clean.csv"]
+
+    [tasks.plot]
+    function = "plotting:plot"
+    inputs = ["data/clean.csv"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path / "project").pipeline(PIPELINE).write("data/customers.csv", "")
+    project.write("plotting.py", "def plot():\n    pass\n").write("notebooks/cleaning.py", "x = 1\n")
+    return project.notebook("notebooks/clean.py", "import cleaning")
+
+
+@pytest.fixture
+def refused(project: Project, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command in this process that is refused, and give what it says."""
+
+    def said(*arguments: str) -> str:
+        assert run(["-C", str(project.root), *arguments]) == 2
+        return capsys.readouterr().err.replace(str(project.root), "ROOT")
+
+    return said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "hint"),
+    [
+        (["buidl"], "there is no command `nbdag buidl`", "did you mean `build`?"),
+        (["xyz"], "there is no command `nbdag xyz`", "`nbdag --help` lists the commands"),
+        (["cache", "verfy"], "there is no command `nbdag cache verfy`", "did you mean `verify`?"),
+        (["runs", "pul"], "there is no command `nbdag runs pul`", "did you mean `pull`?"),
+        (["build", "--keepgoing"], "`nbdag build` has no option `--keepgoing`", "did you mean `--keep-going`?"),
+        (["explain"], "missing argument `TASK`", "`nbdag explain --help` lists what there is"),
+        (["build", "cleen"], "no task, tag or output is called `cleen`", "did you mean `clean`?"),
+        (
+            ["build", "notebooks/clen.py"],
+            "no task, tag or output is called `notebooks/clen.py`",
+            "did you mean `notebooks/clean.py`?",
+        ),
+        (
+            ["build", "data/customers.csv"],
+            "`data/customers.csv` is made by no task",
+            "it is an input of `clean`; `--downstream clean` builds that and what depends on it",
+        ),
+        (
+            ["explain", "notebooks/cleaning.py"],
+            "`notebooks/cleaning.py` is code, and made by no task",
+            "name what uses it: `clean`; or build what changed with `--affected`",
+        ),
+        (["-f", "pipelin.toml", "status"], "there is no file ROOT/pipelin.toml", "did you mean `pipeline.toml`?"),
+    ],
+)
+def test_a_mistype_is_answered_with_what_was_meant(
+    refused: Callable[..., str], arguments: list[str], what: str, hint: str
+) -> None:
+    """In one style, whoever notices it."""
+    assert refused(*arguments) == f"error: {what}\n\nhint: {hint}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "complaint", "meant"),
+    [
+        (
+            "customers.csv",
+            "customer.csv",
+            6,
+            "input `data/customer.csv` of task `clean` does not exist, and no task makes it",
+            "data/customers.csv",
+        ),
+        ("clean.py", "clen.py", 5, "notebook `notebooks/clen.py` does not exist", "notebooks/clean.py"),
+        ("plotting:plot", "ploting:plot", 10, "module `ploting` cannot be found", "plotting"),
+        ("plotting:plot", "plotting:plto", 10, "module `plotting` has no function `plto`", "plot"),
+        ("python3", "pyton3", 2, "task `clean`: there is no kernel `pyton3`", "python3"),
+    ],
+)
+def test_a_complaint_names_the_line_of_the_key(
+    project: Project, refused: Callable[..., str], old: str, new: str, line: int, complaint: str, meant: str
+) -> None:
+    """Also of one in `[defaults]`; what is there is suggested for what is not."""
+    project.edit("pipeline.toml", old, new)
+    said = f"error: pipeline.toml:{line}: {complaint}\n\nhint: did you mean `{meant}`?"
+    assert refused("status").startswith(said)
+
+
+def test_a_task_is_named_by_its_source(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """The path of a notebook or of the module of a function is as good as the task's name."""
+    for source, task in (("notebooks/clean.py", "clean"), ("plotting.py", "plot")):
+        assert run(["-C", str(project.root), "explain", source]) == 0
+        assert f"  {task}  " in capsys.readouterr().out.splitlines()[0]
