@@ -64,6 +64,7 @@ def test_broken_objects_in_a_bucket_are_refused(tmp_path: Path, bucket):
     assert set(found) == {"blob not of its size", "damaged blob"}
 
 
+@pytest.mark.slow
 def test_a_large_blob_goes_and_comes_in_parts(tmp_path: Path, bucket):
     """A multipart upload and several requests for parts give the same bytes."""
     url = f"s3://{BUCKET}/large"

@@ -148,13 +148,7 @@ def affected(root: Path) -> set[str]:
         stores.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(edits=st.lists(st.sampled_from(sorted(EDITS)), min_size=1, max_size=3, unique=True), commit=st.booleans())
-def test_whatever_a_full_build_executes_is_affected(
-    built: Project, tmp_path: Path, edits: list[str], *, commit: bool
-) -> None:
-    """For any few edits, committed or not: too much may be named, never too little."""
-    root = tmp_path / "branch"
+def check_affected(built: Project, root: Path, edits: list[str], *, commit: bool) -> None:
     shutil.rmtree(root, ignore_errors=True)
     branch = Project.copied(built.root, root)
     for edit in edits:
@@ -168,6 +162,28 @@ def test_whatever_a_full_build_executes_is_affected(
         # an input is missing: nothing can be built
         return
     assert sure <= affected(root)
+
+
+few_edits = st.lists(st.sampled_from(sorted(EDITS)), min_size=1, max_size=3, unique=True)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=few_edits, commit=st.booleans())
+def test_whatever_a_full_build_executes_is_affected(
+    built: Project, tmp_path: Path, edits: list[str], *, commit: bool
+) -> None:
+    """For any few edits, committed or not: too much may be named, never too little."""
+    check_affected(built, tmp_path / "branch", edits, commit=commit)
+
+
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=few_edits, commit=st.booleans())
+def test_whatever_a_full_build_executes_is_affected_after_many_edits(
+    built: Project, tmp_path: Path, edits: list[str], *, commit: bool
+) -> None:
+    """The same for more edits."""
+    check_affected(built, tmp_path / "branch", edits, commit=commit)
 
 
 @pytest.mark.parametrize(

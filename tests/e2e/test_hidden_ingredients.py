@@ -137,8 +137,15 @@ def test_outputs_of_a_task_that_is_gone_are_moved_away(project):
     assert project.read("all.txt") == "mine\nadopted\n"
 
 
-@pytest.mark.parametrize("outputs", [["o.txt"], ["o.txt", "gen.py"]])
-@pytest.mark.parametrize("write", ["%%writefile gen.py\nX = 1", "open('gen.py', 'w').write('X = 1')"])
+@pytest.mark.parametrize(
+    ("write", "outputs"),
+    [
+        ("%%writefile gen.py\nX = 1", ["o.txt"]),
+        ("open('gen.py', 'w').write('X = 1')", ["o.txt", "gen.py"]),
+        pytest.param("%%writefile gen.py\nX = 1", ["o.txt", "gen.py"], marks=pytest.mark.slow),
+        pytest.param("open('gen.py', 'w').write('X = 1')", ["o.txt"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_module_that_a_notebook_writes_itself_is_no_ingredient(
     project: Project, outputs: list[str], write: str
 ) -> None:

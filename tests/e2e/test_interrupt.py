@@ -123,7 +123,12 @@ def terminate(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize(
     ("stop", "stubborn", "code"),
-    [(ctrl_c, False, 130), (ctrl_c, True, 130), (ctrl_c_twice, True, 130), (terminate, False, 143)],
+    [
+        (ctrl_c, False, 130),
+        pytest.param(ctrl_c, True, 130, marks=pytest.mark.slow),
+        (ctrl_c_twice, True, 130),
+        (terminate, False, 143),
+    ],
 )
 def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
     project: Project, stop: Callable[[Terminal], None], *, stubborn: bool, code: int

@@ -32,6 +32,7 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert opened.said == []
 
 
+@pytest.mark.slow
 def test_no_page_is_wider_than_its_window(walked: Opened) -> None:
     """At each width, and a zoom of 200 %, nothing scrolls sideways but what is in a box of its own."""
     wide: list[str] = []
