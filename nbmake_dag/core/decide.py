@@ -42,7 +42,11 @@ class Restorable:
     record: Record
     missing: tuple[ProjectPath, ...]
     changed: frozenset[ProjectPath] = frozenset()
-    """Those of them that are there, with other bytes."""
+    """Those of them that are there, with bytes that the task's last result does not have."""
+    reasons: tuple[str, ...] = ()
+    """What differs from the last result, where that is another one."""
+    codes: tuple[str, ...] = ()
+    """For each reason the kind of the ingredient that changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +94,27 @@ def decide(
     if not missing:
         return UpToDate(record=record)
     if record.stored:
-        changed = frozenset(path for path in missing if path in facts.present)
-        return Restorable(record=record, missing=missing, changed=changed)
+        return _restorable(task, record, missing, facts)
     state = "changed" if missing[0] in facts.present else "is gone"
     return Stale(
         reasons=(f"output: {missing[0]} {state}, and not stored",), keys=keys, codes=("output_not_stored",)
+    )
+
+
+def _restorable(task: Task, record: Record, missing: tuple[ProjectPath, ...], facts: Facts) -> Restorable:
+    previous = facts.previous
+    if previous is None or previous.key == record.key:
+        changed = frozenset(path for path in missing if path in facts.present)
+        return Restorable(record=record, missing=missing, changed=changed)
+    left = {ProjectPath(output.path): output.digest for output in previous.outputs}
+    changed = frozenset(path for path in missing if facts.present.get(path, left.get(path)) != left.get(path))
+    found = changes(previous.ingredients, record.ingredients)[:MAX_REASONS]
+    return Restorable(
+        record=record,
+        missing=missing,
+        changed=changed,
+        reasons=tuple(describe(change, task, facts.cells) for change in found),
+        codes=tuple(change.kind for change in found),
     )
 
 

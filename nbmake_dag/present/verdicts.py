@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate
-from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag.core.plan import Undecided, Verdict
 from nbmake_dag.engine.state.previous_results import LastFailure
 from nbmake_dag.present.text import fit, plain
@@ -35,10 +35,12 @@ def reasons_of(verdict: Verdict) -> tuple[str, ...]:
     match verdict:
         case Stale(reasons=reasons):
             return reasons
-        case Restorable(missing=missing, changed=changed):
-            return tuple(
-                f"output: {path} {'was changed' if path in changed else 'is not in place'}" for path in missing
+        case Restorable(reasons=reasons, changed=changed):
+            texts = (
+                f"output: {path} {'was changed' if path in changed else 'is not in place'}"
+                for path in _telling_outputs(verdict)
             )
+            return (*reasons, *texts)
         case Undecided(upstream=upstream):
             return (f"depends on {', '.join(upstream)}",)
         case UpToDate():
@@ -50,12 +52,20 @@ def codes_of(verdict: Verdict) -> tuple[str, ...]:
     match verdict:
         case Stale(codes=codes):
             return codes
-        case Restorable(missing=missing, changed=changed):
-            return tuple("output_changed" if path in changed else "output_missing" for path in missing)
+        case Restorable(codes=codes, changed=changed):
+            outputs = _telling_outputs(verdict)
+            return (*codes, *("output_changed" if path in changed else "output_missing" for path in outputs))
         case Undecided():
             return ("upstream",)
         case UpToDate():
             return ()
+
+
+def _telling_outputs(verdict: Restorable) -> tuple[ProjectPath, ...]:
+    """Return the outputs that are not as any result left them, or all that differ where nothing else does."""
+    if not verdict.reasons:
+        return verdict.missing
+    return tuple(path for path in verdict.missing if path in verdict.changed)
 
 
 def describe_failure(task: TaskName, failure: LastFailure) -> str:

@@ -11,6 +11,7 @@ from nbmake_dag.core.decide import MAX_REASONS, Decision, Restorable, Rules, Sta
 from nbmake_dag.core.facts import Facts
 from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag_cache.digest import digest_text
+from nbmake_dag_cache.key import Key
 from tests.core.builders import Past, graph, task
 
 A = TaskName("a")
@@ -52,6 +53,27 @@ def test_an_edited_output_is_put_back() -> None:
     past.present["a.csv"] = past.present["d/"]
     path = ProjectPath("a.csv")
     assert _decide(past) == Restorable(record=past.previous[A], missing=(path,), changed=frozenset({path}))
+
+
+def test_what_leads_back_to_an_earlier_result_is_named() -> None:
+    """The outputs in place are those of the last result, and nobody changed them."""
+    past = _past()
+    earlier = past.previous[A]
+    ingredients = tuple(
+        msgspec.structs.replace(item, value="9" * 32) if item.kind == "command" else item
+        for item in earlier.ingredients
+    )
+    outputs = tuple(msgspec.structs.replace(output, digest=digest_text("other")) for output in earlier.outputs)
+    last = msgspec.structs.replace(earlier, key=Key("9" * 32), ingredients=ingredients, outputs=outputs)
+    past.present["a.csv"] = digest_text("other")
+    del past.present["d/"]
+    decision = _decide(past, previous=last)
+    assert isinstance(decision, Restorable)
+    assert (decision.missing, decision.changed, decision.codes) == (("a.csv", "d/"), frozenset(), ("command",))
+    past.present["a.csv"] = digest_text("by hand")
+    decision = _decide(past, previous=last)
+    assert isinstance(decision, Restorable)
+    assert decision.changed == {"a.csv"}
 
 
 def test_a_deleted_output_that_was_not_stored_runs_again() -> None:

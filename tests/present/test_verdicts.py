@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbmake_dag.core.decide import Restorable, Stale
 from nbmake_dag.core.model import ProjectPath, TaskName
-from nbmake_dag.present.verdicts import describe_plan, reasons_of
+from nbmake_dag.present.verdicts import codes_of, describe_plan, reasons_of
 from tests.record.written import RECORD
 
 
@@ -19,3 +19,17 @@ def test_an_output_that_is_there_was_changed() -> None:
     there, gone = ProjectPath("there"), ProjectPath("gone")
     verdict = Restorable(record=RECORD, missing=(there, gone), changed=frozenset({there}))
     assert reasons_of(verdict) == ("output: there was changed", "output: gone is not in place")
+
+
+def test_an_earlier_result_is_restored_because_of_what_led_back_to_it() -> None:
+    """Outputs of the last result need no word; one that is nobody's does."""
+    ours, theirs = ProjectPath("ours"), ProjectPath("theirs")
+    verdict = Restorable(
+        record=RECORD,
+        missing=(ours, theirs),
+        changed=frozenset({theirs}),
+        reasons=("parameter: n 80 -> 50",),
+        codes=("parameter",),
+    )
+    assert reasons_of(verdict) == ("parameter: n 80 -> 50", "output: theirs was changed")
+    assert codes_of(verdict) == ("parameter", "output_changed")
