@@ -13,6 +13,7 @@ from nbmake_dag.core.model import Notebook, Task, TaskName
 from nbmake_dag.engine.prepare import Prepared, prepare
 from nbmake_dag.engine.recording import open_writer, run_header
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.results.publish import with_digests
 from nbmake_dag.engine.session import run_start
 from nbmake_dag.engine.state.rescued_files import note_rescued, rescue_files
 from nbmake_dag.engine.state.stores import Stores
@@ -24,7 +25,7 @@ from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.record.run_events import Broadcast, Listener, RunEnded, TaskEnded
 from nbmake_dag.record.writer import RunWriter
-from nbmake_dag_cache.record import Logged, Origin, Output, Record
+from nbmake_dag_cache.record import Access, Logged, Origin, Output, Record
 
 
 def accept(project: Project, request: Request, listeners: Sequence[Listener], started: int) -> RunOutcome:
@@ -112,6 +113,8 @@ def _accepted(
         logged=previous.logged if previous else Logged(),
         cells=previous.cells if previous else None,
         injected=previous.injected if previous else None,
+        undeclared=_undeclared(task, previous, prepared),
+        code=previous.made if previous else (),
     )
     origin = Origin(
         run_id=writer.header.run_id,
@@ -122,6 +125,13 @@ def _accepted(
         profiles=writer.header.profiles,
     )
     return keys.record(task, trace, made, origin, source=_source(name, prepared, stores), accepted=True)
+
+
+def _undeclared(task: Task, previous: Record | None, prepared: Prepared) -> tuple[Access, ...]:
+    """Return what the last result used without declaring it, as it is now; nothing where that is forbidden."""
+    if previous is None or task.policy.strict or task.policy.sandbox:
+        return ()
+    return tuple(with_digests(previous.undeclared, prepared.survey))
 
 
 def _keep(prepared: Prepared, stores: Stores, name: TaskName) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from nbmake_dag.core.affected import Cause, ChangedFiles, Footprint, redeclared, touched
 from nbmake_dag.core.graph import Graph, build_graph
@@ -12,8 +13,9 @@ from nbmake_dag.core.model import Pipeline, TaskName
 from nbmake_dag.errors import ConfigError, UsageError
 from nbmake_dag.observe.changes import Changes, changes_since, content_at, default_bases
 from nbmake_dag.observe.ci import CiJob, ci_job
-from nbmake_dag.observe.footprints import Footprints, may_be_code, names_of, trail
+from nbmake_dag.observe.footprints import Footprints, has_pair, may_be_code, names_of, trail
 from nbmake_dag.observe.instance_data import Commit
+from nbmake_dag.observe.pairs import may_pair
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.survey import Survey
 
@@ -48,6 +50,7 @@ def affected_tasks(
     root = os.path.realpath(project.root)
     paths = {os.path.relpath(path, root): path for path in changes.files}
     causes = _causes_for_all(graph, pipeline, paths, project)
+    causes |= _paired_anew(project, graph, changes, paths)
     causes |= _redeclared(project, pipeline, graph, changes, read)
     prints = Footprints(survey, (*changes.known, *changes.files))
     footprints = {name: prints.of(graph.tasks[name]) for name in graph.order}
@@ -79,6 +82,21 @@ def _causes_for_all(
         text = f"{found[0]} changed, and with it perhaps how files are checked out"
         return dict.fromkeys(graph.order, Cause(text=text, is_certain=False))
     return {}
+
+
+def _paired_anew(
+    project: Project, graph: Graph, changes: Changes, paths: Mapping[str, str]
+) -> dict[TaskName, Cause]:
+    """Return the notebooks that may be paired with another text than before: that is what is executed."""
+    found = [
+        path
+        for path, place in sorted(paths.items())
+        if may_pair(place, partial(content_at, project.repository, changes.revision, place))
+    ]
+    if not found:
+        return {}
+    cause = Cause(text=f"{found[0]} changed, and with it perhaps which text is executed", is_certain=False)
+    return {name: cause for name, task in graph.tasks.items() if has_pair(task)}
 
 
 def _unknown(project: Project, changes: Changes, footprints: Iterable[Footprint]) -> dict[str, str]:

@@ -42,7 +42,7 @@ class Footprints:
             files=frozenset(map(self._relative, passed)),
             inputs=external,
             links=tuple((link, real) for link in sorted(folders) if link and (real := self._real(link)) != link),
-            names=self._names(reached.names, {os.path.join(self._root, path) for path in files}),
+            names=_texts_of(task) | self._names(reached.names, {os.path.join(self._root, path) for path in files}),
             is_opaque=reached.is_opaque,
         )
 
@@ -108,12 +108,23 @@ def _first_link(path: str) -> str | None:
     return None
 
 
+def has_pair(task: Task) -> bool:
+    """Return whether Jupytext may have another file executed in a notebook's place, or did."""
+    return isinstance(task.work, Notebook) and (task.work.paired is not None or task.work.path.endswith(".ipynb"))
+
+
+def _texts_of(task: Task) -> frozenset[str]:
+    """Return the name that a text has with which a notebook may be paired."""
+    path = task.work.path if isinstance(task.work, Notebook) and has_pair(task) else ""
+    return frozenset({os.path.splitext(os.path.basename(path))[0]}) - {""}
+
+
 def may_be_code(path: str) -> bool:
     """Return whether a file can be imported or started, going by its name or its permissions."""
     name = os.path.basename(path)
     return (
         name.endswith((*SUFFIXES, *_MODULES))
-        or name.lower() in {"makefile", "gnumakefile"}
+        or "." not in name
         or (os.path.isfile(path) and os.access(path, os.X_OK))
     )
 

@@ -25,6 +25,14 @@ def _read(path: str) -> bytes | None:
         return None
 
 
+def may_pair(path: str, before: Callable[[], bytes | None]) -> bool:
+    """Return whether a file decides what notebooks are paired with, or did by what it had in it ``before``."""
+    name = os.path.basename(path)
+    return name in _NAMES or (
+        name == _PYPROJECT and any(b"jupytext" in (data or b"") for data in (_read(path), before()))
+    )
+
+
 def config_of(folder: str, top: str, read: Callable[[str], bytes | None] = _read) -> str | None:
     """Return the configuration file that counts for the notebooks of a folder.
 

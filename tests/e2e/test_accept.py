@@ -49,6 +49,16 @@ def test_an_accepted_result_says_so_in_every_later_hit(project: Project) -> None
     assert "accepted without running" in project.nbdag("explain", "copy").stdout
 
 
+def test_an_accepted_result_still_names_what_it_does_not_declare(project: Project) -> None:
+    """With its content of now, so that a later edit of it is seen."""
+    project.write("w.py", "def run(outputs):\n    open(outputs[0], 'w').write(open('cfg').read())\n")
+    project.write("cfg", "1").pipeline('[tasks.t]\nfunction = "w:run"\noutputs = ["t.txt"]\n').build().ran("t")
+    project.edit("w.py", "'w'", "'wt'").build("--accept")
+    project.build().ran().said("t reads cfg and does not declare it")
+    assert "changed" not in project.build().err
+    project.write("cfg", "2").build().ran().said("changed")
+
+
 def test_a_change_back_is_still_a_hit(project: Project) -> None:
     """Accepting adds a record; it takes none away."""
     project.build()

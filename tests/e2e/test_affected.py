@@ -124,6 +124,21 @@ def test_what_rests_on_a_changed_file_is_affected_and_all_below_it(branch, edit)
     assert affected(branch, "--affected=main") == sorted(expected)
 
 
+def test_what_a_computed_name_or_a_pair_may_mean_is_affected(project: Project) -> None:
+    """A script without an ending, the text that a notebook is paired with, and what says so."""
+    notebook = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
+    project.write("run", "echo 1\n").write("n.ipynb", notebook).write("n.py", "# %%\n1\n").write("other.py", "")
+    project.pipeline('[tasks.t]\ncommand = "sh $RUN"\n\n[tasks.n]\nnotebook = "n.ipynb"\n')
+    project.write(".gitignore", "/.nbdag/\n").commit().git("branch", "-M", "main")
+    project.git("checkout", "-q", "-b", "feature")
+    project.write("run", "echo 2\n")
+    assert affected(project, "--affected=main") == ["t"]
+    project.write("run", "echo 1\n").write("n.py", "# %%\n2\n")
+    assert affected(project, "--affected=main") == ["n", "t"]
+    project.write("n.py", "# %%\n1\n").write("jupytext.toml", 'formats = "ipynb,py:percent"\n')
+    assert affected(project, "--affected=main") == ["n"]
+
+
 def test_what_the_base_changed_meanwhile_is_not_affected(branch):
     """The last common commit is compared, not the base as it now is."""
     branch.git("checkout", "-q", "main")

@@ -84,7 +84,7 @@ def record_of(
         logged=attempt.logged,
         cells=attempt.cell_outputs,
         injected=attempt.injected,
-        undeclared=tuple(_digested(undeclared(task, attempt.accesses, modules_among(facts.own)), after)),
+        undeclared=tuple(with_digests(undeclared(task, attempt.accesses, modules_among(facts.own)), after)),
         code=tuple(sorted(written.intersection(used_code | after.code_of(task)))),
     )
     record = keys.record(task, trace, made, origin, source=source)
@@ -94,7 +94,7 @@ def record_of(
     return Publication(record=record, unstable=tuple(sorted(changed)))
 
 
-def _digested(found: Iterable[Access], after: Survey) -> Iterator[Access]:
+def with_digests(found: Iterable[Access], after: Survey) -> Iterator[Access]:
     """Yield accesses with what the files that were read have in them, to see later whether that changed."""
     for access in found:
         yield replace(access, xxh3=after.content_digest(access.path)) if access.mode == "read" else access
