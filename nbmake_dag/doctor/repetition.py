@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +23,7 @@ from nbmake_dag.engine.build import build
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.results.undeclared import undeclared
 from nbmake_dag.engine.state.stores import Stores
-from nbmake_dag.errors import Complaint
+from nbmake_dag.errors import Complaint, NbdagError
 from nbmake_dag.execute.executors import ONE_AT_A_TIME
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import TaskOutcome
@@ -101,15 +101,18 @@ class _Again:
         build(self.project, request, (end,), waiting=_ignore)
         return end.outcome
 
-    def execute_without(self, items: Iterable[Input]) -> TaskOutcome | None:
-        """Execute it on inputs of which some are empty: those that must be there, or that match nothing."""
-        for item in items:
-            for path in [path for path in _walk(self.project.root) if _is_of(path, item)]:
-                if path == item.path:
-                    os.truncate(self.project.absolute(path), 0)
-                else:
-                    os.unlink(self.project.absolute(path))
-        return self.execute(only=True)
+    def empty(self, item: Input) -> bool:
+        """Empty the file of an input, or remove those of a glob or a folder; return whether there were any."""
+        if not (item.is_glob or item.path.endswith("/")):
+            place = self.project.absolute(item.path)
+            is_there = not item.path.startswith("../") and os.path.isfile(place)
+            if is_there:
+                os.truncate(place, 0)
+            return is_there
+        paths = [path for path in _walk(self.project.root) if _is_of(path, item)]
+        for path in paths:
+            os.unlink(self.project.absolute(path))
+        return bool(paths)
 
 
 @dataclass(slots=True)
@@ -197,8 +200,11 @@ def _needless(task: Task, outcome: TaskOutcome, again: _Again, place: str) -> It
     if not reads or not task.outputs or isinstance(task.work, Command) or outcome.record is None:
         return
     certain = (item for item in task.inputs if not item.optional)
-    unread = [item for item in certain if not any(_is_of(path, item) for path in reads)]
-    end = again.execute_without(unread) if unread else None
+    unread = [item for item in certain if not any(_is_of(path, item) for path in reads) and again.empty(item)]
+    try:
+        end = again.execute(only=True) if unread else None
+    except NbdagError:  # the task itself comes from one of them
+        return
     without = end.record if end else None
     if without is None or (_digests(without), without.logged) != (_digests(outcome.record), outcome.record.logged):
         return
@@ -215,7 +221,13 @@ def _is_of(path: str, item: Input) -> bool:
 
 def _copy(project: Project, graph: Graph, records: list[Record], name: TaskName, folder: str) -> Project:
     """Copy what a task and those above it need, and the records that spare running these."""
-    repository = os.path.join(folder, "repository")
+    tasks = [graph.tasks[other] for other in graph.with_upstream([name])]
+    inputs = [path for task in tasks for path in _input_files(project, graph, task)]
+    above = max(
+        (os.path.relpath(project.absolute(path), project.repository).count("../") for path in inputs), default=0
+    )
+    # what lies beside the repository lies beside its copy, and still in the folder
+    repository = os.path.join(folder, *["above"] * above, "repository")
     root = os.path.normpath(os.path.join(repository, os.path.relpath(project.root, project.repository)))
     os.makedirs(os.path.join(repository, ".git"))
     config = os.path.join(root, os.path.basename(project.config))
@@ -223,9 +235,8 @@ def _copy(project: Project, graph: Graph, records: list[Record], name: TaskName,
     listed = files_of(project.repository)
     for path in _walk(project.repository) if listed is None else listed:
         _copy_file(os.path.join(project.repository, path), os.path.join(repository, path))
-    for task in (graph.tasks[other] for other in graph.with_upstream([name])):
-        for path in _input_files(project, graph, task):
-            _copy_file(project.absolute(path), copy.absolute(path))
+    for path in inputs:
+        _copy_file(project.absolute(path), copy.absolute(path))
     here, there = CacheLayout(project.cache), CacheLayout(copy.cache)
     for record in records:
         _copy_file(here.record(record.own_key, record.key), there.record(record.own_key, record.key))

@@ -138,6 +138,19 @@ def test_the_tasks_above_are_taken_from_the_cache(project: Project) -> None:
     assert _examine(project, "end") == (0, "")
 
 
+def test_what_lies_beside_the_repository_is_copied_with_it(tmp_path: Path) -> None:
+    """However far above; nothing is written outside of the temporary folder, which is gone afterwards."""
+    (tmp_path / "beside.txt").write_text("x")
+    project = Project(tmp_path / "a/project").pipeline(
+        '[tasks.a]\ncommand = "cat ../../beside.txt > a.txt"\ninputs = ["../../beside.txt"]\noutputs = ["a.txt"]\n'
+    )
+    (tmp_path / "temporary").mkdir()
+    project.build().ran("a")
+    done = project.nbdag("doctor", env={"TMPDIR": str(tmp_path / "temporary")})
+    assert (done.returncode, done.stdout) == (0, "")
+    assert not list((tmp_path / "temporary").rglob("beside.txt"))
+
+
 def test_what_a_notebook_does_to_the_repository_is_seen(project: Project) -> None:
     """An undeclared read, an input that is not read, and a path that holds on one machine only."""
     project.write("more.txt", "two\n").write("unread.txt", "").write(".gitignore", "/.nbdag/\n/b.txt\n")
