@@ -88,8 +88,9 @@ def python_path_among(nodes: Sequence[ast.AST], paths: PathsInCode) -> Iterator[
 
 
 def scripts_named_among(nodes: Sequence[ast.AST]) -> Iterator[str]:
-    """Yield the texts that may name scripts, however these come to be started; no docstrings."""
+    """Yield the texts that may name scripts, however these come to be started; no docstrings, and none written."""
     said = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    said |= {id(part) for node in nodes for written in _written(node) for part in ast.walk(written)}
     for node in nodes:
         match node:
             case ast.Constant(value=str(text)) if text.endswith(SCRIPT_SUFFIXES) and id(node) not in said:
@@ -97,6 +98,19 @@ def scripts_named_among(nodes: Sequence[ast.AST]) -> Iterator[str]:
                     yield text
             case _:
                 pass
+
+
+def _written(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the expressions that name files which are opened for writing."""
+    match node:
+        case ast.Call(func=ast.Name(id="open"), args=[path, ast.Constant(value=str(mode)), *_]) if (
+            mode[:1] in "wax"
+        ):
+            yield path
+        case ast.Call(func=ast.Attribute(value=path, attr="write_text" | "write_bytes")):
+            yield path
+        case _:
+            pass
 
 
 def _called(call: ast.Call, aliases: dict[str, str], paths: PathsInCode) -> str:

@@ -261,7 +261,7 @@ def _remove_secret_files(entry: _Entry, search: Search) -> list[str]:
 
 
 def _keep_partial(path: str, target: str) -> list[str]:
-    """Move a partial output to the folder of failures; where that is impossible, remove it."""
+    """Move a partial output to the folder of failures; where that is impossible, rename it beside its place."""
     if not os.path.lexists(path):
         return []
     try:
@@ -271,8 +271,11 @@ def _keep_partial(path: str, target: str) -> list[str]:
 
         shutil.move(path, target)
     except OSError:
-        _remove(path)
-        return []
+        # it may be somebody's who wrote there meanwhile
+        with contextlib.suppress(OSError):
+            _remove(target)
+        target = os.path.join(os.path.dirname(path), f".nbdag-partial-{os.urandom(4).hex()}")
+        os.rename(path, target)
     return [target]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nbmake_dag.runs.places import SUFFIX, RunsFolder
 from nbmake_dag_reporting.bundle import BundleError, Recorded, decode_bundle, encode_bundle
 from nbmake_dag_reporting.secrets_scan import Secrets
+
+_PIECE = 1 << 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,12 +38,12 @@ def push(place: RunsFolder, runs: Iterable[Recorded], secrets: Secrets) -> list[
 
 
 def pull(place: RunsFolder, folder: str) -> Pulled:
-    """Copy the bundles of a place that the folder does not have, each if its content matches its name."""
+    """Copy the bundles of a place that the folder does not have whole, each if its content matches its name."""
     pulled = Pulled()
     os.makedirs(folder, exist_ok=True)
     for run_id in sorted(place.pushed()):
         path = os.path.join(folder, run_id + SUFFIX)
-        if os.path.exists(path):
+        if _is_whole(path):
             pulled.known += 1
             continue
         try:
@@ -56,3 +59,14 @@ def pull(place: RunsFolder, folder: str) -> Pulled:
         os.replace(file.name, path)
         pulled.new.append(run_id)
     return pulled
+
+
+def _is_whole(path: str) -> bool:
+    """Return whether there is a compressed file whose checksum is right."""
+    try:
+        with gzip.open(path) as file:
+            while file.read(_PIECE):
+                pass
+    except (OSError, EOFError, zlib.error):
+        return False
+    return True

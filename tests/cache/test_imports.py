@@ -209,9 +209,10 @@ def test_an_import_path_for_what_is_started_is_found(source):
     assert imports_of(source).python_path == (Word("working", "lib"),)
 
 
-def test_names_of_scripts_are_found_but_in_docstrings():
+def test_names_of_scripts_are_found_but_in_docstrings_and_where_they_are_written():
     """However they come to be started."""
     source = "'Run gen.py'\nSTEPS = {'a': 'sub/gen.py', 'b': 'sh x.sh', 'c': 'c.txt'}"
+    source += "\nopen('new.py', 'w').write('1')\n(HERE / 'too.js').write_text('2')"
     assert imports_of(source).named == ("sub/gen.py",)
 
 

@@ -91,6 +91,8 @@ def test_a_pulled_run_is_found_like_an_own_one(tmp_path: Path) -> None:
     assert other.nbdag("show", "latest").stdout.startswith(f"run {own} ")
     (other / f".nbdag/history/pulled/{pulled}.json.gz").write_bytes(b"damaged")
     assert ids(other) == [own]
+    assert other.nbdag("runs", "pull", "--from", url).stdout.split() == [pulled]
+    assert sorted(ids(other)) == sorted([own, pulled])
 
 
 def test_the_place_is_that_of_the_shared_cache(built: Project, tmp_path: Path) -> None:

@@ -207,6 +207,19 @@ def test_nothing_is_put_back_once_the_journal_is_gone(root: Path) -> None:
     assert content(root) == NEW
 
 
+def test_what_cannot_be_kept_with_failures_is_kept_beside_its_place(root: Path, state: str) -> None:
+    """It may be somebody's; the old outputs return all the same."""
+    aside = begin(root, state)
+    write_torn(root)
+    blocked = Path(aside.partial_to)
+    shutil.rmtree(blocked, ignore_errors=True)
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("a file")
+    kept = put_back(aside).kept
+    assert Path(next(path for path in kept if path.startswith(f"{root}/data/"))).read_text() == "to"
+    assert (root / "data/file.txt").read_text() == "old"
+
+
 MUTATES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.move", "shutil.rmtree"}
 
 
