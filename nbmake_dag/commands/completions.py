@@ -140,14 +140,14 @@ def _targets(project: Project, incomplete: str) -> Iterable[str]:
 
 
 def _instances(project: Project, family: str) -> Iterable[str]:
-    """Return the instances of a task that come from data, where the pipeline can be read."""
+    """Return the instances of a task that come from data as it lies there, where the pipeline can be read."""
     from nbmake_dag.config.pipeline_file import parse  # noqa: PLC0415 - only where it is asked for
-    from nbmake_dag.observe.instance_data import Disk, found_for  # noqa: PLC0415 - likewise
+    from nbmake_dag.observe.instance_data import Disk, found_in_place  # noqa: PLC0415 - likewise
 
     try:
         with open(project.config, "rb") as file:
             parsed = parse(file.read(), profiles=project.profiles)
-        return islice(parsed.instances(found_for(parsed, Disk(project))).get(family, ()), MAX_INSTANCES)
+        return islice(parsed.instances(found_in_place(parsed, Disk(project))).get(family, ()), MAX_INSTANCES)
     except (NbdagError, OSError):
         return ()
 

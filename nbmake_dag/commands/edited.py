@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tempfile import TemporaryDirectory
 
 from nbmake_dag.core.graph import build_graph
-from nbmake_dag.engine.prepare import read_pipeline
+from nbmake_dag.engine.loading import read_pipeline
 from nbmake_dag.errors import Complaint, ConfigError, UsageError, naming
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.sources import Sources

@@ -67,10 +67,10 @@ def command(
     if failed:
         return _show(_failed_notebook(project, task), project, None, print_path=print_path)
     with closing(Stores.open(project)) as stores:
-        prepared = prepare(project, Request(targets=(task,)), stores)
+        prepared = prepare(project, Request(targets=(task,)), stores, by_last=True)
         redactor = Redactor(prepared.survey.secrets)
         name, *others = [each for each in prepared.graph.order if each in prepared.targets]
-        if others:
+        if others or prepared.graph.tasks[name].is_unknown:
             raise UsageError(f"`{task}` is not one task", (("instances", ", ".join((name, *others))),))
         if save_back:
             copy = copy_path(prepared, name)

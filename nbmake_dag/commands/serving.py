@@ -27,6 +27,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TasksKnown,
     TaskWaits,
     Tick,
     UndeclaredFound,
@@ -83,7 +84,7 @@ class LiveView:
                 self._under_way = ""
                 self._server.show(outcome.run_id)
                 self._wanted.put(True)
-            case TaskQueued() | TaskWaits() | ExecutorReported() | RetryScheduled() | TaskEnded():
+            case TasksKnown() | TaskQueued() | TaskWaits() | ExecutorReported() | RetryScheduled() | TaskEnded():
                 # the server reads the record
                 pass
             case UndeclaredFound() | Notice() | Tick():

@@ -18,8 +18,8 @@ from nbmake_dag.config.ownership import check_writes
 from nbmake_dag.config.parameters import SharedParameters
 from nbmake_dag.config.paths import folded
 from nbmake_dag.config.tables import Document, given
-from nbmake_dag.config.tasks import Family, is_format_of, over
-from nbmake_dag.core.globs import matches, may_match_below
+from nbmake_dag.config.tasks import Family, is_format_of, over, written_globs
+from nbmake_dag.core.globs import escaped, matches, may_match_below, may_overlap
 from nbmake_dag.core.model import Gathered, Input, Pipeline, ProjectPath, Signature, Task, TaskName, Value
 
 DEFAULT_KEEP_RUNS = 200
@@ -57,6 +57,23 @@ class PipelineFile:
         complaints = Complaints(self.file, self.lines)
         known = Families(_families(self.document), _sets(self.document), {}, found, complaints).instances()
         return {name: () if those is None else those.names for name, those in known.items()}
+
+    def makeable(self, overrides: Mapping[str, Value]) -> frozenset[str]:
+        """Return the paths and globs of what instances come from that another task may make."""
+        document = self.document
+        shared = {**_or_empty(document.parameters), **given(document.defaults).get("parameters", {})}
+        families = _families(document)
+        sources = {name: _sources(keys, _sets(document)) for name, keys in families.items()}
+        if not any(sources.values()):
+            return frozenset()
+        return frozenset(
+            source
+            for maker, keys in families.items()
+            for path in written_globs(keys, {**shared, **keys.get("parameters", {}), **overrides})
+            for name, those in sources.items()
+            for source, pattern in those.items()
+            if name != maker and may_overlap(pattern, path)
+        )
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -108,27 +125,35 @@ def _expand(
     groups: dict[str, tuple[TaskName, ...]] = dict.fromkeys(left_out, ())
     for name, those in instances.items():
         names = () if those is None else those.names
+        if those is not None and those.is_awaited:
+            names = (matrix.unknown_name(name),)
         groups.update((instance, (instance,)) for instance in names)
         groups[name] = names
     pools = settings.pools(document, complaints)
     has_pools = document.pools is not UNSET or ("pools",) not in file.lines.numbers
     tasks: dict[TaskName, Task] = {}
     checks = {name for name, keys in families.items() if keys.get("check")}
+    makeable = file.makeable(overrides)
     for name, keys in families.items():
         after = _after(name, keys.get("after", []), groups, checks, complaints)
         taken = settings.pools_of(name, keys.get("pools", []), pools, complaints) if has_pools else {}
         family = Family(name, keys, shared, signatures, taken, complaints)
         those = instances[name]
-        if those:
+        line = file.lines.of(("tasks", name))
+        if those is not None and those.source is not None and those.is_awaited:
+            tasks[groups[name][0]] = family.unknown(those.source, after, line)
+            family.use_paths()
+        elif those:
             lines = {key: _line_of(key, name, file.lines) for key in keys}
-            made = family.instances(those, after, file.lines.of(("tasks", name)), lines)
+            source = those.source if those.source and those.source.path in makeable else None
+            made = family.instances(those, after, line, lines, source)
             tasks.update((task.name, task) for task in made)
         elif those is not None:
             family.use_paths()
     for name, keys in families.items():
         _gather(name, keys.get("inputs", ()), groups, tasks, left_out, complaints)
-    check_writes(tasks.values(), file.file, complaints)
-    _check_made(tasks, sources.files, file.data()[1], complaints)
+    check_writes([task for task in tasks.values() if not task.is_unknown], file.file, complaints)
+    _check_made(tasks, instances, makeable, complaints)
     if not left_out and None not in instances.values():
         shared.check_used()
     return Pipeline(
@@ -144,7 +169,11 @@ def _expand(
         ignore=settings.ignored(document, complaints),
         keep_runs=given(document.runs).get("keep", DEFAULT_KEEP_RUNS),
         data=tuple(sources.files),
-        empty={name: those.why_none for name, those in instances.items() if those is not None and not those},
+        empty={
+            name: those.why_none
+            for name, those in instances.items()
+            if those is not None and those.why_none and not those
+        },
     )
 
 
@@ -168,35 +197,46 @@ def _sets(document: Document) -> dict[str, dict[str, Any]]:
     return {name: given(table) for name, table in _or_empty(document.sets).items()}
 
 
+def _sources(keys: Mapping[str, Any], sets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the path or glob that the instances of a task come from, with it as a pattern; nothing for lists."""
+    table = keys.get("instances", {})
+    rows, files = wanted(iter([sets.get(table.get("set", ""), table)]))
+    return {**{path: escaped(path) for path in rows}, **{captures.glob: captures.glob for captures in files}}
+
+
 def _check_made(
     tasks: Mapping[TaskName, Task],
-    data: Mapping[ProjectPath, Place],
-    patterns: list[Captures],
+    instances: Mapping[str, Instances | None],
+    makeable: frozenset[str],
     complaints: Complaints,
 ) -> None:
-    """Complain where a task makes what instances come from: they are known before anything runs."""
-    if not data and not patterns:
+    """Complain where instances make what they come from, and where that is found too late."""
+    sources = {name: those.source for name, those in instances.items() if those is not None and those.source}
+    if not sources:
         return
-    hint = "instances come from files that are there before anything runs"
     told: set[str] = set()
     for task in tasks.values():
         for output in task.outputs:
-            if output.path in data or (
-                output.path.endswith("/") and any(path.startswith(output.path) for path in data)
-            ):
-                place = next(at for path, at in data.items() if path.startswith(output.path))
-            elif any(_may_make(captures.glob, output.path) for captures in patterns):
-                place = ("tasks", task.family, "outputs")
-            else:
-                continue
-            if task.family not in told:
-                told.add(task.family)
-                what = f"`{task.name}` makes `{output.path}`, from which instances come"
-                complaints.add(place, what, hint)
+            for name, source in sources.items():
+                if task.family != name and source.path in makeable:
+                    continue
+                if name not in told and _may_make(source, output.path, task):
+                    told.add(name)
+                    what = f"`{task.name}` makes `{output.path}`, from which the instances of `{name}` come"
+                    hint = (
+                        "let another task make what they come from"
+                        if task.family == name
+                        else "write the folder in the path, without a parameter"
+                    )
+                    complaints.add(("tasks", task.family, "outputs"), what, hint)
 
 
-def _may_make(glob: str, path: ProjectPath) -> bool:
-    return may_match_below(glob, path) if path.endswith("/") else matches(glob, path)
+def _may_make(source: Input, path: ProjectPath, task: Task) -> bool:
+    if task.is_unknown:
+        return may_overlap(source.path if source.is_glob else escaped(source.path), path)
+    if source.is_glob:
+        return may_match_below(source.path, path) if path.endswith("/") else matches(source.path, path)
+    return source.path == path or (path.endswith("/") and source.path.startswith(path))
 
 
 def _place_of(family: str, instances: Instances | None) -> Place:
@@ -232,6 +272,7 @@ def _after(
     complaints: Complaints,
 ) -> tuple[TaskName, ...]:
     """Return the instances behind names of tasks; one tuple for all that wait for the same task."""
+    names = [_known_name(name, groups) for name in names]
     for name in names:
         if name in groups and name.partition("[")[0] in checks:
             what = f"`{family}` waits for `{name}`, a check, whose failure would not stop it"
@@ -259,9 +300,10 @@ def _gather(
         else {}
     )
     gathers: dict[str, tuple[Gathered, ...]] = {}
+    unknown: list[TaskName] = []
     for name, table in wanted.items():
         at = ("tasks", family, "inputs", name)
-        producer = table.get("task")
+        producer = _known_name(table.get("task"), groups)
         if producer is None:
             complaints.add(at, f"input `{name}` gathers the outputs of no task", 'name it: `{ task = "train" }`')
         elif producer not in groups:
@@ -271,6 +313,8 @@ def _gather(
             complaints.add(at, f"task `{family}` gathers its own outputs")
         elif producer not in left_out:
             makers = [tasks[maker] for maker in groups[producer] if maker in tasks]
+            unknown += (maker.name for maker in makers if maker.is_unknown)
+            makers = [maker for maker in makers if not maker.is_unknown]
             found = [_gathered(maker, table.get("output")) for maker in makers]
             if None in found:
                 complaints.add(at, *_no_output(name, makers[0], table.get("output")))
@@ -281,7 +325,16 @@ def _gather(
     for instance in groups[family]:
         if instance in tasks:
             task = tasks[instance]
-            tasks[instance] = replace(task, inputs=(*task.inputs, *more), gathers=gathers)
+            after = tuple(dict.fromkeys((*task.after, *unknown)))
+            tasks[instance] = replace(task, inputs=(*task.inputs, *more), gathers=gathers, after=after)
+
+
+def _known_name(name: Any, groups: Mapping[str, tuple[TaskName, ...]]) -> Any:
+    """Return the name of what stands for an instance that nobody can know yet, else the name."""
+    if name in groups or not isinstance(name, str) or "[" not in name:
+        return name
+    unknown = matrix.unknown_name(name.partition("[")[0])
+    return unknown if unknown in groups else name
 
 
 def _gathers(table: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from nbmake_dag.config.paths import PathError, read_path
 from nbmake_dag.config.rows import EXTENSIONS, Row, RowsError, read_rows
 from nbmake_dag.config.values import name_fault, spelling, value_fault
 from nbmake_dag.core.globs import is_glob
-from nbmake_dag.core.model import ProjectPath, TaskName, Value
+from nbmake_dag.core.model import Input, ProjectPath, TaskName, Value
 
 Place: TypeAlias = tuple[str, ...]
 _SOURCES = ("product", "rows", "files", "set")
@@ -38,6 +38,8 @@ class Found:
     """The content of files, by their path."""
     files: Mapping[str, tuple[ProjectPath, ...]] = field(default_factory=dict[str, "tuple[ProjectPath, ...]"])
     """The files that match, sorted, by glob."""
+    awaited: frozenset[str] = frozenset()
+    """The paths and globs of what tasks make, and have yet to make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,10 @@ class Instances:
     place: Place
     why_none: str = ""
     """Where there are none: the reason."""
+    source: Input | None = None
+    """The file with their rows, or the glob of their files."""
+    is_awaited: bool = False
+    """Nobody can know them yet."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,6 +67,8 @@ class _Rows:
     rows: list[Row]
     origin: str = ""
     why_none: str = ""
+    source: Input | None = None
+    is_awaited: bool = False
 
 
 class Families:
@@ -102,6 +110,8 @@ class Families:
                 points=tuple(row.values for row in rows.rows),
                 place=place,
                 why_none=rows.why_none,
+                source=rows.source,
+                is_awaited=rows.is_awaited,
             )
             for name, (rows, place) in found.items()
         }
@@ -182,6 +192,8 @@ class Families:
         except PathError as error:
             self._complaints.add(at, f'`rows = "{text}"` {error.what}', error.hint)
             return None
+        if path in self._found.awaited:
+            return _Rows([], source=Input(path=path), is_awaited=True)
         self.files[path] = at
         data = self._found.rows.get(path)
         match data:
@@ -198,7 +210,7 @@ class Families:
         except RowsError as error:
             self._complaints.add(at, f"`{path}` {error.what}", error.hint)
             return None
-        return self._checked(_Rows(rows, f"`{path}`", f"`{path}` has no rows"), at)
+        return self._checked(_Rows(rows, f"`{path}`", f"`{path}` has no rows", Input(path=path)), at)
 
     def _files(self, pattern: str, types: Mapping[str, Any], at: Place) -> _Rows | None:
         try:
@@ -210,6 +222,9 @@ class Families:
             hint = self._complaints.suggest(unknown[0], captures.names)
             self._complaints.add(at, f"`{pattern}` has no `{{{unknown[0]}}}`, which `types` names", hint)
             return None
+        source = Input(path=ProjectPath(captures.glob), is_glob=True)
+        if captures.glob in self._found.awaited:
+            return _Rows([], source=source, is_awaited=True)
         paths = self._found.files.get(captures.glob)
         if paths is None:
             return None
@@ -222,7 +237,7 @@ class Families:
                 if error.what:
                     self._complaints.add(at, f"`{path}` {error.what}", f"it matches `{pattern}`")
                     return None
-        return self._checked(_Rows(rows, "`files`", f"no file matches `{pattern}`"), at)
+        return self._checked(_Rows(rows, "`files`", f"no file matches `{pattern}`", source), at)
 
     def _product(
         self,

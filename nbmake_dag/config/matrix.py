@@ -45,6 +45,11 @@ def points(matrix: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
         yield dict(zip(matrix, values, strict=True))
 
 
+def unknown_name(family: str) -> TaskName:
+    """Name what stands for all instances of a family while nobody knows them."""
+    return TaskName(f"{family}[...]")
+
+
 def instance_name(family: str, point: Mapping[str, Value]) -> TaskName:
     """Name an instance: ``train[lr=0.1,seed=2]``, keys sorted, values spelled as in TOML."""
     if not point:

@@ -252,7 +252,7 @@ class InstancesTable(_Table, frozen=True):
         list[dict[str, Any]] | str | UnsetType,
         _doc(
             "One instance for each table of a list, or for each row of a file: `.csv`, `.json`, `.jsonl`, or"
-            " `.toml`. Columns are parameters.",
+            " `.toml`. Columns are parameters. Another task may make the file.",
             "a list of tables, or the path of a file",
         ),
     ] = UNSET
@@ -260,7 +260,7 @@ class InstancesTable(_Table, frozen=True):
         Text,
         _doc(
             "One instance for each file that matches, as `data/{city}-{year}.csv`; what the braces match are"
-            " parameters.",
+            " parameters. Another task may make the files.",
             "a path with `{name}` for each parameter",
         ),
     ] = UNSET

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from nbmake_dag.config import matrix
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.instances import Instances
 from nbmake_dag.config.parameters import SharedParameters, check_values
 from nbmake_dag.config.paths import PathError, read_path, read_pattern, written_notebook, written_path
 from nbmake_dag.config.settings import check_variables, resources
-from nbmake_dag.config.templates import UnknownNameError, fill_command, fill_path, names_in
+from nbmake_dag.config.templates import UnknownNameError, fill_command, fill_path, names_in, path_glob
 from nbmake_dag.core.globs import is_glob
 from nbmake_dag.core.model import (
     Command,
@@ -92,6 +94,15 @@ def over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return keys
 
 
+def written_globs(keys: Mapping[str, Any], values: Mapping[str, Value]) -> Iterator[ProjectPath]:
+    """Yield globs of all that instances of a task may make, whatever their own values are."""
+    declared: list[str] | dict[str, str] = keys.get("outputs", ())
+    for text in declared.values() if isinstance(declared, dict) else declared:
+        with suppress(PathError):
+            # what it is then is complained about where it is known
+            yield read_path(path_glob(text, values))
+
+
 class Family:
     """What the instances of one task have in common.
 
@@ -126,9 +137,14 @@ class Family:
         self._shared.use(self._names_in_paths())
 
     def instances(
-        self, found: Instances, after: tuple[TaskName, ...], line: int, lines: Mapping[str, int]
+        self,
+        found: Instances,
+        after: tuple[TaskName, ...],
+        line: int,
+        lines: Mapping[str, int],
+        source: Input | None,
     ) -> Iterator[Task]:
-        """Make a task for each instance."""
+        """Make a task for each instance; ``source`` is what they come from, if tasks may make it."""
         first = found.points[0]
         visible = self._shared.visible({**self._own, **first})
         reaching = self._shared.reaching(visible, {**self._own, **first}, self._signature)
@@ -136,12 +152,7 @@ class Family:
         for place, values in ((*self._path, "parameters"), self._own), (found.place, first):
             owned = {name: value for name, value in values.items() if name not in in_paths}
             self._shared.check_own(self.name, place, owned, self._signature, self._kind)
-        keys = self._keys
-        policy = Policy(
-            **{key: keys[key] for key in _POLICY_KEYS if key in keys},
-            resources=resources(keys.get("resources", {})),
-            pools=self._pools,
-        )
+        keys, policy = self._keys, self._policy()
         optional = {name for name, table in self._tables() if table.get("optional")}
         env, secrets, tags = keys.get("env", {}), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in zip(found.names, found.points, strict=True):
@@ -165,6 +176,7 @@ class Family:
                 parameters={key: value for key, value in values.items() if key in reaching},
                 values=point,
                 after=after,
+                source=source,
                 workdir=workdir if workdir.endswith("/") else ProjectPath(f"{workdir}/"),
                 env=env,
                 secrets=secrets,
@@ -174,6 +186,32 @@ class Family:
                 line=line,
                 lines=lines,
             )
+
+    def unknown(self, source: Input, after: tuple[TaskName, ...], line: int) -> Task:
+        """Make the task that stands for all instances while nobody knows them."""
+        keys = self._keys
+        return Task(
+            name=matrix.unknown_name(self.name),
+            family=self.name,
+            work=self._work,
+            source=source,
+            outputs=tuple(Output(path=path) for path in written_globs(keys, self._shared.visible(self._own))),
+            after=after,
+            is_unknown=True,
+            env=keys.get("env", {}),
+            secrets=tuple(keys.get("secrets", ())),
+            tags=frozenset(keys.get("tags", ())),
+            description=keys.get("description", ""),
+            policy=self._policy(),
+            line=line,
+        )
+
+    def _policy(self) -> Policy:
+        return Policy(
+            **{key: self._keys[key] for key in _POLICY_KEYS if key in self._keys},
+            resources=resources(self._keys.get("resources", {})),
+            pools=self._pools,
+        )
 
     def _names_in_paths(self) -> frozenset[str]:
         """Return the names that declared paths use: a value that only they need is not an error."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Mapping
 
 from nbmake_dag.config.values import plain
+from nbmake_dag.core.globs import escaped, unescaped
 from nbmake_dag.core.model import Value
 
 FIELD = re.compile(r"\{([^{}]*)\}")
@@ -44,6 +46,20 @@ def fill_path(template: str, values: Mapping[str, Value]) -> str:
     if "{" in bare or "}" in bare:
         raise UnknownNameError("")
     return FIELD.sub(spelled, template)
+
+
+def path_glob(template: str, values: Mapping[str, Value]) -> str:
+    """Return a glob of all paths that a template can become.
+
+    Of the values that are known only those count that have a slash, which a wildcard does not match.
+    """
+
+    def piece(number: int, text: str) -> str:
+        value = values.get(text) if number % 2 else text
+        is_fixed = number % 2 == 0 or (isinstance(value, str) and "/" in value)
+        return escaped(unescaped(str(value))) if is_fixed else "*"
+
+    return "".join(itertools.starmap(piece, enumerate(FIELD.split(template))))
 
 
 def fill_command(command: list[str] | str, values: Mapping[str, Value]) -> tuple[str, ...] | str:

@@ -103,6 +103,8 @@ def _rests_on(path: str, is_folder: bool, footprint: Footprint) -> bool:  # noqa
 
 
 def _doubts(task: Task, changed: ChangedFiles, footprint: Footprint) -> Iterator[str]:
+    if task.is_unknown:
+        yield "its instances are not known"
     if not task.policy.cache:
         yield "cache = false"
     if task.policy.max_age is not None:

@@ -55,6 +55,41 @@ def may_match_below(pattern: str, folder: str) -> bool:
     return len(wanted) > len(names)
 
 
+def may_overlap(one: str, other: str) -> bool:
+    """Return whether some path could be meant by two declared texts, each a path or a glob, or be below a folder.
+
+    What is uncertain counts: of each name only the text before its first wildcard and after its last is compared.
+    """
+    ones, others = one.split("/"), other.split("/")
+    for name, its in zip(ones, others, strict=False):
+        if "" in {name, its} or "**" in {name, its}:
+            return True
+        if not _may_be_same(name, its):
+            return False
+    return len(ones) == len(others)
+
+
+def _may_be_same(name: str, other: str) -> bool:
+    head, tail = _fixed_ends(name)
+    start, end = _fixed_ends(other)
+    if not is_glob(name) and not is_glob(other):
+        return head == start
+    if not is_glob(name):
+        return head.startswith(start) and head.endswith(end) and len(head) >= len(start) + len(end)
+    if not is_glob(other):
+        return _may_be_same(other, name)
+    return (head.startswith(start) or start.startswith(head)) and (tail.endswith(end) or end.endswith(tail))
+
+
+def _fixed_ends(name: str) -> tuple[str, str]:
+    """Return what a name begins and ends with, in any path that it matches."""
+    if not is_glob(name):
+        return (unescaped(name),) * 2
+    first = _MAGIC.search(name)
+    last = max(name.rfind(character) for character in "*?]")
+    return name[: first.start()] if first else "", name[last + 1 :]
+
+
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
     *folders, last = pattern.split("/")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from nbmake_dag.core.globs import matches, may_match_below, static_prefix
+from nbmake_dag.core.globs import escaped, matches, may_match_below, may_overlap, static_prefix
 from nbmake_dag.core.model import Input, Pipeline, ProjectPath, Task, TaskName
 from nbmake_dag.errors import Complaint, ConfigError
 
@@ -38,13 +38,23 @@ class Graph:
     """The task of every declared output."""
 
     def owner_of(self, path: str) -> TaskName | None:
-        """Return the task whose declared output is ``path``, or holds it."""
-        return next((self.owners[output] for output in _enclosing(path) if output in self.owners), None)
+        """Return the task whose declared output is ``path``, or holds it, or may when its instances are known."""
+        if (
+            owner := next((self.owners[output] for output in _enclosing(path) if output in self.owners), None)
+        ) is None:
+            return next((name for name, pattern in self.unknown if may_overlap(pattern, escaped(path))), None)
+        return owner
 
     positions: Mapping[TaskName, int]
     """The position of every task in the pipeline file, instances in their order."""
     empty: Mapping[str, str] = field(default_factory=dict[str, str])
     """The tasks that have no instances, each with the reason."""
+    source_makers: Mapping[Input, tuple[tuple[TaskName, ProjectPath], ...]] = field(
+        default_factory=dict[Input, tuple[tuple[TaskName, ProjectPath], ...]]
+    )
+    """Of what instances come from, the tasks that make files of it, each with its output."""
+    unknown: tuple[tuple[TaskName, str], ...] = ()
+    """The families whose instances are not known, each with a glob of what they may make."""
     whole: Graph | None = None
     """The graph with all that these tasks need, where some of it is left out here."""
 
@@ -88,9 +98,11 @@ def build_graph(
     needed, ``whole`` has the tasks upstream of them.
     """
     tasks = {name: task for name, task in pipeline.tasks.items() if only is None or name in only}
-    owners = {output.path: task.name for task in tasks.values() for output in task.outputs}
+    owners = {output.path: task.name for task in tasks.values() if not task.is_unknown for output in task.outputs}
     folders = tuple(path for path in owners if path.endswith("/"))
     globbed = _by_prefix(owners)
+    sources = {task.source for task in tasks.values() if task.source is not None}
+    source_makers = {source: tuple(_makers(source, owners, folders, globbed)) for source in sources}
     edges: dict[TaskName, tuple[Edge, ...]] = {}
     external: dict[TaskName, tuple[Input, ...]] = {}
     upstream: dict[TaskName, tuple[TaskName, ...]] = {}
@@ -100,25 +112,8 @@ def build_graph(
         outside: list[Input] = []
         for item in task.inputs:
             makers = tuple(_makers(item, owners, folders, globbed))
-            if name in (owner for owner, _ in makers):
-                if not item.is_glob:
-                    complaints.append(
-                        Complaint(
-                            what=f"task `{name}` has `{item.path}` as input and as output",
-                            place=f"{file}:{task.line_of('inputs')}",
-                            hint="write the changed data to another path",
-                        )
-                    )
-                makers = tuple(maker for maker in makers if maker[0] != name)
-            if inside := not makers and globbed.get(f"{item.path}/"):
-                maker = owners[inside[0]]
-                complaints.append(
-                    Complaint(
-                        what=f"input `{item.path}` of task `{name}` is a folder that `{maker}` writes to",
-                        place=f"{file}:{task.line_of('inputs')}",
-                        hint=f"write it as a folder: `{item.path}/`",
-                    )
-                )
+            complaints += _misread(task, item, makers, owners, globbed, file)
+            makers = tuple(maker for maker in makers if maker[0] != name)
             found += [Edge(input=item, producer=owner, output=output) for owner, output in makers]
             if item.is_glob or item.path.endswith("/") or not makers:
                 outside.append(item)
@@ -127,7 +122,12 @@ def build_graph(
         after = (other for other in task.after if other in tasks)
         left_out = (other for other in whole.upstream[name] if other not in tasks) if whole else ()
         beyond = (other for other in whole.with_upstream(left_out) if other in tasks) if whole else ()
-        upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *after, *beyond]))
+        deciding = deciding_tasks(task.source, source_makers[task.source]) if task.source is not None else ()
+        upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *deciding, *after, *beyond]))
+    unknown = [task for task in tasks.values() if task.is_unknown]
+    for family in unknown:
+        complaints += _let_readers_wait(family, tasks, edges, upstream, external, file)
+        external[family.name] = ()
     if complaints:
         raise ConfigError(tuple(complaints))
     downstream: dict[TaskName, list[TaskName]] = {name: [] for name in tasks}
@@ -144,8 +144,75 @@ def build_graph(
         owners=owners,
         positions={name: position for position, name in enumerate(tasks)},
         empty=pipeline.empty,
+        source_makers=source_makers,
+        unknown=tuple((family.name, output.path) for family in unknown for output in family.outputs),
         whole=whole,
     )
+
+
+def _misread(
+    task: Task,
+    item: Input,
+    makers: tuple[tuple[TaskName, ProjectPath], ...],
+    owners: Mapping[ProjectPath, TaskName],
+    globbed: Mapping[str, list[ProjectPath]],
+    file: str,
+) -> Iterator[Complaint]:
+    place = f"{file}:{task.line_of('inputs')}"
+    if not item.is_glob and task.name in (owner for owner, _ in makers):
+        what = f"task `{task.name}` has `{item.path}` as input and as output"
+        yield Complaint(what=what, place=place, hint="write the changed data to another path")
+    if inside := not makers and globbed.get(f"{item.path}/"):
+        what = f"input `{item.path}` of task `{task.name}` is a folder that `{owners[inside[0]]}` writes to"
+        yield Complaint(what=what, place=place, hint=f"write it as a folder: `{item.path}/`")
+
+
+def deciding_tasks(source: Input, makers: Iterable[tuple[TaskName, ProjectPath]]) -> frozenset[TaskName]:
+    """Return the tasks that must have ended before instances are known: the path of a file is known at once."""
+    return frozenset(maker for maker, output in makers if output.endswith("/") or not source.is_glob)
+
+
+def _let_readers_wait(
+    family: Task,
+    tasks: Mapping[TaskName, Task],
+    edges: Mapping[TaskName, tuple[Edge, ...]],
+    upstream: dict[TaskName, tuple[TaskName, ...]],
+    external: dict[TaskName, tuple[Input, ...]],
+    file: str,
+) -> Iterator[Complaint]:
+    """Add an edge from a family that is not known to each task with an input that its instances may make.
+
+    A path that a task above the family reads is taken for a file on disk. If that is wrong, it is a cycle, which
+    shows when the instances are known. Of a glob or a folder nobody could tell, so that this is refused.
+    """
+    above = _closure((family.name,), upstream)
+    for name, task in tasks.items():
+        made = {edge.input for edge in edges[name] if edge.input.path == edge.output}
+        found = [
+            item
+            for item in ((task.source,) if task.source is not None and task.is_unknown else task.inputs)
+            if item not in made
+            and any(
+                may_overlap(output.path, item.path if item.is_glob else escaped(item.path))
+                for output in family.outputs
+            )
+        ]
+        if not found or name == family.name:
+            continue
+        if name not in above:
+            upstream[name] = tuple(dict.fromkeys((*upstream[name], family.name)))
+            left = (
+                item for item in external[name] if item not in found or item.is_glob or item.path.endswith("/")
+            )
+            external[name] = tuple(left)
+        elif whole := next(
+            (item for item in found if task.is_unknown or item.is_glob or item.path.endswith("/")), None
+        ):
+            yield Complaint(
+                what=f"`{family.family}` may make `{whole.path}`, an input of `{name}`, which its instances need",
+                place=f"{file}:{task.line_of('inputs')}",
+                hint="let the two use different folders",
+            )
 
 
 def _makers(

@@ -157,6 +157,13 @@ class Task:
     Each of the files is among ``inputs`` too, under that name.
     """
     after: tuple[TaskName, ...] = ()
+    source: Input | None = None
+    """What its instances come from, where that is made by other tasks: it comes after those."""
+    is_unknown: bool = False
+    """It stands for all instances of a family that are known only when other tasks have ended.
+
+    Its outputs are globs of what they may make.
+    """
     workdir: ProjectPath = ProjectPath("./")
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     secrets: tuple[str, ...] = ()

@@ -28,6 +28,8 @@ class Undecided:
     """A task that runs only if what the stale tasks above it produce is not what it was."""
 
     upstream: tuple[TaskName, ...]
+    is_unknown: bool = False
+    """It stands for instances that are known when ``upstream`` has ended."""
 
 
 Verdict: TypeAlias = Decision | Undecided
@@ -41,7 +43,7 @@ def plan(graph: Graph, facts: Mapping[TaskName, Facts], rules: Rules) -> dict[Ta
         waiting = tuple(other for other in graph.upstream[name] if other not in results)
         verdict = (
             _undecided(name, waiting, graph, facts[name], rules)
-            if waiting
+            if waiting or graph.tasks[name].is_unknown
             else decide(name, graph, facts[name], results, rules)
         )
         if isinstance(verdict, (UpToDate, Restorable)):
@@ -55,10 +57,12 @@ def _undecided(
 ) -> Stale | Undecided:
     """Mark a task as waiting for others, unless it must run regardless of their results."""
     task = graph.tasks[name]
+    if task.is_unknown:
+        return Undecided(upstream=waiting or graph.upstream[name], is_unknown=True)
     if standing := standing_reason(task, rules):
         reason, code = standing
         return Stale(reasons=(reason,), keys=None, codes=(code,))
-    if facts.records:
+    if facts.records or any(graph.tasks[other].is_unknown for other in graph.upstream[name]):
         return Undecided(upstream=waiting)
     if facts.previous is None:
         return without_result(facts, None)

@@ -9,6 +9,8 @@ Rules:
   the first failure, but hits are still put in place.
 - A check that failed is the last of its kind: nothing is below it, and nothing is cancelled for it.
 - After an interruption nothing begins any more.
+- A family whose instances are not known is expanded when all above it have ended well. What waits for it stands in
+  the new graph with its true edges; all other tasks are as they were.
 """
 
 from __future__ import annotations
@@ -101,7 +103,14 @@ class Cancel:
     task: TaskName
 
 
-Instruction: TypeAlias = Execute | LookUp | Restore | MarkUpToDate | Skip | Cancel
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expand:
+    """All that the instances of a family come from is there: find them, and answer `Expanded` or `Failed`."""
+
+    task: TaskName
+
+
+Instruction: TypeAlias = Execute | LookUp | Restore | MarkUpToDate | Skip | Cancel | Expand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +177,21 @@ class Outdated:
     tasks: frozenset[TaskName]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expanded:
+    """The instances of a family are known, and perhaps those of others.
+
+    ``graph`` has all tasks of before, but for such families; with ``facts`` of all, and ``rules`` that name them.
+    """
+
+    task: TaskName
+    graph: Graph
+    facts: Mapping[TaskName, Facts]
+    rules: Rules
+
+
 Event: TypeAlias = (
-    Began | LookedUp | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated
+    Began | LookedUp | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated | Expanded
 )
 
 
@@ -187,9 +209,15 @@ class Schedule:
         self._looked_up: set[TaskName] = set()
         self._results: dict[TaskName, Result] = dict(rules.left_out)
         self._records: dict[TaskName, Record] = {}
+        self._because: dict[TaskName, TaskName] = {}
         self._position = {name: position for position, name in enumerate(graph.order)}
         self._missing = {name: len(graph.upstream[name]) for name in graph.order}
         self._open = len(graph.order)
+
+    @property
+    def results(self) -> Mapping[TaskName, Result]:
+        """What the tasks that have ended well left."""
+        return self._results
 
     @property
     def done(self) -> bool:
@@ -203,7 +231,7 @@ class Schedule:
     def start(self) -> list[Instruction]:
         return self._decide(name for name in self._graph.order if not self._missing[name])
 
-    def handle(self, event: Event) -> list[Instruction]:
+    def handle(self, event: Event) -> list[Instruction]:  # noqa: C901 - one case for each event
         match event:
             case Began(task=task):
                 self._move(task, State.READY, State.RUNNING)
@@ -236,11 +264,39 @@ class Schedule:
                     reasons=("its blobs were not in the cache, or damaged",), keys=keys, codes=("blob_lost",)
                 )
                 return self._execute(task, keys, why)
+            case Expanded():
+                return self._expand(event)
             case Interrupted():
                 return [*self._close(), *self._cancel(State.WAITING)]
             case Outdated(tasks=tasks):
                 self._outdated |= tasks
                 return [*self._cancel(State.READY, tasks), *self._cancel(State.WAITING, tasks)]
+
+    def _expand(self, event: Expanded) -> list[Instruction]:
+        graph = event.graph
+        if event.task in graph.tasks:
+            raise ValueError(f"the instances of {event.task} are not known")
+        self.states = {name: self.states.get(name, State.WAITING) for name in graph.order}
+        waiting = [name for name in graph.order if self.states[name] is State.WAITING]
+        self._facts = {**event.facts, **{name: self._facts[name] for name in graph.tasks.keys() - set(waiting)}}
+        self._graph = graph
+        self._rules = event.rules
+        self._position = {name: position for position, name in enumerate(graph.order)}
+        self._open = sum(state not in ENDED for state in self.states.values())
+        instructions: list[Instruction] = []
+        for name in waiting:
+            above = {self.states[other]: other for other in graph.upstream[name]}
+            if State.FAILED in above or State.SKIPPED in above:
+                failed = above.get(State.FAILED) or self._because[above[State.SKIPPED]]
+                instructions.append(self._skip(name, failed))
+            elif State.CANCELLED in above:
+                self._enter(name, State.CANCELLED)
+                instructions.append(Cancel(task=name))
+        self._missing = {
+            name: sum(other not in self._results for other in graph.upstream[name]) for name in graph.order
+        }
+        ready = (name for name in waiting if self.states[name] is State.WAITING and not self._missing[name])
+        return [*instructions, *self._decide(ready)]
 
     def _move(self, task: TaskName, before: State, after: State) -> None:
         if self.states[task] is not before:
@@ -270,6 +326,10 @@ class Schedule:
         waiting = list(names)[::-1]
         while waiting:
             name = waiting.pop()
+            if self._graph.tasks[name].is_unknown:
+                self._enter(name, State.RUNNING)
+                instructions.append(Expand(task=name))
+                continue
             decision = decide(name, self._graph, self._facts[name], self._results, self._rules)
             match decision:
                 case UpToDate(record=record):
@@ -305,11 +365,12 @@ class Schedule:
         return [Execute(task=task, keys=keys, reasons=why.reasons, codes=why.codes)]
 
     def _skip_below(self, failed: TaskName) -> list[Instruction]:
-        instructions: list[Instruction] = []
-        for name in self._waiting_below(failed):
-            self._enter(name, State.SKIPPED)
-            instructions.append(Skip(task=name, because=failed))
-        return instructions
+        return [self._skip(name, failed) for name in self._waiting_below(failed)]
+
+    def _skip(self, name: TaskName, failed: TaskName) -> Skip:
+        self._enter(name, State.SKIPPED)
+        self._because[name] = failed
+        return Skip(task=name, because=failed)
 
     def _cancel_below(self, task: TaskName) -> list[Instruction]:
         instructions: list[Instruction] = []

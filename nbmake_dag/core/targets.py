@@ -26,6 +26,7 @@ def select(
 ) -> frozenset[TaskName]:
     """Return the tasks that are named, without what they need; all of them if nothing is named.
 
+    An instance of a family that is not known yet means all of that family: whether it exists shows later.
     A target is a task, an instance, a glob over names, a tag, or the path of an output, of a notebook or of a
     function's module, tried in this order; the parameters of an instance may be in any order. Raises `UsageError`
     for one that matches nothing.
@@ -39,8 +40,16 @@ def select(
 
 
 def matched(graph: Graph, words: Iterable[str]) -> frozenset[TaskName]:
-    """Return the tasks that any of some words means; raises `UsageError` for one that means nothing."""
-    return frozenset(name for word in words for name in _named(graph, word))
+    """Return the tasks that any of some words means; raises `UsageError` for one that means nothing.
+
+    Of a family that is not known yet, no word for one instance means any.
+    """
+    return frozenset(
+        name
+        for word in words
+        for name in _named(graph, word)
+        if not graph.tasks[name].is_unknown or _means_all(graph.tasks[name], word)
+    )
 
 
 def checks_in(graph: Graph) -> frozenset[TaskName]:
@@ -77,13 +86,14 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
     """Return the tasks that one word means."""
     if target in graph.tasks:
         return frozenset({TaskName(target)})
+    target = target.removesuffix("[...]")
     if family := _where(graph, lambda name: graph.tasks[name].family == target):
         return family
     if instance := _where(graph, lambda name: is_instance(name, target)):
         return instance
     glob = _glob(target)
     if globbed := _where(
-        graph, lambda name: bool(glob.fullmatch(name) or glob.fullmatch(graph.tasks[name].family))
+        graph, lambda name: _matches(glob, graph.tasks[name]) or _may_have(graph.tasks[name], target)
     ):
         return globbed
     if tagged := _where(graph, lambda name: target in graph.tasks[name].tags):
@@ -136,6 +146,20 @@ def is_instance(name: str, word: str) -> bool:
     if not bracket or family != other:
         return False
     return sorted(parameters.rstrip("]").split(",")) == sorted(others.rstrip("]").split(","))
+
+
+def _matches(glob: re.Pattern[str], task: Task) -> bool:
+    return bool(glob.fullmatch(task.name) or glob.fullmatch(task.family))
+
+
+def _means_all(family: Task, word: str) -> bool:
+    return _matches(_glob(word), family) or word in family.tags or word.removeprefix("./") == _source_of(family)
+
+
+def _may_have(task: Task, word: str) -> bool:
+    """Return whether a word may mean instances of a family that is not known."""
+    family, bracket, _ = word.partition("[")
+    return task.is_unknown and bool(bracket and _glob(family).fullmatch(task.family))
 
 
 def _tagged(graph: Graph, tag: str) -> frozenset[TaskName]:

@@ -99,7 +99,8 @@ def examine(project: Project, targets: tuple[str, ...], tell: Callable[[str], No
         starts = uncovered_starts(project, prepared.graph, prepared.survey, prepared.facts)
         yield from _coded("computed_name", starts)
         sample = quickest(graph, stores)
-        for name in [task.name for task in tasks] if targets else [sample] if sample else []:
+        named = [task.name for task in tasks if not task.is_unknown]
+        for name in named if targets else [sample] if sample else []:
             tell(f"{name} is executed again in a temporary copy")
             uncovered = prepared.survey.reached(graph.tasks[name]).unknown
             yield from repeat(project, graph, stores, name, uncovered)

@@ -65,6 +65,9 @@ def _decide(prepared: Prepared, stores: Stores, writer: RunWriter, started: int)
     rules = dataclasses.replace(prepared.rules, use_records=True)
     for name in prepared.graph.order:
         task = prepared.graph.tasks[name]
+        if task.is_unknown:
+            hint = f"build or accept {' and '.join(prepared.graph.upstream[name])} first"
+            raise UsageError(f"nobody knows the instances of `{task.family}` yet", (), hint)
         decision = decide(name, prepared.graph, prepared.facts[name], results, rules)
         match decision:
             case Stale(keys=TaskKeys() as keys, reasons=reasons, codes=codes) if name in prepared.targets:

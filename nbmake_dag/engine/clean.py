@@ -37,7 +37,7 @@ def clean_outputs(project: Project, targets: Iterable[str]) -> Cleaned:
     """
     stores = Stores.open(project)
     try:
-        pipeline, _, _ = load(project, Request(), stores)
+        pipeline, _, _ = load(project, Request(), stores, by_last=True)
         graph = build_graph(pipeline, file=os.path.basename(project.config))
         redactor = Redactor(declared_secrets(pipeline.tasks.values(), os.environ))
         chosen = select(graph, targets)

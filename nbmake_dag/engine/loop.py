@@ -17,6 +17,8 @@ from nbmake_dag.core.schedule import (
     Began,
     Cancel,
     Execute,
+    Expand,
+    Expanded,
     Failed,
     Finished,
     Instruction,
@@ -36,16 +38,17 @@ from nbmake_dag.ending_signals import handling
 from nbmake_dag.engine.dispatch.dispatcher import Dispatched, Dispatcher
 from nbmake_dag.engine.dispatch.pool import Pool
 from nbmake_dag.engine.dispatch.resuming import Watched
-from nbmake_dag.engine.prepare import Prepared
+from nbmake_dag.engine.prepare import Prepared, prepare_further
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.results.ends import Ends
 from nbmake_dag.engine.results.publish import origin_of, record_of
 from nbmake_dag.engine.results.restore import PutBack, Restoring
 from nbmake_dag.engine.results.undeclared import judged, undeclared_warning
 from nbmake_dag.engine.shared_cache.client import ExecutedElsewhere, ModulesAsked, Sharing
+from nbmake_dag.engine.state.leftovers import describe_moved, move_away
 from nbmake_dag.engine.state.lock import BuildLock
 from nbmake_dag.engine.state.stores import Stores
-from nbmake_dag.errors import InfrastructureError, describe
+from nbmake_dag.errors import InfrastructureError, NbdagError, UsageError, describe
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, ExecutorLost
 from nbmake_dag.execute.redaction import Redactor
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome
@@ -55,6 +58,7 @@ from nbmake_dag.record.run_events import (
     Notice,
     RetryScheduled,
     TaskQueued,
+    TasksKnown,
     TaskWaits,
     Tick,
 )
@@ -88,11 +92,11 @@ class Loop:
         watched: Watched,
     ) -> None:
         self._prepared = prepared
-        self._publishes = request.writes_cache
+        self._request = request
         self._stores = stores
         self._schedule = Schedule(prepared.graph, prepared.facts, prepared.rules, keep_going=request.keep_going)
         self._pool = pool
-        self._dispatcher = Dispatcher(prepared.survey, prepared.facts, stores, pool, writer, watched.resuming)
+        self._dispatcher = Dispatcher(prepared, stores, pool, writer, watched.resuming)
         self._resuming = watched.resuming
         self._events = pool.events
         self._writer = writer
@@ -204,6 +208,8 @@ class Loop:
                 case Execute(task=task, reasons=reasons, codes=codes):
                     self._dispatcher.add(instruction, self._schedule.upstream_results(task))
                     self._listener.notify(TaskQueued(task=task, reasons=reasons, codes=codes))
+                case Expand(task=task):
+                    self._expand(task)
                 case Skip(task=task, because=because):
                     self._ends.note(TaskOutcome(task=task, status="skipped", because=because))
                 case Cancel(task=task):
@@ -212,6 +218,28 @@ class Loop:
                         (dispatched.instruction.reasons, dispatched.instruction.codes) if dispatched else ((), ())
                     )
                     self._ends.note(TaskOutcome(task=task, status="cancelled", reasons=reasons, codes=codes))
+
+    def _expand(self, name: TaskName) -> None:
+        """Find the instances of a family, and of others that are known now; the files of those that left go."""
+        if name not in self._prepared.graph.tasks:
+            return
+        try:
+            known = prepare_further(self._prepared, self._request, self._stores, name, self._schedule.results)
+            writing = (task for task in self._prepared.graph.tasks.values() if not task.is_unknown)
+            moved = move_away(self._prepared.project, known.leftovers, known.whole, writing)
+        except NbdagError as error:
+            self._outcome.misused |= isinstance(error, UsageError)
+            self._dispatcher.refuse(name, str(error))
+            return
+        for text in (*([describe_moved(moved)] if moved else ()), *known.notes):
+            if text not in self._prepared.notes:
+                self._listener.notify(Notice(text=text))
+        known.leftovers = (*self._prepared.leftovers, *known.leftovers)
+        before, graph = self._prepared.graph, known.graph
+        self._prepared.become(known)
+        self._dispatcher.take_new_tasks()
+        self._listener.notify(TasksKnown(before=before, graph=graph))
+        self._follow(self._schedule.handle(Expanded(task=name, graph=graph, facts=known.facts, rules=known.rules)))
 
     def _note_put_back(self, item: PutBack) -> None:
         task, record = item.instruction.task, item.instruction.record
@@ -272,7 +300,7 @@ class Loop:
             # such as the name of an input
             warnings.append(f"not recorded: its record would hold the value of {name}")
         is_sound = not (publication.unstable or attempt.withheld or attempt.mistaken or name)
-        publishes = self._publishes and task.policy.cache and is_sound and not draft
+        publishes = self._request.writes_cache and task.policy.cache and is_sound and not draft
         if publishes:
             self._stores.records.publish(publication.record)
             if self._sharing is not None:

@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 
-from nbmake_dag.config.expansion import expand
-from nbmake_dag.config.paths import read_path
-from nbmake_dag.config.pipeline_file import PipelineFile, parse
-from nbmake_dag.config.secrets import check_secrets
+from nbmake_dag.config.pipeline_file import Found
 from nbmake_dag.core.decide import Rules
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph, build_graph, input_files
 from nbmake_dag.core.ignore import Ignored
-from nbmake_dag.core.model import Function, Notebook, Pipeline, ProjectPath, Signature, TaskName, Value
-from nbmake_dag.core.targets import UnknownTargetError, checks_in, matched, refuse_needed, select, with_checks
+from nbmake_dag.core.model import Input, Notebook, Pipeline, ProjectPath, TaskName
+from nbmake_dag.core.plan import plan
+from nbmake_dag.core.targets import UnknownTargetError, matched, refuse_needed, select
 from nbmake_dag.core.text import encodable
 from nbmake_dag.engine.affected import affected_tasks
-from nbmake_dag.engine.dispatch.task_environment import driver_environment
+from nbmake_dag.engine.loading import Loaded, load_file, read_pipeline
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.selection import forced, last_results_of, refusal_of_code, selected
 from nbmake_dag.engine.state.leftovers import Leftover, Leftovers, find_leftovers
 from nbmake_dag.engine.state.lost_artifacts import without_lost_artifacts
 from nbmake_dag.engine.state.previous_results import carried_results
 from nbmake_dag.engine.state.stores import Stores
-from nbmake_dag.errors import Complaint, ConfigError, UsageError
-from nbmake_dag.execute.redaction import Redactor
+from nbmake_dag.engine.unknown_families import Made, awaiting, instances_of, steady_results, untouched_facts
+from nbmake_dag.errors import ConfigError
 from nbmake_dag.observe.absent import absent, uncovered_starts
 from nbmake_dag.observe.git import index_of
 from nbmake_dag.observe.inputs import Inputs
-from nbmake_dag.observe.instance_data import Data, found_for
 from nbmake_dag.observe.interpreters import Interpreters
-from nbmake_dag.observe.kernels import Kernels
 from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.secrets import declared_secrets
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.survey import Instruments, Survey
-from nbmake_dag.observe.variables import Variables
+from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.record import Record
-from nbmake_dag_cache.stamps import Stamp, folder_stamp
+from nbmake_dag_cache.stamps import folder_stamp
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Prepared:
-    """A build that can begin. ``whole`` is the graph of all tasks of the pipeline."""
+    """A build that can begin. ``whole`` is the graph of all tasks of the pipeline.
+
+    It changes when families become known, by `become` alone, in the thread of the loop.
+    """
 
     survey: Survey
     """The workspace as it was observed: project, pipeline, and the graph of the selected tasks and what they
@@ -61,6 +61,9 @@ class Prepared:
     """What tasks start that no key covers: reported each time, also where nothing is to do."""
     notes: tuple[str, ...] = ()
     """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
+    loaded: Loaded | None = None
+    known: Found = field(default_factory=Found)
+    """What instances come from that tasks have made."""
 
     @property
     def project(self) -> Project:
@@ -74,150 +77,320 @@ class Prepared:
     def graph(self) -> Graph:
         return self.survey.graph
 
-
-def load(project: Project, request: Request, stores: Stores) -> tuple[Pipeline, Sources, Interpreters]:
-    """Read a project's pipeline; raises `ConfigError` with every complaint."""
-    try:
-        # with the stamp of a file at rest, if it is that
-        stores.files.digest(project.config)
-        data, _ = stores.files.read(project.config)
-    except PermissionError as error:
-        raise UsageError(f"{project.config} cannot be read: {error.strerror}") from error
-    interpreters = Interpreters(stores.identities, Variables(driver_environment()))
-    installed = tuple(project.here(path) for path in sys.path if path)
-    sources = Sources(project, stores.files, stores.identities, installed)
-    sources.unread = {} if request.keep_going else None
-    pipeline = read_pipeline(project, data, sources, request.overrides)
-    if any(task.secrets for task in pipeline.tasks.values()):
-        variables = driver_environment()
-        file = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
-        check_secrets(file, data.decode(), variables, request.overrides)
-        redactor = Redactor(declared_secrets(pipeline.tasks.values(), variables))
-        stores.files.hides = lambda path: redactor.name_in_text(project.relative(path)) is not None
-    return pipeline, sources, interpreters
+    def become(self, other: Prepared) -> None:
+        """Take over what is known of a build after more of its tasks have become known."""
+        for name in (each.name for each in fields(self)):
+            setattr(self, name, getattr(other, name))
 
 
-def prepare(project: Project, request: Request, stores: Stores) -> Prepared:
-    """Read, select and observe; raises `ConfigError` or `UsageError`, and writes nothing but memos."""
-    pipeline, sources, interpreters = load(project, request, stores)
-    whole = build_graph(pipeline, file=os.path.basename(project.config))
-    variables = interpreters.variables
-    ignore = Ignored(pipeline.ignore)
-    places: dict[str, Stamp | None] = {}
-    """All that was looked for, in whichever survey: a build with nothing to do looks there too."""
+def load(
+    project: Project, request: Request, stores: Stores, *, by_last: bool = False
+) -> tuple[Pipeline, Sources, Interpreters]:
+    """Read a project's pipeline; raises `ConfigError` with every complaint.
 
-    def survey_of(graph: Graph, inputs: Inputs, pipeline: Pipeline = pipeline) -> Survey:
+    Families whose instances tasks make are known where these are up to date; ``by_last``, where they ever ran.
+    """
+    look = _Look(project, request, stores, *load_file(project, request, stores))
+    look.find_known(look.last_results if by_last else look.plan_above)
+    return look.pipeline, look.loaded.sources, look.loaded.interpreters
+
+
+def prepare(project: Project, request: Request, stores: Stores, *, by_last: bool = False) -> Prepared:
+    """Read, select and observe; raises `ConfigError` or `UsageError`, and writes nothing but memos.
+
+    ``by_last`` as for `load`: what is prepared is then to be looked at alone.
+    """
+    loaded = load_file(project, request, stores)
+    late: frozenset[str] = frozenset()
+    while True:
+        look = _Look(project, request, stores, *loaded)
+        look.find_known(look.last_results if by_last else look.plan_above, late)
+        prepared = look.prepared()
+        wrong = frozenset[str]() if by_last else look.mistaken(prepared)
+        if not wrong:
+            return prepared
+        # files changed meanwhile
+        late |= wrong
+
+
+def prepare_further(
+    before: Prepared, request: Request, stores: Stores, family: TaskName, results: Mapping[TaskName, Result]
+) -> Prepared:
+    """Expand a family of a build under way, and others, whose makers have ``results``; all other tasks stay.
+
+    Raises `ConfigError` if that cannot be done, and `UsageError` for a target that turns out not to exist.
+    """
+    if before.loaded is None:
+        raise ValueError("the pipeline was not read from a file")
+    pipeline = before.loaded.pipeline(before.known)
+    look = _Look(before.project, request, stores, before.loaded, pipeline, before.known)
+    look.gone = frozenset(file.path for file in before.leftovers)
+    look.find_known(lambda _: results, family=family)
+    return look.prepared(before)
+
+
+class _Look:
+    """One look at a project, with what is known of the families whose instances tasks make."""
+
+    def __init__(
+        self,
+        project: Project,
+        request: Request,
+        stores: Stores,
+        loaded: Loaded,
+        pipeline: Pipeline,
+        known: Found | None = None,
+    ) -> None:
+        self._project = project
+        self._request = request
+        self._stores = stores
+        self.loaded = loaded
+        self._config = os.path.basename(project.config)
+        self._places = loaded.places
+        self._used: dict[str, frozenset[TaskName]] = {}
+        self.known = known or Found()
+        self.gone: frozenset[str] = frozenset()
+        """Files that the build has moved away."""
+        self._take(pipeline)
+
+    def _take(self, pipeline: Pipeline) -> None:
+        """Use what a pipeline is expanded to; one that cannot be used changes nothing."""
+        request, whole = self._request, build_graph(pipeline, file=self._config)
+        try:
+            targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
+        except UnknownTargetError as error:
+            inputs = Inputs(self._project, whole, self._stores.files, {}, Ignored(pipeline.ignore), self._places)
+            raise refusal_of_code(error.target, self._survey_of(whole, inputs, pipeline)) or error from None
+        self.pipeline, self._whole, self._targets = pipeline, whole, targets
+        self._ignore = Ignored(pipeline.ignore)
+
+    # families whose instances tasks make
+
+    def find_known(
+        self,
+        results_of: Callable[[frozenset[TaskName]], Mapping[TaskName, Result]],
+        late: Collection[str] = (),
+        family: TaskName | None = None,
+    ) -> None:
+        """Expand all families that can be known, until no other can; ``late`` names what is not to be known.
+
+        One that cannot be expanded stays unknown: it fails when a build comes to it. Raises `ConfigError` if it is
+        ``family``, to which a build has come.
+        """
+        late, wanted = frozenset(late), family and self._whole.tasks[family].source
+        while waiting := awaiting(self._whole, late):
+            self._list_files(waiting)
+            makers = frozenset[TaskName]().union(*waiting.values())
+            results = results_of(makers) if makers else {}
+            ready = [source for source, those in waiting.items() if those <= results.keys()]
+            if not ready:
+                return
+            for source in ready:
+                try:
+                    self._learn(source, results)
+                except ConfigError:
+                    if source == wanted:
+                        raise
+                    late |= {source.path}
+                else:
+                    self._used[source.path] = waiting[source]
+
+    def _learn(self, source: Input, results: Mapping[TaskName, Result]) -> None:
+        reader = Made(self._project, self._stores, self.loaded.sources.data)
+        on_disk = functools.partial(self._on_disk, source)
+        known = reader.add(self.known, self._whole, source, results, on_disk)
+        self._take(self.loaded.pipeline(known))
+        self.known = known
+
+    def last_results(self, makers: frozenset[TaskName]) -> Mapping[TaskName, Result]:
+        """Return the last results of tasks, whether they still count or not."""
+        last = self._previous(makers)
+        return {name: result_of(record, self._whole.tasks[name].parameters) for name, record in last.items()}
+
+    def plan_above(self, makers: frozenset[TaskName]) -> Mapping[TaskName, Result]:
+        """Return the results of those tasks that are up to date with all above them, or are left out."""
+        if self._request.only:
+            excluded = matched(self._whole, self._request.exclude)
+            _, wanted = selected(self._whole, self._request, self._targets, excluded, excluded)
+            left_out = self.last_results(makers - wanted)
+            return {**left_out, **(self._planned(makers & wanted, wanted) if makers & wanted else {})}
+        return self._planned(makers, None)
+
+    def _planned(
+        self, makers: frozenset[TaskName], among: frozenset[TaskName] | None
+    ) -> Mapping[TaskName, Result]:
+        above = frozenset(self._whole.with_upstream(makers))
+        graph = build_graph(self.pipeline, only=above)
+        if among is not None and not above <= among:
+            return {}
+        survey = self._survey_of(graph, self._inputs(graph, {}))
+        try:
+            facts = without_lost_artifacts(
+                graph, survey.facts(self._previous(above)), self._rules(graph, self._targets, {}), self._stores
+            )
+        except ConfigError:
+            # it is said where the tasks are wanted
+            return {}
+        return steady_results(graph, plan(graph, facts, self._rules(graph, self._targets, {})))
+
+    def mistaken(self, prepared: Prepared) -> frozenset[str]:
+        """Return what was taken as known from results that do not count after all."""
+        if not self._used:
+            return frozenset()
+        steady = steady_results(prepared.graph, plan(prepared.graph, prepared.facts, prepared.rules))
+        there = prepared.graph.tasks.keys()
+        return frozenset(path for path, makers in self._used.items() if not makers & there <= steady.keys())
+
+    def _list_files(self, sources: Iterable[Input]) -> None:
+        """List files on disk once: what is made later is known from results."""
+        for source in sources:
+            if source.is_glob and source.path not in self.loaded.listed:
+                found = self.loaded.sources.data.matching(source.path, self._ignore)
+                self.loaded.listed[source.path] = found
+
+    def _on_disk(self, source: Input) -> Iterator[ProjectPath]:
+        files = [path for path in self.loaded.listed[source.path] if path not in self.gone]
+        if any(self._whole.owner_of(path) is None for path in files):
+            leaving = self._leftovers().digests
+            yield from (path for path in files if path not in leaving)
+
+    # all that a build needs
+
+    def _survey_of(self, graph: Graph, inputs: Inputs, pipeline: Pipeline | None = None) -> Survey:
+        project, stores, interpreters = self._project, self._stores, self.loaded.interpreters
+        variables = interpreters.variables
         instruments = Instruments(
             files=stores.files,
-            sources=sources,
-            modules=Modules(project, stores.files, stores.identities, map(project.here, sys.path), places),
-            kernels=Kernels(variables, stores.identities, interpreters),
+            sources=self.loaded.sources,
+            modules=Modules(project, stores.files, stores.identities, map(project.here, sys.path), self._places),
+            kernels=self.loaded.kernels,
             interpreters=interpreters,
             inputs=inputs,
             records=stores.records,
             variables=variables,
             python=sys.executable,
         )
-        return Survey(project, pipeline, graph, instruments)
+        return Survey(project, pipeline or self.pipeline, graph, instruments)
 
-    try:
-        targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
-    except UnknownTargetError as error:
-        survey = survey_of(whole, Inputs(project, whole, stores.files, {}, ignore, places))
-        raise _refusal_of_code(error.target, survey) or error from None
-    # what the unread notebook uses is not known
-    leftovers = (
-        Leftovers()
-        if sources.unread
-        else find_leftovers(
+    def _inputs(self, graph: Graph, leaving: Mapping[ProjectPath, Digest]) -> Inputs:
+        return Inputs(self._project, graph, self._stores.files, leaving, self._ignore, self._places)
+
+    def _leftovers(self) -> Leftovers:
+        project, sources = self._project, self.loaded.sources
+        if sources.unread:
+            # what the unread notebook uses is not known
+            return Leftovers()
+        return find_leftovers(
             project,
-            pipeline,
-            whole,
-            stores,
+            self.pipeline,
+            self._whole,
+            self._stores,
             read=lambda file, data, profiles: read_pipeline(
-                replace(project, config=project.absolute(file), profiles=profiles), data, sources, overrides={}
+                replace(project, config=project.absolute(file), profiles=profiles),
+                data,
+                sources,
+                overrides={},
+                known=self.known,
             ),
-            code=lambda pipeline, graph: survey_of(
-                graph, Inputs(project, graph, stores.files, {}, Ignored(pipeline.ignore), places), pipeline
+            code=lambda pipeline, graph: self._survey_of(
+                graph,
+                Inputs(project, graph, self._stores.files, {}, Ignored(pipeline.ignore), self._places),
+                pipeline,
             ).code(),
         )
-    )
-    if leftovers.rests_on_git:
-        index = index_of(project.repository)
-        places[index] = folder_stamp(index)
-    notes = tuple(
-        f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
-        for name in sorted(os.environ.keys() - variables.environ.keys())
-    )
-    excluded = barred = matched(whole, request.exclude)
-    if request.affected is not None:
-        found = affected_tasks(
-            project,
-            pipeline,
-            whole,
-            survey_of(whole, Inputs(project, whole, stores.files, leftovers.digests, ignore, places)),
-            base=request.affected,
-            environ=variables.environ,
-            read=lambda data, at: read_pipeline(project, data, sources, request.overrides, at),
-        )
-        targets &= found.tasks
-        barred |= frozenset(whole.order) - found.tasks
-        notes = (*notes, *found.notes)
-    if leftovers.unread is not None:
-        notes = (
-            *notes,
-            f"warning: {leftovers.unread} cannot be read, so files of tasks that no longer exist stay",
-        )
-    targets, wanted = _selected(whole, request, targets, excluded, barred)
-    needed = frozenset(whole.with_upstream(wanted))
-    if not request.only and request.affected is None:
-        refuse_needed(whole, excluded, needed)
-    left_out = needed - wanted if request.only else frozenset[TaskName]()
-    graph = build_graph(pipeline, only=needed - left_out, whole=whole if left_out else None)
-    inputs = Inputs(project, graph, stores.files, leftovers.digests, ignore, places)
-    survey = survey_of(graph, inputs)
-    previous = {
-        name: record for name in needed if (record := stores.previous.record(name, stores.records)) is not None
-    }
-    if stores.previous.is_empty:
-        previous = carried_results(project, needed, stores.records)
-    rules = Rules(
-        forced=_forced(request, graph, targets),
-        use_records=request.reads_cache,
-        look_up_records=pipeline.cache.reads_remote,
-        left_out=_last_results(left_out, whole, previous),
-    )
-    facts = survey.facts(previous, keep_going=request.keep_going)
-    for name in facts.keys() - previous.keys():
-        facts[name] = replace(facts[name], lost=stores.previous.why_lost(name))
-    return Prepared(
-        survey=survey,
-        whole=whole,
-        targets=targets,
-        facts=without_lost_artifacts(graph, facts, rules, stores),
-        rules=rules,
-        leftovers=leftovers.files,
-        notes=(
-            *notes,
-            *(f"warning: task `{name}` has no instances: {reason}" for name, reason in pipeline.empty.items()),
-            *survey.notes,
-            *_pairs(graph, sources),
-            *_of_other_profiles(graph, leftovers.of_profiles),
-            *(f"warning: {found}" for found in absent(project, pipeline, graph, survey)),
-        ),
-        uncovered=tuple(str(found) for found in uncovered_starts(project, graph, survey, facts)),
-    )
 
+    def _previous(self, names: Iterable[TaskName]) -> dict[TaskName, Record]:
+        names, stores = tuple(names), self._stores
+        if self.loaded.is_new:
+            return carried_results(self._project, names, stores.records)
+        found = ((name, stores.previous.record(name, stores.records)) for name in names)
+        return {name: record for name, record in found if record is not None}
 
-def _refusal_of_code(target: str, survey: Survey) -> UsageError | None:
-    """Return what to do instead where a target is the path of a module or a script that tasks use."""
-    path = os.path.normpath(target)
-    users = [name for name, task in survey.graph.tasks.items() if path in survey.code_of(task)]
-    if not users:
-        return None
-    shown = ", ".join(f"`{name}`" for name in users[:3]) + (", ..." if len(users) > 3 else "")
-    hint = f"name what uses it: {shown}; or build what changed with `--affected`"
-    return UsageError(f"`{target}` is code, and made by no task", (), hint)
+    def _rules(self, graph: Graph, targets: frozenset[TaskName], left_out: Mapping[TaskName, Result]) -> Rules:
+        return Rules(
+            forced=forced(self._request, graph, targets),
+            use_records=self._request.reads_cache,
+            look_up_records=self.pipeline.cache.reads_remote,
+            left_out=left_out,
+        )
+
+    def prepared(self, before: Prepared | None = None) -> Prepared:
+        """Observe what was selected; of a build under way, what was not known ``before``."""
+        project, request, stores, whole = self._project, self._request, self._stores, self._whole
+        variables = self.loaded.interpreters.variables
+        leftovers = self._leftovers()
+        if leftovers.rests_on_git:
+            index = index_of(project.repository)
+            self._places[index] = folder_stamp(index)
+        notes = tuple(
+            f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
+            for name in sorted(os.environ.keys() - variables.environ.keys())
+        )
+        targets = self._targets
+        excluded = barred = matched(whole, request.exclude)
+        if request.affected is not None and before is not None:
+            targets &= before.targets | instances_of(whole, map(before.whole.tasks.__getitem__, before.targets))
+            known = before.graph.tasks.keys() | instances_of(whole, before.graph.tasks.values())
+            barred |= frozenset(whole.order) - known
+        elif request.affected is not None:
+            found = affected_tasks(
+                project,
+                self.pipeline,
+                whole,
+                self._survey_of(whole, self._inputs(whole, leftovers.digests)),
+                base=request.affected,
+                environ=variables.environ,
+                read=lambda data, at: read_pipeline(
+                    project, data, self.loaded.sources, request.overrides, at, self.known
+                ),
+            )
+            targets &= found.tasks
+            barred |= frozenset(whole.order) - found.tasks
+            notes = (*notes, *found.notes)
+        if leftovers.unread is not None:
+            notes = (
+                *notes,
+                f"warning: {leftovers.unread} cannot be read, so files of tasks that no longer exist stay",
+            )
+        targets, wanted = selected(whole, request, targets, excluded, barred)
+        needed = frozenset(whole.with_upstream(wanted))
+        if not request.only and request.affected is None:
+            refuse_needed(whole, excluded, needed)
+        left_out = needed - wanted if request.only else frozenset[TaskName]()
+        chosen = needed - left_out
+        if before is not None:
+            chosen |= before.graph.tasks.keys() & whole.tasks.keys()
+        graph = build_graph(self.pipeline, only=chosen, whole=whole if left_out else None)
+        survey = self._survey_of(graph, self._inputs(graph, leftovers.digests))
+        previous = self._previous(needed | chosen)
+        rules = self._rules(graph, targets, last_results_of(left_out, whole, previous))
+        kept = untouched_facts(before.graph, before.facts, graph, self._config) if before is not None else {}
+        facts = survey.facts(previous, keep_going=request.keep_going, known=kept)
+        for name in facts.keys() - previous.keys() - kept.keys():
+            facts[name] = replace(facts[name], lost=stores.previous.why_lost(name))
+        return Prepared(
+            survey=survey,
+            whole=whole,
+            targets=targets,
+            facts=facts if before is not None else without_lost_artifacts(graph, facts, rules, stores),
+            rules=rules,
+            leftovers=leftovers.files,
+            notes=(
+                *notes,
+                *(
+                    f"warning: task `{name}` has no instances: {reason}"
+                    for name, reason in self.pipeline.empty.items()
+                    if before is None or name not in before.pipeline.empty
+                ),
+                *survey.notes,
+                *_pairs(graph, self.loaded.sources),
+                *_of_other_profiles(graph, leftovers.of_profiles),
+                *(f"warning: {found}" for found in absent(project, self.pipeline, graph, survey)),
+            ),
+            uncovered=tuple(str(found) for found in uncovered_starts(project, graph, survey, facts)),
+            loaded=self.loaded,
+            known=self.known,
+        )
 
 
 def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:
@@ -241,75 +414,3 @@ def _of_other_profiles(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator
                     f"warning: input `{item.path}` of task `{name}` holds {found[0]}{more}, made with another"
                     " profile (`nbdag help profiles`)"
                 )
-
-
-def _selected(
-    whole: Graph,
-    request: Request,
-    targets: frozenset[TaskName],
-    excluded: frozenset[TaskName],
-    barred: frozenset[TaskName],
-) -> tuple[frozenset[TaskName], frozenset[TaskName]]:
-    """Return the targets, and with them the tasks below that are asked for, and the checks of all that is built.
-
-    No check is added that is ``barred``; raises `UsageError` where checks are asked for, and there are none.
-    """
-    is_chosen = bool(request.targets or request.tags or request.affected is not None)
-    if request.accept:
-        # nothing is tested
-        barred = frozenset(whole.order)
-        targets = targets if is_chosen else targets - checks_in(whole)
-    wanted = frozenset(whole.with_downstream(targets)) - excluded if request.downstream else targets
-    named = targets if is_chosen else frozenset[TaskName]()
-    wanted = with_checks(whole, wanted, named=named, barred=barred, alone=request.only)
-    if not request.checks:
-        return targets, wanted
-    checks = wanted & checks_in(whole)
-    if not checks and request.affected is None:
-        raise UsageError("there are no checks here", (), "a check is a task with `check = true`")
-    return checks, checks
-
-
-def _last_results(
-    names: frozenset[TaskName], whole: Graph, records: Mapping[TaskName, Record]
-) -> dict[TaskName, Result]:
-    """Return the results of tasks that are left out; raises `UsageError` for one that has none."""
-    if missing := sorted(names - records.keys()):
-        raise UsageError(
-            f"`{missing[0]}` is needed, and has no result yet",
-            (),
-            "build it first, or accept its outputs as they are with --accept",
-        )
-    return {name: result_of(records[name], whole.tasks[name].parameters) for name in names}
-
-
-def read_pipeline(
-    project: Project, data: bytes, sources: Sources, overrides: Mapping[str, Value], at: Data | None = None
-) -> Pipeline:
-    """Read a pipeline; raises `ConfigError` with every complaint. Its instances come from what there is ``at``."""
-    parsed = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
-    return expand(parsed, _signatures(parsed, sources), overrides, found_for(parsed, at or sources.data))
-
-
-def _forced(request: Request, graph: Graph, targets: frozenset[TaskName]) -> frozenset[TaskName]:
-    if request.force_all:
-        return frozenset(graph.order)
-    return targets if request.force else frozenset()
-
-
-def _signatures(parsed: PipelineFile, sources: Sources) -> dict[str, Signature]:
-    """Read every notebook and function that a pipeline names; raises `ConfigError` with all that cannot be."""
-    signatures: dict[str, Signature] = {}
-    complaints: list[Complaint] = []
-    for source, (kind, place, form) in parsed.sources().items():
-        try:
-            if kind == "notebook":
-                signatures[source] = sources.signature(read_path(source), place, form=form)
-            else:
-                module, _, qualname = source.partition(":")
-                signatures[source] = sources.function(Function(module=module, qualname=qualname), place).signature
-        except ConfigError as error:
-            complaints += error.complaints
-    if complaints:
-        raise ConfigError(tuple(complaints))
-    return signatures

@@ -30,6 +30,9 @@ def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -
             )
     said: set[str] = set()
     for name in graph.order:
+        if any(graph.tasks[other].is_unknown for other in graph.upstream[name]):
+            # nobody can tell yet
+            continue
         made = {edge.input for edge in graph.edges[name]}
         for item in graph.external[name]:
             is_expected = item.is_glob and not item.optional and item not in made

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from typing import Protocol
 
 from nbmake_dag.config.pipeline_file import Found, PipelineFile, Unreadable
 from nbmake_dag.core.globs import matches, static_prefix
 from nbmake_dag.core.ignore import Ignored
-from nbmake_dag.core.model import ProjectPath
+from nbmake_dag.core.model import ProjectPath, Value
 from nbmake_dag.observe.changes import content_at, paths_at
 from nbmake_dag.observe.inputs import find_files
 from nbmake_dag.observe.project import Project
@@ -77,17 +78,33 @@ class Commit:
         return tuple(sorted(ProjectPath(path) for path in paths if matches(pattern, path) and path not in ignore))
 
 
-def found_for(file: PipelineFile, data: Data) -> Found:
-    """Read all that the instances of a pipeline come from."""
+def found_for(file: PipelineFile, data: Data, overrides: Mapping[str, Value], known: Found | None = None) -> Found:
+    """Read all that the instances of a pipeline come from, but for what tasks may make: of that, what is known."""
     paths, patterns = file.data()
-    ignore = Ignored(file.ignored)
+    made, known, ignore = file.makeable(overrides), known or Found(), Ignored(file.ignored)
+    rows: dict[str, bytes | Unreadable] = {path: rows_at(path, data) for path in paths if path not in made}
+    files: dict[str, tuple[ProjectPath, ...]] = {
+        each.glob: data.matching(each.glob, ignore) for each in patterns if each.glob not in made
+    }
     return Found(
-        rows={path: _rows(path, data) for path in paths},
-        files={captures.glob: data.matching(captures.glob, ignore) for captures in patterns},
+        rows={**rows, **{path: data for path, data in known.rows.items() if path in made}},
+        files={**files, **{glob: paths for glob, paths in known.files.items() if glob in made}},
+        awaited=made - known.rows.keys() - known.files.keys(),
     )
 
 
-def _rows(path: ProjectPath, data: Data) -> bytes | Unreadable:
+def found_in_place(file: PipelineFile, data: Data) -> Found:
+    """Read all that the instances of a pipeline come from as it is, also what tasks have made."""
+    paths, patterns = file.data()
+    ignore = Ignored(file.ignored)
+    return Found(
+        rows={path: rows_at(path, data) for path in paths},
+        files={each.glob: data.matching(each.glob, ignore) for each in patterns},
+    )
+
+
+def rows_at(path: ProjectPath, data: Data) -> bytes | Unreadable:
+    """Read a file with rows."""
     try:
         return data.rows(path)
     except FileNotFoundError:

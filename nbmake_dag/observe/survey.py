@@ -226,18 +226,28 @@ class Survey:
         """What is unknown about kernels."""
         return tuple(self._look.kernels.notes)
 
-    def facts(self, previous: Mapping[TaskName, Record], *, keep_going: bool = False) -> dict[TaskName, Facts]:
-        """Observe every task; raises `ConfigError` with all that is missing.
+    def facts(
+        self,
+        previous: Mapping[TaskName, Record],
+        *,
+        keep_going: bool = False,
+        known: Mapping[TaskName, Facts] | None = None,
+    ) -> dict[TaskName, Facts]:
+        """Observe every task, but for those that are ``known``; raises `ConfigError` with all that is missing.
 
         With ``keep_going``, tasks without their source, kernel or input are ``refused`` instead, if there are
         others to build.
         """
+        known = known or {}
         self._refuse_what_is_missing(keep_going=keep_going)
         if any(record.made for record in previous.values()):
             # whether git tracks what they made decides
             self._look.modules.search(index_of(self.project.repository))
         self._made = {name: self._untracked(record.made) for name, record in previous.items() if record.made}
-        return {name: self._facts(self.graph.tasks[name], previous.get(name)) for name in self.graph.order}
+        return {
+            name: known.get(name) or self._facts(self.graph.tasks[name], previous.get(name))
+            for name in self.graph.order
+        }
 
     def notebook(self, work: Notebook) -> NotebookIdentity:
         """Identify a notebook in the language of the kernel that runs it."""
@@ -332,6 +342,8 @@ class Survey:
         return f"{os.path.basename(self.project.config)}:{self.graph.tasks[name].line_of('inputs')}"
 
     def _facts(self, task: Task, previous: Record | None) -> Facts:
+        if task.is_unknown:
+            return Facts(own=(), own_key=key_of(()))
         own = own_ingredients(task, *self._observe(task), self.pipeline.cache.epoch)
         own_key = key_of(own)
         found = self._look.records.candidates(own_key)

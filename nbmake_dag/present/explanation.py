@@ -53,8 +53,14 @@ def explained(project: Project, target: str, against: Recorded | None) -> Explai
     """Explain one task as it is now; raises `UsageError`, `ConfigError`."""
     stores = Stores.open(project)
     try:
-        prepared = prepare(project, Request(targets=(target,)), stores)
+        request = Request(targets=(target,))
+        prepared = prepare(project, request, stores)
         name = _only_one(prepared, target)
+        if prepared.graph.tasks[name].is_unknown:
+            with suppress(UsageError):
+                # as they were last; one that is new is not among them
+                prepared = prepare(project, request, stores, by_last=True)
+                name = _only_one(prepared, target)
         facts = prepared.facts[name]
         before = _record_in(against, name) if against else facts.previous
         traced = (item.name for item in before.ingredients if item.kind == "module") if before else ()

@@ -38,6 +38,8 @@ def failure_lines(outcome: TaskOutcome, task: Task, root: str, palette: Palette)
 
 def _place(task: Task, failure: Failure) -> str:
     line = f", line {failure.line}" if failure.line is not None else ""
+    if task.is_unknown:
+        return f"the instances of {task.family}"
     match task.work:
         case Notebook(path=path) if failure.cell is not None:
             return f"{path}, {failure.cell}{line}"

@@ -41,6 +41,8 @@ def reasons_of(verdict: Verdict) -> tuple[str, ...]:
                 for path in _telling_outputs(verdict)
             )
             return (*reasons, *texts)
+        case Undecided(upstream=upstream, is_unknown=True):
+            return (f"known when {' and '.join(upstream)} {'has' if len(upstream) == 1 else 'have'} run",)
         case Undecided(upstream=upstream):
             return (f"depends on {', '.join(upstream)}",)
         case UpToDate():
@@ -55,6 +57,8 @@ def codes_of(verdict: Verdict) -> tuple[str, ...]:
         case Restorable(codes=codes, changed=changed):
             outputs = _telling_outputs(verdict)
             return (*codes, *("output_changed" if path in changed else "output_missing" for path in outputs))
+        case Undecided(is_unknown=True):
+            return ("instances",)
         case Undecided():
             return ("upstream",)
         case UpToDate():

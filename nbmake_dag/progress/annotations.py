@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import assert_never
 
 from nbmake_dag.core.model import Function, Notebook, Task
@@ -24,6 +25,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TasksKnown,
     TaskWaits,
     Tick,
     UndeclaredFound,
@@ -64,6 +66,8 @@ class Annotations:
         match event:
             case RunStarted():
                 self._mask_secrets(event)
+            case TasksKnown(graph=graph):
+                self._run = replace(self._run, graph=graph)
             case RunEnded(outcome=outcome):
                 self._mark_failures(outcome)
             case TaskQueued() | TaskWaits() | ExecutorReported() | RetryScheduled() | TaskEnded():

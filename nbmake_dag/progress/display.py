@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, assert_never
 
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, Printed
@@ -29,6 +30,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TasksKnown,
     TaskWaits,
     Tick,
     UndeclaredFound,
@@ -105,10 +107,14 @@ class Display:
         self._undeclared: dict[str, tuple[UndeclaredFile, ...]] = {}
         self._reminders = 0
 
-    def notify(self, event: RunEvent) -> None:
+    def notify(self, event: RunEvent) -> None:  # noqa: C901 - one case for each event
         match event:
             case RunStarted():
                 self._run = event
+            case TasksKnown(graph=graph):
+                self._run = replace(self._run, graph=graph)
+                if self._tracker:
+                    self._tracker.take(self._run)
             case TaskQueued() | TaskWaits():
                 self._queued(event)
             case ExecutorReported(event=reported):

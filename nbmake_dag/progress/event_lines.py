@@ -16,6 +16,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbmake_dag import __version__
+from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.model import TaskName
 from nbmake_dag.errors import ConfigError, NbdagError
 from nbmake_dag.execute import protocol
 from nbmake_dag.record import run_events
@@ -47,11 +49,19 @@ class WantedTask(Struct, frozen=True, kw_only=True):
 
 
 class RunStarted(Struct, frozen=True, kw_only=True, tag="run_started", tag_field="event"):
-    """A run begins, with its tasks in the order of a build. Each of them has a `task_ended` later."""
+    """A run begins, with its tasks in the order of a build. Each has a `task_ended` later, if it is not `gone`."""
 
     time: int
     run_id: str
     pipeline: str
+    tasks: tuple[WantedTask, ...]
+
+
+class TasksKnown(Struct, frozen=True, kw_only=True, tag="tasks_known", tag_field="event"):
+    """Tasks joined that only the run could know, or need others than was known; what stood for them is `gone`."""
+
+    time: int
+    gone: tuple[str, ...]
     tasks: tuple[WantedTask, ...]
 
 
@@ -155,6 +165,7 @@ class Refused(Struct, frozen=True, kw_only=True, tag="refused", tag_field="event
 EventLine: TypeAlias = (
     StreamOpened
     | RunStarted
+    | TasksKnown
     | TaskQueued
     | events.TaskWaits
     | AttemptStarted
@@ -201,10 +212,12 @@ class EventLines:
         self._is_started = False
         self._add(StreamOpened(version=__version__))
 
-    def notify(self, event: RunEvent) -> None:
+    def notify(self, event: RunEvent) -> None:  # noqa: C901 - one case for each event
         match event:
             case run_events.RunStarted():
                 self._started(event)
+            case run_events.TasksKnown():
+                self._known(event)
             case run_events.TaskQueued() | run_events.TaskWaits():
                 self._queued(event)
             case ExecutorReported(event=reported):
@@ -258,24 +271,18 @@ class EventLines:
     def _started(self, run: run_events.RunStarted) -> None:
         self._is_started = True
         self._journal = Journal(self._write)
-        tasks = (run.graph.tasks[name] for name in run.graph.order)
         self._add(
             RunStarted(
                 time=run.started,
                 run_id=run.run_id,
                 pipeline=attribute_text(run.pipeline.name),
-                tasks=tuple(
-                    WantedTask(
-                        name=task.name,
-                        family=task.family,
-                        type=task.type,
-                        upstream=tuple(run.graph.upstream[task.name]),
-                        previous_s=run.durations.get(task.name),
-                    )
-                    for task in tasks
-                ),
+                tasks=tuple(_wanted(name, run.graph, run.durations.get(name)) for name in run.graph.order),
             )
         )
+
+    def _known(self, event: run_events.TasksKnown) -> None:
+        tasks = tuple(_wanted(name, event.graph) for name in event.joined)
+        self._add(TasksKnown(time=time.time_ns(), gone=event.gone, tasks=tasks))
 
     def _reported(self, event: protocol.Event) -> None:
         match event:
@@ -382,3 +389,10 @@ class EventLines:
 
 def _texts(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(attribute_text, texts))
+
+
+def _wanted(name: TaskName, graph: Graph, previous_s: float | None = None) -> WantedTask:
+    task = graph.tasks[name]
+    return WantedTask(
+        name=name, family=task.family, type=task.type, upstream=tuple(graph.upstream[name]), previous_s=previous_s
+    )

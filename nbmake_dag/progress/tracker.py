@@ -31,6 +31,10 @@ class Tracker:
         self._eta: float | None = None
         self._next_estimate = 0.0
 
+    def take(self, run: RunStarted) -> None:
+        """Take a run of which more tasks are known."""
+        self._run = run
+
     def queued(self, task: TaskName) -> None:
         self._queued.add(task)
 

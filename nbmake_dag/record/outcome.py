@@ -75,6 +75,8 @@ class RunOutcome:
     duration_s: float = 0.0
     signal: int | None = None
     error: str | None = None
+    misused: bool = False
+    """What was asked for turned out not to exist."""
     shared: str = ""
     """How many results came from the shared cache and went there, in words."""
     warnings: list[str] = field(default_factory=list[str])
@@ -93,7 +95,9 @@ class RunOutcome:
 
     @property
     def exit_code(self) -> int:
-        return 128 + self.signal if self.signal is not None else EXIT_CODES[self.result]
+        if self.signal is not None:
+            return 128 + self.signal
+        return 2 if self.misused and self.error is None else EXIT_CODES[self.result]
 
 
 def _is_lost(outcome: TaskOutcome) -> bool:

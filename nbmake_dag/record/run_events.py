@@ -30,6 +30,25 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TasksKnown:
+    """The instances of families are known: from now on the run is about the tasks of ``graph``."""
+
+    before: Graph
+    graph: Graph
+
+    @property
+    def gone(self) -> tuple[TaskName, ...]:
+        """What stood for the instances."""
+        return tuple(name for name in self.before.order if name not in self.graph.tasks)
+
+    @property
+    def joined(self) -> tuple[TaskName, ...]:
+        """The tasks that were not there, or that need others than was known."""
+        known = self.before.upstream
+        return tuple(name for name in self.graph.order if known.get(name) != self.graph.upstream[name])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQueued:
     """A task will be executed, and why, with a code for each reason."""
 
@@ -98,6 +117,7 @@ class Tick:
 
 RunEvent: TypeAlias = (
     RunStarted
+    | TasksKnown
     | TaskQueued
     | TaskWaits
     | ExecutorReported

@@ -29,6 +29,7 @@ from nbmake_dag.record.run_events import (
     RunStarted,
     TaskEnded,
     TaskQueued,
+    TasksKnown,
     TaskWaits,
     Tick,
     UndeclaredFound,
@@ -138,6 +139,8 @@ class RunWriter:
                     TaskInfo.of(graph.tasks[name], graph.upstream[name], durations.get(name))
                     for name in graph.order
                 )
+            case TasksKnown(graph=graph, gone=gone, joined=joined):
+                self.known(gone, [TaskInfo.of(graph.tasks[name], graph.upstream[name]) for name in joined])
             case TaskQueued(task=task, reasons=reasons, codes=codes):
                 self.planned(task, reasons, codes)
             case TaskWaits(task=task, pool=pool):
@@ -169,16 +172,19 @@ class RunWriter:
                 pipeline=attribute_text(header.pipeline),
                 resource=dict(header.resource.attributes),
                 attributes=self._given(),
-                tasks=tuple(
-                    events.WantedTask(
-                        name=attribute_text(info.name),
-                        family=attribute_text(info.family),
-                        upstreams=tuple(map(attribute_text, info.upstreams)),
-                        previous_s=info.previous_s,
-                    )
-                    for info in self._infos.values()
-                ),
+                tasks=_wanted(self._infos.values()),
             )
+        )
+
+    @_recorded
+    def known(self, gone: Iterable[str], joined: Iterable[TaskInfo]) -> None:
+        """Note the tasks of a run of which more have become known, and what stood for them."""
+        gone, joined = tuple(gone), tuple(joined)
+        self._infos |= {info.name: info for info in joined}
+        for name in gone:
+            del self._infos[name]
+        self._journal.add(
+            events.TasksKnown(time=time.time_ns(), gone=tuple(map(attribute_text, gone)), tasks=_wanted(joined))
         )
 
     @_recorded
@@ -375,3 +381,15 @@ class RunWriter:
 
 def _texts(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(attribute_text(bounded_text(text)) for text in texts)
+
+
+def _wanted(infos: Iterable[TaskInfo]) -> tuple[events.WantedTask, ...]:
+    return tuple(
+        events.WantedTask(
+            name=attribute_text(info.name),
+            family=attribute_text(info.family),
+            upstreams=tuple(map(attribute_text, info.upstreams)),
+            previous_s=info.previous_s,
+        )
+        for info in infos
+    )

@@ -18,20 +18,29 @@ from nbmake_dag.core.plan import Verdict
 
 @dataclass(slots=True)
 class Built:
-    """The facts that each task was last built on. ``failed`` did not end well then."""
+    """The facts that each task was last built on. ``failed`` did not end well then.
 
-    own: dict[TaskName, str] = field(default_factory=dict[TaskName, str])
+    A family that was not known, and what waited for it, have facts of before it was and of after.
+    """
+
+    own: dict[TaskName, frozenset[str]] = field(default_factory=dict[TaskName, frozenset[str]])
     modules: dict[str, str] = field(default_factory=dict[str, str])
     failed: set[TaskName] = field(default_factory=set[TaskName])
 
     def note(
-        self, names: Collection[TaskName], failed: Collection[TaskName], facts: Mapping[TaskName, Facts]
+        self,
+        names: Collection[TaskName],
+        failed: Collection[TaskName],
+        began: Mapping[TaskName, Facts],
+        ended: Mapping[TaskName, Facts],
     ) -> None:
-        """Take in the end of a build of ``names`` that used ``facts``."""
+        """Take in the end of a build of ``names`` that ``began`` on facts, and ``ended`` on those."""
         self.failed = self.failed.difference(names).union(failed)
-        for name in names:
-            self.own[name] = _own(facts[name])
-            self.modules |= facts[name].modules
+        for name in (*names, *(began.keys() - ended.keys())):
+            facts = [known[name] for known in (began, ended) if name in known]
+            self.own[name] = frozenset(map(_own, facts))
+            for known in facts:
+                self.modules |= known.modules
 
     def forget(self, names: Collection[TaskName]) -> None:
         """Treat tasks as never built."""
@@ -46,7 +55,7 @@ class Built:
         changed: list[TaskName] = []
         for name in graph.order:
             modules = facts[name].modules
-            if self.own.get(name) != _own(facts[name]) or any(
+            if _own(facts[name]) not in self.own.get(name, ()) or any(
                 self.modules.get(path, digest) != digest for path, digest in modules.items()
             ):
                 changed.append(name)
@@ -78,9 +87,28 @@ def concerned(
     return Concerned(wanted=wanted, hopeless=hopeless)
 
 
-def differing(graph: Graph, before: Mapping[TaskName, Facts], now: Mapping[TaskName, Facts]) -> list[TaskName]:
-    """Return the tasks whose own ingredients changed, or that are gone."""
-    return [name for name in graph.order if name not in now or now[name].own_key != before[name].own_key]
+def differing(
+    graph: Graph, before: Mapping[TaskName, Facts], later: Graph, now: Mapping[TaskName, Facts]
+) -> list[TaskName]:
+    """Return the tasks whose own ingredients changed, or that are gone.
+
+    Of families that were not known then, or are not now, and of what depends on them, nobody can tell.
+    """
+    unsettled = {*_unsettled(graph), *_unsettled(later)}
+    families = {
+        each.tasks[name].family for each in (graph, later) for name in each.tasks if each.tasks[name].is_unknown
+    }
+    return [
+        name
+        for name in graph.order
+        if name not in unsettled
+        and graph.tasks[name].family not in families
+        and (name not in now or now[name].own_key != before[name].own_key)
+    ]
+
+
+def _unsettled(graph: Graph) -> tuple[TaskName, ...]:
+    return graph.with_downstream(name for name, task in graph.tasks.items() if task.is_unknown)
 
 
 def _own(facts: Facts) -> str:

@@ -158,6 +158,7 @@ class Rebuilds:
                     return None
                 wanted = again
             prepared = wanted.prepared
+            began = prepared.facts
             pool = self._pool_for(prepared)
             self._resuming.resumes = not wanted.confirms
             self._resuming.snapshots.budget = prepared.pipeline.kernel.snapshots
@@ -180,7 +181,7 @@ class Rebuilds:
                 self._last_stamp = self._stamp_of_last()
         ended = [name for name, end in outcome.tasks.items() if end.status != "cancelled"]
         failed = [name for name in ended if outcome.tasks[name].status == "failed"]
-        self._built.note(ended, failed, prepared.facts)
+        self._built.note(ended, failed, began, prepared.facts)
         self._restless.note(outcome, prepared.facts)
         self._failed_drafts.difference_update(ended)
         self._failed_drafts.update(name for name in failed if outcome.tasks[name].draft)
@@ -224,7 +225,7 @@ class Rebuilds:
             return frozenset()
         finally:
             self._stores.files.seen = seen
-        names = differing(building.graph, building.facts, now.facts)
+        names = differing(building.graph, building.facts, now.graph, now.facts)
         # what runs is worth more than what cannot run
         typed = half_typed(now, (name for name in names if name in now.graph.tasks))
         return frozenset(building.graph.with_downstream(name for name in names if name not in typed))

@@ -105,6 +105,10 @@ def _replay(events: Sequence[event.Event]) -> _Seen:
             case event.RunStarted():
                 seen.started = item
                 seen.wanted = {task.name: task for task in item.tasks}
+            case event.TasksKnown():
+                seen.wanted |= {task.name: task for task in item.tasks}
+                for name in item.gone:
+                    seen.wanted.pop(name, None)
             case event.TaskPlanned():
                 seen.planned[item.task] = item
             case event.TaskWaits():

@@ -39,6 +39,14 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run_started", t
     tasks: tuple[WantedTask, ...] = ()
 
 
+class TasksKnown(msgspec.Struct, frozen=True, kw_only=True, tag="tasks_known", tag_field="event"):
+    """Tasks joined that only the run could know, or need others than was known; ``gone`` stood for them."""
+
+    time: Time
+    gone: tuple[str, ...] = ()
+    tasks: tuple[WantedTask, ...] = ()
+
+
 class TaskPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="task_planned", tag_field="event"):
     """A task is going to be executed."""
 
@@ -148,6 +156,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, tag="run_ended", tag_f
 
 Event: TypeAlias = (
     RunStarted
+    | TasksKnown
     | TaskPlanned
     | TaskWaits
     | AttemptStarted

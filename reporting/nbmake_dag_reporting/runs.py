@@ -18,7 +18,7 @@ import msgspec
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.assemble import Resolve, assemble
-from nbmake_dag_reporting.events import EVENTS, Event, RunStarted, decode_events
+from nbmake_dag_reporting.events import EVENTS, Event, RunStarted, TasksKnown, WantedTask, decode_events
 from nbmake_dag_reporting.gzipped import DamagedGzipError, gunzip
 from nbmake_dag_reporting.heads import head_of
 from nbmake_dag_reporting.otlp import TRACE, DamagedLineError, decode_line
@@ -105,6 +105,30 @@ def read_start(directory: str) -> RunStarted | None:
     except FileNotFoundError:
         return None
     return first if isinstance(first, RunStarted) else None
+
+
+def read_tasks(directory: str) -> dict[str, WantedTask] | None:
+    """Read the tasks that a run is about, as far as they are known by now; ``None`` if it has not begun."""
+    tasks: dict[str, WantedTask] | None = None
+    try:
+        with open_regular(os.path.join(directory, EVENTS)) as file:
+            for line in file:
+                if line.startswith((b'{"event":"run_started"', b'{"event":"tasks_known"')):
+                    tasks = _joined(tasks or {}, next(decode_events(line), None))
+    except FileNotFoundError:
+        return None
+    return tasks
+
+
+def _joined(tasks: dict[str, WantedTask], event: Event | None) -> dict[str, WantedTask]:
+    match event:
+        case RunStarted(tasks=more):
+            return {task.name: task for task in more}
+        case TasksKnown(tasks=more, gone=gone):
+            joined = {**tasks, **{task.name: task for task in more}}
+            return {name: task for name, task in joined.items() if name not in gone}
+        case _:
+            return tasks
 
 
 def find_run(runs_dir: str, ref: str) -> str:

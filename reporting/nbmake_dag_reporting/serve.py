@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from nbmake_dag_reporting.live_feed import LiveFeed, Shown
-from nbmake_dag_reporting.runs import open_regular, read_start
+from nbmake_dag_reporting.runs import open_regular, read_tasks
 from nbmake_dag_reporting.site_graph import drawn_graph
 from nbmake_dag_reporting.site_page import FRAME_POLICY, LIVE_POLICY, live_page
 
@@ -164,11 +164,11 @@ class _Request(BaseHTTPRequestHandler):
 
     def _graph(self, run: str) -> None:
         """Send the drawing of the run under way."""
-        started = read_start(os.path.join(self._of.runs, run)) if run == self._of.shown.run else None
-        if started is None:
+        tasks = read_tasks(os.path.join(self._of.runs, run)) if run == self._of.shown.run else None
+        if tasks is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        graph = drawn_graph({task.name: task.upstreams for task in started.tasks})
+        graph = drawn_graph({task.name: task.upstreams for task in tasks.values()})
         self._answer(msgspec.json.encode(graph), "application/json")
 
     def _follow(self, after: str) -> None:

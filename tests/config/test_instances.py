@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from nbmake_dag.config.pipeline_file import Found, expand, parse
+from nbmake_dag.core.model import TaskName
 from nbmake_dag.errors import ConfigError
 from tests.config.expanding import pipeline, pipeline_beside
 
@@ -382,10 +384,43 @@ def test_faults_of_a_set_are_reported_once_at_its_own_line():
     [
         ("rows.csv", 'rows = "rows.csv"'),
         ("data/raw/", 'files = "data/raw/{a}-{b}.csv"'),
-        ("data/raw/new-1.csv", 'files = "data/raw/{a}-{b}.csv"'),
+        ("data/raw/new-{d}.csv", 'files = "data/raw/{a}-{b}.csv"'),
+        ("{folder}/new-1.csv", 'files = "data/raw/{a}-{b}.csv"'),
     ],
 )
-def test_what_a_task_makes_gives_no_instances(output: str, source: str):
-    """They are known before anything runs."""
-    found = complaint(f"{{ {source} }}", DISK, f'[tasks.u]\ncommand = "y"\noutputs = ["{output}"]\n')
-    assert f"`u` makes `{output}`, from which instances come" in found
+def test_what_another_task_makes_is_awaited(output: str, source: str):
+    """One task stands for all instances, with globs of what they may make; with an effect on names alone."""
+    text = f"""
+        [parameters]
+        folder = "data/raw"
+        [tasks.u]
+        command = ["y", "{{d}}"]
+        matrix = {{ d = [1] }}
+        outputs = ["{output}"]
+        [tasks.t]
+        command = ["x", "{{a}}"]
+        instances = {{ {source} }}
+        inputs = ["data/raw/{{a}}-{{b}}.csv"]
+        outputs = ["out/{{a}}/{{b}}.csv", "{{folder}}s/{{b}}/"]
+        [tasks.v]
+        command = "v"
+        after = ["t[a=1,b=2]"]
+        inputs = {{ all = {{ task = "t" }} }}
+    """
+    parsed = parse(text.encode())
+    awaited = parsed.makeable({})
+    found = expand(parsed, {}, {}, Found(awaited=awaited)).tasks
+    assert list(found) == ["u[d=1]", "t[...]", "v"]
+    family = found[TaskName("t[...]")]
+    assert family.source is not None
+    assert {family.source.path} == awaited
+    assert [item.path for item in family.outputs] == ["out/*/*.csv", "data/raws/*/"]
+    assert found[TaskName("v")].after == ("t[...]",)
+
+
+@pytest.mark.parametrize("source", ['rows = "data/rows.csv"', 'files = "data/{a}-{b}.csv"'])
+def test_instances_cannot_make_what_they_come_from(source: str):
+    """They would never be known."""
+    disk = {"data/rows.csv": b"a,b\n1,2\n", "data/1-2.csv": b""}
+    found = complaint(f"{{ {source} }}\noutputs = ['data/']", disk)
+    assert "` makes `data/`, from which the instances of `t` come" in found

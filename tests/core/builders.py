@@ -41,8 +41,12 @@ def task(
     cache: bool = True,
     check: bool = False,
     parameters: Mapping[str, Value] | None = None,
+    instances: str = "",
 ) -> Task:
-    """Make a task; inputs, outputs, ``after`` and tags are words of one text."""
+    """Make a task; inputs, outputs, ``after`` and tags are words of one text.
+
+    ``instances`` is the file or glob that those of its family come from; it stands for all of them with ``[...]``.
+    """
     return Task(
         name=TaskName(name),
         family=family or name.partition("[")[0],
@@ -53,6 +57,8 @@ def task(
         tags=frozenset(tags.split()),
         parameters=parameters or {},
         policy=Policy(cache=cache, check=check),
+        source=Input(path=ProjectPath(instances), is_glob="*" in instances) if instances else None,
+        is_unknown=name.endswith("[...]"),
         line=len(name),
     )
 

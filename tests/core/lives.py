@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from nbmake_dag.core.decide import Rules
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.model import Task, TaskName
 from nbmake_dag.core.schedule import (
     Began,
     Cancel,
     Event,
     Execute,
+    Expand,
+    Expanded,
     Failed,
     Finished,
     Instruction,
@@ -68,6 +70,13 @@ class Life:
     def unrestorable(self, name: str) -> list[str]:
         return self._handle(Unrestorable(task=TaskName(name)))
 
+    def expanded(self, family: str, *tasks: Task) -> list[str]:
+        """Tell what takes the place of a family that was not known, and what waits for it."""
+        known = {name: each for name, each in self._graph.tasks.items() if not each.is_unknown}
+        self._graph = graph(*{**known, **{each.name: each for each in tasks}}.values())
+        facts = Past(self._graph).facts()
+        return self._handle(Expanded(task=TaskName(family), graph=self._graph, facts=facts, rules=Rules()))
+
     def interrupted(self) -> list[str]:
         return self._handle(Interrupted())
 
@@ -102,6 +111,8 @@ def _word(instruction: Instruction) -> str:
             return f"skip {name}: {because}"
         case Cancel(task=name):
             return f"cancel {name}"
+        case Expand(task=name):
+            return f"expand {name}"
 
 
 def two_chains(a: str = "work", b: str = "work", x: str = "work") -> Graph:

@@ -474,7 +474,7 @@ def _member(entry: dict[str, Any]) -> str:
     return f"{entry.get('description', '')}{': ' if words and 'description' in entry else ''}{words}"
 
 
-_OTHER_CODES = ("output_changed", "output_missing", "upstream", "accepted")
+_OTHER_CODES = ("output_changed", "output_missing", "upstream", "instances", "accepted")
 _CHANGED = ("cell", "function", "command", "module", "parameter", "input", "read", "package", "kernel", "env")
 
 PAGES = {

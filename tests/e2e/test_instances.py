@@ -151,3 +151,85 @@ def test_what_is_gathered_reaches_every_kind_of_work(project: Project) -> None:
     assert moved.reasons("function") == ["gathered: fits changed"]
     project.write("rows.csv", "a\na\nb\nc\n").build().ran("fit[a=c]", *summaries)
     project.write("rows.csv", "a\nb\na\n").build().ran().restored(*summaries)
+
+
+SPLIT = """
+    [tasks.split]
+    command = "mkdir -p raw && for c in $(cat cities.txt); do echo $c > raw/$c.txt; done"
+    inputs = ["cities.txt"]
+    outputs = ["raw/"]
+
+    [tasks.clean]
+    command = "cp raw/{city}.txt clean/{city}.txt"
+    instances = { files = "raw/{city}.txt" }
+    inputs = ["raw/{city}.txt"]
+    outputs = ["clean/{city}.txt"]
+
+    [tasks.list]
+    command = "(echo n; cat clean/*.txt) > list.csv"
+    inputs = ["clean/*.txt"]
+    outputs = ["list.csv"]
+
+    [tasks.letter]
+    command = "echo dear {n} > letters/{n}.txt"
+    instances = { rows = "list.csv" }
+    outputs = ["letters/{n}.txt"]
+
+    [tasks.post]
+    command = "cat letters/*.txt > post.txt || true"
+    inputs = { letters = { task = "letter" } }
+    outputs = ["post.txt"]
+"""
+STALE = """\
+will run  split        input: cities.txt changed
+may run   clean[...]   known when split has run
+may run   list         depends on clean[...]
+may run   letter[...]  known when list has run
+may run   post         depends on letter[...]
+5 tasks: 1 will run, 4 may run, 0 to restore, 0 up to date
+"""
+
+
+def test_what_a_task_makes_gives_instances_in_the_same_build(project: Project) -> None:
+    """They grow, shrink, stay the same and come back, with what they made; one family comes from the other."""
+    project.pipeline(SPLIT).write("cities.txt", "oslo\nbergen\n")
+    first = [
+        "split",
+        "clean[city=bergen]",
+        "clean[city=oslo]",
+        "list",
+        "letter[n=bergen]",
+        "letter[n=oslo]",
+        "post",
+    ]
+    project.build().ran(*first)
+    assert project.read("post.txt") == "dear bergen\ndear oslo\n"
+    project.build().ran()
+    project.write("cities.txt", "oslo\nbergen\nmoss\n")
+    assert project.nbdag("status").stdout == STALE
+    project.build().ran("split", "clean[city=moss]", "list", "letter[n=moss]", "post")
+    project.write("cities.txt", "moss\noslo\nbergen\n").build().ran("split")
+    project.write("cities.txt", "oslo\n").build().ran("split", "list", "post").said("moved away: clean/bergen.txt")
+    assert project.read("post.txt") == "dear oslo\n"
+    assert sorted(os.listdir(project / "letters")) == ["oslo.txt"]
+    project.write("cities.txt", "oslo\nbergen\n").remove("raw", "list.csv")
+    project.build().ran().restored("split", "clean[city=bergen]", "list", "letter[n=bergen]", "post")
+    assert project.read("post.txt") == "dear bergen\ndear oslo\n"
+    project.build().ran()
+
+
+def test_an_instance_may_be_asked_for_before_it_is_known(project: Project) -> None:
+    """What makes it known runs; one that then does not exist is an error of use, and so is every other fault."""
+    project.pipeline(SPLIT).write("cities.txt", "oslo\nbergen\n")
+    project.build("clean[city=oslo]").ran("split", "clean[city=oslo]")
+    project.write("cities.txt", "oslo\n")
+    project.build("clean[city=rome]").ended(2, ran=["split"], failed=["clean[...]"])
+    assert "clean[city=oslo]" in project.nbdag("completions", "--answer", "--", "build", "clean").stdout
+    project.write("cities.txt", "oslo\nmoss\n")
+    said = "may run   clean[city=oslo]  depends on split\n"
+    assert project.nbdag("explain", "clean[city=oslo]").stdout.startswith(said)
+    project.edit("pipeline.toml", "echo n;", "echo n; echo oslo;").build()
+    failed = project.build("-k").said("`list.csv` has the same values in line 2 and in line 4")
+    assert (failed.code, failed.having("failed"), failed.having("skipped")) == (1, ["letter[...]"], ["post"])
+    found = project.nbdag("build", "--accept", "list", "letter", "post")
+    assert (found.returncode, "nobody knows the instances of `letter` yet" in found.stderr) == (2, True)

@@ -7,10 +7,12 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from nbmake_dag.core.facts import Facts, Result
+from nbmake_dag.core.lookup import TaskKeys
 from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag.core.retry import delay_before_retry
 from nbmake_dag.core.schedule import Execute
@@ -33,6 +35,7 @@ from nbmake_dag.observe.survey import Survey
 from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_cache.digest import digest_text
+from nbmake_dag_cache.key import Key
 from nbmake_dag_reporting.vocabulary import AttemptOutcome
 
 _LOOK_EVERY_S = 0.2
@@ -53,44 +56,64 @@ class Dispatched:
     waiting_since: float = field(default_factory=time.monotonic)
 
 
+class Tasks(Protocol):
+    """What was observed of the tasks of a build, to which some join while it goes on."""
+
+    @property
+    def survey(self) -> Survey: ...
+    @property
+    def facts(self) -> Mapping[TaskName, Facts]: ...
+
+
 class Dispatcher:
     """Begins tasks as there is room for them; what their ends mean is decided elsewhere."""
 
     def __init__(
         self,
-        survey: Survey,
-        facts: Mapping[TaskName, Facts],
+        tasks: Tasks,
         stores: Stores,
         pool: Pool,
         writer: RunWriter,
         resuming: Resuming | None,
     ) -> None:
-        self._survey = survey
-        self._facts = facts
+        self._tasks = tasks
         self._stores = stores
         self._pool = pool
         self._writer = writer
         self._resuming = resuming
         self._all: dict[TaskName, Dispatched] = {}
         self._durations = stores.previous.durations()
-        self._queue = Queue(longest_chains(survey.graph, self._durations), survey.pipeline.pools)
+        self._queue = Queue(longest_chains(tasks.survey.graph, self._durations), tasks.survey.pipeline.pools)
         self._seen: list[float] = []
         self._next_look = 0.0
         self._unfit: dict[TaskName, str] = {}
         self._refused: set[TaskName] = set()
-        self._redactor = Redactor(survey.secrets)
-        self._search = search_for(survey.secrets.keys(), survey.secrets)
+        self._redactor = Redactor(tasks.survey.secrets)
+        self._search = search_for(tasks.survey.secrets.keys(), tasks.survey.secrets)
 
     def add(self, instruction: Execute, results: Mapping[TaskName, Result]) -> None:
         self._all[instruction.task] = Dispatched(instruction=instruction, results=results)
-        task = self._survey.graph.tasks[instruction.task]
-        if instruction.task in self._survey.refused:
-            refusal = self._survey.refused[instruction.task]
+        task = self._tasks.survey.graph.tasks[instruction.task]
+        if instruction.task in self._tasks.survey.refused:
+            refusal = self._tasks.survey.refused[instruction.task]
             self._unfit[instruction.task] = "; ".join(filter(None, (refusal.what, refusal.hint)))
         elif not self._pool.travels and (what := lacking(task.policy.resources)):
             self._unfit[instruction.task] = f"it needs {what}: {HINT}"
         else:
             self._queue.add(task)
+
+    def refuse(self, family: TaskName, why: str) -> None:
+        """Let a family fail whose instances cannot be made, with the reason."""
+        keys = TaskKeys(own_key=Key(""), static_key=Key(""), ingredients=())
+        instruction = Execute(
+            task=family, keys=keys, reasons=("its instances are known now",), codes=("instances",)
+        )
+        self._all[family] = Dispatched(instruction=instruction, results={})
+        self._refuse(family, why)
+
+    def take_new_tasks(self) -> None:
+        """Give the tasks that have become known their places in the queue."""
+        self._queue.take_chains(longest_chains(self._tasks.survey.graph, self._durations))
 
     def get(self, task: TaskName) -> Dispatched:
         return self._all[task]
@@ -140,7 +163,7 @@ class Dispatcher:
         The failure of an attempt that was resumed may be due to that: it is repeated from the start, at once.
         """
         dispatched = self._all[task]
-        queued = self._survey.graph.tasks[task]
+        queued = self._tasks.survey.graph.tasks[task]
         if task in self._refused or self._pool.cannot_run(queued):
             return None
         if dispatched.attempts[-1].failed_as_draft:
@@ -159,11 +182,11 @@ class Dispatcher:
 
         Raises `SecretFileError`.
         """
-        facts = self._facts[task]
+        facts = self._tasks.facts[task]
         known = (*facts.records, *([facts.previous] if facts.previous else ()))
         ours = self._stores.previous.files(task)
-        rescued = rescue_files(self._survey.project, self._stores.blobs, paths, known, ours, self._redactor)
-        note_rescued(self._survey.project, rescued)
+        rescued = rescue_files(self._tasks.survey.project, self._stores.blobs, paths, known, ours, self._redactor)
+        note_rescued(self._tasks.survey.project, rescued)
         return rescued
 
     def accept_outputs(self, dispatched: Dispatched) -> None:
@@ -187,7 +210,7 @@ class Dispatcher:
         if notebook is not None:
             self._stores.blobs.restore(notebook, os.path.join(aside.partial_to, "executed.ipynb"))
             has_files = True
-        return self._survey.project.relative(aside.partial_to) if has_files else None
+        return self._tasks.survey.project.relative(aside.partial_to) if has_files else None
 
     def return_all_outputs(self) -> None:
         for dispatched in self._all.values():
@@ -195,14 +218,16 @@ class Dispatcher:
 
     def _begin(self, name: TaskName, backend: Backend) -> None:
         dispatched = self._all[name]
-        task, project = self._survey.graph.tasks[name], self._survey.project
+        task, project = self._tasks.survey.graph.tasks[name], self._tasks.survey.project
         number, run_id = len(dispatched.attempts) + 1, self._writer.header.run_id
         outputs = [output.path for output in task.outputs]
         failed = os.path.join(project.failed, run_id, folder_name(name))
         try:
             if number == 1:
                 dispatched.rescued = (*dispatched.rescued, *self.rescue(name, outputs))
-            dispatched.aside = set_aside(project.state, project.root, outputs, failed, self._survey.secrets.keys())
+            dispatched.aside = set_aside(
+                project.state, project.root, outputs, failed, self._tasks.survey.secrets.keys()
+            )
         except SecretFileError as error:
             self._refuse(name, f"{error.what}; {error.hint}")
             return
@@ -211,16 +236,16 @@ class Dispatcher:
             return
         env = work_environment(
             task,
-            self._survey.variables,
+            self._tasks.survey.variables,
             project,
-            packages=self._survey.packages(task),
+            packages=self._tasks.survey.packages(task),
             run_id=run_id,
             attempt=number,
             traceparent=self._writer.traceparent_for(name, number),
         )
         spec = attempt_spec(
             task,
-            self._survey,
+            self._tasks.survey,
             dispatched.results,
             run_id=run_id,
             attempt=number,
@@ -229,7 +254,7 @@ class Dispatcher:
             runtime=self._pool.runtime,
         )
         if task.policy.sandbox or self._pool.travels:
-            dispatched.sees = seen_paths(task, self._survey, self._facts[name], dispatched.results)
+            dispatched.sees = seen_paths(task, self._tasks.survey, self._tasks.facts[name], dispatched.results)
             spec = replace(
                 spec,
                 sees=tuple(SeenFile(path=path) for path in sorted(dispatched.sees)),
@@ -237,7 +262,12 @@ class Dispatcher:
             )
         if self._resuming is not None and not self._pool.travels:
             spec = self._resuming.prepare(
-                spec, task, self._survey, self._facts[name], dispatched.instruction.keys, dispatched.results
+                spec,
+                task,
+                self._tasks.survey,
+                self._tasks.facts[name],
+                dispatched.instruction.keys,
+                dispatched.results,
             )
         self._pool.submit(backend, spec, task)
 
@@ -253,7 +283,7 @@ class Dispatcher:
         waiting = self._queue.without_executor()
         if not waiting:
             return
-        tasks = [self._survey.graph.tasks[name] for name in waiting]
+        tasks = [self._tasks.survey.graph.tasks[name] for name in waiting]
         waited = now - min(self._all[name].waiting_since for name in waiting)
         for backend in self._pool.unstarted:
             if any(self._pool.needs(backend, task) for task in tasks) or (

@@ -42,6 +42,10 @@ class Queue:
     def __iter__(self) -> Iterator[TaskName]:
         return iter(tuple(self._tasks))
 
+    def take_chains(self, chains: Mapping[TaskName, float]) -> None:
+        """Use these for the tasks that are added from now on."""
+        self._chains = chains
+
     def add(self, task: Task, not_before: float = 0.0) -> None:
         """Add a task, which may have to wait for a moment of the monotonic clock, in seconds."""
         self._tasks[task.name] = task

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nbmake_dag.core.facts import Facts, Result
+from nbmake_dag.core.facts import Result
 from nbmake_dag.core.lookup import present_trace
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.schedule import LookedUp, LookUp
@@ -66,8 +66,7 @@ class Sharing:
 
     def __init__(
         self,
-        survey: Survey,
-        facts: Mapping[TaskName, Facts],
+        prepared: Prepared,
         stores: Stores,
         shared: SharedCache,
         *,
@@ -75,8 +74,7 @@ class Sharing:
         claims: Claims | None,
         post: Callable[[object], None],
     ) -> None:
-        self._survey = survey
-        self._facts = facts
+        self._prepared = prepared
         self._stores = stores
         self._shared = shared
         self._uploads = uploads
@@ -168,7 +166,7 @@ class Sharing:
 
     def _find(self, instruction: LookUp, results: Mapping[TaskName, Result]) -> LookedUp:
         name, modules = instruction.task, dict[str, str]()
-        task, graph = self._survey.graph.tasks[name], self._survey.graph
+        task, graph = self._prepared.survey.graph.tasks[name], self._prepared.survey.graph
 
         def present(trace: Trace) -> Iterator[Ingredient]:
             _check_reads(trace)
@@ -179,7 +177,7 @@ class Sharing:
             known=instruction.keys.ingredients,
             outputs=tuple(output.path for output in task.outputs),
             present=present,
-            accepts=lambda record: self._survey.is_usable(record, task),
+            accepts=lambda record: self._prepared.survey.is_usable(record, task),
         )
         for record in self._shared.candidates(question):
             self._keep_what_is_in_place(name, record)
@@ -195,7 +193,7 @@ class Sharing:
 
     def _keep_what_is_in_place(self, name: TaskName, record: Record) -> None:
         """Make blobs of outputs that are as they were recorded, so that they need not be fetched."""
-        project, present = self._survey.project, self._facts[name].present
+        project, present = self._prepared.survey.project, self._prepared.facts[name].present
         for output in record.outputs:
             if present.get(output.path) == output.digest:  # type: ignore[call-overload]
                 for file in output.files:
@@ -206,7 +204,7 @@ class Sharing:
         paths = tuple(names)
         if not paths:
             return {}
-        project = self._survey.project
+        project = self._prepared.survey.project
         inside = os.path.join(os.path.realpath(project.repository), "")
         for path in paths:
             real = os.path.realpath(os.path.join(project.root, path)) if "\0" not in path else ""
@@ -284,7 +282,7 @@ def open_sharing(
         uploads = Uploads(shared, stores, prepared.project.state, secrets)
         if reads:
             claims = Claims(shared.remote, room=2 * jobs, waits=lambda task: post(ExecutedElsewhere(task)))
-    return Sharing(prepared.survey, prepared.facts, stores, shared, uploads=uploads, claims=claims, post=post)
+    return Sharing(prepared, stores, shared, uploads=uploads, claims=claims, post=post)
 
 
 def readable(prepared: Prepared) -> tuple[str | None, tuple[str, ...]]:

@@ -127,14 +127,17 @@ def _place_of(project: Project, leftover: Leftover) -> str:
     return os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
 
 
-def move_away(project: Project, leftovers: Iterable[Leftover], graph: Graph) -> tuple[ProjectPath, ...]:
+def move_away(
+    project: Project, leftovers: Iterable[Leftover], graph: Graph, writing: Iterable[Task] = ()
+) -> tuple[ProjectPath, ...]:
     """Remove leftovers, whose bytes are blobs, and return their paths; the caller holds the build lock.
 
-    Folders that this empties go too, unless ``graph`` names them. A file that changed meanwhile stays. Raises
-    `UsageError` for one that cannot be removed.
+    Folders that this empties go too, unless ``graph`` names them, or a task may be ``writing`` into them. A file
+    that changed meanwhile stays. Raises `UsageError` for one that cannot be removed.
     """
     moved: list[ProjectPath] = []
     named = {path.rstrip("/") for task in graph.tasks.values() for path in (task.workdir, *_exact(task))}
+    named.update(folder for task in writing for output in task.outputs for folder in _above(output.path))
     for leftover in leftovers:
         place = project.absolute(leftover.path)
         if leftover.is_accepted:
@@ -152,6 +155,11 @@ def move_away(project: Project, leftovers: Iterable[Leftover], graph: Graph) -> 
         moved.append(leftover.path)
         _remove_emptied(project, leftover, named)
     return tuple(moved)
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := os.path.dirname(path.rstrip("/")):
+        yield path
 
 
 def describe_moved(moved: tuple[ProjectPath, ...]) -> str:

@@ -40,6 +40,8 @@ export interface LiveRun {
   ended?: number;
   result?: string;
   tasks: Map<string, LiveTask>;
+  /** How often tasks joined that only the run could know. */
+  joins: number;
 }
 
 export type LiveEvent = { event: string; time: number; task?: string; attempt?: number } & Record<string, unknown>;
@@ -47,7 +49,25 @@ export type LiveEvent = { event: string; time: number; task?: string; attempt?: 
 /** Characters of an attempt's text that are kept. */
 export const TEXT = 100_000;
 
-export const newRun = (id: string): LiveRun => ({ id, pipeline: "", tasks: new Map() });
+export const newRun = (id: string): LiveRun => ({ id, pipeline: "", tasks: new Map(), joins: 0 });
+
+interface Wanted {
+  name: string;
+  previous_s?: number;
+}
+
+function join(run: LiveRun, tasks: Wanted[]): void {
+  for (const { name, previous_s: seconds } of tasks) {
+    if (run.tasks.has(name)) continue;
+    run.tasks.set(name, {
+      name,
+      status: "waiting",
+      reasons: [],
+      attempts: [],
+      ...(seconds && { before: seconds * 1000 }),
+    });
+  }
+}
 
 /** Process an event; one of no task of the run, or of an unknown kind, changes nothing. */
 export function fold(run: LiveRun, event: LiveEvent): void {
@@ -56,15 +76,12 @@ export function fold(run: LiveRun, event: LiveEvent): void {
     case "run_started":
       run.started = time;
       run.pipeline = event.pipeline as string;
-      for (const { name, previous_s: seconds } of event.tasks as { name: string; previous_s?: number }[]) {
-        run.tasks.set(name, {
-          name,
-          status: "waiting",
-          reasons: [],
-          attempts: [],
-          ...(seconds && { before: seconds * 1000 }),
-        });
-      }
+      join(run, event.tasks as Wanted[]);
+      return;
+    case "tasks_known":
+      run.joins += 1;
+      for (const name of event.gone as string[]) run.tasks.delete(name);
+      join(run, event.tasks as Wanted[]);
       return;
     case "run_ended":
       run.ended = time;

@@ -203,7 +203,7 @@ function LiveGraph({ run, tasks }: { run: LiveRun; tasks: LiveTask[] }): JSX.Ele
     return () => {
       current = false;
     };
-  }, [run.id]);
+  }, [run.id, run.joins]);
   const fits = graph && !(graph instanceof Error) && graph.nodes.length === tasks.length;
   return fits ? (
     <GraphView graph={graph} tasks={tasks} to={liveHref} />

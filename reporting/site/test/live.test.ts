@@ -39,6 +39,13 @@ test("a task waits for a pool until its attempt begins, which knows for how long
   assert.deepEqual(begun.attempts[0]!.waited, { pool: "database", since: waits.time / 1e6 });
 });
 
+test("tasks that only the run could know take the place of what stood for them", () => {
+  const known = event("tasks_known", { gone: ["b"], tasks: [{ name: "a" }, { name: "b[n=1]" }] });
+  const { tasks } = run(event("task_planned", { task: "a", reasons: ["new"] }), known);
+  assert.deepEqual([...tasks.keys()], ["a", "b[n=1]"]);
+  assert.equal(tasks.get("a")!.status, "queued");
+});
+
 test("an attempt has its cell, its text and its failure", () => {
   const attempt = run(
     event("attempt_started", { task: "a", attempt: 1 }),

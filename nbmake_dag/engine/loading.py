@@ -1,0 +1,122 @@
+"""Read `pipeline.toml`, and all that its expansion needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nbmake_dag.config.expansion import expand
+from nbmake_dag.config.paths import read_path
+from nbmake_dag.config.pipeline_file import Found, PipelineFile, parse
+from nbmake_dag.config.secrets import check_secrets
+from nbmake_dag.core.model import Function, Pipeline, ProjectPath, Signature, Value
+from nbmake_dag.engine.dispatch.task_environment import driver_environment
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.errors import Complaint, ConfigError, UsageError
+from nbmake_dag.execute.redaction import Redactor
+from nbmake_dag.observe.instance_data import Data, found_for
+from nbmake_dag.observe.interpreters import Interpreters
+from nbmake_dag.observe.kernels import Kernels
+from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.secrets import declared_secrets
+from nbmake_dag.observe.sources import Sources
+from nbmake_dag.observe.variables import Variables
+from nbmake_dag_cache.stamps import Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A pipeline file that was read, with what reads more of it; ``found`` is what its instances come from."""
+
+    file: PipelineFile
+    signatures: Mapping[str, Signature]
+    overrides: Mapping[str, Value]
+    found: Found
+    sources: Sources
+    interpreters: Interpreters
+    kernels: Kernels
+    is_new: bool
+    """Nothing was built in this checkout before."""
+    places: dict[str, Stamp | None] = field(default_factory=dict[str, "Stamp | None"])
+    """All that was looked for, in whichever survey: a build with nothing to do looks there too."""
+    listed: dict[str, tuple[ProjectPath, ...]] = field(default_factory=dict[str, tuple[ProjectPath, ...]])
+    """By glob, the files on disk that instances of families come from which are not known at first."""
+
+    def pipeline(self, known: Found) -> Pipeline:
+        """Expand the file; raises `ConfigError` with every complaint. ``known`` is what tasks have made."""
+        found = Found(
+            rows={**self.found.rows, **known.rows},
+            files={**self.found.files, **known.files},
+            awaited=self.found.awaited - known.rows.keys() - known.files.keys(),
+        )
+        return expand(self.file, self.signatures, self.overrides, found)
+
+
+def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loaded, Pipeline]:
+    """Read a pipeline, and expand it as far as that is known; raises `ConfigError` with every complaint."""
+    try:
+        # with the stamp of a file at rest, if it is that
+        stores.files.digest(project.config)
+        data, _ = stores.files.read(project.config)
+    except PermissionError as error:
+        raise UsageError(f"{project.config} cannot be read: {error.strerror}") from error
+    interpreters = Interpreters(stores.identities, Variables(driver_environment()))
+    installed = tuple(project.here(path) for path in sys.path if path)
+    sources = Sources(project, stores.files, stores.identities, installed)
+    sources.unread = {} if request.keep_going else None
+    file = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
+    loaded = Loaded(
+        file=file,
+        signatures=_signatures(file, sources),
+        overrides=request.overrides,
+        found=found_for(file, sources.data, request.overrides),
+        sources=sources,
+        interpreters=interpreters,
+        kernels=Kernels(interpreters.variables, stores.identities, interpreters),
+        is_new=stores.previous.is_empty,
+    )
+    pipeline = loaded.pipeline(Found())
+    if any(task.secrets for task in pipeline.tasks.values()):
+        variables = driver_environment()
+        check_secrets(file, data.decode(), variables, request.overrides)
+        redactor = Redactor(declared_secrets(pipeline.tasks.values(), variables))
+        stores.files.hides = lambda path: redactor.name_in_text(project.relative(path)) is not None
+    return loaded, pipeline
+
+
+def read_pipeline(
+    project: Project,
+    data: bytes,
+    sources: Sources,
+    overrides: Mapping[str, Value],
+    at: Data | None = None,
+    known: Found | None = None,
+) -> Pipeline:
+    """Read a pipeline; raises `ConfigError` with every complaint.
+
+    Its instances come from what there is ``at``, and from what is ``known`` of what tasks make.
+    """
+    parsed = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
+    found = found_for(parsed, at or sources.data, overrides, known)
+    return expand(parsed, _signatures(parsed, sources), overrides, found)
+
+
+def _signatures(parsed: PipelineFile, sources: Sources) -> dict[str, Signature]:
+    """Read every notebook and function that a pipeline names; raises `ConfigError` with all that cannot be."""
+    signatures: dict[str, Signature] = {}
+    complaints: list[Complaint] = []
+    for source, (kind, place, form) in parsed.sources().items():
+        try:
+            if kind == "notebook":
+                signatures[source] = sources.signature(read_path(source), place, form=form)
+            else:
+                module, _, qualname = source.partition(":")
+                signatures[source] = sources.function(Function(module=module, qualname=qualname), place).signature
+        except ConfigError as error:
+            complaints += error.complaints
+    if complaints:
+        raise ConfigError(tuple(complaints))
+    return signatures

@@ -1,0 +1,355 @@
+"""Families whose instances other tasks make: random pipelines and histories through real builds with a stub pool.
+
+Two oracles: what everything comes to when a few lines that know no plan compute it from scratch, and a memory of
+what was executed, since nothing may be executed twice. 40 histories by default.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import queue
+import random
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nbmake_dag.core.model import Command, Task
+from nbmake_dag.engine.dispatch.pool import Pool, _Slot
+from nbmake_dag.engine.prepare import Prepared, prepare
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.session import carry_out
+from nbmake_dag.engine.state.lock import build_lock
+from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.execute.collect import collect_outputs
+from nbmake_dag.execute.executor_kind import Backend
+from nbmake_dag.execute.protocol import AttemptResult, AttemptSpec, Ended, Failure
+from nbmake_dag.observe.project import find_project
+from nbmake_dag.record.outcome import RunOutcome
+from nbmake_dag_cache.blobs import BlobStore
+
+NAMES = ("a", "b", "c", "d")
+SOURCES = ("src/0.json", "src/1.json")
+Files = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A task of the model: ``what`` it does, and where its instances come from, if it has some."""
+
+    name: str
+    what: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    gathers: str = ""
+    after: str = ""
+    files: str = ""
+    rows: str = ""
+
+    def toml(self) -> str:
+        lines = [f"[tasks.{self.name}]", f'command = ["{self.what}"]', f"outputs = {json.dumps(self.outputs)}"]
+        lines += [f'inputs = {{ all = {{ task = "{self.gathers}" }} }}'] if self.gathers else []
+        lines += [f"inputs = {json.dumps(self.inputs)}"] if self.inputs else []
+        lines += [f'after = ["{self.after}"]'] if self.after else []
+        lines += [f'instances = {{ files = "{self.files}" }}'] if self.files else []
+        lines += [f'instances = {{ rows = "{self.rows}" }}'] if self.rows else []
+        return "\n".join(lines)
+
+
+def pipeline_of(choices: random.Random) -> list[Spec]:
+    """Make a pipeline in which each task comes after all that it needs."""
+    specs: list[Spec] = []
+    for number, source in enumerate(SOURCES):
+        mode = choices.choice(("each", "coarse"))
+        mid = f"mid{number}/{{n}}.txt"
+        if choices.random() < 0.5:
+            raw = f"raw{number}/{{n}}.txt"
+            specs += [
+                Spec(name=f"make{number}", what="split", inputs=(source,), outputs=(f"raw{number}/",)),
+                Spec(name=f"mid{number}", what=mode, files=raw, inputs=(raw,), outputs=(mid,)),
+            ]
+        else:
+            specs += [
+                Spec(name=f"make{number}", what="list", inputs=(source,), outputs=(f"list{number}.csv",)),
+                Spec(
+                    name=f"mid{number}",
+                    what=mode,
+                    rows=f"list{number}.csv",
+                    inputs=choices.choice(((), SOURCES[:1])),
+                    outputs=(mid,),
+                ),
+            ]
+        last = f"mid{number}"
+        match choices.choice(("none", "files", "fan", "relist")):
+            case "files":
+                last = f"top{number}"
+                specs.append(Spec(name=last, what=mode, files=mid, inputs=(mid,), outputs=(f"{last}/{{n}}.txt",)))
+            case "fan":
+                deep, last = f"deep{number}/{{n}}/", f"leaf{number}"
+                specs.append(Spec(name=f"deep{number}", what="fan", files=mid, inputs=(mid,), outputs=(deep,)))
+                part, leaf = f"{deep}{{m}}.txt", f"{last}/{{n}}-{{m}}.txt"
+                specs.append(Spec(name=last, what=mode, files=part, inputs=(part,), outputs=(leaf,)))
+            case "relist":
+                again, last = f"again{number}.csv", f"twice{number}"
+                specs.append(
+                    Spec(name=f"list{number}", what="relist", inputs=(f"mid{number}/*.txt",), outputs=(again,))
+                )
+                specs.append(Spec(name=last, what=mode, rows=again, outputs=(f"{last}/{{n}}.txt",)))
+            case _:
+                pass
+        joined = (f"sum{number}.txt",)
+        match choices.choice(("glob", "gather", "after")):
+            case "glob":
+                specs.append(Spec(name=f"sum{number}", what="join", inputs=(f"{last}/*.txt",), outputs=joined))
+            case "gather":
+                specs.append(Spec(name=f"sum{number}", what="join", gathers=last, outputs=joined))
+            case _:
+                specs.append(Spec(name=f"sum{number}", what="join", inputs=(source,), after=last, outputs=joined))
+    return specs
+
+
+def work(what: str, inputs: Files, outputs: tuple[str, ...]) -> Files:
+    """Do what a task does: a pure function of its inputs."""
+    (output,) = outputs
+    number = int(hashlib.sha256(repr((inputs, outputs)).encode()).hexdigest(), 16)
+    some = [name for place, name in enumerate(NAMES) if number >> place & 1]
+    match what:
+        case "split":
+            made = json.loads(*inputs.values())
+            return {f"{output}{name}.txt": f"{name} {made['salt'] % 2}" for name in made["names"]}
+        case "list":
+            return {output: "\n".join(("n", *json.loads(*inputs.values())["names"], ""))}
+        case "relist":
+            return {output: "\n".join(("n", *some, ""))}
+        case "fan":
+            return {f"{output}{name}.txt": f"{name} {number % 3}" for name in some}
+        case "coarse":
+            return {output: f"{output} {number % 2}"}
+        case _:
+            return {output: f"{output} {number}"}
+
+
+def evaluate(specs: list[Spec], user: Files) -> Files:
+    """Compute everything from scratch."""
+    files = dict(user)
+    made: dict[str, Files] = {}
+    for spec in specs:
+        made[spec.name] = {}
+        for values in list(_instances(spec, files)):
+            inputs = dict(made[spec.gathers]) if spec.gathers else {}
+            for path in (text.format(**values) for text in spec.inputs):
+                inputs |= {name: text for name, text in sorted(files.items()) if _means(path, name)}
+            effect = work(spec.what, inputs, tuple(text.format(**values) for text in spec.outputs))
+            made[spec.name] |= effect
+        files |= made[spec.name]
+    return files
+
+
+def _instances(spec: Spec, files: Files) -> Iterator[Mapping[str, str]]:
+    if spec.rows:
+        yield from csv.DictReader(io.StringIO(files[spec.rows]))
+    elif spec.files:
+        expression = re.sub(r"\\\{(\w)\\\}", r"(?P<\1>[^/]+)", re.escape(spec.files))
+        yield from (found.groupdict() for path in sorted(files) if (found := re.fullmatch(expression, path)))
+    else:
+        yield {}
+
+
+def _means(pattern: str, path: str) -> bool:
+    return fnmatchcase(path, pattern) and path.count("/") == pattern.count("/")
+
+
+class _CutError(BaseException):
+    """The driver is gone."""
+
+
+@dataclass
+class _Events:
+    """The queue of a pool whose attempts end when nothing else has happened, one after the other at random."""
+
+    end_one: Callable[[], Ended | None]
+    _queue: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue[object])
+
+    def put(self, item: object) -> None:
+        self._queue.put(item)
+
+    def get(self, timeout: float | None = None) -> object:
+        try:
+            return self._queue.get_nowait()
+        except queue.Empty:
+            return self.end_one() or self._queue.get(timeout=timeout)
+
+
+class _Stub(Pool):
+    """Executes the work of the model in this process."""
+
+    def __init__(self, world: World, prepared: Prepared, backend: Backend, cut_after: int | None) -> None:
+        super().__init__((backend,), jobs=3, env={}, attempts=prepared.project.attempts)
+        self._world = world
+        self._prepared = prepared
+        self._under_way: list[tuple[AttemptSpec, Task]] = []
+        self._left = cut_after
+        self.events = _Events(self._end_one)  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def runtime(self) -> str:
+        return ""
+
+    def scratch(self) -> str:
+        return ""
+
+    def start_first(self) -> None:
+        pass
+
+    def submit(self, backend: Backend, spec: AttemptSpec, task: Task) -> None:
+        self._running[spec.task] = _Slot(backend, 1.0)
+        self._under_way.append((spec, task))
+
+    def _end_one(self) -> Ended | None:
+        if not self._under_way:
+            return None
+        if self._left is not None:
+            if not self._left:
+                raise _CutError
+            self._left -= 1
+        spec, task = self._under_way.pop(self._world.choices.randrange(len(self._under_way)))
+        return Ended(task=spec.task, attempt=spec.attempt, result=self._world.perform(spec, task))
+
+
+class World:
+    """A project on disk, and what was executed in it."""
+
+    def __init__(self, root: str, seed: int) -> None:
+        self.root = root
+        self.choices = random.Random(seed)
+        self.specs = pipeline_of(self.choices)
+        self.user: Files = {}
+        self.failing: set[str] = set()
+        self.executed: list[str] = []
+        self._done: set[object] = set()
+        for source in SOURCES:
+            self.edit(source)
+        self.write("pipeline.toml", "\n\n".join(spec.toml() for spec in self.specs))
+
+    def write(self, path: str, text: str) -> None:
+        place = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def edit(self, source: str) -> None:
+        """Let names join, leave and change places."""
+        names = self.choices.sample(NAMES, self.choices.randrange(len(NAMES) + 1))
+        self.user[source] = json.dumps({"names": names, "salt": self.choices.randrange(4)})
+        self.write(source, self.user[source])
+
+    def step(self) -> None:
+        match self.choices.choice(("edit", "edit", "fail", "delete", "forget", "cut", "target", "build")):
+            case "edit":
+                self.edit(self.choices.choice(SOURCES))
+            case "fail":
+                self.failing = {self.choices.choice(self.specs).name}
+                self.build(keep_going=self.choices.random() < 0.5)
+                self.failing = set()
+            case "delete":
+                if made := sorted(self.files().keys() - {*self.user, "pipeline.toml"}):
+                    os.unlink(os.path.join(self.root, self.choices.choice(made)))
+            case "forget":
+                shutil.rmtree(os.path.join(self.root, ".nbdag", "state"), ignore_errors=True)
+            case "cut":
+                self.build(cut_after=self.choices.randrange(6))
+            case "target":
+                spec = self.choices.choice(self.specs)
+                self.build(spec.name, keep_going=True)
+            case _:
+                self.build()
+
+    def build(self, *targets: str, keep_going: bool = False, cut_after: int | None = None) -> RunOutcome | None:
+        project = find_project(self.root)
+        request = Request(targets=targets, keep_going=keep_going, jobs=3)
+        self.executed = []
+        with build_lock(project, wait=False, waiting=lambda _: None) as lock:
+            stores = Stores.open(project)
+            try:
+                prepared = prepare(project, request, stores)
+                pool = _Stub(self, prepared, Backend(name="stub", module="", at_once=3), cut_after)
+                return carry_out(prepared, request, stores, lambda: pool, (), time.time_ns(), lock)
+            except _CutError:
+                return None
+            finally:
+                stores.close()
+
+    def perform(self, spec: AttemptSpec, task: Task) -> AttemptResult:
+        """Do the work with what is in the workspace."""
+        started = time.time_ns()
+        if task.family in self.failing:
+            failure = Failure(type="exit", message="as it was told")
+            return AttemptResult(outcome="failed", started=started, ended=time.time_ns(), failure=failure)
+        there = self.files()
+        inputs = {
+            path: there[path]
+            for item in task.inputs
+            for path in (sorted(there) if item.is_glob else (item.path,))
+            if _means(item.path, path)
+        }
+        assert isinstance(task.work, Command)
+        what = task.work.arguments[0]
+        key = (what, tuple(inputs.items()), spec.declared_outputs)
+        assert key not in self._done, f"{task.name} was executed with the same inputs before"
+        self.executed.append(task.name)
+        for path in spec.declared_outputs:
+            if path.endswith("/"):
+                os.mkdir(os.path.join(self.root, path))
+        for path, text in work(what, inputs, spec.declared_outputs).items():
+            self.write(path, text)
+        outputs = collect_outputs(spec.root, spec.declared_outputs, BlobStore(spec.blobs))
+        assert not isinstance(outputs, Failure), outputs
+        self._done.add(key)
+        return AttemptResult(outcome="succeeded", started=started, ended=time.time_ns(), outputs=outputs)
+
+    def files(self) -> Files:
+        found: Files = {}
+        for folder, folders, names in os.walk(self.root):
+            folders[:] = [name for name in folders if name != ".nbdag"]
+            for name in names:
+                path = os.path.join(folder, name)
+                with open(path, encoding="utf-8") as file:
+                    found[os.path.relpath(path, self.root)] = file.read()
+        return found
+
+
+@settings(
+    max_examples=int(os.environ.get("NBDAG_EXAMPLES", "40")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(seed=st.integers(0, 2**32), steps=st.integers(0, 6))
+def test_families_grow_shrink_and_fail_and_a_build_leaves_what_a_clean_one_would(seed: int, steps: int) -> None:
+    """After any history the files are those of a from-scratch evaluation, and nothing was executed twice."""
+    root = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    try:
+        world = World(root, seed)
+        for _ in range(steps):
+            world.step()
+        outcome = world.build()
+        assert outcome is not None
+        assert outcome.exit_code == 0, {end.task: end.attempts for end in outcome.tasks.values()}
+        files = world.files()
+        del files["pipeline.toml"]
+        assert files == evaluate(world.specs, world.user)
+        again = world.build()
+        assert again is not None
+        assert {end.status for end in again.tasks.values()} <= {"up_to_date"}
+        assert again.tasks.keys() == outcome.tasks.keys()
+    finally:
+        shutil.rmtree(root)
