@@ -49,12 +49,24 @@ GROUPS = {
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 """Each command is `command` in a module of its name, imported when it is called."""
 
+OTHER_WORDS = {
+    "why": "did you mean `nbdag explain TASK`?",
+    "log": "did you mean `nbdag show --log TASK`?",
+    "logs": "did you mean `nbdag show --log TASK`?",
+    "debug": "did you mean `nbdag build --pdb TASK`, or `nbdag open --failed TASK`?",
+    "run": "did you mean `nbdag build`? `nbdag runs` lists the recorded runs",
+    "kernels": "did you mean `nbdag doctor`? it says which kernels are in use",
+}
+"""Words for commands in other tools, with what is answered to each."""
+
 OPTIONAL_VALUES = {"--serve": "0", "--summarize": "-", "--affected": ""}
 """Options whose value may be left out, with what that means; a value is given only as ``--option=value``."""
 
 
 class Commands(Group):
     """Imports a command when it is called, so that `nbdag build` does not pay for the others."""
+
+    other_words = OTHER_WORDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)

@@ -51,8 +51,13 @@ def command(
     name = os.path.basename(project.config)
     found = planned(project, Request(targets=targets_of(project, directory, targets)))
     added = _additions(project, found)
+    already = _already_declared(found)
+    for family, paths in already.items():
+        are = "is" if len(paths) == 1 else "are"
+        say(f"{family}: {_quoted(paths)} {are} already declared; the next build runs it", err=True)
     if not added:
-        say("no task reads a file that it does not declare, as far as its last result tells", err=True)
+        if not already:
+            say("no task reads a file that it does not declare, as far as its last result tells", err=True)
         return
     lines = {task.family: task.line_of("inputs") for task in found.prepared.whole.tasks.values()}
 
@@ -100,6 +105,19 @@ def _additions(project: Project, found: Planned) -> dict[str, list[str]]:
         if common:
             added[family] = [escaped(path) for path in sorted(common)]
     return added
+
+
+def _already_declared(found: Planned) -> dict[str, list[str]]:
+    """Return the undeclared reads of last results that are declared now, by the name of a task in the file."""
+    from nbmake_dag.core.decide import Stale  # noqa: PLC0415 - not for --help
+
+    declared: dict[str, set[str]] = defaultdict(set)
+    for name in found.prepared.targets:
+        record, files = found.prepared.facts[name].previous, found.undeclared.get(name, ())
+        if record is not None and isinstance(found.verdicts[name], Stale):
+            read = {access.path for access in record.undeclared if access.mode == "read"}
+            declared[found.prepared.graph.tasks[name].family] |= read - {file.path for file in files}
+    return {family: sorted(paths) for family, paths in declared.items() if paths}
 
 
 def _unfit(project: Project, paths: list[str]) -> Iterator[tuple[str, str]]:

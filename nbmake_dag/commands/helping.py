@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -53,7 +54,12 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A command with others below it, which refuses an unknown one with the one that was meant."""
+    """A command with others below it, which refuses an unknown one with the one that was meant.
+
+    ``other_words`` has words that other tools use for a command, each with the hint that it gets.
+    """
+
+    other_words: Mapping[str, str] = MappingProxyType({})
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -63,6 +69,7 @@ class Group(click.Group):
             from nbmake_dag.core.suggest import did_you_mean  # noqa: PLC0415 - only for a mistake
 
             path = ctx.command_path
-            hint = did_you_mean(args[0], names) or f"`{path} --help` lists the commands"
+            meant = self.other_words.get(args[0]) or did_you_mean(args[0], names)
+            hint = meant or f"`{path} --help` lists the commands"
             raise UsageError(f"there is no command `{path} {args[0]}`", (), hint)
         return super().resolve_command(ctx, args)

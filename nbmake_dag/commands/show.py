@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,8 @@ from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of, say
 
 if TYPE_CHECKING:
+    from nbmake_dag.errors import UnknownRunError
+    from nbmake_dag.observe.project import Project
     from nbmake_dag_reporting.run import TaskRun
 
 
@@ -45,7 +48,7 @@ def command(
     """
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - not for --help
-    from nbmake_dag.errors import UsageError  # noqa: PLC0415 - likewise
+    from nbmake_dag.errors import UnknownRunError, UsageError  # noqa: PLC0415 - likewise
     from nbmake_dag.present.run_text import printed, run_lines, task_lines  # noqa: PLC0415 - likewise
     from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
     from nbmake_dag.runs.find import last_of, task_of  # noqa: PLC0415 - likewise
@@ -60,9 +63,12 @@ def command(
     last = run if is_alone and (notebook or wants_log) else None
     task = task or last
     _check(task, notebook, wants_log=wants_log)
-    recorded = (
-        last_of(project_of(directory, file), last) if last else recorded_of(directory, file, run or "latest")
-    )
+    try:
+        recorded = (
+            last_of(project_of(directory, file), last) if last else recorded_of(directory, file, run or "latest")
+        )
+    except UnknownRunError as error:
+        raise error if run is None else _unknown(project_of(directory, file), run, error) from error
     if task is None:
         if writes_json:
             click.echo(encode_document(run_document(recorded.run)), nl=False)
@@ -86,6 +92,18 @@ def command(
         click.echo(encode_document(task_document(recorded.run, found.name)), nl=False)
     elif not notebook:
         say("\n".join(task_lines(recorded.run, found, document)))
+
+
+def _unknown(project: Project, word: str, error: UnknownRunError) -> UnknownRunError:
+    """Return the error of a word that names no run, with the command that was meant if it names a task."""
+    from nbmake_dag.errors import UnknownRunError, UsageError  # noqa: PLC0415 - only for a mistake
+    from nbmake_dag.runs.find import recorded_in, task_of  # noqa: PLC0415 - likewise
+
+    try:
+        name = task_of(recorded_in(project, "latest"), word).name
+    except UsageError:
+        return error
+    return UnknownRunError(error.what, error.facts, f"it is a task: `nbdag show latest {quote(name)}` shows it")
 
 
 def _check(task: str | None, notebook: str | None, *, wants_log: bool) -> None:

@@ -243,7 +243,7 @@ def _results(prepared: Prepared, task: Task) -> dict[TaskName, Result]:
             raise UsageError(
                 f"task `{task.name}` needs `{name}`, which has not been built yet",
                 (),
-                f"nbdag build {task.name} builds all that it needs",
+                f"nbdag build {shlex.quote(task.name)} builds all that it needs",
             )
         results[name] = result_of(hit, prepared.graph.tasks[name].parameters)
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 
@@ -80,7 +81,7 @@ def _decide(prepared: Prepared, stores: Stores, writer: RunWriter, started: int)
                     codes=("accepted", *codes),
                 )
             case Stale(reasons=reasons):
-                hint = f"accept it too, or build it first: nbdag build {name}"
+                hint = f"accept it too, or build it first: nbdag build {shlex.quote(name)}"
                 raise UsageError(
                     f"`{name}` is stale, and what is below it cannot be accepted", (("why", reasons[0]),), hint
                 )

@@ -202,11 +202,7 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
         for output in record.outputs
         for file in output.files
     }
-    undeclared = {
-        name: undeclared_files(project, stores.files, record)
-        for name, record in records.items()
-        if record.undeclared
-    }
+    undeclared = undeclared_files(project, stores.files, graph, records)
     files = _files(prepared, stores, records)
     absent = (project.absolute(file.path) for found in undeclared.values() for file in found if file.changed)
     gone = {path: None for path in absent if folder_stamp(path) is None}

@@ -87,11 +87,7 @@ def planned(project: Project, request: Request, *, tell: Callable[[str], None] |
             name: verdict.record if isinstance(verdict, (UpToDate, Restorable)) else prepared.facts[name].previous
             for name, verdict in verdicts.items()
         }
-        undeclared = {
-            name: undeclared_files(project, stores.files, record)
-            for name, record in records.items()
-            if record is not None and record.undeclared
-        }
+        undeclared = undeclared_files(project, stores.files, prepared.graph, records)
         drafts = frozenset(name for name in verdicts if name in stores.drafts)
     finally:
         stores.close()
@@ -221,10 +217,9 @@ def carry_out(
 
 def remind(prepared: Prepared, stores: Stores, outcome: RunOutcome, listener: Listener) -> None:
     """Report the undeclared files of hits; a task that ran reported its own."""
-    for name, end in outcome.tasks.items():
-        if end.status in HITS and end.record is not None and end.record.undeclared:
-            files = undeclared_files(prepared.project, stores.files, end.record)
-            listener.notify(UndeclaredFound(task=name, files=files))
+    hits = {name: end.record for name, end in outcome.tasks.items() if end.status in HITS}
+    for name, files in undeclared_files(prepared.project, stores.files, prepared.graph, hits).items():
+        listener.notify(UndeclaredFound(task=name, files=files))
 
 
 def _note_hits(

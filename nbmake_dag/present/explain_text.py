@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 import msgspec
@@ -13,6 +14,7 @@ from nbmake_dag.core.reasons import describe
 from nbmake_dag.present.explanation import Explained
 from nbmake_dag.present.run_text import moment, table
 from nbmake_dag.present.text import fit, plain
+from nbmake_dag.present.undeclared_text import undeclared_line
 from nbmake_dag.present.units import precise
 from nbmake_dag.present.verdicts import describe_failure, describe_plan
 from nbmake_dag_cache.key import Ingredient, Which
@@ -38,6 +40,8 @@ def lines(found: Explained, columns: int | None = None) -> Iterator[str]:
         yield f"  {_produced(verdict.record)}"
     yield ""
     yield from _changes(found)
+    if found.undeclared:
+        yield f"warning: {undeclared_line(found.task.name, found.undeclared)}"
     yield ""
     yield "ingredients of its result (* changed):"
     changed = _changed(found)
@@ -65,6 +69,8 @@ def _changes(found: Explained) -> Iterator[str]:
     since = f"run {found.against}" if found.against else f"its last result, of run {before.origin.run_id}"
     if not found.explanation.changes:
         yield f"nothing {'of its own ' if found.explanation.waits_for else ''}changed since {since}"
+        if found.made_in and not (found.against or found.explanation.waits_for or before.accepted):
+            yield f"why it ran then: `nbdag show {found.made_in.id} {shlex.quote(plain(found.task.name))}`"
         return
     yield f"changed since {since} ({_when(before)}):"
     for change in found.explanation.changes:

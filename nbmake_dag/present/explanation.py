@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.explain import Explanation, explain
 from nbmake_dag.core.facts import logged_values
 from nbmake_dag.core.lookup import literal
@@ -20,10 +22,12 @@ from nbmake_dag.core.targets import select
 from nbmake_dag.core.vocabulary import ReadKind
 from nbmake_dag.engine.prepare import Prepared, prepare
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.results.undeclared import undeclared_files
 from nbmake_dag.engine.state.previous_results import LastFailure
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
+from nbmake_dag.record.outcome import UndeclaredFile
 from nbmake_dag.runs.find import reach, recorded_in, task_of
 from nbmake_dag_cache.identity import identify
 from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
@@ -43,8 +47,12 @@ class Explained:
     """The place in the file of each cell that counts, from 0."""
     against: str | None
     """The run that was asked for; ``None`` compares with the last result."""
+    made_in: Run | None
+    """The run that made the result that is compared with, if it is recorded here."""
     failed: LastFailure | None
     """How it failed, if it has had no result since."""
+    undeclared: tuple[UndeclaredFile, ...]
+    """The files that its last result depends on without being declared."""
     diffs: Mapping[Change, tuple[str, ...]]
     """The lines of cells, and the values, that changed, where the old ones are still known."""
 
@@ -66,20 +74,26 @@ def explained(project: Project, target: str, against: Recorded | None) -> Explai
         traced = (item.name for item in before.ingredients if item.kind == "module") if before else ()
         modules = prepared.survey.module_digests(traced)
         failed = stores.previous.failure(name)
+        verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
+        verdict = verdicts[name]
+        counts = verdict.record if isinstance(verdict, (UpToDate, Restorable)) else facts.previous
+        undeclared = undeclared_files(project, stores.files, prepared.graph, {name: counts}).get(name, ())
     finally:
         stores.close()
-    verdicts = plan(prepared.graph, prepared.facts, prepared.rules)
     explanation = explain(name, prepared.graph, facts, verdicts, before=before, modules=modules)
     task = prepared.graph.tasks[name]
+    made_in = _run_of(project, explanation)
     return Explained(
         task=task,
         explanation=explanation,
         cells=facts.cells,
         against=against.run.id if against else None,
+        made_in=made_in,
         failed=failed,
+        undeclared=undeclared,
         diffs={
             **cell_diffs(task, explanation, project, against.blob if against else reach(project)[1]),
-            **value_diffs(explanation, against.run if against else _run_of(project, explanation)),
+            **value_diffs(explanation, against.run if against else made_in),
         },
     )
 
@@ -96,7 +110,9 @@ def _only_one(prepared: Prepared, target: str) -> TaskName:
     names = [name for name in prepared.whole.order if name in select(prepared.whole, (target,))]
     if len(names) > 1:
         raise UsageError(
-            f"`{target}` stands for {len(names)} tasks", (), f"name one of them: {', '.join(names[:20])}"
+            f"`{target}` stands for {len(names)} tasks",
+            (),
+            f"name one of them: {', '.join(map(shlex.quote, names[:20]))}",
         )
     return names[0]
 

@@ -177,7 +177,8 @@ def _took(task: TaskRun) -> str:
 def _commit(run: RunHead) -> str:
     vcs = run.vcs
     branch = f" ({plain(vcs.head_name)})" if vcs.head_name else ""
-    return f"{vcs.head_revision}{branch}{', with changes' if vcs.dirty else ''}" if vcs.head_revision else ""
+    changes = {True: ", with changes", False: "", None: ", changes not looked at"}[vcs.dirty]
+    return f"{vcs.head_revision}{branch}{changes}" if vcs.head_revision else ""
 
 
 def why(task: TaskRun) -> str:

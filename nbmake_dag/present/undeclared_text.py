@@ -10,16 +10,21 @@ from nbmake_dag.record.outcome import UndeclaredFile
 
 def undeclared_line(task: str, files: Sequence[UndeclaredFile]) -> str:
     """Return what a task uses and does not declare, first what changed since, and what declares it."""
-    first = min(files, key=lambda file: (not file.changed, file.mode != "read"))
-    others = len({file.path for file in files}) - 1
-    more = f" and {others} more file{'' if others == 1 else 's'}" if others else ""
-    them = "them" if others else "it"
-    if all(file.mode == "write" for file in files):
-        return f"{plain(task)} writes {plain(first.path)}{more} and does not declare {them} in its `outputs`"
-    verb = "read" if first.changed else "reads" if first.mode == "read" else "writes"
-    changed = ", which changed since," if first.changed else ""
+    read = sorted((file for file in files if file.mode == "read"), key=lambda file: not file.changed)
+    written = [file for file in files if file.mode == "write"]
+    writes = f"writes {_counted(written)} in its `outputs`" if written else ""
+    if not read:
+        return f"{plain(task)} {writes}"
+    verb = "read" if read[0].changed else "reads"
     command = f"`nbdag declare {quoted(plain(task))}`"
-    return f"{plain(task)} {verb} {plain(first.path)}{changed}{more} and does not declare {them}: {command}"
+    return f"{plain(task)} {verb} {_counted(read)}: {command}{f'; it also {writes}' if writes else ''}"
+
+
+def _counted(files: Sequence[UndeclaredFile]) -> str:
+    others = len(files) - 1
+    more = f" and {others} more file{'' if others == 1 else 's'}" if others else ""
+    changed = ", which changed since," if files[0].changed else ""
+    return f"{plain(files[0].path)}{changed}{more} and does not declare {'them' if others else 'it'}"
 
 
 def undeclared_lines(files: Sequence[UndeclaredFile]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -115,7 +116,9 @@ def task_of(recorded: Recorded, name: str) -> TaskRun:
     tasks, found = recorded.run.tasks, _called(recorded, name)
     if len(found) > 1:
         raise UsageError(
-            f"`{name}` stands for {len(found)} tasks", (), f"name one of them: {', '.join(found[:20])}"
+            f"`{name}` stands for {len(found)} tasks",
+            (),
+            f"name one of them: {', '.join(map(shlex.quote, found[:20]))}",
         )
     if not found:
         hint = did_you_mean(name, tasks) or f"it has {', '.join(list(tasks)[:20])}"

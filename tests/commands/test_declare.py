@@ -21,6 +21,7 @@ function = "work:count"
 matrix = { n = [1, 2] }
 inputs = ["common.txt"]
 """
+ALSO = "; it also writes b and does not declare it in its `outputs`"
 WORK = """
 def read():
     open("conf.yaml").close(); open("b.txt").close(); open("seen.txt").close(); open("seen.txt", "a").close()
@@ -42,16 +43,18 @@ def project(tmp_path: Path) -> Project:
 def test_what_is_not_declared_is_named_until_it_is(project: Project) -> None:
     """By a build that plans, by one that does not, and by `status`; whether it changed too."""
     project.build().ran("read", "count[n=1]", "count[n=2]").said("`nbdag declare read` adds what it read")
-    line = "read reads b.txt and 2 more files and does not declare them: `nbdag declare read`\n"
+    also = "`nbdag declare read`; it also writes seen.txt and does not declare it in its `outputs`\n"
+    line = f"read reads b.txt and 1 more file and does not declare them: {also}"
     project.build("--output=auto").ran().said(line)
     project.build("--output=auto").ran().said(line)
     project.write("conf.yaml", "another")
-    line = "read read conf.yaml, which changed since, and 2 more files and does not declare them"
+    line = "read read conf.yaml, which changed since, and 1 more file and does not declare them"
     project.build("--output=auto").ran().said(line)
     project.build("--output=auto").ran().said(line)
     done = project.nbdag("status", "-v")
     assert line in done.stderr
     assert "    read   conf.yaml (changed since)\n" in done.stderr
+    assert f"\nwarning: {line}" in project.nbdag("explain", "read").stdout
 
     done = project.nbdag("declare")
     assert done.stdout == 'read: "b.txt", "conf.yaml"\ncount: "all.txt"\n'
@@ -60,6 +63,14 @@ def test_what_is_not_declared_is_named_until_it_is(project: Project) -> None:
     assert project.read("pipeline.toml") == PIPELINE.replace(
         "two files\n", 'two files\ninputs = ["b.txt", "conf.yaml"]\n'
     ).replace('["common.txt"]', '["common.txt", "all.txt"]')
+
+    declared = project.read("pipeline.toml")
+    done = project.nbdag("declare", "read")
+    assert done.stderr == 'read: "b.txt", "conf.yaml" are already declared; the next build runs it\n'
+    assert project.read("pipeline.toml") == declared
+    done = project.nbdag("status", "read")
+    assert "read writes seen.txt and does not declare it in its `outputs`\n" in done.stderr
+    assert "b.txt" not in done.stderr
     project.build("read").ran("read")
     assert "conf.yaml" not in project.build("--output=auto", "read").ran().err
 
@@ -85,9 +96,8 @@ def test_a_pipeline_that_would_be_refused_is_left_as_it_was(project: Project) ->
         ([("a", "read", True)], "t read a, which changed since, and does not declare it: `nbdag declare t`"),
         (
             [("b", "write", False), ("a", "read", False)],
-            "t reads a and 1 more file and does not declare them: `nbdag declare t`",
+            "t reads a and does not declare it: `nbdag declare t`" + ALSO,
         ),
-        ([("a", "read", False), ("a", "write", False)], "t reads a and does not declare it: `nbdag declare t`"),
         ([("a", "write", False)], "t writes a and does not declare it in its `outputs`"),
     ],
 )

@@ -98,7 +98,8 @@ def changed(*lines: str) -> list[str]:
 def test_a_hit_says_which_run_made_it(explain):
     """Without a change the verdict is that of status, with the run and the time that the result comes from."""
     expected = ["up to date  first", "  made by run RUN (WHEN) in TIME"]
-    assert [*expected, "", "nothing changed since its last result, of run RUN"] == head(explain("first"))
+    last = ["nothing changed since its last result, of run RUN", "why it ran then: `nbdag show RUN first`"]
+    assert [*expected, "", *last] == head(explain("first"))
 
 
 def test_every_ingredient_is_listed(explain):

@@ -47,6 +47,7 @@ def refused(project: Project, capsys: pytest.CaptureFixture[str]) -> Callable[..
     ("arguments", "what", "hint"),
     [
         (["buidl"], "there is no command `nbdag buidl`", "did you mean `build`?"),
+        (["why"], "there is no command `nbdag why`", "did you mean `nbdag explain TASK`?"),
         (["xyz"], "there is no command `nbdag xyz`", "`nbdag --help` lists the commands"),
         (["cache", "verfy"], "there is no command `nbdag cache verfy`", "did you mean `verify`?"),
         (["runs", "pul"], "there is no command `nbdag runs pul`", "did you mean `pull`?"),

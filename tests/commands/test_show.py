@@ -116,7 +116,9 @@ def test_an_instance_is_shown_and_a_family_is_told_apart(tmp_path: Path) -> None
     )
     project.build().ran("grid[n=1,shop=a]", "grid[n=2,shop=a]")
     assert json.loads(project.nbdag("show", "latest", "grid[shop=a,n=2]", "--json").stdout)["params"]["n"] == 2
-    several = "error: `grid` stands for 2 tasks\n\nhint: name one of them: grid[n=1,shop=a], grid[n=2,shop=a]\n"
+    several = (
+        "error: `grid` stands for 2 tasks\n\nhint: name one of them: 'grid[n=1,shop=a]', 'grid[n=2,shop=a]'\n"
+    )
     assert project.nbdag("show", "latest", "grid").stderr == several
     assert project.nbdag("explain", "grid").stderr == several
 
@@ -160,6 +162,7 @@ def test_a_run_is_found_by_every_name(nbdag, built):
     assert json.loads(nbdag("show", "latest~1", "--json"))["started"] != newest[0]["started"]
     assert nbdag("show", "latest~2", code=5).startswith("error: there is no run latest~2: 2 are recorded\n")
     assert nbdag("show", "nope", code=5).startswith("error: no run is named nope\n")
+    assert nbdag("show", "make", code=5).endswith("\nhint: it is a task: `nbdag show latest make` shows it\n")
     built.git("branch", "-f", "other")
     built.git("checkout", "-q", "other")
     built.git("commit", "-q", "--allow-empty", "-m", "later")

@@ -8,11 +8,12 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from nbmake_dag.core.globs import escaped, matches
+from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Notebook, Task, TaskName
 from nbmake_dag.execute.protocol import AttemptResult, Failure
 from nbmake_dag.observe.project import Project
@@ -51,12 +52,18 @@ def undeclared_warning(task: TaskName, found: Iterable[Access]) -> str:
     return f"{declarations(found)}; `nbdag declare {shlex.quote(task)}` adds what it read"
 
 
-def undeclared_files(project: Project, files: StatMemo, record: Record) -> tuple[UndeclaredFile, ...]:
-    """Return the undeclared files of a result, and whether those that were read are as they were."""
-    return tuple(
-        UndeclaredFile(path=access.path, mode=access.mode, changed=_changed(project, files, access))
-        for access in record.undeclared
-    )
+def undeclared_files(
+    project: Project, files: StatMemo, graph: Graph, records: Mapping[TaskName, Record | None]
+) -> dict[TaskName, tuple[UndeclaredFile, ...]]:
+    """Return the files of results that tasks do not declare now, and whether what was read is as it was."""
+    return {
+        name: tuple(
+            UndeclaredFile(path=access.path, mode=access.mode, changed=_changed(project, files, access))
+            for access in found
+        )
+        for name, record in records.items()
+        if record is not None and (found := undeclared(graph.tasks[name], record.undeclared))
+    }
 
 
 def _changed(project: Project, files: StatMemo, access: Access) -> bool:
