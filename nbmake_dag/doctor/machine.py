@@ -23,14 +23,15 @@ _REMOTE = frozenset(
 
 
 def installation() -> Iterator[str]:
-    """Yield which nbdag, Python and Ray are in use, and where they are."""
+    """Yield which nbdag, Python and packages of executors are in use, and where they are."""
     yield f"nbdag {__version__} in {os.path.dirname(os.path.dirname(__file__))}"
     yield f"Python {platform.python_version()}, {sys.executable}"
-    try:
-        ray = metadata.distribution("ray")
-        yield f"Ray {ray.version} in {ray.locate_file('ray')}"
-    except metadata.PackageNotFoundError:
-        yield "Ray is not installed: tasks run one at a time"
+    for package in (kind.package for kind in KINDS if kind.package):
+        try:
+            found = metadata.distribution(package)
+            yield f"{package} {found.version} in {found.locate_file(package)}"
+        except metadata.PackageNotFoundError:
+            yield f"{package} is not installed: tasks run one at a time"
 
 
 def kernels_in_use(tasks: Iterable[Task], sources: Sources, kernels: Kernels) -> Iterator[str]:
