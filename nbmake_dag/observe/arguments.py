@@ -18,22 +18,19 @@ from nbmake_dag_cache.started import SCRIPT_SUFFIXES, UNKNOWN
 
 SUFFIXES = SCRIPT_SUFFIXES
 LESS_USUAL = (
-    *(
-        ".ipynb",
-        ".qmd",
-        ".Rmd",
-        ".fish",
-        ".csh",
-        ".tcl",
-        ".php",
-        ".ts",
-        ".sql",
-        ".awk",
-        ".sed",
-        ".m",
-        ".do",
-        ".smk",
-    ),
+    ".ipynb",
+    ".qmd",
+    ".Rmd",
+    ".fish",
+    ".csh",
+    ".tcl",
+    ".php",
+    ".ts",
+    ".sql",
+    ".awk",
+    ".sed",
+    ".m",
+    ".smk",
 )
 """What the names of files with code end with besides; they count where a command names them."""
 INTERPRETER = re.compile(
