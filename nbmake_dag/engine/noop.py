@@ -235,7 +235,7 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
             ),
             keep=lambda value: stores.blobs.put_bytes(value).sha256,
         ),
-        warnings=list(prepared.uncovered),
+        warnings=list(prepared.standing_warnings),
         undeclared={str(name): found for name, found in undeclared.items()},
     )
     remember(project, signature(project, request), unchanged)

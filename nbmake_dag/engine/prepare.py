@@ -57,8 +57,8 @@ class Prepared:
     rules: Rules
     leftovers: tuple[Leftover, ...]
     """Files that must be moved away before anything runs: the facts take them as gone."""
-    uncovered: tuple[str, ...] = ()
-    """What tasks start that no key covers: reported each time, also where nothing is to do."""
+    standing_warnings: tuple[str, ...] = ()
+    """What may make results wrong though all is up to date: printed each time, also where nothing is to do."""
     notes: tuple[str, ...] = ()
     """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
     loaded: Loaded | None = None
@@ -387,7 +387,10 @@ class _Look:
                 *_of_other_profiles(graph, leftovers.of_profiles),
                 *(f"warning: {found}" for found in absent(project, self.pipeline, graph, survey)),
             ),
-            uncovered=tuple(str(found) for found in uncovered_starts(project, graph, survey, facts)),
+            standing_warnings=(
+                *(str(found) for found in uncovered_starts(project, graph, survey, facts)),
+                *_of_no_task(graph, leftovers.inputs),
+            ),
             loaded=self.loaded,
             known=self.known,
         )
@@ -402,6 +405,16 @@ def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:
             yield f"warning: {said}; their cells differ: `jupytext --sync {work.path}` brings them in step"
         else:
             yield said
+
+
+def _of_no_task(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator[str]:
+    """Yield a warning for each input whose bytes a task made that makes it no more."""
+    for name in graph.order if files else ():
+        for path in sorted({item.path for item in graph.external[name]} & set(files)):
+            yield (
+                f"input `{path}` of task `{name}` is an output that no task makes any more: it may be an old"
+                " result; remove it, or commit it if it is a source"
+            )
 
 
 def _of_other_profiles(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator[str]:

@@ -98,7 +98,7 @@ def planned(project: Project, request: Request, *, tell: Callable[[str], None] |
 
 
 def _first_lines(prepared: Prepared) -> list[str]:
-    return [*prepared.notes, *(f"warning: {text}" for text in prepared.uncovered)]
+    return [*prepared.notes, *(f"warning: {text}" for text in prepared.standing_warnings)]
 
 
 def backends_of(prepared: Prepared, request: Request) -> tuple[Backend, ...]:

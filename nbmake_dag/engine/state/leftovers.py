@@ -58,9 +58,11 @@ class Leftovers:
     files: tuple[Leftover, ...] = ()
     unread: str | None = None
     rests_on_git: bool = False
-    """Other files stay only because git tracks them."""
+    """Other files stay only because git tracks them, or inputs are reported because it does not."""
     of_profiles: tuple[ProjectPath, ...] = ()
     """Files that tasks of this pipeline file make with other profiles: they stay, as ordinary files."""
+    inputs: tuple[ProjectPath, ...] = ()
+    """Files that tasks read by their exact paths, with bytes of a task that makes them no more: they stay."""
 
     @property
     def digests(self) -> dict[ProjectPath, Digest]:
@@ -83,12 +85,13 @@ def find_leftovers(
     """
     made = read_made(stores)
     there = _made_and_unnamed(project, _Names(project, pipeline, graph), made)
-    if not there:
+    inputs = _made_and_read(project, graph, made)
+    if not there and not inputs:
         return Leftovers()
     # what only running shows is known from records of tasks that still exist
     used = {*code(pipeline, graph), *(path for task in graph.order for path in made.modules.get(task, ()))}
     there = {path: versions for path, versions in there.items() if path not in used}
-    if not there:
+    if not there and not inputs:
         return Leftovers()
     try:
         others = list(_pipelines(project, stores, made, read, code))
@@ -105,12 +108,19 @@ def find_leftovers(
             version = versions.get(stores.files.digest(project.absolute(path)))
             if version is not None and is_intact(version.sha256, stores):
                 found.append(version)
-    kept = tracked({_place_of(project, leftover) for leftover in found})
+    old = [
+        path
+        for path, digests in inputs.items()
+        if not any(names.makes(path) for _, names in others)
+        and stores.files.digest(project.absolute(path)) in digests
+    ]
+    kept = tracked({*(_place_of(project, leftover) for leftover in found), *map(project.absolute, old)})
     files = [leftover for leftover in found if _place_of(project, leftover) not in kept]
     return Leftovers(
         files=tuple(sorted(files, key=lambda leftover: leftover.path)),
         of_profiles=tuple(sorted(of_profiles)),
-        rests_on_git=len(files) < len(found),
+        inputs=tuple(sorted(path for path in old if project.absolute(path) not in kept)),
+        rests_on_git=bool(kept or old),
     )
 
 
@@ -241,6 +251,16 @@ def _made_and_unnamed(project: Project, names: _Names, made: Made) -> dict[Proje
         for path, found in versions.items()
         if os.path.isfile(project.absolute(path)) and path not in names
     }
+
+
+def _made_and_read(project: Project, graph: Graph, made: Made) -> dict[ProjectPath, set[Digest]]:
+    """Return the exact inputs that no task makes and that records have, with the digests that these say."""
+    read = {item.path for items in graph.external.values() for item in items if not item.is_glob}
+    found: dict[ProjectPath, set[Digest]] = {}
+    for file in made.files:
+        if file.path in read and os.path.isfile(project.absolute(file.path)):
+            found.setdefault(ProjectPath(file.path), set()).add(file.digest)
+    return found
 
 
 class _UnreadError(Exception):
