@@ -104,6 +104,8 @@ def examine(project: Project, targets: tuple[str, ...], tell: Callable[[str], No
             tell(f"{name} is executed again in a temporary copy")
             uncovered = prepared.survey.reached(graph.tasks[name]).unknown
             yield from repeat(project, graph, stores, name, uncovered)
+        if sample and not targets and len(tasks) > 1:
+            tell(f"only {sample} was executed; `nbdag doctor '*'` executes all {len(tasks)}")
     finally:
         stores.close()
 

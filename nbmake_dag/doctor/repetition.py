@@ -7,6 +7,7 @@ that it runs in. A task that fails needs an undeclared file.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
@@ -21,7 +22,9 @@ from nbmake_dag.doctor.chance import Suspect, suspects
 from nbmake_dag.doctor.git import files_of
 from nbmake_dag.engine.build import build
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.results.ends import what_failed
 from nbmake_dag.engine.results.undeclared import undeclared
+from nbmake_dag.engine.state.previous_results import LastFailure
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint, NbdagError
 from nbmake_dag.execute.executors import ONE_AT_A_TIME
@@ -63,7 +66,7 @@ def repeat(
         again = _Again(_copy(project, graph, records, name, folder), task)
         outcome = again.execute()
         if outcome is None or outcome.record is None:
-            return [_failure(task, outcome, place)]
+            return [_failure(task, outcome, place, stores.previous.failure(name))]
         if known and (changed := changes(_without_folders(known), _without_folders(outcome.record))):
             what = f"task `{task.name}` changed since its last result: {describe(changed[0], task, ())}"
             return [
@@ -131,15 +134,16 @@ def _ignore(_message: str) -> None:
     """No other process uses the copy's lock."""
 
 
-def _failure(task: Task, outcome: TaskOutcome | None, place: str) -> Complaint:
-    failure = outcome.attempts[-1].failure if outcome and outcome.attempts else None
-    why = f": {failure.type}: {failure.message}" if failure else ""
-    return Complaint(
-        code="fails_apart",
-        what=f"task `{task.name}` fails in a copy of the repository{why}",
-        place=place,
-        hint="declare every file that it reads in `inputs`; the copy has what git does not ignore, and inputs",
-    )
+def _failure(task: Task, outcome: TaskOutcome | None, place: str, last: LastFailure | None) -> Complaint:
+    attempt = outcome.attempts[-1] if outcome and outcome.attempts else None
+    where, why = "in a copy of the repository", f": {what_failed(attempt)}" if attempt else ""
+    hint = "declare every file that it reads in `inputs`; the copy has what git does not ignore, and inputs"
+    if last and attempt and last.what == what_failed(attempt):
+        where = f"as it did in run {last.run_id}"
+        hint = f"`nbdag show {last.run_id} {shlex.quote(task.name)}` shows where"
+    if unset := [name for name in task.secrets if not os.environ.get(name)]:
+        hint = f"set {', '.join(unset)}, which it declares in `secrets`"
+    return Complaint(code="fails_apart", what=f"task `{task.name}` fails {where}{why}", place=place, hint=hint)
 
 
 def _digests(record: Record) -> dict[str, str]:

@@ -100,4 +100,8 @@ def _remains(outcome: TaskOutcome, root: str) -> list[str]:
         return []
     notebook = "the executed notebook and " if outcome.attempts[-1].notebook else ""
     folder = os.path.relpath(os.path.join(root, outcome.failed_folder))
-    return [f"{notebook}partial outputs: {folder}/"]
+    lines = [f"{notebook}partial outputs: {folder}/"]
+    if notebook:
+        task = shlex.quote(outcome.task)
+        lines.append(f"`nbdag show latest {task}` shows more; `nbdag build --pdb {task}` stops at the exception")
+    return lines

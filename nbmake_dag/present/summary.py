@@ -18,7 +18,7 @@ _NAMED = 3
 
 
 def summary_lines(outcome: RunOutcome, palette: Palette) -> list[str]:
-    """Return the tasks skipped because of each failure, the accepted tasks, and the numbers."""
+    """Return what was cancelled and skipped because of failures, the accepted tasks, and the numbers."""
     numbers = summary_line(outcome)
     return [*_failed_lines(outcome), *_accepted_lines(outcome), palette.strong(numbers)]
 
@@ -60,6 +60,9 @@ def _failed_lines(outcome: RunOutcome) -> list[str]:
         if task.because is not None:
             skipped.setdefault(task.because, []).append(name)
     lines = [f"failed: {_names(failed)}"] if len(failed) > 1 else []
+    cancelled = [name for name, task in outcome.tasks.items() if task.status == "cancelled"]
+    if failed and cancelled and outcome.signal is None and outcome.error is None:
+        lines.append(f"cancelled: {_names(cancelled)} after the failure; `--keep-going` goes on")
     return lines + [f"skipped: {_names(names)}, because {cause} failed" for cause, names in skipped.items()]
 
 

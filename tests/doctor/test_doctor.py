@@ -116,6 +116,13 @@ def test_a_task_that_needs_a_file_nothing_names_fails_in_the_copy(project: Proje
     assert code == 1
     assert out.startswith("pipeline.toml:1: task `a` fails in a copy of the repository: exit: exit status 1\n")
 
+    (project / "secret.txt").unlink()
+    run = project.build("--force", "a").ended(1, failed=["a"]).summary["run_id"]
+    fails = f"pipeline.toml:1: task `a` fails as it did in run {run}: exit: exit status 1\n"
+    assert _examine(project, "a")[1] == f"{fails}  hint: `nbdag show {run} a` shows where\n"
+    project.edit("pipeline.toml", "outputs", 'secrets = ["NBDAG_TEST_TOKEN"]\noutputs')
+    assert _examine(project, "a")[1] == f"{fails}  hint: set NBDAG_TEST_TOKEN, which it declares in `secrets`\n"
+
 
 def test_the_tasks_above_are_taken_from_the_cache(project: Project) -> None:
     """Only the task that is named is executed, although its input is an output that git does not have."""
@@ -136,6 +143,7 @@ def test_the_tasks_above_are_taken_from_the_cache(project: Project) -> None:
     _git(project, "init")
     project.build().ran("slow", "end")
     assert _examine(project, "end") == (0, "")
+    assert "was executed; `nbdag doctor '*'` executes all 2\n" in project.nbdag("doctor").stderr
 
 
 def test_what_lies_beside_the_repository_is_copied_with_it(tmp_path: Path) -> None:

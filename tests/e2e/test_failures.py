@@ -77,7 +77,7 @@ def test_without_k_nothing_new_starts_after_a_failure(project):
         """
     )
     build = project.build("-j1").ended(1, failed=["bad"], skipped=["a"], cancelled=["other"])
-    build.said("exit status 3")
+    build.said("exit status 3").said("cancelled: other after the failure; `--keep-going` goes on")
 
 
 @pytest.mark.slow

@@ -112,6 +112,7 @@ def test_a_failing_cell_is_shown_with_its_line_and_the_users_frames():
     File /e/lib/python3.11/site-packages/pandas/_libs/index.pyx:180, in get_loc
 
   the executed notebook and partial outputs: {os.path.relpath("/p/.nbdag/failed/r/t")}/
+  `nbdag show latest t` shows more; `nbdag build --pdb t` stops at the exception
 """
     )
 

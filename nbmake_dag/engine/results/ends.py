@@ -27,6 +27,13 @@ _LONGEST = 200
 """Characters of a failure that are remembered."""
 
 
+def what_failed(attempt: AttemptResult) -> str:
+    """Return how an attempt failed in one line, such as ``KeyError: 'price'``."""
+    failure = attempt.failure
+    text = f"{failure.type}: {failure.message}".removeprefix(": ") if failure else ""
+    return next(iter(text.splitlines()), attempt.outcome)[:_LONGEST]
+
+
 class Ends:
     """Adds the outcomes of tasks to that of a run; used by the thread of the loop alone."""
 
@@ -62,14 +69,11 @@ class Ends:
 
     def _last_failure(self, outcome: TaskOutcome) -> LastFailure:
         last = outcome.attempts[-1]
-        failure = last.failure
-        text = f"{failure.type}: {failure.message}".removeprefix(": ") if failure else ""
-        what = next(iter(text.splitlines()), last.outcome)
         return LastFailure(
             run_id=self._run_id,
             time=last.ended,
-            what=what[:_LONGEST],
-            cell=failure.cell if failure else None,
+            what=what_failed(last),
+            cell=last.failure.cell if last.failure else None,
         )
 
     def note_hit(
