@@ -218,6 +218,7 @@ def test_what_a_task_makes_gives_instances_in_the_same_build(project: Project) -
     project.build().ran()
 
 
+@pytest.mark.slow
 def test_an_instance_may_be_asked_for_before_it_is_known(project: Project) -> None:
     """What makes it known runs; one that then does not exist is an error of use, and so is every other fault."""
     project.pipeline(SPLIT).write("cities.txt", "oslo\nbergen\n")

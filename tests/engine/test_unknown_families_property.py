@@ -1,7 +1,7 @@
 """Families whose instances other tasks make: random pipelines and histories through real builds with a stub pool.
 
 Two oracles: what everything comes to when a few lines that know no plan compute it from scratch, and a memory of
-what was executed, since nothing may be executed twice. 40 histories by default.
+what was executed, since nothing may be executed twice. 8 histories by default, 200 in the slow set.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -328,14 +329,30 @@ class World:
         return found
 
 
-@settings(
-    max_examples=int(os.environ.get("NBDAG_EXAMPLES", "40")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-@given(seed=st.integers(0, 2**32), steps=st.integers(0, 6))
+def _examples(number: int) -> settings:
+    return settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+seeds, lengths = st.integers(0, 2**32), st.integers(0, 6)
+
+
+@_examples(int(os.environ.get("NBDAG_EXAMPLES", "8")))
+@given(seed=seeds, steps=lengths)
 def test_families_grow_shrink_and_fail_and_a_build_leaves_what_a_clean_one_would(seed: int, steps: int) -> None:
     """After any history the files are those of a from-scratch evaluation, and nothing was executed twice."""
+    _live(seed, steps)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@_examples(200)
+@given(seed=seeds, steps=lengths)
+def test_so_they_do_two_hundred_times(seed: int, steps: int) -> None:
+    """The same, more often."""
+    _live(seed, steps)
+
+
+def _live(seed: int, steps: int) -> None:
     root = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     try:
         world = World(root, seed)
