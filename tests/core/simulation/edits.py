@@ -290,9 +290,11 @@ class Edits:
         )
 
     def _damage(self, path: str, value: int) -> None:
-        """Flip a bit, or cut a file off."""
+        """Flip a bit, or cut a file off, unless nothing is left of it."""
         with open(path, "r+b") as file:
             data = file.read()
+            if not data:
+                return
             place = value % len(data)
             if value % 2:
                 file.truncate(place)
