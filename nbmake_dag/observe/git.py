@@ -66,7 +66,8 @@ def index_of(repository: str) -> str:
 def ignored(repository: str, paths: Iterable[str]) -> set[str]:
     """Return those of some absolute paths of a repository that git ignores; none where git gives no answer."""
     names = [os.path.relpath(path, repository) for path in paths]
-    listed = ask_git(repository, "check-ignore", "-z", "--", *names) if names else None
+    which = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--")
+    listed = ask_git(repository, "--literal-pathspecs", *which, *names) if names else None
     return {os.path.join(repository, name) for name in (listed or "").split("\0") if name}
 
 

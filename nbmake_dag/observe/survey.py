@@ -140,6 +140,10 @@ class Survey:
         """The folders of the project, by absolute path, in which kernels were looked for."""
         return tuple(path for path in self._look.kernels.folders if path.startswith(f"{self.project.root}/"))
 
+    def made_before(self, task: Task) -> frozenset[str]:
+        """Return the code that a task's last execution made itself, so that it is no ingredient."""
+        return self._made.get(task.name, frozenset())
+
     def code_of(self, task: Task) -> frozenset[str]:
         """Return the modules and scripts that a task is known to use, relative to the root."""
         return frozenset(self._observe(task)[0].modules)

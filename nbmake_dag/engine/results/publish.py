@@ -37,7 +37,9 @@ class Publication:
         """Describe the files that changed."""
         first, *others = self.unstable
         more = f", and {len(others)} more" if others else ""
-        return f"not recorded: {first} while it ran{more}"
+        is_code = any(text.startswith("module:") for text in self.unstable)
+        advice = "; code that it writes itself belongs into its `outputs`, or into .gitignore" if is_code else ""
+        return f"not recorded: {first} while it ran{more}{advice}"
 
 
 def origin_of(attempt: AttemptResult, header: RunHeader, span_id: str) -> Origin:
@@ -85,7 +87,7 @@ def record_of(
         cells=attempt.cell_outputs,
         injected=attempt.injected,
         undeclared=tuple(with_digests(undeclared(task, attempt.accesses, modules_among(facts.own)), after)),
-        code=tuple(sorted(written.intersection(used_code | after.code_of(task)))),
+        code=tuple(sorted(written.intersection(used_code | after.code_of(task) | after.made_before(task)))),
     )
     record = keys.record(task, trace, made, origin, source=source)
     changed = set(after.changed_since(task, facts.own, written))
@@ -117,13 +119,14 @@ def _code_of_scripts(task: Task, attempt: AttemptResult, after: Survey) -> set[s
 def _made_code(task: Task, survey: Survey, facts: Facts, attempt: AttemptResult, after: Survey) -> set[str]:
     """Return the modules and scripts that a task made itself: its outputs, and what its children wrote.
 
-    That is what was started as a process or was not there before, and git does not track; of what was imported,
-    only what git ignores. Another file that is as new is one that somebody edited.
+    That is what was started as a process or was not there before, and git does not track; of all other code only
+    what git ignores. Another file that is as new is one that somebody edited.
     """
     outputs = {path for path in attempt.modules if survey.graph.owner_of(path) == task.name}
     started = {path for path in attempt.modules if path in attempt.scripts or not path.endswith(".py")}
-    appeared = after.code_of(task) - modules_among(facts.own)
-    place_of = {path: os.path.realpath(after.project.absolute(path)) for path in (*attempt.modules, *appeared)}
+    known = after.code_of(task) | after.made_before(task)
+    appeared = known - modules_among(facts.own)
+    place_of = {path: os.path.realpath(after.project.absolute(path)) for path in (*attempt.modules, *known)}
     touched = {path: place_of[path] for path in after.touched_since(attempt.started, place_of)}
     kept = tracked(touched.values())
     generated = ignored(os.path.realpath(after.project.repository), touched.values())
