@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 from msgspec import Struct
@@ -18,6 +18,9 @@ from nbmake_dag.present.units import in_words
 from nbmake_dag_cache.verify import Fault
 from nbmake_dag_reporting.documents import Format, described, encode_document
 from nbmake_dag_reporting.secrets_scan import Secrets
+
+if TYPE_CHECKING:
+    from nbmake_dag.engine.state.secret_sweep import Searched
 
 
 class CacheInfoDocument(Struct, frozen=True, kw_only=True):
@@ -137,6 +140,7 @@ def gc(
     from nbmake_dag.engine.state.lock import build_lock  # noqa: PLC0415 - not for --help
     from nbmake_dag.engine.state.rescued_files import put_damage_aside  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.state.retention import sweep, sweep_unused  # noqa: PLC0415 - likewise
+    from nbmake_dag.engine.state.secret_sweep import Searched  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
     pipeline = settings_of(project)
@@ -145,17 +149,17 @@ def gc(
     with build_lock(project, wait=True, waiting=partial(click.echo, err=True)):
         put_damage_aside(project, lambda text: click.echo(f"warning: {text}", err=True))
         swept = (sweep_unused if keep_used else sweep)(project, pipeline)
-        if drop_secrets:
-            _drop_secrets(project, secrets_of(project, allow))
+        held = _drop_secrets(project, secrets_of(project, allow)) if drop_secrets else Searched()
     cache = swept.cache
     click.echo(
-        f"removed {cache.removed_records} records, {cache.removed_blobs} blobs and {swept.removed_runs} runs,"
-        f" {in_words(cache.freed)}; {cache.kept_records} records and {cache.kept_blobs} blobs stay,"
-        f" {in_words(cache.kept_size)}"
+        f"removed {cache.removed_records + held.records} records, {cache.removed_blobs + held.blobs} blobs"
+        f" and {swept.removed_runs + held.runs} runs, {in_words(cache.freed + held.freed)};"
+        f" {cache.kept_records - held.records} records and {cache.kept_blobs - held.blobs} blobs stay,"
+        f" {in_words(cache.kept_size - held.freed)}"
     )
 
 
-def _drop_secrets(project: Project, secrets: Secrets) -> None:
+def _drop_secrets(project: Project, secrets: Secrets) -> Searched:
     from nbmake_dag.engine.state.secret_sweep import drop_secrets  # noqa: PLC0415 - not for --help
 
     searched = drop_secrets(project, secrets)
@@ -164,6 +168,7 @@ def _drop_secrets(project: Project, secrets: Secrets) -> None:
     report_found(secrets)
     if searched.left:
         raise NbdagError(f"the cache holds a secret: {searched.left[0]}", (), "remove the file, then its blob")
+    return searched
 
 
 @command.command

@@ -270,7 +270,7 @@ class Loop:
         delay = self._dispatcher.retry(task.name) if self._outcome.signal is None else None
         if delay is None:
             draft = self._ends.is_draft(task.name, result)
-            self._finish(dispatched, "failed", folder, draft=draft)
+            self._finish(dispatched, "failed", folder, draft=draft, warnings=self._absent_secrets(task))
             if draft:
                 self._ends.note_failed_draft(task.name)
             else:
@@ -294,12 +294,14 @@ class Loop:
         warnings += [f"not recorded: {found}" for found in attempt.withheld]
         if attempt.mistaken:
             warnings.append(f"not recorded: {attempt.mistaken}")
+        absent = self._absent_secrets(task)
+        warnings += [f"not recorded: {absence}" for absence in absent]
         draft = self._ends.is_draft(task.name, attempt)
         encoded = encode_record(publication.record) if self._redactor else b""
         if name := self._redactor.name_in_data(encoded):
             # such as the name of an input
             warnings.append(f"not recorded: its record would hold the value of {name}")
-        is_sound = not (publication.unstable or attempt.withheld or attempt.mistaken or name)
+        is_sound = not (publication.unstable or attempt.withheld or attempt.mistaken or absent or name)
         publishes = self._request.writes_cache and task.policy.cache and is_sound and not draft
         if publishes:
             self._stores.records.publish(publication.record)
@@ -322,6 +324,11 @@ class Loop:
             self._ends.refute_failure(task.name)
         result = result_of(publication.record, task.parameters)
         self._follow(self._schedule.handle(Finished(task=task.name, result=result)))
+
+    def _absent_secrets(self, task: Task) -> tuple[str, ...]:
+        """Say which secrets of a task are not set: its result may not be what it makes with them."""
+        there = self._prepared.survey.secrets
+        return tuple(f"`{name}`, a declared secret, is not set" for name in task.secrets if name not in there)
 
     def _finish(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -145,5 +146,8 @@ def test_the_cache_that_ci_saves_holds_no_secret(say: Project) -> None:
     done = say.nbdag("cache", "gc", "--drop-secrets", env=env)
     assert done.returncode == 0, done.stderr
     assert "warning: removed a result of leak: it holds the value of API_TOKEN" in done.stderr
+    counted = re.match(r"removed 1 records, (\d+) blobs and 1 runs, .*; 1 records and \d+ blobs stay", done.stdout)
+    assert counted, done.stdout
+    assert int(counted[1]) > 0
     assert _holding(say / ".nbdag/cache", VALUE) == _holding(say / ".nbdag/runs", VALUE) == []
     say.remove("leak.txt", "out.txt").build(env=env).ran("leak").restored("say")

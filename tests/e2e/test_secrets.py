@@ -119,6 +119,20 @@ def test_a_file_that_holds_a_secret_is_stored_nowhere(project: Project, code: st
         assert _spills(project, build.err) == []
 
 
+@pytest.mark.parametrize("env", [{}, {"API_PW": ""}])
+def test_what_ran_without_its_secret_is_not_recorded(project: Project, env: dict[str, str]) -> None:
+    """Empty, as GitHub has a secret that is not there, counts as not set; what was made with it is restored."""
+    project.pipeline(
+        '[tasks.a]\ncommand = "echo ${API_PW:+with} > a.txt"\noutputs = ["a.txt"]\nsecrets = ["API_PW"]\n'
+    )
+    project.build(env=env).ran("a").said("warning: a: not recorded: `API_PW`, a declared secret, is not set")
+    project.build(env=ENV).ran("a")
+    assert project.read("a.txt") == "with\n"
+    project.remove("a.txt").build(env=env).restored("a")
+    failed = project.write("pipeline.toml", '[tasks.a]\ncommand = "false"\nsecrets = ["API_PW"]\n').build(env=env)
+    assert "warning: a: `API_PW`, a declared secret, is not set" in failed.err
+
+
 def test_a_file_in_the_way_that_holds_a_secret_is_neither_overwritten_nor_stored(project: Project) -> None:
     """It may be the user's, and no blob may hold it: the task fails, and says what to do."""
     project.pipeline('[tasks.a]\ncommand = "echo x > out.txt"\noutputs = ["out.txt"]\nsecrets = ["API_PW"]\n')

@@ -134,7 +134,9 @@ class Sharing:
             parts.append(f"{refused.total()} of its entries were refused ({kinds})")
         if remote.errors:
             gone = "it was not used after that" if remote.gone else "some operations failed"
-            parts.append(f"{gone} ({'; '.join(remote.errors[:3])})")
+            denied = any("Credentials" in error for error in remote.errors)
+            hint = "; credentials are those that boto finds, see `nbdag help sharing`" if denied else ""
+            parts.append(f"{gone} ({'; '.join(remote.errors[:3])}){hint}")
         if parts:
             yield f"the shared cache: {'; '.join(parts)}"
 

@@ -23,8 +23,12 @@ _PIECE = 4 << 20
 
 @dataclass(slots=True, kw_only=True)
 class Searched:
-    """What was removed, each with the reason, and what cannot be removed: files of the user."""
+    """What was removed, each with the reason, how many bytes that freed, and what stays: files of the user."""
 
+    runs: int = 0
+    records: int = 0
+    blobs: int = 0
+    freed: int = 0
     removed: list[str] = field(default_factory=list[str])
     left: list[str] = field(default_factory=list[str])
 
@@ -38,26 +42,33 @@ def drop_secrets(project: Project, secrets: Secrets) -> Searched:
     for folder in run_folders(project.runs):
         if why := _held((read_trace(folder), read_content(folder, EVENTS)), "it", secrets):
             shutil.rmtree(folder)
+            searched.runs += 1
             searched.removed.append(f"run {os.path.basename(folder)}: {why}")
     layout, rescued = CacheLayout(project.cache), {item.sha256: item.path for item in read_rescued(project)}
     bad: dict[str, str] = {}
+    sizes: dict[str, int] = {}
     for entry in files_below(layout.blobs):
         if why := _held(_pieces(entry.path, secrets.longest), "it", secrets):
-            bad[entry.name] = why
+            bad[entry.name], sizes[entry.name] = why, entry.stat().st_size
     records = RecordStore(project.cache)
     named: set[str] = set()
     for record in records:
         held = blobs_of(record) & bad.keys()
-        why = _held((encode_record(record),), "it", secrets) or next((bad[name] for name in held), "")
+        encoded = encode_record(record)
+        why = _held((encoded,), "it", secrets) or next((bad[name] for name in held), "")
         if why:
             named |= held
             records.remove(record.own_key, record.key)
+            searched.records += 1
+            searched.freed += len(encoded)
             searched.removed.append(f"a result of {record.task}: {why}")
     for name, why in bad.items():
         if name in rescued:
             searched.left.append(f"{rescued[name]}, a file of yours that was saved: {why}")
             continue
         remove(layout.blob(name))
+        searched.blobs += 1
+        searched.freed += sizes[name]
         if name not in named:
             searched.removed.append(f"content {name[:12]}: {why}")
     return searched
