@@ -74,7 +74,7 @@ def command(
     if system and os.path.basename(config) != CONFIG:
         raise UsageError(f"--ci builds {CONFIG}", (), f"leave out -f, or call the file {CONFIG}")
     if system and origin is None and os.path.lexists(config):
-        _write_ci(system, root)
+        _write_ci(system, root, _secrets_in(config))
         return
     if os.path.lexists(config):
         raise UsageError(
@@ -171,12 +171,21 @@ def _line(place: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _write_ci(system: CiSystem, root: str) -> None:
+def _secrets_in(config: str) -> list[str]:
+    """Return the secrets that a pipeline file declares; raises `ConfigError`."""
+    from nbmake_dag.config.pipeline_file import expand, parse  # noqa: PLC0415 - not for --help
+
+    with open(config, "rb") as file:
+        tasks = expand(parse(file.read(), file=os.path.basename(config)), {}, {}).tasks.values()
+    return sorted({name for task in tasks for name in task.secrets})
+
+
+def _write_ci(system: CiSystem, root: str, secrets: Sequence[str] = ()) -> None:
     """Write the files of a CI system that are not there, into the repository around a pipeline."""
     from nbmake_dag.scaffold.ci_files import ci_plan  # noqa: PLC0415 - only where it is asked for
 
     repository = git_root(root) or root
-    plan = ci_plan(system, repository, root)
+    plan = ci_plan(system, repository, root, secrets)
     for file in plan.files:
         path = os.path.join(repository, file.path)
         shown = os.path.relpath(path)

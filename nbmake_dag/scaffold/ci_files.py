@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files as package_files
@@ -19,7 +20,7 @@ _FOLDERS: dict[CiSystem, str] = {"github": ".github", "gitlab": ".gitlab"}
 _INCLUDED = ".gitlab/nbdag.yml"
 _INCLUDE = f"include:\n  - local: {_INCLUDED}\n"
 _INSTALL = "-r requirements.txt"
-_DIRECTORY = re.compile(r"^(  (?:NBDAG_)?DIRECTORY: )\.(?= # of pipeline\.toml$)", re.MULTILINE)
+_DIRECTORY = re.compile(r"^(  (?:NBDAG_)?DIRECTORY: )\.( # of pipeline\.toml\n)", re.MULTILINE)
 _BRANCH = re.compile(r"^(    branches: )\[main\]$", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 _UNPUBLISHED = "nbmake-dag @ git+https://github.com/OWNER/nbdag@TAG"
@@ -41,19 +42,32 @@ class CiPlan:
     hints: tuple[str, ...]
 
 
-def ci_plan(system: CiSystem, repository: str, root: str) -> CiPlan:
-    """Fit the files to the folder ``root`` of a pipeline, to its requirements, and to the default branch."""
+def ci_plan(system: CiSystem, repository: str, root: str, secrets: Sequence[str] = ()) -> CiPlan:
+    """Fit the files to the folder ``root`` of a pipeline, its requirements, its branch and its secrets."""
     directory = os.path.relpath(root, repository)
     install, source = _install(repository, directory)
     branch = _default_branch(repository)
     found: list[CiFile] = []
+    # on GitLab a variable of the project reaches each job by itself
+    passed = "".join(f"  {name}: ${{{{ secrets.{name} }}}}\n" for name in secrets) if system == "github" else ""
     for name, text in _templates(system):
-        fitted = _DIRECTORY.sub(lambda match: match[1] + _scalar(directory), text)
+        fitted = _DIRECTORY.sub(lambda match: f"{match[1]}{_scalar(directory)}{match[2]}{passed}", text)
         fitted = _BRANCH.sub(lambda match: f"{match[1]}[{_scalar(branch)}]", fitted)
         found.append(CiFile(path=f"{_FOLDERS[system]}/{name}", text=fitted.replace(_INSTALL, install)))
     hints: list[str] = []
     if not _names_nbdag(os.path.join(repository, source)):
-        hints.append(f"{source} must name nbdag: {_requirement()}")
+        requirement = _requirement()
+        placeholders = (
+            "; OWNER and TAG stand for the repository that you install nbdag from, until it is on an index"
+        )
+        hints.append(
+            f"{source} must name nbdag: {requirement}{placeholders if requirement == _UNPUBLISHED else ''}"
+        )
+    if passed:
+        hints.append(
+            f"write the values of {', '.join(secrets)} into the repository's settings: Secrets and variables,"
+            " Actions; a workflow that was there already must pass them, see `nbdag help secrets`"
+        )
     if system == "gitlab":
         path = os.path.join(repository, ".gitlab-ci.yml")
         if not os.path.lexists(path):
