@@ -326,7 +326,7 @@ class Loop:
         self._follow(self._schedule.handle(Finished(task=task.name, result=result)))
 
     def _absent_secrets(self, task: Task) -> tuple[str, ...]:
-        """Say which secrets of a task are not set: its result may not be what it makes with them."""
+        """Name the secrets of a task that are not set: its result may not be what it makes with them."""
         there = self._prepared.survey.secrets
         return tuple(f"`{name}`, a declared secret, is not set" for name in task.secrets if name not in there)
 
