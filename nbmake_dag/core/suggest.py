@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
@@ -23,7 +23,7 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint with the known word most like ``word``; empty if none is like it."""
+def did_you_mean(word: str, known: Iterable[str], written: Callable[[str], str] = str) -> str:
+    """Return a hint with the known word most like ``word``, as it is ``written``; empty if none is like it."""
     match = closest(word, known)
-    return f"did you mean `{match}`?" if match is not None else ""
+    return f"did you mean `{written(match)}`?" if match is not None else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from shlex import quote
 
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import Graph
@@ -16,7 +17,7 @@ class UnknownTargetError(UsageError):
     """A word means no task; the nearest of those ``known`` is suggested."""
 
     def __init__(self, target: str, known: tuple[str, ...]) -> None:
-        super().__init__(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known))
+        super().__init__(f"no task, tag or output is called `{target}`", (), did_you_mean(target, known, quote))
         self.target = target
         self.args = (target, known)
 
@@ -106,7 +107,7 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
         return made_from
     part = target.replace("[", "[*").replace("]", "*]")
     if part != target and _where(graph, lambda name: bool(_glob(part).fullmatch(name))):
-        raise UsageError(f"no task, tag or output is called `{target}`", (), f"did you mean `{part}`?")
+        raise UsageError(f"no task, tag or output is called `{target}`", (), f"did you mean `{quote(part)}`?")
     if readers := [task.family for task in graph.tasks.values() if _reads(task, path)]:
         hint = f"it is an input of `{readers[0]}`; `--downstream {readers[0]}` builds that and what depends on it"
         raise UsageError(f"`{target}` is made by no task", (), hint)

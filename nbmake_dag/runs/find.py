@@ -121,7 +121,7 @@ def task_of(recorded: Recorded, name: str) -> TaskRun:
             f"name one of them: {', '.join(map(shlex.quote, found[:20]))}",
         )
     if not found:
-        hint = did_you_mean(name, tasks) or f"it has {', '.join(list(tasks)[:20])}"
+        hint = did_you_mean(name, tasks, shlex.quote) or f"it has {', '.join(list(tasks)[:20])}"
         raise UsageError(f"run {recorded.run.id} has no task `{name}`", (), hint)
     return tasks[found[0]]
 

@@ -73,7 +73,7 @@ def test_targets_and_tags_add_up() -> None:
             ["grid[shop=a]"],
             [],
             "no task, tag or output is called `grid[shop=a]`",
-            "did you mean `grid[*shop=a*]`?",
+            "did you mean `'grid[*shop=a*]'`?",
         ),
         (
             ["raw/a.csv"],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
-from nbmake_dag.present.run_text import run_table, table
-from nbmake_dag_reporting.run import RunHead, Vcs
+from nbmake_dag.present.run_text import run_lines, run_table, table
+from nbmake_dag_reporting.run import Run, RunHead, Vcs
 
 HEAD = RunHead(
     id="20261129-072600-324-fdd9d2",
@@ -48,3 +50,13 @@ def test_at_80_columns_no_line_is_longer_and_no_word_is_cut() -> None:
         "train  input: data/a.csv changed, and 3",
         "       more; module: helper.py changed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("dirty", "said"), [(True, ", with changes"), (False, ""), (None, ", changes not looked at")]
+)
+def test_a_run_says_whether_files_differed_from_its_commit(*, dirty: bool | None, said: str) -> None:
+    """Where nothing was executed git was not asked, which is not the same as no changes."""
+    vcs = Vcs(head_revision="0123456789abcdef", dirty=dirty)
+    known = {field.name: getattr(HEAD, field.name) for field in fields(HEAD)}
+    assert f"  commit   0123456789abcdef{said}" in list(run_lines(Run(**{**known, "vcs": vcs})))
