@@ -50,13 +50,15 @@ def test_an_accepted_result_says_so_in_every_later_hit(project: Project) -> None
 
 
 def test_an_accepted_result_still_names_what_it_does_not_declare(project: Project) -> None:
-    """With its content of now, so that a later edit of it is seen."""
+    """With its content of now, so that a later edit of it is seen, and until it is declared."""
     project.write("w.py", "def run(outputs):\n    open(outputs[0], 'w').write(open('cfg').read())\n")
     project.write("cfg", "1").pipeline('[tasks.t]\nfunction = "w:run"\noutputs = ["t.txt"]\n').build().ran("t")
     project.edit("w.py", "'w'", "'wt'").build("--accept")
     project.build().ran().said("t reads cfg and does not declare it")
     assert "changed" not in project.build().err
     project.write("cfg", "2").build().ran().said("changed")
+    project.edit("pipeline.toml", "outputs", 'inputs = ["c*g"]\noutputs').build("--accept")
+    assert "does not declare" not in project.build().ran().err
 
 
 def test_a_change_back_is_still_a_hit(project: Project) -> None:
