@@ -93,7 +93,10 @@ def _module(root: str, folder: str, name: str) -> tuple[str, ast.Module] | None:
 
 
 def _workdir(root: str, folder: str, paths: list[str]) -> str:
-    """Guess where a notebook expects to run: in its own folder, as in Jupyter, unless its paths lead elsewhere."""
+    """Guess where a notebook expects to run: in its own folder, as in Jupyter, unless its paths lead elsewhere.
+
+    Folders that are in neither place are those of the project, which the first run makes.
+    """
     relative = [path for path in paths if not path.startswith(("/", "~")) and "://" not in path]
 
     def score(start: str) -> tuple[int, int, int]:
@@ -106,7 +109,10 @@ def _workdir(root: str, folder: str, paths: list[str]) -> str:
             sum(os.path.isdir(os.path.join(root, posixpath.dirname(place))) for place in inside),
         )
 
-    return folder if score(folder) >= score("") else ""
+    own, top = score(folder), score("")
+    if relative and own == top and own[1:] == (0, 0):
+        return ""
+    return folder if own >= top else ""
 
 
 def _project_paths(paths: Iterable[str], workdir: str, role: str) -> tuple[str, ...]:
