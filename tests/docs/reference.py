@@ -390,7 +390,7 @@ def json_page() -> str:
         "In documents of runs times are nanoseconds since the epoch. A number that JSON cannot hold is `NaN`,",
         "`Infinity` or `-Infinity`, as a text. Exit code 2 is a mistake of the caller, 5 an unknown run",
         "(`nbdag help variables`); there is no document then. `run.json` and `task.json` of `nbdag export -o` are",
-        "documents `run` and `task`.",
+        "documents `run` and `task`. `nbdag build --junit FILE` writes JUnit XML (`nbdag help testing`).",
         "",
         "## Codes of reasons",
         "",

@@ -133,9 +133,9 @@ class Sharing:
             kinds = ", ".join(f"{why}: {count}" for why, count in sorted(refused.items()))
             parts.append(f"{refused.total()} of its entries were refused ({kinds})")
         if remote.errors:
-            gone = "it was not used after that" if remote.gone else "some operations failed"
+            gone = "it failed, and was not used any more" if remote.gone else "some operations failed"
             denied = any("Credentials" in error for error in remote.errors)
-            hint = "; credentials are those that boto finds, see `nbdag help sharing`" if denied else ""
+            hint = "; boto found no valid credentials, see `nbdag help sharing`" if denied else ""
             parts.append(f"{gone} ({'; '.join(remote.errors[:3])}){hint}")
         if parts:
             yield f"the shared cache: {'; '.join(parts)}"
