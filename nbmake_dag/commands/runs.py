@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 
 import click
@@ -91,15 +92,16 @@ def _list(project: Project, count: int, *, writes_json: bool) -> None:
     from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
     from nbmake_dag.runs.find import pulled_runs, run_under_way  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document, runs_document  # noqa: PLC0415 - likewise
-    from nbmake_dag_reporting.runs import list_runs, read_run  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.runs import RunNotFoundError, list_runs, read_run  # noqa: PLC0415 - likewise
 
     own = list_runs(project.runs)
     known = {head.id for head in own}
     pulled = [recorded.run for recorded in pulled_runs(project) if recorded.run.id not in known]
-    heads = [
-        head if head.ended is not None or head.id not in known else read_run(os.path.join(project.runs, head.id))
-        for head in sorted([*own, *pulled], key=lambda head: head.id, reverse=True)[:count]
-    ]
+    heads = sorted([*own, *pulled], key=lambda head: head.id, reverse=True)[:count]
+    for place, head in enumerate(heads):
+        if head.ended is None and head.id in known:
+            with suppress(RunNotFoundError):
+                heads[place] = read_run(os.path.join(project.runs, head.id))
     running = run_under_way(project)
     heads = [replace(head, result="running") if head.id == running else head for head in heads]
     if writes_json:

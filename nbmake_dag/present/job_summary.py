@@ -19,7 +19,7 @@ from nbmake_dag_reporting.drawing import LOOKS, drawing_of
 from nbmake_dag_reporting.gantt import gantt
 from nbmake_dag_reporting.graph_formats import mermaid
 from nbmake_dag_reporting.run import Run, TaskRun
-from nbmake_dag_reporting.runs import find_run_of_branch, read_run
+from nbmake_dag_reporting.runs import RunNotFoundError, find_run_of_branch, read_run
 from nbmake_dag_reporting.vocabulary import TaskStatus
 
 _LIMIT = 1 << 20
@@ -150,4 +150,8 @@ def _base(project: Project, run: Run) -> Base | None:
     if folder is None:
         return None
     record, blob = reach(project)
-    return Base(branch=branch, recorded=Recorded(run=read_run(folder, record), blob=blob, record=record))
+    try:
+        of_base = read_run(folder, record)
+    except RunNotFoundError:
+        return None
+    return Base(branch=branch, recorded=Recorded(run=of_base, blob=blob, record=record))

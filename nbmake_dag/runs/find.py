@@ -60,7 +60,11 @@ def recorded_in(project: Project, ref: str) -> Recorded:
                 unknown = UsageError if isinstance(error, AmbiguousRunError) else UnknownRunError
                 raise unknown(what, (), "`nbdag runs` lists them") from error
             return pulled
-    run = read_run(folder, record)
+    try:
+        run = read_run(folder, record)
+    except RunNotFoundError as error:
+        what = f"nothing of run {os.path.basename(folder)} can be read: its files are damaged"
+        raise UsageError(what, (("where", folder),), "`nbdag runs` lists the others") from error
     if run.id == run_under_way(project):
         run = replace(run, result="running")
     return Recorded(run=run, blob=blob, record=record)
@@ -76,8 +80,13 @@ def run_under_way(project: Project) -> str | None:
 def waits_under_way(project: Project) -> dict[str, str]:
     """Return the pools that tasks of the build under way wait for, by the name of the task."""
     name = run_under_way(project)
-    run = read_run(os.path.join(project.runs, name)) if name else None
-    return {task.name: task.waits_for for task in run.tasks.values() if task.waits_for} if run else {}
+    if name is None:
+        return {}
+    try:
+        run = read_run(os.path.join(project.runs, name))
+    except RunNotFoundError:
+        return {}
+    return {task.name: task.waits_for for task in run.tasks.values() if task.waits_for}
 
 
 def _is_locked(path: str) -> bool:

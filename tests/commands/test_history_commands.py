@@ -202,3 +202,17 @@ def test_content_that_is_not_what_it_should_be_costs_its_run_alone(built: Projec
     done = project.nbdag("report", f"--runs={path}", f"--runs={built.root}")
     assert (done.returncode, rows(project)) == (0, sorted([first, second])), done.stderr
     assert "warning: the site is without evil: ValueError: " in done.stderr
+
+
+def test_a_run_that_cannot_be_read_is_one_error(built: Project, tmp_path: Path) -> None:
+    """Where a damaged file lost what it is about; the list goes on with what its last line has."""
+    project = Project.copied(built.root, tmp_path / "copy")
+    newest = ids(project)[0]
+    trace = project / f".nbdag/runs/{newest}/trace.otlp.jsonl"
+    trace.write_bytes(trace.read_bytes().replace(b'"attributes"', b'"att\xf2ibutes"'))
+    (trace.parent / "events.jsonl").unlink()
+    shown = project.nbdag("show", newest)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert f"nothing of run {newest} can be read: its files are damaged" in shown.stderr
+    assert project.nbdag("runs").returncode == 0
+    assert project.nbdag("build").returncode == 0
