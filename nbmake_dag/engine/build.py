@@ -51,7 +51,7 @@ def _record_hits(
     writer.started()
     writer.hits(unchanged.template, start=started, end=time.time_ns())
     writer.ended("success", 0)
-    LastUsed(project.cache).note(unchanged.keys, started / 1e9)
+    LastUsed(project.cache).note((key for _, key in unchanged.records), started / 1e9)
     outcome = RunOutcome(run_id=header.run_id, folder=writer.directory, unchanged=unchanged.template.count)
     outcome.duration_s = (time.time_ns() - started) / 1e9
     for listener in listeners:

@@ -1,8 +1,8 @@
 """A build with nothing to do, recognised from one file without reading the pipeline.
 
-At the end of a build that left everything up to date, this file lists the files, folders and variables that this
-depends on. The next build with the same request checks whether they are unchanged; if so it only writes the record
-of its run, whose lines are ready in the file but for ids and times.
+At the end of a build that left everything up to date, this file lists the files, folders, variables and records
+that this depends on. The next build with the same request checks whether they are unchanged; if so it only writes
+the record of its run, whose lines are ready in the file but for ids and times.
 
 Only what was verified by content is trusted: a file that was not at rest is hashed when it is next checked, and
 a folder that was not keeps the file from being written at all. Losing or damaging the file costs time.
@@ -15,7 +15,7 @@ import gc
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +29,7 @@ from nbmake_dag.record.hits import HitTemplate, hit_template
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome, UndeclaredFile
 from nbmake_dag_cache.digest import digest_file, digest_text
 from nbmake_dag_cache.key import Key
+from nbmake_dag_cache.layout import CacheLayout
 from nbmake_dag_cache.record import Output, Record
 from nbmake_dag_cache.stamps import FileClock, Stamp, folder_stamp, hash_file, is_at_rest
 from nbmake_dag_reporting.vocabulary import HITS
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from nbmake_dag.engine.prepare import Prepared
     from nbmake_dag.engine.state.stores import Stores
 
-_KIND = "nbdag-unchanged 2"
+_KIND = "nbdag-unchanged 3"
 _FILES = 8
 """Files at most: of the latest requests that differ."""
 
@@ -58,8 +59,10 @@ class Unchanged(msgspec.Struct, frozen=True, array_like=True):
     variables: dict[str, str | None]
     """Digests of all variables that decided something, ``None`` for one that was not set."""
     expires: int | None
-    keys: list[Key]
-    """Of the records that were used."""
+    records: list[tuple[Key, Key]]
+    """Own key and key of each record that was used."""
+    record_stamps: list[Stamp | None]
+    """Of their files: a record that is gone, or damaged, is no hit."""
     pipeline: str
     template: HitTemplate
     warnings: list[str] = []
@@ -98,6 +101,8 @@ def recall(
         return None
     if [folder_stamp(folder) for folder in found.folders] != found.folder_stamps:
         return None
+    if _record_stamps(project, found.records) != found.record_stamps:
+        return None
     doubtful = _doubtful(found)
     if doubtful is None:
         return None
@@ -112,6 +117,11 @@ def remember(project: Project, name: str, unchanged: Unchanged) -> None:
     if all(stamp is None or is_at_rest(stamp, now) for stamp in unchanged.folder_stamps):
         _write(project, _file(project, name), unchanged)
         _forget_oldest(project)
+
+
+def _record_stamps(project: Project, records: Iterable[tuple[Key, Key]]) -> list[Stamp | None]:
+    layout = CacheLayout(project.cache)
+    return [folder_stamp(layout.record(own_key, key)) for own_key, key in records]
 
 
 def _doubtful(found: Unchanged) -> list[int] | None:
@@ -209,6 +219,10 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
     folders = {**gone, **prepared.survey.folders, **_output_folders(prepared, records)}
     if not _folders_hold_what_was_made(prepared, stores, records):
         return
+    used = [(record.own_key, record.key) for record in records.values()]
+    record_stamps = _record_stamps(project, used)
+    if None in record_stamps:
+        return
     unchanged = Unchanged(
         paths=list(files),
         stamps=[stamp for stamp, _ in files.values()],
@@ -218,7 +232,8 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
         folder_stamps=list(folders.values()),
         variables=dict(prepared.survey.noted),
         expires=_expires(prepared, records),
-        keys=[record.key for record in records.values()],
+        records=used,
+        record_stamps=record_stamps,
         pipeline=prepared.pipeline.name,
         template=hit_template(
             (

@@ -132,7 +132,19 @@ def add_kernelspec(rests: Rests) -> None:
     (folder / "kernel.json").write_text('{"argv": ["other"], "display_name": "Other", "language": "other"}')
 
 
+def record_of(rests: Rests) -> Path:
+    return min(Path(rests.project.cache, "records").rglob("*.json"))
+
+
+def flip(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+
+
 CHANGES: dict[str, Callable[[Rests], object]] = {
+    "a record that is gone": lambda rests: record_of(rests).unlink(),
+    "a record that was damaged": lambda rests: flip(record_of(rests)),
+    "all records are gone": lambda rests: shutil.rmtree(Path(rests.project.cache, "records")),
     "a deleted output": lambda rests: rests.files.remove("results/count.txt"),
     "an output edited by hand": lambda rests: rests.files.write("results/look.txt", "mine"),
     "an input of the same size and time": edit_unseen,

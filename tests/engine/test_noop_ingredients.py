@@ -34,7 +34,7 @@ SEEN_BY = {
     "package": "folders",
     "kernel": "folders",
     "variable": "variables",
-    "read": "keys",
+    "read": "records",
 }
 """By what a change is seen: files, folders, variables, the name of the file, or the records of the tasks above."""
 READERS = {"environ", "environb", "getenv", "expandvars", "expanduser", "which", "get_exec_path"}
