@@ -84,7 +84,7 @@ def _may_be_same(name: str, other: str) -> bool:
 def _fixed_ends(name: str) -> tuple[str, str]:
     """Return what a name begins and ends with, in any path that it matches."""
     if not is_glob(name):
-        return (unescaped(name),) * 2
+        return unescaped(name), unescaped(name)
     first = _MAGIC.search(name)
     last = max(name.rfind(character) for character in "*?]")
     return name[: first.start()] if first else "", name[last + 1 :]

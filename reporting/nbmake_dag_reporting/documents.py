@@ -244,7 +244,7 @@ def run_document(run: Run) -> RunDocument:
             ended=task.ended,
             attempts=len(task.attempts),
             upstreams=task.upstreams,
-            metrics=dict(task.metrics),
+            metrics={**task.metrics},
             failure=task.attempts[-1].failure if task.attempts and task.status == "failed" else None,
             draft=task.draft,
             waits_for_pool=(task.waits_for or None) if run.result == "running" else None,

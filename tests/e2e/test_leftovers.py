@@ -63,7 +63,7 @@ def test_a_notebook_that_lists_the_folder_itself_finds_no_leftover(project: Proj
 
 def test_going_back_restores_a_leftover(trained: Project) -> None:
     """Nothing runs again for it, and the plan before a build is that of the build."""
-    assert "sum" in trained.nbdag("status").stderr
+    assert "sum" in trained.nbdag("status").stdout
     assert (trained / "out/m2.txt").exists()
     trained.build().ran("sum")
     write_pipeline(trained, "1, 2").build().ran().restored("train[n=2]", "sum")
