@@ -183,6 +183,7 @@ def command(
     json_lines: bool = given.pop("json_lines")
     writes_json: bool = given.pop("writes_json")
     request = Request(wait=not given.pop("no_wait"), executor_options=executor_options(given), **given)
+    _refuse_to_run_and_accept(request, dry_run=dry_run)
     if dry_run:
         serves, writes = (
             serve is not None,
@@ -236,6 +237,12 @@ def _refuse_with(option: str, others: Mapping[str, object]) -> None:
     for named, is_given in others.items():
         if is_given:
             raise UsageError(f"`{named}` cannot be combined with `{option}`", (), f"leave out {named}")
+
+
+def _refuse_to_run_and_accept(request: Request, *, dry_run: bool) -> None:
+    if request.accept:
+        runs = {"--force": request.force, "--force-all": request.force_all, "--checks": request.checks}
+        _refuse_with("--accept", {"--dry-run": dry_run, **runs})
 
 
 def _say_plan(project: Project, request: Request, *, writes_json: bool) -> None:

@@ -67,8 +67,8 @@ def explained(project: Project, target: str, against: Recorded | None) -> Explai
         if prepared.graph.tasks[name].is_unknown:
             with suppress(UsageError):
                 # as they were last; one that is new is not among them
-                prepared = prepare(project, request, stores, by_last=True)
-                name = _only_one(prepared, target)
+                last = prepare(project, request, stores, by_last=True)
+                prepared, name = last, _only_one(last, target)
         facts = prepared.facts[name]
         before = _record_in(against, name) if against else facts.previous
         traced = (item.name for item in before.ingredients if item.kind == "module") if before else ()

@@ -207,6 +207,8 @@ def test_what_a_task_makes_gives_instances_in_the_same_build(project: Project) -
     project.build().ran()
     project.write("cities.txt", "oslo\nbergen\nmoss\n")
     assert project.nbdag("status").stdout == STALE
+    said = "may run   clean[...]  known when split has run\n"
+    assert project.nbdag("explain", "clean").stdout.startswith(said)
     project.build().ran("split", "clean[city=moss]", "list", "letter[n=moss]", "post")
     project.write("cities.txt", "moss\noslo\nbergen\n").build().ran("split")
     project.write("cities.txt", "oslo\n").build().ran("split", "list", "post").said("moved away: clean/bergen.txt")

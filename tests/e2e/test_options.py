@@ -161,3 +161,11 @@ def test_what_is_about_a_run_does_not_go_with_a_dry_one(fan, option):
     done = fan.nbdag("build", "--dry-run", option)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: `{option}` cannot be combined with `--dry-run`\n")
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--force", "--force-all", "--checks"])
+def test_what_is_about_running_does_not_go_with_accepting(fan, option):
+    """Nothing runs there; least of all is a true result replaced by what was accepted."""
+    done = fan.nbdag("build", "--accept", option)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: `{option}` cannot be combined with `--accept`\n")
