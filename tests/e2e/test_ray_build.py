@@ -58,6 +58,7 @@ def test_what_ray_refuses_is_an_end(project):
     project.build("--executor=ray").ended(3, failed=["odd"])
 
 
+@pytest.mark.slow
 def test_with_one_job_ray_is_never_started(project):
     """Nothing could be parallel."""
     build = patient(project).start("build", "-j1")

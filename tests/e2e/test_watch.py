@@ -342,11 +342,12 @@ def test_lost_events_are_made_up_for(project: Project) -> None:
 @pytest.mark.parametrize(
     ("rebuilds", "arguments"),
     [
-        (20, ("--serve",)),
+        (3, ("--serve",)),
+        pytest.param(20, ("--serve",), marks=pytest.mark.slow),
         pytest.param(20, (), marks=pytest.mark.slow),
         pytest.param(200, (), marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
     ],
-    ids=["20, served", "20", "200"],
+    ids=["3, served", "20, served", "20", "200"],
 )
 def test_rebuilding_leaves_nothing_behind(project: Project, rebuilds: int, arguments: tuple[str, ...]) -> None:
     """After many builds nothing has grown: descriptors, threads, processes, memory (200: 2 min)."""

@@ -98,14 +98,14 @@ def check_hidden(notebook, before, changes, place):
     notebook.forget()
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(cells, edits)
 def test_a_draft_of_pure_cells_is_what_a_run_from_the_start_is(notebook, before, changes):
     """Every run after an edit is resumed, and shows, cell by cell, what a run from the start shows."""
     check_pure(notebook, before, changes)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(cells, edits, st.integers(0, 8))
 def test_a_draft_that_hidden_state_makes_differ_is_seen(notebook, before, changes, place):
     """A comparison names the first cell that shows something else, if and only if there is one."""

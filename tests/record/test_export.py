@@ -194,7 +194,7 @@ def test_thousands_of_spans_all_arrive(collector: Collector) -> None:
     assert len(collector.spans()) == 5_000
 
 
-@pytest.mark.parametrize("collector", [403, 503], indirect=True)
+@pytest.mark.parametrize("collector", [403, pytest.param(503, marks=pytest.mark.slow)], indirect=True)
 def test_a_refusing_collector_is_said_in_one_line(collector: Collector, capfd: pytest.CaptureFixture[str]) -> None:
     """The SDK itself stays silent."""
     said: list[str] = []
