@@ -231,8 +231,8 @@ class Loop:
             self._outcome.misused |= isinstance(error, UsageError)
             self._dispatcher.refuse(name, str(error))
             return
-        for text in (*([describe_moved(moved)] if moved else ()), *known.notes):
-            if text not in self._prepared.notes:
+        for text in (*([describe_moved(moved)] if moved else ()), *known.lines):
+            if text not in self._prepared.lines:
                 self._listener.notify(Notice(text=text))
         known.leftovers = (*self._prepared.leftovers, *known.leftovers)
         before, graph = self._prepared.graph, known.graph

@@ -77,6 +77,11 @@ class Prepared:
     def graph(self) -> Graph:
         return self.survey.graph
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All that a person is told before anything runs."""
+        return (*self.notes, *(f"warning: {text}" for text in self.standing_warnings))
+
     def become(self, other: Prepared) -> None:
         """Take over what is known of a build after more of its tasks have become known."""
         for name in (each.name for each in fields(self)):
@@ -384,12 +389,12 @@ class _Look:
                 ),
                 *survey.notes,
                 *_pairs(graph, self.loaded.sources),
-                *_of_other_profiles(graph, leftovers.of_profiles),
                 *(f"warning: {found}" for found in absent(project, self.pipeline, graph, survey)),
             ),
             standing_warnings=(
                 *(str(found) for found in uncovered_starts(project, graph, survey, facts)),
                 *_of_no_task(graph, leftovers.inputs),
+                *_of_other_profiles(graph, leftovers.of_profiles),
             ),
             loaded=self.loaded,
             known=self.known,
@@ -418,12 +423,12 @@ def _of_no_task(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator[str]:
 
 
 def _of_other_profiles(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator[str]:
-    """Yield a note for each input that holds files which tasks make with another profile."""
+    """Yield a warning for each input that holds files which tasks make with another profile."""
     for name in graph.order if files else ():
         for item in graph.external[name]:
             if found := input_files(item, files):
                 more = f" and {len(found) - 1} more" if len(found) > 1 else ""
                 yield (
-                    f"warning: input `{item.path}` of task `{name}` holds {found[0]}{more}, made with another"
+                    f"input `{item.path}` of task `{name}` holds {found[0]}{more}, made with another"
                     " profile (`nbdag help profiles`)"
                 )

@@ -92,13 +92,9 @@ def planned(project: Project, request: Request, *, tell: Callable[[str], None] |
     finally:
         stores.close()
     if tell is not None:
-        for text in _first_lines(prepared):
+        for text in prepared.lines:
             tell(text)
     return Planned(prepared=prepared, verdicts=verdicts, undeclared=undeclared, drafts=drafts)
-
-
-def _first_lines(prepared: Prepared) -> list[str]:
-    return [*prepared.notes, *(f"warning: {text}" for text in prepared.standing_warnings)]
 
 
 def backends_of(prepared: Prepared, request: Request) -> tuple[Backend, ...]:
@@ -176,7 +172,7 @@ def carry_out(
     writer = open_writer(project, header, warnings.append)
     everyone = Broadcast(writer, *listeners)
     everyone.notify(run_start(prepared, stores, header, jobs=_jobs(request)))
-    notes += _first_lines(prepared)
+    notes += prepared.lines
     notes += [f"warning: {text}" for text in stores.warnings]
     stores.warnings.clear()
     for note in notes:

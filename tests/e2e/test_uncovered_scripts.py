@@ -32,6 +32,23 @@ def test_a_script_that_a_command_starts_by_a_computed_name_is_reported_each_time
     project.write("sub/part.sh", "echo again\n").build().ran("t", "known")
 
 
+def test_a_script_of_an_instance_that_only_a_run_can_know_is_reported_by_that_run(project: Project) -> None:
+    """As soon as the instance is known, and once."""
+    project.pipeline(
+        """
+        [tasks.list]
+        command = 'echo n > list.csv; echo 1 >> list.csv'
+        outputs = ["list.csv"]
+
+        [tasks.each]
+        instances = { rows = "list.csv" }
+        command = 'sh "$(ls part-{n}.*)"'
+        """
+    )
+    build = project.write("part-1.sh", "echo part\n").build().ran("list", 'each[n="1"]')
+    assert build.err.count('pipeline.toml:7: task `each[n="1"]` starts a script by a computed name') == 1
+
+
 def test_what_a_script_uses_that_was_started_by_a_computed_name_counts(project: Project) -> None:
     """The modules that it imports and the scripts that it starts: its own process notes nothing."""
     project.write("s.py", "import helper\nprint(helper.V)\n").write("helper.py", "V = 1\n")

@@ -367,3 +367,34 @@ def test_a_script_outside_the_project_is_no_output_of_it(project: Project) -> No
     inner.build().ran()
     project.write("beside/make.py", "open('make.py', 'w').write('2')\n")
     inner.build().ran("make")
+
+
+def test_what_may_make_a_result_wrong_is_said_where_nothing_is_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of another profile in an input, as in each look at everything."""
+    monkeypatch.setattr(stamps, "_REST_NS", 0)
+    files = Project(tmp_path / "project").pipeline(
+        """
+        [tasks.make]
+        matrix = { n = [1] }
+        command = "echo {n} > made/{n}.txt"
+        outputs = ["made/{n}.txt"]
+
+        [tasks.sum]
+        command = "cat made/* > sum.txt"
+        inputs = ["made/*"]
+        outputs = ["sum.txt"]
+
+        [profiles.more]
+        tasks.make.matrix = { n = [1, 2] }
+        """
+    )
+    wide = find_project(str(files.root), None, ("more",))
+    assert build(wide, Request(), (), waiting=pytest.fail).result == "success"
+    rests = Rests(files, tmp_path)
+    rests.build()
+    found = rests.recalled()
+    assert found is not None
+    (warning,) = found.warnings
+    assert warning.startswith("input `made/*` of task `sum` holds made/2.txt, made with another profile")
