@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from nbmake_dag.core.graph import build_graph
-from nbmake_dag.core.model import ProjectPath
-from nbmake_dag.core.targets import select
+from nbmake_dag.core.globs import matches
+from nbmake_dag.core.graph import Graph, build_graph
+from nbmake_dag.core.model import ProjectPath, Task, TaskName
+from nbmake_dag.core.targets import is_instance, matched, select
 from nbmake_dag.engine.prepare import load
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.state.rescued_files import note_rescued, read_rescued, rescue_files
@@ -29,7 +30,7 @@ class Cleaned:
     rescued: tuple[RescuedFile, ...]
 
 
-def clean_outputs(project: Project, targets: Iterable[str]) -> Cleaned:
+def clean_outputs(project: Project, targets: Collection[str]) -> Cleaned:
     """Remove the outputs of targets, all if none is given, under the build lock.
 
     Files that neither a task last left here nor a record holds become blobs first. Raises `SecretFileError` for
@@ -42,9 +43,11 @@ def clean_outputs(project: Project, targets: Iterable[str]) -> Cleaned:
         redactor = Redactor(declared_secrets(pipeline.tasks.values(), os.environ))
         chosen = select(graph, targets)
         tasks = [graph.tasks[name] for name in graph.order if name in chosen]
+        outputs = {task.name: {output.path for output in task.outputs} for task in tasks if not task.is_unknown}
+        outputs |= _made_by_unknown([task for task in tasks if task.is_unknown], graph, stores, targets)
         present = {
-            task.name: [path for output in task.outputs if os.path.lexists(project.absolute(path := output.path))]
-            for task in tasks
+            name: [path for path in sorted(paths) if os.path.lexists(project.absolute(path))]
+            for name, paths in outputs.items()
         }
         wanted = {path for paths in present.values() for path in paths}
         known = [record for record in stores.records if any(output.path in wanted for output in record.outputs)]
@@ -59,6 +62,22 @@ def clean_outputs(project: Project, targets: Iterable[str]) -> Cleaned:
     for path in wanted:
         _remove(project.absolute(path).rstrip("/"))
     return Cleaned(removed=tuple(sorted(wanted)), rescued=rescued)
+
+
+def _made_by_unknown(
+    families: Collection[Task], graph: Graph, stores: Stores, targets: Collection[str]
+) -> dict[TaskName, set[ProjectPath]]:
+    """Return what instances of families made whose makers have no result: records have it, and nothing else."""
+    made: dict[TaskName, set[ProjectPath]] = {}
+    whole = matched(graph, targets or graph.order) if families else ()
+    for record in stores.records if families else ():
+        for family in families:
+            is_meant = family.name in whole or any(is_instance(record.task, target) for target in targets)
+            if is_meant and record.task.partition("[")[0] == family.family:
+                paths = {ProjectPath(output.path) for output in record.outputs}
+                paths = {path for path in paths if any(matches(item.path, path) for item in family.outputs)}
+                made.setdefault(TaskName(record.task), set()).update(paths)
+    return made
 
 
 def clean_cache(project: Project) -> None:

@@ -47,6 +47,26 @@ def test_only_the_outputs_of_the_targets_go(project: Project) -> None:
     assert project.nbdag("clean", "nothing").returncode == 2
 
 
+def test_instances_go_whose_maker_left_no_record(project: Project) -> None:
+    """What they made is known from their own; a target may be one of them."""
+    project.pipeline(
+        """
+        [tasks.list]
+        command = "mkdir -p names; touch names/a names/b names/c"
+        outputs = ["names/"]
+        cache = false
+
+        [tasks.each]
+        instances = { files = "names/{name}" }
+        command = "echo {name} > each-{name}.txt"
+        outputs = ["each-{name}.txt"]
+        """
+    )
+    project.build().ran("list", "each[name=a]", "each[name=b]", "each[name=c]")
+    assert project.nbdag("clean", "each[name=b]").stdout == "each-b.txt\n"
+    assert project.nbdag("clean").stdout == "each-a.txt\neach-c.txt\nnames/\n"
+
+
 def test_what_the_user_put_there_can_be_had_back_by_the_command_that_is_shown(project: Project) -> None:
     """An edited output and a file added to a folder become blobs before they go."""
     project.build().ran("words", "pages")
