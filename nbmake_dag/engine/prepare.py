@@ -23,6 +23,7 @@ from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.selection import forced, last_results_of, refusal_of_code, selected
 from nbmake_dag.engine.state.leftovers import Leftover, Leftovers, find_leftovers
 from nbmake_dag.engine.state.lost_artifacts import without_lost_artifacts
+from nbmake_dag.engine.state.made_files import read_made
 from nbmake_dag.engine.state.previous_results import carried_results
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.engine.unknown_families import Made, awaiting, instances_of, steady_results, untouched_facts
@@ -307,9 +308,16 @@ class _Look:
     def _previous(self, names: Iterable[TaskName]) -> dict[TaskName, Record]:
         names, stores = tuple(names), self._stores
         if self.loaded.is_new:
-            return carried_results(self._project, names, stores.records)
-        found = ((name, stores.previous.record(name, stores.records)) for name in names)
-        return {name: record for name, record in found if record is not None}
+            found = carried_results(self._project, names, stores.records)
+        else:
+            last = ((name, stores.previous.record(name, stores.records)) for name in names)
+            found = {name: record for name, record in last if record is not None}
+        if missing := set(names) - found.keys():
+            # what a task wrote itself is no ingredient of it, also where nobody knows its last result
+            for name, keys in read_made(stores).wrote_code.items():
+                if name in missing and (record := stores.records.get(*keys)) is not None:
+                    found[TaskName(name)] = record
+        return found
 
     def _rules(self, graph: Graph, targets: frozenset[TaskName], left_out: Mapping[TaskName, Result]) -> Rules:
         return Rules(

@@ -237,3 +237,11 @@ def test_an_edited_script_whose_name_is_computed_is_never_skipped(project: Proje
     for script in scripts:
         project.write(script, "true edited\n").build().ran("f")
     project.write("d.sh", "true edited\n").build().ran("n")
+
+
+def test_code_that_a_task_writes_itself_is_known_from_its_records_alone(project: Project) -> None:
+    """Without the state and the runs nothing runs again for it."""
+    project.pipeline('[tasks.t]\ncommand = "echo echo 1 > made.sh; sh made.sh > t.txt"\noutputs = ["t.txt"]\n')
+    project.build().ran("t")
+    project.build().ran()
+    project.remove(".nbdag/state", ".nbdag/runs").build().ran()

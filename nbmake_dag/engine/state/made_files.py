@@ -1,4 +1,4 @@
-"""The files that records have as outputs, and the modules that tasks used; only new records are decoded."""
+"""The files that records have as outputs, and the code that tasks used or wrote; only new records are decoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.stamps import Stamp
 
-_SCHEMA = "made files 2"
+_SCHEMA = "made files 3"
 _ALL = Digest("all")
 
 
@@ -34,6 +34,8 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     files: tuple[_File, ...]
     modules: tuple[str, ...]
     profiles: tuple[str, ...]
+    started: int
+    wrote_code: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class Made:
     """The modules and scripts that each task was seen to use."""
     profiles: frozenset[tuple[str, ...]]
     """The profiles, those of one run together, under which results were made."""
+    wrote_code: Mapping[str, tuple[Key, Key]]
+    """Own key and key of the newest record of each task that wrote code of its own then."""
 
 
 def read_made(stores: Stores) -> Made:
@@ -76,13 +80,21 @@ def read_made(stores: Stores) -> Made:
     if found != known:
         stores.identities.put(_ALL, _SCHEMA, msgspec.json.encode(found).decode())
     modules: dict[str, set[str]] = {}
-    for row in found.values():
+    newest: dict[str, str] = {}
+    for name, row in sorted(found.items(), key=lambda item: item[1].started):
         modules.setdefault(row.task, set()).update(row.modules)
+        newest[row.task] = name
     return Made(
-        files=tuple(file for name, row in found.items() for file in _files_of(Key(name.partition("/")[2]), row)),
+        files=tuple(file for name, row in found.items() for file in _files_of(_keys_in(name)[1], row)),
         modules={task: frozenset(paths) for task, paths in modules.items()},
         profiles=frozenset(row.profiles for row in found.values()),
+        wrote_code={task: _keys_in(name) for task, name in newest.items() if found[name].wrote_code},
     )
+
+
+def _keys_in(name: str) -> tuple[Key, Key]:
+    own_key, _, key = name.partition("/")
+    return Key(own_key), Key(key)
 
 
 def _files_of(key: Key, row: _Row) -> Iterator[MadeFile]:
@@ -118,4 +130,6 @@ def _row_of(record: Record, stamp: Stamp) -> _Row:
         files=tuple(files),
         modules=tuple(name for kind, name in record.trace if kind == "module"),
         profiles=record.origin.profiles,
+        started=record.origin.started,
+        wrote_code=bool(record.made),
     )
