@@ -106,7 +106,8 @@ def find_project(directory: str | None = None, file: str | None = None, profiles
     if file is not None:
         config = os.path.join(start, file)
         if not os.path.isfile(config):
-            raise UsageError(f"there is no file {config}", (), _like(start, file))
+            what = f"{config} is not a file" if os.path.exists(config) else f"there is no file {config}"
+            raise UsageError(what, (), _like(start, file))
         return _project(os.path.abspath(config), profiles)
     for folder in _upward(start):
         if os.path.isfile(os.path.join(folder, CONFIG)):
@@ -125,7 +126,7 @@ def find_project(directory: str | None = None, file: str | None = None, profiles
 def _like(folder: str, path: str) -> str:
     from nbmake_dag.core.suggest import did_you_mean  # noqa: PLC0415 - only for a mistake
 
-    return did_you_mean(path, nearby(folder, path))
+    return "" if os.path.exists(os.path.join(folder, path)) else did_you_mean(path, nearby(folder, path))
 
 
 def _project(config: str, profiles: tuple[str, ...]) -> Project:

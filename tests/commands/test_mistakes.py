@@ -80,6 +80,20 @@ def test_a_mistype_is_answered_with_what_was_meant(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["-f", "data", "status"], "ROOT/data is not a file"),
+        (["-C", "/dev/null", "status"], "/dev/null is not a folder"),
+    ],
+)
+def test_what_is_there_and_something_else_is_not_suggested(
+    refused: Callable[..., str], arguments: list[str], what: str
+) -> None:
+    """It is what was written."""
+    assert refused(*arguments) == f"error: {what}\n"
+
+
+@pytest.mark.parametrize(
     ("old", "new", "line", "complaint", "meant"),
     [
         (
