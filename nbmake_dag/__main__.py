@@ -38,7 +38,8 @@ def _build_all() -> int:
     project = find_project(profiles=profiles_in(os.environ))
     display = make_display("auto", sys.stderr)
     try:
-        outcome = build(project, Request(), (display,), waiting=display.print_notice)
+        request = Request(targets=project.default_targets)
+        outcome = build(project, request, (display,), waiting=display.print_notice)
     finally:
         display.close()
     return outcome.exit_code

@@ -89,7 +89,11 @@ class Loaded:
         an end is then raised once more, for whoever else handles it.
         """
         request = Request(
-            targets=targets, overrides=parameters or {}, force=force, keep_going=keep_going, jobs=jobs
+            targets=targets or self.project.default_targets,
+            overrides=parameters or {},
+            force=force,
+            keep_going=keep_going,
+            jobs=jobs,
         )
         display = make_display(output, sys.stderr)
         try:
@@ -104,7 +108,8 @@ class Loaded:
 
     def status(self, *targets: str) -> str:
         """Return the stale tasks and why they are stale, as `nbdag status` prints them."""
-        return "\n".join(describe_plan(planned(self.project, Request(targets=targets)).verdicts))
+        request = Request(targets=targets or self.project.default_targets)
+        return "\n".join(describe_plan(planned(self.project, request).verdicts))
 
 
 def load(path: str | os.PathLike[str] = "pipeline.toml") -> Loaded:

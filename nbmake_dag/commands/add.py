@@ -42,8 +42,8 @@ def command(directory: str | None, file: str | None, notebook: str, name: str | 
     from nbmake_dag.scaffold.draft import only_suggested  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    config = os.path.basename(project.config)
-    with open(project.config, "rb") as stream:
+    config = project.relative(project.file)
+    with open(project.file, "rb") as stream:
         declared = parse(stream.read(), file=config)
     base = os.path.abspath(directory or click.get_current_context().obj[0] or os.curdir)
     draft = _draft(project, os.path.join(base, notebook), declared)
@@ -56,14 +56,15 @@ def command(directory: str | None, file: str | None, notebook: str, name: str | 
     def appended(text: str) -> str:
         for lines in task_text(draft, kernels), task_text(only_suggested(draft), kernels):
             whole = _appended(text, lines)
-            if not complaints_about(project.config, whole):
+            if not complaints_about(project, project.file, whole):
                 break
         click.echo("\n".join(lines))
         return whole
 
-    edit(project.config, appended, dry_run=dry_run)
+    edit(project, project.file, appended, dry_run=dry_run)
     if not dry_run:
-        say(f"added task {draft.name} to {config}; `nbdag build {draft.name}` builds it", err=True)
+        whole_name = os.path.join(os.path.dirname(config), draft.name)
+        say(f"added task {whole_name} to {config}; `nbdag build {whole_name}` builds it", err=True)
 
 
 def _draft(project: Project, path: str, declared: PipelineFile) -> Draft:
@@ -72,10 +73,11 @@ def _draft(project: Project, path: str, declared: PipelineFile) -> Draft:
     from nbmake_dag.scaffold.discovery import discover  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.draft import draft  # noqa: PLC0415 - likewise
 
-    wanted = project.relative(path).replace(os.sep, "/")
+    root = os.path.dirname(project.file)
+    wanted = os.path.relpath(path, root).replace(os.sep, "/")
     if place := {os.path.normpath(source): entry[1] for source, entry in declared.sources().items()}.get(wanted):
         raise UsageError(f"{wanted} is the notebook of a task already", (("where", place),))
-    found = discover(project.root)
+    found = discover(root)
     known = [notebook.path for notebook in found.notebooks]
     if wanted not in known:
         kinds = "a notebook is an .ipynb file, or a .py file with cells that begin with `# %%`"
@@ -84,8 +86,8 @@ def _draft(project: Project, path: str, declared: PipelineFile) -> Draft:
         raise UsageError(
             f"{wanted} {what}", tuple(("why", text) for text in found.unreadable if wanted in text), hint
         )
-    drafts = {each.notebook: each for each in draft(project.root, found.notebooks)}
-    (alone,) = draft(project.root, [notebook for notebook in found.notebooks if notebook.path == wanted])
+    drafts = {each.notebook: each for each in draft(root, found.notebooks)}
+    (alone,) = draft(root, [notebook for notebook in found.notebooks if notebook.path == wanted])
     return replace(drafts[wanted], name=alone.name)
 
 

@@ -177,7 +177,7 @@ def command(
     project = project_of(directory, file, given.pop("profiles"))
     if pdb:
         given["executor"] = ONE_AT_A_TIME
-    given["targets"] = targets_of(project, directory, given["targets"])
+    given["targets"] = targets_of(project, directory, given["targets"], given["tags"])
     junit: str | None = given.pop("junit")
     quiet: bool = given.pop("quiet")
     json_lines: bool = given.pop("json_lines")

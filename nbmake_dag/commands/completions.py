@@ -141,19 +141,20 @@ def _targets(project: Project, incomplete: str) -> Iterable[str]:
 
 def _instances(project: Project, family: str) -> Iterable[str]:
     """Return the instances of a task that come from data as it lies there, where the pipeline can be read."""
-    from nbmake_dag.config.pipeline_file import parse  # noqa: PLC0415 - only where it is asked for
-    from nbmake_dag.observe.instance_data import Disk, found_in_place  # noqa: PLC0415 - likewise
+    from nbmake_dag.observe.instance_data import Disk, found_in_place, parse_with_parts  # noqa: PLC0415 - for data
 
     try:
         with open(project.config, "rb") as file:
-            parsed = parse(file.read(), profiles=project.profiles)
+            parsed = parse_with_parts(project, file.read(), Disk(project))
         return islice(parsed.instances(found_in_place(parsed, Disk(project))).get(family, ()), MAX_INSTANCES)
     except (NbdagError, OSError):
         return ()
 
 
 def _profiles(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - one signature for all names
-    return _table(_document(project).get("profiles"))
+    return dict.fromkeys(
+        name for document in _documents(project).values() for name in _table(document.get("profiles"))
+    )
 
 
 def _tags(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - one signature for all names
@@ -173,8 +174,15 @@ def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 -
 
 def _tasks(project: Project) -> dict[str, dict[str, Any]]:
     """Return the keys of each task as far as the file, which may be half written, can be read."""
-    document = _document(project)
-    profiles = [_table(_table(document.get("profiles")).get(name)) for name in project.profiles]
+    return {
+        f"{folder}{name}": keys
+        for folder, document in _documents(project).items()
+        for name, keys in _tasks_in(document, project.profiles).items()
+    }
+
+
+def _tasks_in(document: dict[str, Any], chosen: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    profiles = [_table(_table(document.get("profiles")).get(name)) for name in chosen]
     tables = [document, *profiles]
     defaults = {key: value for table in tables for key, value in _table(table.get("defaults")).items()}
     return {
@@ -190,13 +198,30 @@ def _tasks(project: Project) -> dict[str, dict[str, Any]]:
     }
 
 
-def _document(project: Project) -> dict[str, Any]:
+def _documents(project: Project) -> dict[str, dict[str, Any]]:
+    """Return what the pipeline file and its parts say, by what stands before the names of their tasks."""
+    try:
+        with open(project.config, "rb") as file:
+            data = file.read()
+    except OSError:
+        return {}
+    found = {"": _document(data)}
+    if b"parts" in data:
+        from nbmake_dag.observe.instance_data import Disk, parts_at  # noqa: PLC0415 - most projects have one file
+
+        parts = parts_at(project, data, Disk(project))
+        found |= {
+            f"{os.path.dirname(path)}/": _document(text) for path, text in parts.items() if isinstance(text, bytes)
+        }
+    return found
+
+
+def _document(data: bytes) -> dict[str, Any]:
     import tomli  # noqa: PLC0415 - only where it is asked for
 
     try:
-        with open(project.config, "rb") as file:
-            return tomli.load(file)
-    except (OSError, ValueError):
+        return tomli.loads(data.decode())
+    except ValueError:
         return {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
@@ -29,17 +28,21 @@ if TYPE_CHECKING:
 def command(directory: str | None, file: str | None, profiles: tuple[str, ...], *, writes_json: bool) -> None:
     """Print what pipeline.toml says, as TOML, with where each value comes from.
 
+    In the folder of a part that is the file of the part.
     Each task has the keys that `[defaults]` gives it, and the chosen profiles lie over all of it.
     """
-    from nbmake_dag.config.pipeline_file import effective  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.edited import profiles_elsewhere  # noqa: PLC0415 - not for --help
+    from nbmake_dag.config.pipeline_file import effective  # noqa: PLC0415 - likewise
     from nbmake_dag.present.config_document import config_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file, profiles)
-    name = os.path.basename(project.config)
-    with open(project.config, "rb") as stream:
+    name = project.relative(project.file)
+    with open(project.file, "rb") as stream:
         text = stream.read()
-    content, lines = effective(text, file=name, profiles=project.profiles)
+    content, lines = effective(
+        text, file=name, profiles=project.profiles, elsewhere=profiles_elsewhere(project, name)
+    )
     found = config_document(content, lines, name, project.profiles)
     if writes_json:
         click.echo(encode_document(found), nl=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -42,13 +43,10 @@ def command(
     Nothing else in the file is changed: comments and order stay. The tasks run once more at the next build.
     """
     from nbmake_dag.commands.edited import edit  # noqa: PLC0415 - not for --help
-    from nbmake_dag.config.editing import UneditableError, with_inputs  # noqa: PLC0415 - likewise
-    from nbmake_dag.config.pipeline_file import effective  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.request import Request  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.session import planned  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file, profiles)
-    name = os.path.basename(project.config)
     found = planned(project, Request(targets=targets_of(project, directory, targets)))
     added = _additions(project, found)
     already = _already_declared(found)
@@ -59,29 +57,42 @@ def command(
         if not already:
             say("no task reads a file that it does not declare, as far as its last result tells", err=True)
         return
-    lines = {task.family: task.line_of("inputs") for task in found.prepared.whole.tasks.values()}
-
-    def with_all(text: str) -> str:
-        _, places = effective(text.encode(), file=name, profiles=project.profiles)
-        for family, paths in added.items():
-            place = ("tasks", family, "inputs")
-            if (there := places.place(place)) != place:
-                what = f"{name}:{places.of(place)}: profile `{there[1]}` sets the `inputs` of task `{family}`"
-                raise UsageError(what, (), f"add {_quoted(paths)} there")
-            try:
-                text = with_inputs(text, family, paths)
-            except UneditableError as error:
-                what = f"{name}:{lines[family]}: task `{family}` is written in a way that only a person can change"
-                raise UsageError(what, (), f"add {_quoted(paths)} to its `inputs`") from error
-        return text
-
-    edit(project.config, with_all, dry_run=dry_run)
+    files = {task.family: task.file for task in found.prepared.whole.tasks.values()}
+    names = list(dict.fromkeys(files[family] for family in added))
+    for each in names:
+        edit(project, project.absolute(each), partial(_with_inputs, project, found, added, each), dry_run=dry_run)
     for family, paths in added.items():
         say(f"{family}: {_quoted(paths)}")
     if dry_run:
         return
     tasks, them = ("1 task", "it") if len(added) == 1 else (f"{len(added)} tasks", "them")
-    say(f"added to the `inputs` of {tasks} in {name}; the next build runs {them}", err=True)
+    say(f"added to the `inputs` of {tasks} in {' and '.join(names)}; the next build runs {them}", err=True)
+
+
+def _with_inputs(project: Project, found: Planned, added: Mapping[str, list[str]], name: str, text: str) -> str:
+    """Return the text of a file with the paths in it that its tasks are to declare."""
+    from nbmake_dag.commands.edited import profiles_elsewhere  # noqa: PLC0415 - not for --help
+    from nbmake_dag.config.editing import UneditableError, with_inputs  # noqa: PLC0415 - likewise
+    from nbmake_dag.config.pipeline_file import effective  # noqa: PLC0415 - likewise
+
+    elsewhere = profiles_elsewhere(project, name)
+    _, places = effective(text.encode(), file=name, profiles=project.profiles, elsewhere=elsewhere)
+    folder = os.path.dirname(name)
+    tasks = {task.family: task for task in found.prepared.whole.tasks.values() if task.file == name}
+    for family in [family for family in added if family in tasks]:
+        paths = [os.path.relpath(path, folder or os.curdir) for path in added[family]]
+        own = family.removeprefix(f"{folder}/") if folder else family
+        place = ("tasks", own, "inputs")
+        if (there := places.place(place)) != place:
+            what = f"{name}:{places.of(place)}: profile `{there[1]}` sets the `inputs` of task `{family}`"
+            raise UsageError(what, (), f"add {_quoted(paths)} there")
+        try:
+            text = with_inputs(text, own, paths)
+        except UneditableError as error:
+            where = tasks[family].place_of("inputs")
+            what = f"{where}: task `{family}` is written in a way that only a person can change"
+            raise UsageError(what, (), f"add {_quoted(paths)} to its `inputs`") from error
+    return text
 
 
 def _additions(project: Project, found: Planned) -> dict[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import click
@@ -74,7 +73,7 @@ def _pipeline(project: Project) -> Drawing:
         pipeline, _, _ = load(project, Request(), stores)
     finally:
         stores.close()
-    graph = build_graph(pipeline, file=os.path.basename(project.config))
+    graph = build_graph(pipeline)
     return Drawing(
         title=pipeline.name,
         nodes=tuple(Node(name=name, type=graph.tasks[name].type) for name in graph.order),

@@ -11,7 +11,7 @@ import click
 from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import located, say
 from nbmake_dag.errors import UsageError, describe
-from nbmake_dag.observe.project import CONFIG, git_root
+from nbmake_dag.observe.project import CONFIG, Project, find_project, git_root
 
 if TYPE_CHECKING:
     from nbmake_dag.scaffold.ci_files import CiSystem
@@ -74,7 +74,7 @@ def command(
     if system and os.path.basename(config) != CONFIG:
         raise UsageError(f"--ci builds {CONFIG}", (), f"leave out -f, or call the file {CONFIG}")
     if system and origin is None and os.path.lexists(config):
-        _write_ci(system, root, _secrets_in(config))
+        _write_ci(system, root, _secrets_in(find_project(root, CONFIG)))
         return
     if os.path.lexists(config):
         raise UsageError(
@@ -143,7 +143,7 @@ def _paths(declared: Sequence[str] | Mapping[str, str]) -> Iterable[str]:
 
 def _of_another_tool(config: str, title: str, origin: str) -> tuple[list[str], int]:
     """Write the pipeline of another tool's file; return what it cannot say, a line each."""
-    from nbmake_dag.commands.edited import complaints_about  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.edited import complaints_about, new_project  # noqa: PLC0415 - not for --help
     from nbmake_dag.scaffold.discovery import installed_kernels  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.imports.kinds import read_pipeline  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.imports.pipeline_text import pipeline_text, task_at, unsaid_of  # noqa: PLC0415 - likewise
@@ -154,7 +154,10 @@ def _of_another_tool(config: str, title: str, origin: str) -> tuple[list[str], i
 
     def refused(steps: Sequence[Step], unsaid: Sequence[str]) -> dict[str, str]:
         text = pipeline_text(title, name, steps, unsaid, kernels)
-        complaints = {_line(complaint.place): complaint.what for complaint in complaints_about(config, text)}
+        complaints = {
+            _line(complaint.place): complaint.what
+            for complaint in complaints_about(new_project(config), config, text)
+        }
         found = {task_at(text, line, steps): what for line, what in complaints.items()}
         return dict.fromkeys((step.name for step in steps), found[""]) if "" in found else found
 
@@ -171,12 +174,11 @@ def _line(place: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _secrets_in(config: str) -> list[str]:
+def _secrets_in(project: Project) -> list[str]:
     """Return the secrets that a pipeline file declares; raises `ConfigError`."""
-    from nbmake_dag.config.pipeline_file import expand, parse  # noqa: PLC0415 - not for --help
+    from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - not for --help
 
-    with open(config, "rb") as file:
-        tasks = expand(parse(file.read(), file=os.path.basename(config)), {}, {}).tasks.values()
+    tasks = settings_of(project).tasks.values()
     return sorted({name for task in tasks for name in task.secrets})
 
 

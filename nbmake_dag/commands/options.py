@@ -114,8 +114,15 @@ def project_of(directory: str | None, file: str | None, profiles: tuple[str, ...
     return find_project(directory or before_directory, file or before_file, chosen)
 
 
-def targets_of(project: Project, directory: str | None, targets: tuple[str, ...]) -> tuple[str, ...]:
-    """Understand targets that begin with ``./`` or ``../`` as paths from where the command works."""
+def targets_of(
+    project: Project, directory: str | None, targets: tuple[str, ...], tags: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Understand targets that begin with ``./`` or ``../`` as paths from where the command works.
+
+    In the folder of a part, these are its tasks if neither targets nor ``tags`` are named.
+    """
+    if not targets and not tags:
+        return project.default_targets
     base = os.path.abspath(directory or click.get_current_context().obj[0] or os.curdir)
     return tuple(
         project.relative(os.path.join(base, target)) if target.startswith(("./", "../")) else target

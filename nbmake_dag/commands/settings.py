@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
@@ -20,10 +21,11 @@ _SUSPICIONS = "declare it in `secrets` of its task; if it is none, name it in [r
 
 def settings_of(project: Project) -> Pipeline:
     """Read the pipeline without looking at its notebooks; raises `ConfigError`."""
-    from nbmake_dag.config.pipeline_file import expand, parse  # noqa: PLC0415 - not for --help
+    from nbmake_dag.config.pipeline_file import expand  # noqa: PLC0415 - not for --help
+    from nbmake_dag.observe.instance_data import Disk, parse_with_parts  # noqa: PLC0415 - likewise
 
     with open(project.config, "rb") as file:
-        return expand(parse(file.read(), file=os.path.basename(project.config)), {}, {})
+        return expand(parse_with_parts(replace(project, profiles=()), file.read(), Disk(project)), {}, {})
 
 
 def secrets_of(project: Project | None, allow: Iterable[str] = ()) -> Secrets:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, overrides, profiled, project_of, say
+from nbmake_dag.commands.options import as_json, located, overrides, profiled, project_of, say, targets_of
 from nbmake_dag.core.decide import Stale
 from nbmake_dag.core.plan import Undecided
 from nbmake_dag.engine.request import Request
@@ -39,6 +39,7 @@ def command(
     """List the stale tasks and why they are stale, without running anything."""
     project = project_of(directory, file, given.pop("profiles"))
 
+    given["targets"] = targets_of(project, directory, given["targets"], given.get("tags", ()))
     found = planned(project, Request(**given), tell=_tell)
     verdicts = found.verdicts
     if writes_json:

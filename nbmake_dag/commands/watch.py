@@ -90,7 +90,7 @@ def command(
     Tasks that do not depend on a failed one are still built. Ctrl-C ends it.
     """
     project = project_of(directory, file, given.pop("profiles"))
-    given["targets"] = targets_of(project, directory, given["targets"])
+    given["targets"] = targets_of(project, directory, given["targets"], given.get("tags", ()))
     request = Request(keep_going=True, executor_options=executor_options(given), **given)
     with (
         event_streams(json_lines) as streams,

@@ -1,4 +1,4 @@
-"""All complaints about one file, collected before they are reported."""
+"""All complaints about one pipeline, collected before they are reported."""
 
 from __future__ import annotations
 
@@ -12,32 +12,37 @@ _MAX_LENGTH = 600
 
 
 class Complaints:
-    """The complaints about one file, each once, in the order of its lines."""
+    """The complaints about a pipeline file and its parts, each once, in the order of their lines."""
 
     def __init__(self, file: str, lines: Lines) -> None:
         self._file = file
         self._lines = lines
-        self._found: dict[Complaint, int] = {}
+        self._found: dict[Complaint, tuple[bool, str, int]] = {}
 
     def __len__(self) -> int:
         return len(self._found)
 
     def place(self, path: tuple[str, ...]) -> str:
-        return f"{self._file}:{self._lines.of(path)}"
+        return f"{self._lines.file_of(path, self._file)}:{self._lines.of(path)}"
 
     def add(self, path: tuple[str, ...], what: str, hint: str = "") -> None:
         """Complain about the key at ``path``."""
-        complaint = Complaint(what=_printable(what), place=self.place(path), hint=_printable(hint))
-        self._found.setdefault(complaint, self._lines.of(path))
+        self.add_at(self._lines.of(path), what, hint, file=self._lines.file_of(path, self._file))
 
-    def add_at(self, line: int, what: str, hint: str = "") -> None:
-        """Complain about a line of the file."""
-        complaint = Complaint(what=_printable(what), place=f"{self._file}:{line}", hint=_printable(hint))
-        self._found.setdefault(complaint, line)
+    def add_at(self, line: int, what: str, hint: str = "", *, file: str = "") -> None:
+        """Complain about a line of the file, or of another."""
+        file = file or self._file
+        complaint = Complaint(what=_printable(what), place=f"{file}:{line}", hint=_printable(hint))
+        self._found.setdefault(complaint, (file != self._file, file, line))
+
+    def add_all(self, part: Complaints) -> None:
+        """Add the complaints about a part."""
+        for complaint, (_, file, line) in part._found.items():
+            self._found.setdefault(complaint, (bool(file) and file != self._file, file, line))
 
     def add_unplaced(self, what: str, hint: str = "") -> None:
         """Complain about the command line."""
-        self._found.setdefault(Complaint(what=_printable(what), hint=_printable(hint)), 0)
+        self._found.setdefault(Complaint(what=_printable(what), hint=_printable(hint)), (False, "", 0))
 
     def suggest(self, word: str, known: tuple[str, ...]) -> str:
         """Suggest a known word for a mistyped one; not for hundreds of them, because each takes time."""

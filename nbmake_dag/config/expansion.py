@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -15,7 +15,8 @@ from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.instances import Families, Found, Instances, Place, wanted
 from nbmake_dag.config.lines import Lines
 from nbmake_dag.config.ownership import check_writes
-from nbmake_dag.config.parameters import SharedParameters
+from nbmake_dag.config.parameters import SharedParameters, check_overrides, check_used
+from nbmake_dag.config.parts import in_whole, set_in_whole
 from nbmake_dag.config.paths import folded
 from nbmake_dag.config.tables import Document, given
 from nbmake_dag.config.tasks import Family, is_format_of, over, written_globs
@@ -27,11 +28,48 @@ DEFAULT_KEEP_RUNS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFile:
-    """The content of a ``pipeline.toml``, typed but not expanded, and its position in the text."""
+    """The content of a ``pipeline.toml`` and its parts, typed but not expanded, and its position in the text."""
 
     document: Document
     lines: Lines
     file: str
+    parts: Mapping[str, Document] = field(default_factory=dict[str, Document])
+    """The parts by their folders, in their order."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The pipeline file, and those of its parts."""
+        return (self.file, *(path for path, _ in self.lines.parts.values()))
+
+    def documents(self) -> Iterable[tuple[str, Place, Document]]:
+        """Yield the folder of each file, empty for the first, the place of what stands in it, and its content."""
+        yield "", (), self.document
+        for folder, document in self.parts.items():
+            yield folder, ("parts", f"{folder}/"), document
+
+    def families(self) -> dict[str, dict[str, Any]]:
+        """Return the keys of each task over those of ``[defaults]`` of its file.
+
+        ``parameters`` of the defaults stay apart, because a task need not know them.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for folder, _, document in self.documents():
+            defaults = given(document.defaults)
+            defaults.pop("parameters", None)
+            for name, table in _or_empty(document.tasks).items():
+                found[_named(folder, name)] = in_whole(over(defaults, given(table)), folder)
+        return found
+
+    def folder_of(self, family: str) -> str:
+        """Return the folder of the part with a task; empty for the pipeline file."""
+        return self.lines.folder_of(family)
+
+    def sets(self) -> dict[str, dict[str, Any]]:
+        return {
+            _named(folder, name): set_in_whole(given(table), folder)
+            for folder, _, document in self.documents()
+            for name, table in _or_empty(document.sets).items()
+        }
 
     def sources(self) -> dict[str, tuple[str, str, str]]:
         """Return the sources whose signatures `expand` needs.
@@ -39,37 +77,42 @@ class PipelineFile:
         Each with ``notebook`` or ``function``, its place, and the format of a notebook that has one.
         """
         found: dict[str, tuple[str, str, str]] = {}
-        for name, keys in _families(self.document).items():
+        complaints = Complaints(self.file, self.lines)
+        for name, keys in self.families().items():
             for kind in ("notebook", "function"):
                 if kind in keys and keys[kind] not in found:
-                    place = f"{self.file}:{self.lines.of(('tasks', name, kind))}"
+                    place = complaints.place(("tasks", name, kind))
                     form = keys.get("format", "")
                     found[keys[kind]] = kind, place, form if is_format_of(keys[kind], form) else ""
         return found
 
     def data(self) -> tuple[list[ProjectPath], list[Captures]]:
         """Return the files with rows, and the patterns of files, that instances come from: `expand` needs them."""
-        families = (keys["instances"] for keys in _families(self.document).values() if "instances" in keys)
-        return wanted(itertools.chain(families, _sets(self.document).values()))
+        families = (keys["instances"] for keys in self.families().values() if "instances" in keys)
+        return wanted(itertools.chain(families, self.sets().values()))
 
     def instances(self, found: Found) -> dict[str, tuple[TaskName, ...]]:
         """Return the instances of each task, as far as they are known."""
         complaints = Complaints(self.file, self.lines)
-        known = Families(_families(self.document), _sets(self.document), {}, found, complaints).instances()
+        known = Families(self.families(), self.sets(), {}, found, complaints).instances()
         return {name: () if those is None else those.names for name, those in known.items()}
 
     def makeable(self, overrides: Mapping[str, Value]) -> frozenset[str]:
         """Return the paths and globs of what instances come from that another task may make."""
-        document = self.document
-        shared = {**_or_empty(document.parameters), **given(document.defaults).get("parameters", {})}
-        families = _families(document)
-        sources = {name: _sources(keys, _sets(document)) for name, keys in families.items()}
+        shared = {
+            folder: {**_or_empty(document.parameters), **given(document.defaults).get("parameters", {})}
+            for folder, _, document in self.documents()
+        }
+        families, sets = self.families(), self.sets()
+        sources = {name: _sources(keys, sets) for name, keys in families.items()}
         if not any(sources.values()):
             return frozenset()
         return frozenset(
             source
             for maker, keys in families.items()
-            for path in written_globs(keys, {**shared, **keys.get("parameters", {}), **overrides})
+            for path in written_globs(
+                keys, {**shared[self.folder_of(maker)], **keys.get("parameters", {}), **overrides}
+            )
             for name, those in sources.items()
             for source, pattern in those.items()
             if name != maker and may_overlap(pattern, path)
@@ -113,15 +156,20 @@ def _expand(
     left_out: frozenset[str],
 ) -> Pipeline:
     document = file.document
-    families = _families(document)
+    families, sets = file.families(), file.sets()
     if not families and not complaints:
         hint = 'a task is a table, such as `[tasks.clean]` with `notebook = "clean.py"`'
         complaints.add((), "the pipeline has no tasks", hint)
-    defaults = given(document.defaults).get("parameters", {})
-    shared = SharedParameters(_or_empty(document.parameters), defaults, overrides, complaints)
-    sources = Families(families, _sets(document), overrides, found, complaints)
+    check_overrides(overrides, complaints)
+    shared = {
+        folder: SharedParameters(
+            _or_empty(each.parameters), given(each.defaults).get("parameters", {}), overrides, complaints, at
+        )
+        for folder, at, each in file.documents()
+    }
+    sources = Families(families, sets, overrides, found, complaints)
     instances = sources.instances()
-    _check_names([*families, *left_out], instances, complaints)
+    _check_names({name: file.folder_of(name) for name in (*families, *left_out)}, instances, complaints)
     groups: dict[str, tuple[TaskName, ...]] = dict.fromkeys(left_out, ())
     for name, those in instances.items():
         names = () if those is None else those.names
@@ -137,25 +185,26 @@ def _expand(
     for name, keys in families.items():
         after = _after(name, keys.get("after", []), groups, checks, complaints)
         taken = settings.pools_of(name, keys.get("pools", []), pools, complaints) if has_pools else {}
-        family = Family(name, keys, shared, signatures, taken, complaints)
+        family = Family(name, keys, shared[file.folder_of(name)], signatures, taken, complaints)
         those = instances[name]
         line = file.lines.of(("tasks", name))
+        path = file.lines.file_of(("tasks", name), file.file)
         if those is not None and those.source is not None and those.is_awaited:
-            tasks[groups[name][0]] = family.unknown(those.source, after, line)
+            tasks[groups[name][0]] = family.unknown(those.source, after, path, line)
             family.use_paths()
         elif those:
-            lines = {key: _line_of(key, name, file.lines) for key in keys}
+            lines = {key: _line_of(key, name, file) for key in keys}
             source = those.source if those.source and those.source.path in makeable else None
-            made = family.instances(those, after, line, lines, source)
+            made = family.instances(those, after, path, line, lines, source)
             tasks.update((task.name, task) for task in made)
         elif those is not None:
             family.use_paths()
     for name, keys in families.items():
         _gather(name, keys.get("inputs", ()), groups, tasks, left_out, complaints)
-    check_writes([task for task in tasks.values() if not task.is_unknown], file.file, complaints)
+    check_writes([task for task in tasks.values() if not task.is_unknown], file.files, complaints)
     _check_made(tasks, instances, makeable, complaints)
     if not left_out and None not in instances.values():
-        shared.check_used()
+        check_used(tuple(shared.values()), overrides, complaints)
     return Pipeline(
         name=settings.pipeline_name(document, complaints),
         tasks=tasks,
@@ -164,7 +213,7 @@ def _expand(
         kernel=settings.kernel(document.kernel, complaints),
         watch=settings.watch(document),
         ray=settings.ray(document),
-        report=settings.report(document, complaints),
+        report=settings.report(document, [each for _, _, each in file.documents()], complaints),
         pools=pools,
         ignore=settings.ignored(document, complaints),
         keep_runs=given(document.runs).get("keep", DEFAULT_KEEP_RUNS),
@@ -177,24 +226,16 @@ def _expand(
     )
 
 
-def _line_of(key: str, family: str, lines: Lines) -> int:
+def _line_of(key: str, family: str, file: PipelineFile) -> int:
     """Return the line of a task's key, its own or that of ``[defaults]``."""
-    own, default = ("tasks", family, key), ("defaults", key)
+    folder, lines = file.folder_of(family), file.lines
+    own = ("tasks", family, key)
+    default = ("parts", f"{folder}/", "defaults", key) if folder else ("defaults", key)
     return lines.of(default if lines.has(default) and not lines.has(own) else own)
 
 
-def _families(document: Document) -> dict[str, dict[str, Any]]:
-    """Return the keys of each task over those of ``[defaults]``.
-
-    ``parameters`` of the defaults stay apart, because a task need not know them.
-    """
-    defaults = given(document.defaults)
-    defaults.pop("parameters", None)
-    return {name: over(defaults, given(table)) for name, table in _or_empty(document.tasks).items()}
-
-
-def _sets(document: Document) -> dict[str, dict[str, Any]]:
-    return {name: given(table) for name, table in _or_empty(document.sets).items()}
+def _named(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _sources(keys: Mapping[str, Any], sets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -244,13 +285,14 @@ def _place_of(family: str, instances: Instances | None) -> Place:
 
 
 def _check_names(
-    families: list[str],
+    families: Mapping[str, str],
     instances: Mapping[str, Instances | None],
     complaints: Complaints,
 ) -> None:
     seen: dict[str, str] = {}
-    for family in families:
-        if fault := matrix.name_fault(family):
+    for family, folder in families.items():
+        own = family.removeprefix(f"{folder}/") if folder else family
+        if fault := matrix.name_fault(own) or matrix.length_fault(family):
             complaints.add(("tasks", family), f"`{family}` cannot be the name of a task: it {fault}")
         those = instances.get(family)
         for name in dict.fromkeys((family, *(those.names if those else ()))):

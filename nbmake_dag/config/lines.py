@@ -48,6 +48,8 @@ class Lines:
         default_factory=dict[tuple[str, ...], tuple[str, ...]]
     )
     """Where keys stand in the text that count as others: those of a profile."""
+    parts: Mapping[str, tuple[str, Lines]] = field(default_factory=dict[str, "tuple[str, Lines]"])
+    """The parts of the pipeline by folder, each with its file: `etl/clean` among tasks is a key of `etl`."""
 
     def place(self, path: tuple[str, ...]) -> tuple[str, ...]:
         """Return where the value that counts at ``path`` stands in the text."""
@@ -58,10 +60,42 @@ class Lines:
 
     def has(self, path: tuple[str, ...]) -> bool:
         """Return whether a table or key stands in the text."""
+        if (found := self._in_part(path)) is not None:
+            _, lines, path = found
+            return lines.has(path)
         return self.place(path) in self.numbers
+
+    def file_of(self, path: tuple[str, ...], file: str) -> str:
+        """Return the file in which a key stands: ``file``, or a part of it."""
+        found = self._in_part(path)
+        return file if found is None else found[0]
+
+    def folder_of(self, name: str) -> str:
+        """Return the folder of the part with what has a name; empty where none has it."""
+        while "/" in name and self.parts:
+            name = name.rpartition("/")[0]
+            if name in self.parts:
+                return name
+        return ""
+
+    def _in_part(self, path: tuple[str, ...]) -> tuple[str, Lines, tuple[str, ...]] | None:
+        """Return the part with a key, its lines, and where the key is in it.
+
+        That of a task or a set is its name below the folder; anything else is below ``("parts", "FOLDER/")``.
+        """
+        if not self.parts or len(path) < 2 or path[0] not in {"tasks", "sets", "parts"}:
+            return None
+        if not (folder := self.folder_of(path[1])):
+            return None
+        file, lines = self.parts[folder]
+        name = path[1].removeprefix(f"{folder}/")
+        return file, lines, (path[0], name, *path[2:]) if name else path[2:]
 
     def of(self, path: tuple[str, ...]) -> int:
         """Return the line of the innermost table or key around ``path`` that has one."""
+        if (found := self._in_part(path)) is not None:
+            _, lines, path = found
+            return lines.of(path)
         path = self.place(path)
         while path:
             if path in self.numbers:

@@ -25,7 +25,7 @@ class Write(NamedTuple):
         return ("tasks", self.task.family, self.key, *([] if self.label is None else [self.label]))
 
 
-def check_writes(tasks: Collection[Task], file: str, complaints: Complaints) -> None:
+def check_writes(tasks: Collection[Task], files: Collection[str], complaints: Complaints) -> None:
     """Complain about tasks that write the same, each pair once, or that write over what is read."""
     writes = [write for task in tasks for write in _writes(task)]
     quarrels: set[tuple[str, str]] = set()
@@ -49,15 +49,17 @@ def check_writes(tasks: Collection[Task], file: str, complaints: Complaints) -> 
                 other = writes[owners[folder]]
                 where = f"inside of `{other.path}`, which is written by"
                 quarrel(write, other, where, "give each its own folder")
-    _check_sources(writes, folded(file.rpartition("/")[2]), complaints)
+    _check_sources(writes, [folded(file) for file in files], complaints)
     _check_copies(tasks, complaints)
 
 
-def _check_sources(writes: list[Write], file: str, complaints: Complaints) -> None:
+def _check_sources(writes: list[Write], files: list[str], complaints: Complaints) -> None:
     for write in writes:
         what = f"`{write.task.name}` writes `{write.path}`"
-        if write.folded == file:
+        if write.folded in files:
             complaints.add(write.place, f"{what}, which declares the pipeline")
+        elif any(file.startswith(f"{write.folded}/") for file in files):
+            complaints.add(write.place, f"{what}, where a part of the pipeline is")
         if any(folded(item.path) == write.folded for item in write.task.inputs):
             complaints.add(write.place, f"{what}, which is an input of it", "write the changed data elsewhere")
         work = write.task.work

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tomli
@@ -14,9 +14,10 @@ from nbmake_dag.config.conversion import convert
 from nbmake_dag.config.expansion import PipelineFile, complain, expand
 from nbmake_dag.config.instances import Found, Unreadable
 from nbmake_dag.config.lines import MAX_DEPTH, Lines, TooDeepError, scan
-from nbmake_dag.config.profiles import check, overlaid, refuse
+from nbmake_dag.config.parts import folder_fault, parts_in, pattern_fault, refuse_in_part
+from nbmake_dag.config.profiles import check, overlaid, profiles_of, refuse
 from nbmake_dag.config.schema import json_schema
-from nbmake_dag.config.tables import Document
+from nbmake_dag.config.tables import Document, given
 from nbmake_dag.config.values import parse_override
 from nbmake_dag.core.model import Signature
 from nbmake_dag.errors import Complaint, ConfigError
@@ -31,6 +32,7 @@ __all__ = [
     "json_schema",
     "parse",
     "parse_override",
+    "parts_in",
 ]
 
 MAX_BYTES = 64 * 2**20
@@ -43,21 +45,120 @@ _DECLARED_TWICE = re.compile(r"Cannot declare .* twice")
 _HAS_A_VALUE = "Cannot overwrite a value"
 
 
-def parse(text: bytes, *, file: str = "pipeline.toml", profiles: Sequence[str] = ()) -> PipelineFile:
+def parse(
+    text: bytes,
+    *,
+    file: str = "pipeline.toml",
+    profiles: Sequence[str] = (),
+    parts: Mapping[str, bytes | Unreadable] | None = None,
+) -> PipelineFile:
     """Read the file's text; raise `ConfigError` with every complaint that needs no look at a notebook.
 
-    ``profiles`` are laid over it, the later over the earlier ones.
+    ``profiles`` are laid over it, the later over the earlier ones. ``parts`` are the files that it names as such,
+    by their paths.
     """
-    return _read(text, file, profiles)[1]
+    return _read(text, file, profiles, parts or {})[1]
 
 
-def effective(text: bytes, *, file: str, profiles: Sequence[str]) -> tuple[dict[str, Any], Lines]:
-    """Return what the file says with profiles laid over it, and where; raise `ConfigError` as `parse` does."""
-    content, parsed = _read(text, file, profiles)
+def effective(
+    text: bytes, *, file: str, profiles: Sequence[str], elsewhere: Sequence[str] = ()
+) -> tuple[dict[str, Any], Lines]:
+    """Return what one file says with profiles laid over it, and where; raise `ConfigError` as `parse` does.
+
+    Profiles ``elsewhere`` are those of other files, which this one need not have.
+    """
+    content, parsed = _read(text, file, profiles, {}, elsewhere)
     return {key: value for key, value in content.items() if key != "profiles"}, parsed.lines
 
 
-def _read(text: bytes, file: str, profiles: Sequence[str]) -> tuple[dict[str, Any], PipelineFile]:
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One file, before profiles are laid over it."""
+
+    raw: dict[str, Any]
+    lines: Lines
+    document: Document
+    complaints: Complaints
+
+    def under(self, profiles: Sequence[str]) -> tuple[dict[str, Any], Lines, Document]:
+        """Return what counts with those of some profiles that it has."""
+        chosen = [name for name in profiles if name in profiles_of(self.raw)]
+        if not chosen:
+            return self.raw, self.lines, self.document
+        raw, moved = overlaid(self.raw, chosen)
+        return raw, replace(self.lines, moved=moved), convert(raw, Document, self.complaints)
+
+
+def _read(
+    text: bytes,
+    file: str,
+    profiles: Sequence[str],
+    parts: Mapping[str, bytes | Unreadable],
+    elsewhere: Sequence[str] = (),
+) -> tuple[dict[str, Any], PipelineFile]:
+    whole = _checked(text, file)
+    folders, complaints = _parts(whole, file, parts), whole.complaints
+    elsewhere = [*elsewhere, *(name for _, each in folders.values() for name in profiles_of(each.raw))]
+    check(whole.raw, profiles, complaints, elsewhere)
+    for _, each in folders.values():
+        check(each.raw, (), each.complaints)
+        complaints.add_all(each.complaints)
+    if complaints:
+        places = {folder: (path, each.lines) for folder, (path, each) in folders.items()}
+        lines = replace(whole.lines, parts=places)
+        parsed = PipelineFile(
+            document=whole.document,
+            lines=lines,
+            file=file,
+            parts={folder: each.document for folder, (_, each) in folders.items()},
+        )
+        placed = Complaints(file, lines)
+        placed.add_all(complaints)
+        left_out = _left_out(whole, "") | {
+            name for folder, (_, each) in folders.items() for name in _left_out(each, f"{folder}/")
+        }
+        complain(parsed, placed, left_out=frozenset(left_out))
+        placed.raise_if_any()
+    raw, lines, document = whole.under(profiles)
+    overlays = {folder: (path, each.under(profiles)) for folder, (path, each) in folders.items()}
+    lines = replace(lines, parts={folder: (path, under[1]) for folder, (path, under) in overlays.items()})
+    return raw, PipelineFile(
+        document=document,
+        lines=lines,
+        file=file,
+        parts={folder: under[2] for folder, (_, under) in overlays.items()},
+    )
+
+
+def _left_out(text: _Text, before: str) -> set[str]:
+    """Return the tasks of a file that could not be read."""
+    names = text.raw["tasks"] if isinstance(text.raw.get("tasks"), dict) else {}
+    return {f"{before}{name}" for name in names.keys() - (text.document.tasks or {}).keys()}
+
+
+def _parts(whole: _Text, file: str, parts: Mapping[str, bytes | Unreadable]) -> dict[str, tuple[str, _Text]]:
+    """Read the parts of a file, by their folders."""
+    at, complaints = ("pipeline", "parts"), whole.complaints
+    for pattern in given(whole.document.pipeline).get("parts", ()):
+        if fault := pattern_fault(pattern):
+            complaints.add(at, f"part `{pattern}` {fault[0]}", fault[1])
+    found: dict[str, tuple[str, _Text]] = {}
+    for path, text in parts.items():
+        folder = path.rpartition("/")[0]
+        if isinstance(text, Unreadable):
+            complaints.add(at, f"part `{path}` {text.what}")
+        elif reason := folder_fault(folder):
+            complaints.add(at, f"part `{path}` {reason}")
+        elif folder in found:
+            what = f"parts `{found[folder][0]}` and `{path}` are in the same folder"
+            complaints.add(at, what, "tasks are named by the folder of their part: give each its own")
+        else:
+            found[folder] = path, _checked(text, path, part_of=file)
+    return found
+
+
+def _checked(text: bytes, file: str, *, part_of: str = "") -> _Text:
+    """Read one file; raise `ConfigError` where it is no TOML."""
     source = _decode(text, file)
     try:
         lines = scan(source)
@@ -71,19 +172,10 @@ def _read(text: bytes, file: str, profiles: Sequence[str]) -> tuple[dict[str, An
     except ValueError:
         raise _refused("a number has too many digits", file) from None
     complaints = Complaints(file, lines)
+    if part_of:
+        refuse_in_part(raw, part_of, complaints)
     refuse(raw, complaints)
-    document = convert(raw, Document, complaints)
-    check(raw, profiles, complaints)
-    if complaints:
-        names = raw["tasks"] if isinstance(raw.get("tasks"), dict) else {}
-        parsed = PipelineFile(document=document, lines=lines, file=file)
-        complain(parsed, complaints, left_out=frozenset(names) - (document.tasks or {}).keys())
-    complaints.raise_if_any()
-    if profiles:
-        raw, moved = overlaid(raw, profiles)
-        lines = replace(lines, moved=moved)
-        document = convert(raw, Document, complaints)
-    return raw, PipelineFile(document=document, lines=lines, file=file)
+    return _Text(raw, lines, convert(raw, Document, complaints), complaints)
 
 
 def _decode(text: bytes, file: str) -> str:

@@ -38,8 +38,18 @@ def refuse(content: dict[str, Any], complaints: Complaints) -> None:
                 del table["secrets"]
 
 
-def check(content: Mapping[str, Any], chosen: Sequence[str], complaints: Complaints) -> None:
-    """Complain about profiles that are named wrongly, and about tasks that are not there for them."""
+def profiles_of(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the profiles of a file."""
+    return tuple(name for name, _ in _tables(content.get("profiles")))
+
+
+def check(
+    content: Mapping[str, Any], chosen: Sequence[str], complaints: Complaints, elsewhere: Sequence[str] = ()
+) -> None:
+    """Complain about profiles that are named wrongly, and about tasks that are not there for them.
+
+    ``elsewhere`` are the profiles of other files, which can be chosen too.
+    """
     profiles = dict(_tables(content.get("profiles")))
     tasks = tuple(name for name, _ in _tables(content.get("tasks")))
     for name, profile in profiles.items():
@@ -51,11 +61,12 @@ def check(content: Mapping[str, Any], chosen: Sequence[str], complaints: Complai
                 hint = complaints.suggest(task, tasks) or "a profile adds no tasks"
                 what = f"profile `{name}` sets keys of `{task}`, which is not a task"
                 complaints.add(("profiles", name, "tasks", task), what, hint)
+    known = {*profiles, *elsewhere}
     for name in chosen:
-        if name not in profiles:
-            hint = complaints.suggest(name, tuple(profiles)) or (
-                f"there are {', '.join(f'`{each}`' for each in sorted(profiles))}"
-                if profiles
+        if name not in known:
+            hint = complaints.suggest(name, tuple(sorted(known))) or (
+                f"there are {', '.join(f'`{each}`' for each in sorted(known))}"
+                if known
                 else f"write it as a table `[profiles.{name}]`"
             )
             complaints.add_unplaced(f"there is no profile `{name}`", hint)

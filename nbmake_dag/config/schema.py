@@ -56,7 +56,10 @@ def _paths(pattern: str) -> Rules:
 
 _WITHOUT_WORK_OF_DEFAULTS: Rules = {"not": {"required": ["defaults"], "properties": {"defaults": _ANY_OF_WORK}}}
 _OF_THE_FILE: Rules = {
-    "required": ["tasks"],
+    "anyOf": [
+        {"required": ["tasks"]},
+        {"required": ["pipeline"], "properties": {"pipeline": {"required": ["parts"]}}},
+    ],
     "properties": {"tasks": {"minProperties": 1, "propertyNames": _TASK_NAME}},
     "if": _WITHOUT_WORK_OF_DEFAULTS,
     "then": {"properties": {"tasks": {"additionalProperties": _ANY_OF_WORK}}},
@@ -88,6 +91,7 @@ _OF_TABLES: Mapping[str, Rules] = {
     "PipelineTable": {
         "name": {"pattern": rf"^{_NOT_EMPTY}{_LINE}$", "maxLength": 255},
         "ignore": {"items": {"pattern": r"^(?!!?/*$)[^\\]+$"}},
+        "parts": {"items": {"pattern": r"^(?![/~])[^\\]*[^/\\]/[^/\\]+$"}},
     },
     "EnvironmentTable": {
         "lockfiles": {"items": {"pattern": rf"^{_BEGINS_INSIDE}{_NO_WILDCARDS}$"}},

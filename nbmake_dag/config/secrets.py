@@ -19,11 +19,12 @@ _READ_IT = "have the task read it from its environment"
 
 
 def check_secrets(
-    file: PipelineFile, text: str, variables: Mapping[str, str], overrides: Mapping[str, Value]
+    file: PipelineFile, texts: Mapping[str, str], variables: Mapping[str, str], overrides: Mapping[str, Value]
 ) -> None:
     """Raise `ConfigError` for secrets that would be recorded whatever is redacted.
 
-    ``variables`` is the environment, in which a secret may be absent; ``text`` is that of the file.
+    ``variables`` is the environment, in which a secret may be absent; ``texts`` are those of the
+    pipeline file and its parts.
     """
     complaints = Complaints(file.file, file.lines)
     counted = given(file.document.environment).get("variables", ())
@@ -43,10 +44,11 @@ def check_secrets(
             complaints.add(
                 (*task, "env", name), what, "leave it out here: tasks get all variables of nbdag itself"
             )
-    for number, line in enumerate(text.split("\n"), 1):
+    lines = ((at, line) for at, text in texts.items() for line in enumerate(text.split("\n"), 1))
+    for at, (number, line) in lines:
         for name in _held(line, values):
             what = f"the file holds the value of the secret `{name}`, and what it says is recorded"
-            complaints.add_at(number, what, _READ_IT)
+            complaints.add_at(number, what, _READ_IT, file=at)
     for parameter, given_value in overrides.items():
         for name in _held(str(given_value), values):
             what = f"parameter `{parameter}` of -p holds the value of the secret `{name}`, and it is recorded"
@@ -62,10 +64,10 @@ def _declared(file: PipelineFile) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _tables(file: PipelineFile) -> Iterator[tuple[tuple[str, ...], Any]]:
-    document = file.document
-    yield ("defaults",), document.defaults
-    for name, table in ({} if document.tasks is UNSET else document.tasks).items():
-        yield ("tasks", name), table
+    for _, at, document in file.documents():
+        yield (*at, "defaults"), document.defaults
+        for name, table in ({} if document.tasks is UNSET else document.tasks).items():
+            yield (*at, "tasks", name), table
 
 
 def _held(text: str, values: Mapping[str, str]) -> Iterator[str]:

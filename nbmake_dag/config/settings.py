@@ -119,12 +119,15 @@ def ray(document: Document) -> RaySettings:
     return RaySettings(**given(document.ray))
 
 
-def report(document: Document, complaints: Complaints) -> ReportSettings:
+def report(document: Document, files: Iterable[Document], complaints: Complaints) -> ReportSettings:
+    """Read ``[report]``; ``files`` are the pipeline file and its parts."""
     values = given(document.report)
     values["allow"] = tuple(values.get("allow", ()))
     check_variables(("report", "allow"), values["allow"], complaints)
-    tasks = {} if document.tasks is UNSET else document.tasks
-    declared = {name for table in (document.defaults, *tasks.values()) for name in given(table).get("secrets", ())}
+    tables = (
+        table for each in files for table in (each.defaults, *({} if each.tasks is UNSET else each.tasks).values())
+    )
+    declared = {name for table in tables for name in given(table).get("secrets", ())}
     for name in sorted(declared.intersection(values["allow"])):
         what = f"`{name}` is in `secrets` of a task, so `[report] allow` cannot name it"
         complaints.add(("report", "allow"), what, "leave it out of `secrets`, or here")

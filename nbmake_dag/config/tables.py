@@ -104,6 +104,14 @@ class PipelineTable(_Table, frozen=True):
             _TEXTS,
         ),
     ] = UNSET
+    parts: Annotated[
+        Texts,
+        _doc(
+            "Paths or globs of the pipeline files of folders below, whose tasks belong to this pipeline, as"
+            " `etl/clean`.",
+            _TEXTS,
+        ),
+    ] = UNSET
 
 
 class EnvironmentTable(_Table, frozen=True):

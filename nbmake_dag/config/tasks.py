@@ -140,11 +140,15 @@ class Family:
         self,
         found: Instances,
         after: tuple[TaskName, ...],
+        file: str,
         line: int,
         lines: Mapping[str, int],
         source: Input | None,
     ) -> Iterator[Task]:
-        """Make a task for each instance; ``source`` is what they come from, if tasks may make it."""
+        """Make a task for each instance; ``source`` is what they come from, if tasks may make it.
+
+        ``file`` declares them.
+        """
         first = found.points[0]
         visible = self._shared.visible({**self._own, **first})
         reaching = self._shared.reaching(visible, {**self._own, **first}, self._signature)
@@ -183,11 +187,12 @@ class Family:
                 tags=tags,
                 description=keys.get("description", ""),
                 policy=policy if copy is None else replace(policy, notebook_output=copy),
+                file=file,
                 line=line,
                 lines=lines,
             )
 
-    def unknown(self, source: Input, after: tuple[TaskName, ...], line: int) -> Task:
+    def unknown(self, source: Input, after: tuple[TaskName, ...], file: str, line: int) -> Task:
         """Make the task that stands for all instances while nobody knows them."""
         keys = self._keys
         return Task(
@@ -203,6 +208,7 @@ class Family:
             tags=frozenset(keys.get("tags", ())),
             description=keys.get("description", ""),
             policy=self._policy(),
+            file=file,
             line=line,
         )
 

@@ -88,7 +88,6 @@ class Graph:
 def build_graph(
     pipeline: Pipeline,
     *,
-    file: str = "pipeline.toml",
     only: frozenset[TaskName] | None = None,
     whole: Graph | None = None,
 ) -> Graph:
@@ -112,7 +111,7 @@ def build_graph(
         outside: list[Input] = []
         for item in task.inputs:
             makers = tuple(_makers(item, owners, folders, globbed))
-            complaints += _misread(task, item, makers, owners, globbed, file)
+            complaints += _misread(task, item, makers, owners, globbed)
             makers = tuple(maker for maker in makers if maker[0] != name)
             found += [Edge(input=item, producer=owner, output=output) for owner, output in makers]
             if item.is_glob or item.path.endswith("/") or not makers:
@@ -126,7 +125,7 @@ def build_graph(
         upstream[name] = tuple(dict.fromkeys([*(edge.producer for edge in found), *deciding, *after, *beyond]))
     unknown = [task for task in tasks.values() if task.is_unknown]
     for family in unknown:
-        complaints += _let_readers_wait(family, tasks, edges, upstream, external, file)
+        complaints += _let_readers_wait(family, tasks, edges, upstream, external)
         external[family.name] = ()
     if complaints:
         raise ConfigError(tuple(complaints))
@@ -136,7 +135,7 @@ def build_graph(
             downstream[producer].append(name)
     return Graph(
         tasks=tasks,
-        order=_order(tasks, upstream, downstream, file),
+        order=_order(tasks, upstream, downstream),
         edges=edges,
         external=external,
         upstream=upstream,
@@ -156,9 +155,8 @@ def _misread(
     makers: tuple[tuple[TaskName, ProjectPath], ...],
     owners: Mapping[ProjectPath, TaskName],
     globbed: Mapping[str, list[ProjectPath]],
-    file: str,
 ) -> Iterator[Complaint]:
-    place = f"{file}:{task.line_of('inputs')}"
+    place = task.place_of("inputs")
     if not item.is_glob and task.name in (owner for owner, _ in makers):
         what = f"task `{task.name}` has `{item.path}` as input and as output"
         yield Complaint(what=what, place=place, hint="write the changed data to another path")
@@ -178,7 +176,6 @@ def _let_readers_wait(
     edges: Mapping[TaskName, tuple[Edge, ...]],
     upstream: dict[TaskName, tuple[TaskName, ...]],
     external: dict[TaskName, tuple[Input, ...]],
-    file: str,
 ) -> Iterator[Complaint]:
     """Add an edge from a family that is not known to each task with an input that its instances may make.
 
@@ -210,7 +207,7 @@ def _let_readers_wait(
         ):
             yield Complaint(
                 what=f"`{family.family}` may make `{whole.path}`, an input of `{name}`, which its instances need",
-                place=f"{file}:{task.line_of('inputs')}",
+                place=task.place_of("inputs"),
                 hint="let the two use different folders",
             )
 
@@ -275,7 +272,6 @@ def _order(
     tasks: Mapping[TaskName, Task],
     upstream: Mapping[TaskName, tuple[TaskName, ...]],
     downstream: Mapping[TaskName, list[TaskName]],
-    file: str,
 ) -> tuple[TaskName, ...]:
     missing = {name: len(producers) for name, producers in upstream.items()}
     ready = deque(name for name, count in missing.items() if not count)
@@ -293,7 +289,7 @@ def _order(
             (
                 Complaint(
                     what=f"tasks need each other: {' -> '.join((*cycle, cycle[0]))}",
-                    place=f"{file}:{tasks[cycle[0]].line}",
+                    place=tasks[cycle[0]].place_of(),
                     hint="an arrow means that the right one uses an output of the left one, or comes `after` it",
                 ),
             )

@@ -170,14 +170,20 @@ class Task:
     tags: frozenset[str] = frozenset()
     description: str = ""
     policy: Policy = field(default_factory=Policy)
+    file: str = "pipeline.toml"
+    """The file that declares it, relative to the root: ``pipeline.toml``, or a part of it."""
     line: int = 0
-    """Its line in ``pipeline.toml``."""
+    """Its line there."""
     lines: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
     """Those of its keys, which may be in ``[defaults]``."""
 
     def line_of(self, key: str) -> int:
         """Return the line of a key, or of the task where it has none."""
         return self.lines.get(key, self.line)
+
+    def place_of(self, key: str = "") -> str:
+        """Return where a key, or the task, stands: ``pipeline.toml:12``."""
+        return f"{self.file}:{self.line_of(key)}"
 
     @property
     def type(self) -> TaskType:

@@ -28,9 +28,9 @@ def select(
     """Return the tasks that are named, without what they need; all of them if nothing is named.
 
     An instance of a family that is not known yet means all of that family: whether it exists shows later.
-    A target is a task, an instance, a glob over names, a tag, or the path of an output, of a notebook or of a
-    function's module, tried in this order; the parameters of an instance may be in any order. Raises `UsageError`
-    for one that matches nothing.
+    A target is a task, an instance, the folder of a part with its ``/``, a glob over names, a tag, or the path of
+    an output, of a notebook or of a function's module, tried in this order; the parameters of an instance may be
+    in any order. Raises `UsageError` for one that matches nothing.
     """
     targets, tags = tuple(targets), tuple(tags)
     chosen = {name for target in targets for name in _named(graph, target)}
@@ -92,7 +92,7 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
         return family
     if instance := _where(graph, lambda name: is_instance(name, target)):
         return instance
-    glob = _glob(target)
+    glob = _glob(f"{target}*" if target.endswith("/") else target)
     if globbed := _where(
         graph, lambda name: _matches(glob, graph.tasks[name]) or _may_have(graph.tasks[name], target)
     ):

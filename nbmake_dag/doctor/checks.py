@@ -75,14 +75,14 @@ def examine(project: Project, targets: tuple[str, ...], tell: Callable[[str], No
     stores = Stores.open(project)
     try:
         pipeline, sources, interpreters = load(project, Request(), stores)
-        graph = build_graph(pipeline, file=os.path.basename(project.config))
+        graph = build_graph(pipeline)
         chosen = select(graph, targets)
         tasks = [graph.tasks[name] for name in graph.order if name in chosen]
         needed = [graph.tasks[name] for name in graph.with_upstream(chosen)]
         kernels = Kernels(interpreters.variables, stores.identities, interpreters)
         for line in kernels_in_use(needed, sources, kernels):
             tell(line)
-        without_kernel = missing_kernels(project, needed, sources, kernels)
+        without_kernel = missing_kernels(needed, sources, kernels)
         yield from _coded("kernel_missing", without_kernel.values())
         yield from _coded("executor_broken", broken_executors())
         if os.path.exists(_MOUNTS):
@@ -96,7 +96,7 @@ def examine(project: Project, targets: tuple[str, ...], tell: Callable[[str], No
         prepared = prepare(project, Request(targets=targets), stores)
         yield from _coded("undeclared_file", _undeclared(prepared, chosen))
         yield from _coded("absent", absent(project, pipeline, prepared.graph, prepared.survey))
-        starts = uncovered_starts(project, prepared.graph, prepared.survey, prepared.facts)
+        starts = uncovered_starts(prepared.graph, prepared.survey, prepared.facts)
         yield from _coded("computed_name", starts)
         sample = quickest(graph, stores)
         named = [task.name for task in tasks if not task.is_unknown]
@@ -134,6 +134,6 @@ def _undeclared(prepared: Prepared, names: Iterable[TaskName]) -> Iterator[Compl
             when = "" if counts else " when it last ran, before a change,"
             yield Complaint(
                 what=f"task `{name}` {verb} `{access.path}`{when} and does not declare it",
-                place=f"{os.path.basename(prepared.project.config)}:{task.line_of(key)}",
+                place=task.place_of(key),
                 hint=declared if counts else "build it, then run `nbdag doctor` again",
             )

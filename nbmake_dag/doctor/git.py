@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 from nbmake_dag.core.model import ProjectPath, Task
@@ -19,13 +18,12 @@ def files_of(repository: str) -> list[str] | None:
 
 def tracked_outputs(project: Project, tasks: Iterable[Task]) -> list[Complaint]:
     """Complain about outputs that are in git: every build would change what git compares."""
-    config = os.path.basename(project.config)
     listed = ask_git(project.root, "ls-files", "-z") or ""
     tracked = [path for path in listed.split("\0") if path]
     return [
         Complaint(
             what=f"output `{output.path}` of task `{task.name}` is tracked by git",
-            place=f"{config}:{task.line_of('outputs')}",
+            place=task.place_of("outputs"),
             hint=f"git rm -r --cached {output.path} && echo /{output.path} >> .gitignore",
         )
         for task in tasks

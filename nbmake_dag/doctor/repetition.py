@@ -60,8 +60,7 @@ def repeat(
     records = [
         found for other in graph.with_upstream([name]) if (found := stores.previous.record(other, stores.records))
     ]
-    config = os.path.basename(project.config)
-    place = f"{config}:{task.line}"
+    place = task.place_of()
     with tempfile.TemporaryDirectory(prefix="nbdag-doctor-") as folder:
         again = _Again(_copy(project, graph, records, name, folder), task)
         outcome = again.execute()
@@ -77,7 +76,7 @@ def repeat(
         digests = _digests(outcome.record)
         if known and (differ := [path for path, digest in _digests(known).items() if digests.get(path) != digest]):
             hint = _why_it_differs(project, task, known, outcome.record, again, uncovered)
-            place = f"{config}:{task.line_of('outputs')}"
+            place = task.place_of("outputs")
             return [
                 Complaint(
                     code="differs_each_time",
@@ -87,7 +86,7 @@ def repeat(
                 )
                 for path in differ
             ]
-        return list(_needless(task, outcome, again, f"{config}:{task.line_of('inputs')}"))
+        return list(_needless(task, outcome, again, task.place_of("inputs")))
 
 
 @dataclass(frozen=True, slots=True)

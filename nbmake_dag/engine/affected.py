@@ -144,11 +144,11 @@ def _redeclared(
         cause = Cause(text=f"{name} was not there, or not tracked", is_certain=False)
         return dict.fromkeys(graph.order, cause)
     with open(config, "rb") as file:
-        if file.read() == before and not pipeline.data:
+        if file.read() == before and not pipeline.data and b"parts" not in before:
             return {}
     try:
         was = read(before, Commit(project, changes.revision))
-        return redeclared(build_graph(was, file=name), was, graph, pipeline)
+        return redeclared(build_graph(was), was, graph, pipeline)
     except ConfigError:
         cause = Cause(text=f"{name} as it was cannot be read any more", is_certain=False)
         return dict.fromkeys(graph.order, cause)

@@ -39,7 +39,7 @@ def clean_outputs(project: Project, targets: Collection[str]) -> Cleaned:
     stores = Stores.open(project)
     try:
         pipeline, _, _ = load(project, Request(), stores, by_last=True)
-        graph = build_graph(pipeline, file=os.path.basename(project.config))
+        graph = build_graph(pipeline)
         redactor = Redactor(declared_secrets(pipeline.tasks.values(), os.environ))
         chosen = select(graph, targets)
         tasks = [graph.tasks[name] for name in graph.order if name in chosen]

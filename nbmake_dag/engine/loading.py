@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nbmake_dag.config.expansion import expand
 from nbmake_dag.config.paths import read_path
-from nbmake_dag.config.pipeline_file import Found, PipelineFile, parse
+from nbmake_dag.config.pipeline_file import Found, PipelineFile
 from nbmake_dag.config.secrets import check_secrets
 from nbmake_dag.core.model import Function, Pipeline, ProjectPath, Signature, Value
 from nbmake_dag.engine.dispatch.task_environment import driver_environment
@@ -17,7 +16,7 @@ from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
 from nbmake_dag.execute.redaction import Redactor
-from nbmake_dag.observe.instance_data import Data, found_for
+from nbmake_dag.observe.instance_data import Data, found_for, parse_with_parts
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
 from nbmake_dag.observe.project import Project
@@ -67,7 +66,7 @@ def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loade
     installed = tuple(project.here(path) for path in sys.path if path)
     sources = Sources(project, stores.files, stores.identities, installed)
     sources.unread = {} if request.keep_going else None
-    file = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
+    file = parse_with_parts(project, data, sources.data)
     loaded = Loaded(
         file=file,
         signatures=_signatures(file, sources),
@@ -81,7 +80,8 @@ def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loade
     pipeline = loaded.pipeline(Found())
     if any(task.secrets for task in pipeline.tasks.values()):
         variables = driver_environment()
-        check_secrets(file, data.decode(), variables, request.overrides)
+        texts = {path: stores.files.read(project.absolute(path))[0].decode() for path in file.files}
+        check_secrets(file, texts, variables, request.overrides)
         redactor = Redactor(declared_secrets(pipeline.tasks.values(), variables))
         stores.files.hides = lambda path: redactor.name_in_text(project.relative(path)) is not None
     return loaded, pipeline
@@ -99,7 +99,7 @@ def read_pipeline(
 
     Its instances come from what there is ``at``, and from what is ``known`` of what tasks make.
     """
-    parsed = parse(data, file=os.path.basename(project.config), profiles=project.profiles)
+    parsed = parse_with_parts(project, data, at or sources.data)
     found = found_for(parsed, at or sources.data, overrides, known)
     return expand(parsed, _signatures(parsed, sources), overrides, found)
 

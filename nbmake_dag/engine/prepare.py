@@ -151,7 +151,6 @@ class _Look:
         self._request = request
         self._stores = stores
         self.loaded = loaded
-        self._config = os.path.basename(project.config)
         self._places = loaded.places
         self._used: dict[str, frozenset[TaskName]] = {}
         self.known = known or Found()
@@ -161,7 +160,7 @@ class _Look:
 
     def _take(self, pipeline: Pipeline) -> None:
         """Use what a pipeline is expanded to; one that cannot be used changes nothing."""
-        request, whole = self._request, build_graph(pipeline, file=self._config)
+        request, whole = self._request, build_graph(pipeline)
         try:
             targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
         except UnknownTargetError as error:
@@ -377,7 +376,7 @@ class _Look:
         survey = self._survey_of(graph, self._inputs(graph, leftovers.digests))
         previous = self._previous(needed | chosen)
         rules = self._rules(graph, targets, last_results_of(left_out, whole, previous))
-        kept = untouched_facts(before.graph, before.facts, graph, self._config) if before is not None else {}
+        kept = untouched_facts(before.graph, before.facts, graph) if before is not None else {}
         facts = survey.facts(previous, keep_going=request.keep_going, known=kept)
         for name in facts.keys() - previous.keys() - kept.keys():
             facts[name] = replace(facts[name], lost=stores.previous.why_lost(name))
@@ -400,7 +399,7 @@ class _Look:
                 *(f"warning: {found}" for found in absent(project, self.pipeline, graph, survey)),
             ),
             standing_warnings=(
-                *(str(found) for found in uncovered_starts(project, graph, survey, facts)),
+                *(str(found) for found in uncovered_starts(graph, survey, facts)),
                 *_of_no_task(graph, leftovers.inputs),
                 *_of_other_profiles(graph, leftovers.of_profiles),
             ),

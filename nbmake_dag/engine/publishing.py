@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
-from nbmake_dag.config.pipeline_file import expand, parse
+from nbmake_dag.config.pipeline_file import expand
 from nbmake_dag.core.model import Pipeline
 from nbmake_dag.engine.state.remembered_secrets import read_remembered
 from nbmake_dag.errors import ConfigError
 from nbmake_dag.observe.changes import content_at
 from nbmake_dag.observe.ci import CiJob, ci_job, in_ci
+from nbmake_dag.observe.instance_data import Commit, parse_with_parts
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.secrets import declared_secrets
 from nbmake_dag_reporting.secrets_scan import SHORTEST_SEARCHED, Secrets, suspects
@@ -66,7 +67,8 @@ def _allowed_by_base(project: Project, job: CiJob) -> Collection[str] | None:
         data = content_at(project.repository, revision, project.config)
         if data is not None:
             try:
-                return expand(parse(data, file=os.path.basename(project.config)), {}, {}).report.allow
+                file = parse_with_parts(replace(project, profiles=()), data, Commit(project, revision))
+                return expand(file, {}, {}).report.allow
             except ConfigError:
                 return None
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -249,13 +248,13 @@ def _refuse_what_cannot_run(
     prepared: Prepared, verdicts: Mapping[TaskName, Verdict], pool: Pool, *, seeks: bool
 ) -> None:
     """Raise `ConfigError` for tasks that no node has room for, and for those that are certain to be refused."""
-    graph, file = prepared.graph, os.path.basename(prepared.project.config)
+    graph = prepared.graph
     may_run = [name for name, verdict in verdicts.items() if not isinstance(verdict, (UpToDate, Restorable))]
     if pool.travels and may_run:
-        refuse_what_no_node_fits((graph.tasks[name] for name in may_run), pool.await_nodes(), file)
+        refuse_what_no_node_fits((graph.tasks[name] for name in may_run), pool.await_nodes())
     elif not seeks:
         stale = (name for name in may_run if isinstance(verdicts[name], Stale))
-        refuse_what_never_fits((graph.tasks[name] for name in stale), file)
+        refuse_what_never_fits(graph.tasks[name] for name in stale)
 
 
 def run_start(prepared: Prepared, stores: Stores, header: RunHeader, *, jobs: int) -> RunStarted:

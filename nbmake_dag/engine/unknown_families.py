@@ -119,9 +119,7 @@ def instances_of(graph: Graph, families: Iterable[Task]) -> frozenset[TaskName]:
     return frozenset(name for name, task in graph.tasks.items() if task.family in names)
 
 
-def untouched_facts(
-    before: Graph, facts: Mapping[TaskName, Facts], graph: Graph, file: str
-) -> dict[TaskName, Facts]:
+def untouched_facts(before: Graph, facts: Mapping[TaskName, Facts], graph: Graph) -> dict[TaskName, Facts]:
     """Return the facts of tasks that wait for no unknown family; raises `ConfigError` where one should have."""
     waiting = frozenset(before.with_downstream(name for name, task in before.tasks.items() if task.is_unknown))
     kept = {name: known for name, known in facts.items() if name not in waiting}
@@ -129,5 +127,5 @@ def untouched_facts(
         if more := set(graph.upstream[name]) - set(before.upstream[name]):
             what = f"`{min(more)}` makes an input of `{name}`, which nobody could know when that began"
             hint = "let no value of an instance have a `/` where it is part of a path"
-            raise ConfigError((Complaint(what=what, place=f"{file}:{graph.tasks[name].line}", hint=hint),))
+            raise ConfigError((Complaint(what=what, place=graph.tasks[name].place_of(), hint=hint),))
     return kept

@@ -40,13 +40,11 @@ def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -
                 said.add(item.path)
                 yield Complaint(
                     what=f"input `{item.path}` of task `{name}` matches no file",
-                    place=f"{config}:{graph.tasks[name].line_of('inputs')}",
+                    place=graph.tasks[name].place_of("inputs"),
                 )
 
 
-def uncovered_starts(
-    project: Project, graph: Graph, survey: Survey, facts: Mapping[TaskName, Facts]
-) -> Iterator[Complaint]:
+def uncovered_starts(graph: Graph, survey: Survey, facts: Mapping[TaskName, Facts]) -> Iterator[Complaint]:
     """Complain about what tasks start by computed names, so that no edit of it makes them run.
 
     A task that declares a script among its inputs has covered it.
@@ -66,7 +64,7 @@ def uncovered_starts(
         shown = commands[0].replace(UNKNOWN, "\N{HORIZONTAL ELLIPSIS}")
         yield Complaint(
             what=f"task `{name}` starts a script by a computed name (`{shown}`{more})",
-            place=f"{os.path.basename(project.config)}:{task.line_of(task.type)}",
+            place=task.place_of(task.type),
             hint="an edit of it does not make the task run: add it to `inputs`",
         )
 

@@ -1,4 +1,4 @@
-"""What instances of tasks come from: rows of files, and names of files, on disk or in a commit."""
+"""What a pipeline comes from besides its file: its parts, and data for instances, on disk or in a commit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from nbmake_dag.config.pipeline_file import Found, PipelineFile, Unreadable
-from nbmake_dag.core.globs import matches, static_prefix
+from nbmake_dag.config.pipeline_file import Found, PipelineFile, Unreadable, parse, parts_in
+from nbmake_dag.core.globs import is_glob, matches, static_prefix
 from nbmake_dag.core.ignore import Ignored
 from nbmake_dag.core.model import ProjectPath, Value
 from nbmake_dag.observe.changes import content_at, paths_at
 from nbmake_dag.observe.inputs import find_files
-from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.project import Project, git_root
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
@@ -76,6 +76,48 @@ class Commit:
     def matching(self, pattern: str, ignore: Ignored) -> tuple[ProjectPath, ...]:
         paths = (os.path.relpath(path, self._root) for path in paths_at(self._repository, self._revision))
         return tuple(sorted(ProjectPath(path) for path in paths if matches(pattern, path) and path not in ignore))
+
+
+def parse_with_parts(project: Project, text: bytes, data: Data) -> PipelineFile:
+    """Read a pipeline file and its parts; raises `ConfigError` with every complaint."""
+    file = os.path.basename(project.config)
+    return parse(text, file=file, profiles=project.profiles, parts=parts_at(project, text, data))
+
+
+def files_of(project: Project) -> list[str]:
+    """Return the pipeline file and its parts, relative to the root, as far as they can be read."""
+    with open(project.config, "rb") as file:
+        parts = parts_at(project, file.read(), Disk(project))
+    found = (path for path, text in parts.items() if isinstance(text, bytes))
+    return [os.path.basename(project.config), *found]
+
+
+def parts_at(project: Project, text: bytes, data: Data) -> dict[str, bytes | Unreadable]:
+    """Read the parts that a pipeline file names, in its order; of a glob in that of their paths."""
+    try:
+        patterns = parts_in(text)
+    except ValueError:
+        return {}
+    found: dict[str, bytes | Unreadable] = {}
+    places: dict[str, str] = {}
+    for pattern in patterns:
+        paths = data.matching(pattern, Ignored(())) if is_glob(pattern) else (ProjectPath(pattern),)
+        if not paths:
+            found[pattern] = Unreadable("matches no file")
+        for path in paths:
+            place = os.path.realpath(project.absolute(path))
+            if path in found or (is_glob(pattern) and path == os.path.basename(project.config)):
+                continue
+            repository = os.path.realpath(project.repository)
+            if not place.startswith(f"{repository}/"):
+                found[path] = Unreadable("is not inside the repository")
+            elif git_root(os.path.dirname(place)) not in {None, repository}:
+                found[path] = Unreadable("is in another repository")
+            elif (other := places.setdefault(place, path)) != path:
+                found[path] = Unreadable(f"is the same file as `{other}`")
+            else:
+                found[path] = rows_at(path, data)
+    return found
 
 
 def found_for(file: PipelineFile, data: Data, overrides: Mapping[str, Value], known: Found | None = None) -> Found:

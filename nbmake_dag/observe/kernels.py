@@ -18,7 +18,6 @@ from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint, UsageError, describe
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernel_python import python_of
-from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.variables import Variables
 from nbmake_dag_cache.digest import Digest, digest_text
@@ -86,11 +85,8 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True):
     folders: dict[str, Stamp | None]
 
 
-def missing_kernels(
-    project: Project, tasks: Iterable[Task], sources: Sources, kernels: Kernels
-) -> dict[TaskName, Complaint]:
+def missing_kernels(tasks: Iterable[Task], sources: Sources, kernels: Kernels) -> dict[TaskName, Complaint]:
     """Complain about notebooks whose kernel is not installed, or is damaged."""
-    config = os.path.basename(project.config)
     complaints: dict[TaskName, Complaint] = {}
     for task in tasks:
         if isinstance(task.work, Notebook):
@@ -101,7 +97,7 @@ def missing_kernels(
             facts = "; ".join(f"{fact}: {value}" for fact, value in error.facts)
             complaints[task.name] = Complaint(
                 what=f"task `{task.name}`: {error.what}",
-                place=f"{config}:{task.line_of('kernel' if task.work.kernel else 'notebook')}",
+                place=task.place_of("kernel" if task.work.kernel else "notebook"),
                 hint=f"{error.hint} ({facts})" if facts else error.hint,
             )
     return complaints

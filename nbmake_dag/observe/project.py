@@ -24,6 +24,18 @@ class Project:
     """The repository of which this one is a copy, if it is: what is installed from there means the copy."""
     profiles: tuple[str, ...] = ()
     """Those that lie over the configuration, the later over the earlier ones."""
+    part: str = ""
+    """The part of the configuration in whose folder the search began, relative to the root."""
+
+    @property
+    def default_targets(self) -> tuple[str, ...]:
+        """What is built if nothing is named: in the folder of a part its tasks, else everything."""
+        return (f"{os.path.dirname(self.part)}/",) if self.part else ()
+
+    @property
+    def file(self) -> str:
+        """The absolute path of the pipeline file that was found: that of the part, if it is one."""
+        return os.path.join(self.root, self.part) if self.part else self.config
 
     @property
     def state(self) -> str:
@@ -99,7 +111,10 @@ def profiles_in(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def find_project(directory: str | None = None, file: str | None = None, profiles: tuple[str, ...] = ()) -> Project:
-    """Find the project of a folder, or of a configuration file; raises `UsageError` where there is none."""
+    """Find the project of a folder, or of a configuration file; raises `UsageError` where there is none.
+
+    A file that another above it names as a part is a part of that project.
+    """
     start = os.path.abspath(directory or os.curdir)
     if not os.path.isdir(start):
         raise UsageError(f"{directory} is not a folder", (), _like(os.curdir, directory or ""))
@@ -130,8 +145,51 @@ def _like(folder: str, path: str) -> str:
 
 
 def _project(config: str, profiles: tuple[str, ...]) -> Project:
+    part, config = config, _whole(config)
     root = os.path.dirname(config)
-    return Project(config=config, root=root, repository=git_root(root) or root, profiles=profiles)
+    part = os.path.relpath(part, root) if part != config else ""
+    return Project(config=config, root=root, repository=git_root(root) or root, profiles=profiles, part=part)
+
+
+def _whole(config: str) -> str:
+    """Return the file of which another is a part, else that itself."""
+    found: list[str] = []
+    folder = os.path.dirname(config)
+    for above in _upward(folder):
+        if above != folder and _names(os.path.join(above, CONFIG), config):
+            found.append(os.path.join(above, CONFIG))
+        if _is_git_root(above):
+            break
+    if len(found) > 1:
+        what = f"{config} is a part of two pipelines"
+        raise UsageError(what, tuple(("named in", path) for path in found), "leave it out of one of them")
+    return found[0] if found else config
+
+
+def _names(config: str, part: str) -> bool:
+    """Return whether a pipeline file names another as a part."""
+    try:
+        with open(config, "rb") as file:
+            data = file.read()
+    except OSError:
+        return False
+    if b"parts" not in data:
+        return False
+    from nbmake_dag.config.parts import parts_in  # noqa: PLC0415 - most projects have one file
+    from nbmake_dag.core.globs import is_glob, matches  # noqa: PLC0415 - likewise
+
+    root = os.path.dirname(config)
+    try:
+        patterns = parts_in(data)
+    except ValueError as error:
+        what = f"{config} may name {part} as a part, and cannot be read: {error}"
+        raise UsageError(what, (), "mend it first") from error
+    return any(
+        matches(pattern, os.path.relpath(part, root))
+        if is_glob(pattern)
+        else os.path.realpath(os.path.join(root, pattern)) == os.path.realpath(part)
+        for pattern in patterns
+    )
 
 
 def git_root(folder: str) -> str | None:

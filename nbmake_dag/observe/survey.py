@@ -280,7 +280,7 @@ class Survey:
             raise ConfigError(tuple(unreadable))
         missing = [
             *self._unread_sources(),
-            *missing_kernels(self.project, tasks.values(), look.sources, look.kernels).items(),
+            *missing_kernels(tasks.values(), look.sources, look.kernels).items(),
             *self._missing_inputs(),
         ]
         names = [name for name, _ in missing]
@@ -343,7 +343,7 @@ class Survey:
         )
 
     def _place_of_inputs(self, name: TaskName) -> str:
-        return f"{os.path.basename(self.project.config)}:{self.graph.tasks[name].line_of('inputs')}"
+        return self.graph.tasks[name].place_of("inputs")
 
     def _facts(self, task: Task, previous: Record | None) -> Facts:
         if task.is_unknown:

@@ -23,7 +23,8 @@ class TaskStatusDocument(Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, described("`train`, or of a matrix `train[depth=3]`")]
     family: Annotated[str, described("its name in `pipeline.toml`, that all instances of a matrix share")]
-    line: Annotated[int, described("where it is in `pipeline.toml`, from 1")]
+    file: Annotated[str, described("the file that declares it: `pipeline.toml`, or a part of it")]
+    line: Annotated[int, described("where it is in that file, from 1")]
     type: Annotated[TaskType, described("what it executes")]
     source: Annotated[str | None, described("the notebook, relative to the project, or `module:function`")]
     parameters: Annotated[dict[str, Any], described("the values that reach it")]
@@ -72,6 +73,7 @@ def _task(name: TaskName, found: Planned, previous: PreviousResults, pool: str |
     return TaskStatusDocument(
         name=name,
         family=task.family,
+        file=task.file,
         line=task.line,
         type=task.type,
         source=_source(task),

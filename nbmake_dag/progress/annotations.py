@@ -112,7 +112,7 @@ class Annotations:
             case Function(module=module) if os.path.isfile(file := project.absolute(_module_file(module))):
                 return file, failure.line if failure else None
             case _:
-                return project.config, task.line
+                return project.absolute(task.file), task.line
 
 
 def _line_in_notebook(path: str, form: str, failure: Failure | None) -> int | None:

@@ -25,7 +25,7 @@ env = { MODE = "fast" }
 def _complaints(text: str, variables: dict[str, str], overrides: dict[str, Value] | None = None) -> list[str]:
     file = parse(dedent(text).encode())
     try:
-        check_secrets(file, text, variables, overrides or {})
+        check_secrets(file, {"pipeline.toml": text}, variables, overrides or {})
     except ConfigError as error:
         return [f"{complaint.place}: {complaint.what}" for complaint in error.complaints]
     return []

@@ -23,7 +23,7 @@ from nbmake_dag_cache.remote import Remote
 
 
 def graph(text: str) -> Graph:
-    return build_graph(expand(parse(text.encode(), file="pipeline.toml"), {}, {}), file="pipeline.toml")
+    return build_graph(expand(parse(text.encode(), file="pipeline.toml"), {}, {}))
 
 
 NODES = (
@@ -50,10 +50,10 @@ def test_a_task_must_fit_one_node_of_the_cluster(resources: str, fits: str) -> N
     """One that never does is refused with what each node has; what two nodes have together does not count."""
     pipeline = graph(f'[tasks.a]\ncommand = "true"\nresources = {{ {resources} }}\n')
     if fits == "fits":
-        refuse_what_no_node_fits(pipeline.tasks.values(), NODES, "pipeline.toml")
+        refuse_what_no_node_fits(pipeline.tasks.values(), NODES)
         return
     with pytest.raises(ConfigError) as error:
-        refuse_what_no_node_fits(pipeline.tasks.values(), NODES, "pipeline.toml")
+        refuse_what_no_node_fits(pipeline.tasks.values(), NODES)
     assert str(error.value) == (
         "pipeline.toml:3: task `a` fits no node of the cluster\n"
         "  hint: 10.0.0.1 has CPU 4, memory 8e+09, disk=fast; 10.0.0.2 has CPU 16, GPU 1, memory 6.4e+10"

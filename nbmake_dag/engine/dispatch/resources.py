@@ -20,10 +20,10 @@ def usable_cpus() -> int:
     return max(1, min(affinity, _quota() or affinity))
 
 
-def refuse_what_never_fits(tasks: Iterable[Task], file: str) -> None:
+def refuse_what_never_fits(tasks: Iterable[Task]) -> None:
     """Raise `ConfigError` for tasks that ask for more than this machine has."""
     complaints = [
-        Complaint(what=f"task `{task.name}` needs {what}", place=f"{file}:{task.line_of('resources')}", hint=HINT)
+        Complaint(what=f"task `{task.name}` needs {what}", place=task.place_of("resources"), hint=HINT)
         for task in tasks
         if (what := lacking(task.policy.resources))
     ]
@@ -45,13 +45,13 @@ def lacking(wanted: Resources) -> str:
     return ""
 
 
-def refuse_what_no_node_fits(tasks: Iterable[Task], nodes: Sequence[Node], file: str) -> None:
+def refuse_what_no_node_fits(tasks: Iterable[Task], nodes: Sequence[Node]) -> None:
     """Raise `ConfigError` for tasks that no machine of a cluster has room for, listing what each machine has."""
     has = "; ".join(f"{node.name} has {_described(node)}" for node in nodes)
     complaints = [
         Complaint(
             what=f"task `{task.name}` fits no node of the cluster",
-            place=f"{file}:{task.line_of('resources')}",
+            place=task.place_of("resources"),
             hint=has,
         )
         for task in tasks

@@ -27,6 +27,7 @@ from nbmake_dag.engine.state.rescued_files import note_rescued
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import ConfigError, UsageError
 from nbmake_dag.observe.git import tracked
+from nbmake_dag.observe.instance_data import Disk, parts_at
 from nbmake_dag.observe.project import Project, leads_to_file
 from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag_cache.digest import Digest, digest_file
@@ -287,13 +288,16 @@ def _pipelines(
         if found is None:
             continue
         data, profiles = found
+        if b"parts" in data:
+            parts = parts_at(project, data, Disk(project))
+            profiles = profiles.union(*(_profiles_in(text) for text in parts.values() if isinstance(text, bytes)))
         # the answer rests on it
         stores.files.digest(entry.path)
         together = (names for names in made.profiles if len(names) > 1 and profiles.issuperset(names))
         for chosen in ((), *((name,) for name in sorted(profiles)), *sorted(together)):
             try:
                 pipeline = read(entry.name, data, chosen)
-                graph = build_graph(pipeline, file=entry.name)
+                graph = build_graph(pipeline)
                 traced = (path for task in graph.order for path in made.modules.get(task, ()))
                 yield entry.name, _Names(project, pipeline, graph, (*code(pipeline, graph), *traced))
             except ConfigError:
@@ -310,7 +314,7 @@ def _pipeline_text(path: str) -> tuple[bytes, frozenset[str]] | None:
             data = file.read()
     except OSError:
         return None
-    if b"tasks" not in data:
+    if b"tasks" not in data and b"parts" not in data:
         return None
     try:
         content = tomli.loads(data.decode())
@@ -319,5 +323,14 @@ def _pipeline_text(path: str) -> tuple[bytes, frozenset[str]] | None:
     tasks = content.get("tasks")
     tables = [*tasks.values(), content.get("defaults")] if isinstance(tasks, dict) else []
     is_pipeline = any(isinstance(table, dict) and not table.keys().isdisjoint(WORK_KEYS) for table in tables)
-    profiles = content.get("profiles")
-    return (data, frozenset(profiles if isinstance(profiles, dict) else ())) if is_pipeline else None
+    pipeline = content.get("pipeline")
+    is_pipeline = is_pipeline or (isinstance(pipeline, dict) and "parts" in pipeline)
+    return (data, _profiles_in(data)) if is_pipeline else None
+
+
+def _profiles_in(data: bytes) -> frozenset[str]:
+    try:
+        profiles = tomli.loads(data.decode()).get("profiles")
+    except (ValueError, RecursionError):
+        return frozenset()
+    return frozenset(profiles if isinstance(profiles, dict) else ())
