@@ -26,6 +26,7 @@ GUIDE = {
         "instances": "One task for many values, rows or files.",
         "pools": "Tasks that share a database or a licence; which begins first.",
         "profiles": "One pipeline for a laptop, for CI and for the real thing.",
+        "parts": "One pipeline in several files, each in its folder.",
         "languages": "R, Julia and other languages; logging from any program.",
         "debugging": "Opening a notebook as its task sees it, and after a failure.",
         "watch": "Building while you edit; the live view.",
