@@ -117,6 +117,9 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
 def _unknown(graph: Graph, target: str) -> UsageError:
     if target in graph.empty:
         return UsageError(f"task `{target}` has no instances", (), graph.empty[target])
+    if of_parts := sorted({task.family for task in graph.tasks.values() if task.family.endswith(f"/{target}")}):
+        hint = f"did you mean {' or '.join(f'`{quote(name)}`' for name in of_parts[:3])}?"
+        return UsageError(f"no task, tag or output is called `{target}`", (), hint)
     named = (name for task in graph.tasks.values() for name in (task.family, _source_of(task)))
     return UnknownTargetError(target, tuple(dict.fromkeys((*graph.tasks, *named, *graph.owners))))
 

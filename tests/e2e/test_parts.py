@@ -102,6 +102,7 @@ def test_commands_know_the_tasks_of_parts(parts: Project) -> None:
     }
     here = json.loads(parts.nbdag("-C", "etl", "status", "--json").stdout)["tasks"]
     assert [task["name"] for task in here] == ["etl/load", "etl/show"]
+    parts.build("fit").ended(2).said("hint: did you mean `models/a/fit` or `models/b/fit`?")
     assert parts.nbdag("explain", "etl/load").stdout.startswith("up to date  etl/load")
     assert parts.nbdag("completions", "--answer", "--", "build", "etl/").stdout.split() == ["etl/load", "etl/show"]
     assert parts.nbdag("completions", "--answer", "--", "build", "--profile", "").stdout.split() == ["up"]
