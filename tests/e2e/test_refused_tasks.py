@@ -98,7 +98,8 @@ def test_a_hit_that_cannot_be_restored_after_a_failure_is_not_run(project: Proje
             blob.chmod(0o600)
             blob.write_text("damaged!\n")
     project.write("in.txt", "2\n").write("code.txt", "1\n").remove("hit.txt", "failed")
-    failed = "until grep -qs ':.failed.' .nbdag/runs/*/events.jsonl; do sleep 0.1; done"
+    # quotes are escaped in TOML, and in the events where they tell of this command
+    failed = """until grep -qs ':\\"failed\\"' .nbdag/runs/*/events.jsonl; do sleep 0.1; done"""
     done = project.edit("pipeline.toml", "sleep 2", failed).build("--executor=ray", "-j2")
     done.ended(1, failed=["bad"], ran=["slow"], cancelled=["hit"]).said("hit runs again")
 
