@@ -69,7 +69,7 @@ def in_whole(keys: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Return the keys of a task of a part, with paths and names as the whole pipeline has them."""
     if not folder:
         return dict(keys)
-    found = {"workdir": ".", **keys}
+    found: dict[str, Any] = {"workdir": ".", **keys}
     for key in ("notebook", "workdir", "notebook_output"):
         if key in found:
             found[key] = _below(folder, found[key])
