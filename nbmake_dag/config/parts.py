@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbmake_dag.config.paths import PathError, read_pattern
+from nbmake_dag.config.tables import Document
 
 if TYPE_CHECKING:
     from nbmake_dag.config.complaints import Complaints
 
-OF_THE_WHOLE = frozenset({"pipeline", "environment", "cache", "runs", "kernel", "watch", "ray", "pools", "report"})
-"""The tables that only the first file has."""
+OF_EACH_FILE = frozenset({"parameters", "defaults", "sets", "tasks", "profiles"})
+"""The tables that a part has as well; all others hold for the whole pipeline."""
+OF_THE_WHOLE = frozenset(Document.__struct_fields__) - OF_EACH_FILE
 _NOT_IN_FOLDERS = frozenset("[]{}*?=,")
 
 

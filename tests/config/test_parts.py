@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbmake_dag.config.parts import OF_THE_WHOLE
+from nbmake_dag.config.parts import OF_EACH_FILE, OF_THE_WHOLE
 from nbmake_dag.config.pipeline_file import Found, Unreadable, expand, parse
 from nbmake_dag.config.tables import Document
 from nbmake_dag.core.graph import build_graph
@@ -164,10 +164,10 @@ def test_a_part_cannot_set_what_holds_for_the_whole_pipeline(table: str):
     assert ("etl/pipeline.toml:3", what) in found
 
 
-def test_every_table_is_of_the_whole_or_of_each_file():
-    """A new table of the file must be one of the two."""
-    each = {"parameters", "defaults", "sets", "tasks", "profiles"}
-    assert set(Document.__struct_fields__) == OF_THE_WHOLE | each
+def test_a_table_holds_for_the_whole_unless_it_is_named_as_one_of_each_file():
+    """So a new table of the pipeline file is refused in a part."""
+    assert set(Document.__struct_fields__) == OF_THE_WHOLE | OF_EACH_FILE
+    assert not OF_THE_WHOLE & OF_EACH_FILE
 
 
 @pytest.mark.parametrize(
