@@ -44,7 +44,8 @@ def names(library: str, owner: str, used_in: str, *found: str) -> list[Private]:
 
 
 LOOP, STREAM = "asyncio.selector_events.BaseSelectorEventLoop", "ipykernel.iostream.OutStream"
-RAY_LOCAL, RAY_SESSION, RAY_TASK = (f"nbmake_dag/execute/ray/{name}.py" for name in ("local", "session", "task"))
+RAY_LOCAL, RAY_TASK = "nbmake_dag/execute/ray/local.py", "nbmake_dag/execute/ray/task.py"
+RAY_SESSION = "nbmake_dag/execute/ray/session.py"
 CELLS, CLIENT = "nbmake_dag/execute/notebook/cells.py", "nbmake_dag/execute/notebook/client.py"
 SNAPSHOT, ZYGOTE = "nbmake_dag/inside/snapshot.py", "nbmake_dag/inside/zygote.py"
 NOTEBOOK_CLIENT = "nbclient.client.NotebookClient"
