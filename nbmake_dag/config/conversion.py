@@ -15,6 +15,8 @@ from nbmake_dag.config.values import quoted
 
 T = TypeVar("T", bound=Struct)
 
+_RENAMED: dict[tuple[str, ...], str] = {("environment",): "the table is called `[software]` now"}
+"""What keys of earlier versions were renamed to."""
 _ITEM = re.compile(r" - at `\$\[(\d+)\]`$")
 _MAX_SHOWN = 60
 
@@ -35,7 +37,8 @@ def convert(raw: dict[str, Any], kind: type[T], complaints: Complaints, path: tu
             found[key] = _convert_value(value, annotations[key], complaints, (*path, key))
         else:
             table = f" in `{'.'.join(path)}`" if path else ""
-            hint = complaints.suggest(key, tuple(annotations)) or f"known are {', '.join(sorted(annotations))}"
+            hint = _RENAMED.get((*path, key)) or complaints.suggest(key, tuple(annotations))
+            hint = hint or f"known are {', '.join(sorted(annotations))}"
             complaints.add((*path, key), f"unknown key `{_shortened(key)}`{table}", hint)
     return kind(**found)
 

@@ -208,7 +208,7 @@ def _expand(
     return Pipeline(
         name=settings.pipeline_name(document, complaints),
         tasks=tasks,
-        environment=settings.environment(document, complaints),
+        software=settings.software(document, complaints),
         cache=settings.cache(document.cache, complaints),
         kernel=settings.kernel(document.kernel, complaints),
         watch=settings.watch(document),

@@ -93,7 +93,7 @@ _OF_TABLES: Mapping[str, Rules] = {
         "ignore": {"items": {"pattern": r"^(?!!?/*$)[^\\]+$"}},
         "parts": {"items": {"pattern": r"^(?![/~])[^\\]*[^/\\]/[^/\\]+$"}},
     },
-    "EnvironmentTable": {
+    "SoftwareTable": {
         "lockfiles": {"items": {"pattern": rf"^{_BEGINS_INSIDE}{_NO_WILDCARDS}$"}},
         "packages": {"items": {"pattern": "^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$"}},
         "variables": _VARIABLES,

@@ -27,7 +27,7 @@ def check_secrets(
     pipeline file and its parts.
     """
     complaints = Complaints(file.file, file.lines)
-    counted = given(file.document.environment).get("variables", ())
+    counted = given(file.document.software).get("variables", ())
     values: dict[str, str] = {}
     for path, name in _declared(file):
         value = variables.get(name, "")
@@ -37,7 +37,7 @@ def check_secrets(
             complaints.add(path, what, f"give it {SHORTEST} characters or more, or do not declare it")
         if name in counted:
             what = f"`{name}` is a secret, and its value would be part of every key"
-            complaints.add(("environment", "variables"), what, "leave it out here")
+            complaints.add(("software", "variables"), what, "leave it out here")
     for task, table in _tables(file):
         for name in given(table).get("env", {}).keys() & values.keys():
             what = f"`{name}` is a secret, and what `env` sets is recorded"

@@ -14,13 +14,13 @@ from nbmake_dag.config.tables import CacheTable, Document, KernelTable, given
 from nbmake_dag.core.globs import is_glob
 from nbmake_dag.core.model import (
     CacheSettings,
-    Environment,
     KernelSettings,
     MetricSettings,
     ProjectPath,
     RaySettings,
     ReportSettings,
     Resources,
+    SoftwareSettings,
     WatchSettings,
 )
 
@@ -47,25 +47,25 @@ def ignored(document: Document, complaints: Complaints) -> tuple[str, ...]:
     return patterns
 
 
-def environment(document: Document, complaints: Complaints) -> Environment:
-    table = given(document.environment)
+def software(document: Document, complaints: Complaints) -> SoftwareSettings:
+    table = given(document.software)
     lockfiles: list[ProjectPath] = []
     for text in table.get("lockfiles", ()):
         try:
             lockfiles.append(read_path(text))
         except PathError as error:
-            complaints.add(("environment", "lockfiles"), f"lock file `{text}` {error.what}", error.hint)
+            complaints.add(("software", "lockfiles"), f"lock file `{text}` {error.what}", error.hint)
         if is_glob(text):
-            complaints.add(("environment", "lockfiles"), f"lock file `{text}` is a glob", "name each file")
+            complaints.add(("software", "lockfiles"), f"lock file `{text}` is a glob", "name each file")
     for name in table.get("packages", ()):
         if not _DISTRIBUTION.fullmatch(name):
             complaints.add(
-                ("environment", "packages"),
+                ("software", "packages"),
                 f"`{name}` is not the name of a distribution",
                 "write the name alone, such as `numpy`; its installed version is what counts",
             )
-    check_variables(("environment", "variables"), table.get("variables", ()), complaints)
-    return Environment(
+    check_variables(("software", "variables"), table.get("variables", ()), complaints)
+    return SoftwareSettings(
         lockfiles=tuple(lockfiles),
         packages=tuple(table.get("packages", ())),
         variables=tuple(table.get("variables", ())),

@@ -114,7 +114,7 @@ class PipelineTable(_Table, frozen=True):
     ] = UNSET
 
 
-class EnvironmentTable(_Table, frozen=True):
+class SoftwareTable(_Table, frozen=True):
     """What identifies the software that tasks run with; a change makes every task stale."""
 
     lockfiles: Annotated[Texts, _doc("Lock files whose content counts.", _TEXTS)] = UNSET
@@ -453,7 +453,7 @@ class Document(_Table, frozen=True):
             _TABLE,
         ),
     ] = UNSET
-    environment: Annotated[EnvironmentTable | UnsetType, _doc("What identifies the software.", _TABLE)] = UNSET
+    software: Annotated[SoftwareTable | UnsetType, _doc("What identifies the software.", _TABLE)] = UNSET
     cache: Annotated[CacheTable | UnsetType, _doc("The cache.", _TABLE)] = UNSET
     runs: Annotated[RunsTable | UnsetType, _doc("The records of runs.", _TABLE)] = UNSET
     kernel: Annotated[KernelTable | UnsetType, _doc("How kernels start.", _TABLE)] = UNSET

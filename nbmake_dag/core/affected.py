@@ -69,8 +69,8 @@ def touched(
 
 def redeclared(before: Graph, was: Pipeline, after: Graph, now: Pipeline) -> dict[TaskName, Cause]:
     """Return the tasks that are new, or whose declaration, or whose tasks above, decide another result."""
-    if (was.environment, was.cache.epoch) != (now.environment, now.cache.epoch):
-        return dict.fromkeys(after.order, Cause(text="the declared environment changed"))
+    if (was.software, was.cache.epoch) != (now.software, now.cache.epoch):
+        return dict.fromkeys(after.order, Cause(text="`[software]` changed"))
     found: dict[TaskName, Cause] = {}
     for name, task in after.tasks.items():
         then = before.tasks.get(name)

@@ -38,7 +38,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Software:
-    """What the declared environment is at present, the same for all tasks of one interpreter."""
+    """What `[software]` is at present, the same for all tasks of one interpreter."""
 
     lockfiles: Mapping[ProjectPath, str]
     packages: Mapping[str, str]

@@ -199,8 +199,8 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What the pipeline declares to identify its software, in every task's key."""
+class SoftwareSettings:
+    """``[software]``: what identifies software that somebody else installed, in every task's key."""
 
     lockfiles: tuple[ProjectPath, ...] = ()
     packages: tuple[str, ...] = ()
@@ -285,7 +285,7 @@ class Pipeline:
     name: str
     tasks: Mapping[TaskName, Task]
     """In the order of the file; instances in the order of their lists, rows or paths."""
-    environment: Environment = field(default_factory=Environment)
+    software: SoftwareSettings = field(default_factory=SoftwareSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     kernel: KernelSettings = field(default_factory=KernelSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)

@@ -73,7 +73,7 @@ def _causes_for_all(
     root = os.path.realpath(project.root)
     locks = {
         os.path.relpath(step, root)
-        for lock in pipeline.environment.lockfiles
+        for lock in pipeline.software.lockfiles
         for step in trail(project.absolute(lock))
     }
     if found := sorted(locks.intersection(paths)):

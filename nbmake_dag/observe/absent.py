@@ -20,11 +20,11 @@ from nbmake_dag_cache.started import UNKNOWN
 def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -> Iterator[Complaint]:
     """Complain about declared packages that no task's interpreter has, and input globs that match nothing."""
     config, tasks = os.path.basename(project.config), graph.tasks.values()
-    for package in pipeline.environment.packages if tasks else ():
+    for package in pipeline.software.packages if tasks else ():
         if not any(normalised(package) in survey.packages(task) for task in tasks):
             installed = {name for task in tasks for name in survey.packages(task)}
             yield Complaint(
-                what=f"package `{package}` of `[environment]` is not installed",
+                what=f"package `{package}` of `[software]` is not installed",
                 place=config,
                 hint=did_you_mean(normalised(package), sorted(installed)),
             )

@@ -1,4 +1,4 @@
-"""The software that tasks run with, as far as ``[environment]`` declares it: lock files, packages, variables."""
+"""The software that tasks run with, as far as ``[software]`` declares it: lock files, packages, variables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.ingredients import Software
-from nbmake_dag.core.model import Environment, ProjectPath
+from nbmake_dag.core.model import ProjectPath, SoftwareSettings
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.interpreters import Interpreters, normalised
 from nbmake_dag.observe.project import Project
@@ -16,12 +16,12 @@ from nbmake_dag_cache.memo import StatMemo
 
 
 class DeclaredSoftware:
-    """The declared environment of one pipeline, observed once for each interpreter."""
+    """What `[software]` of one pipeline declares, observed once for each interpreter."""
 
     def __init__(
         self,
         project: Project,
-        declared: Environment,
+        declared: SoftwareSettings,
         files: StatMemo,
         interpreters: Interpreters,
         variables: Variables,
@@ -53,4 +53,4 @@ class DeclaredSoftware:
         except OSError as error:
             place = os.path.basename(self._project.config)
             what = f"lock file `{path}` cannot be read: {error.strerror}"
-            raise ConfigError((Complaint(what=what, place=place, hint="see `[environment]`"),)) from error
+            raise ConfigError((Complaint(what=what, place=place, hint="see `[software]`"),)) from error

@@ -67,7 +67,7 @@ class Survey:
         self.graph = graph
         self._look = instruments
         self._software = DeclaredSoftware(
-            project, pipeline.environment, instruments.files, instruments.interpreters, instruments.variables
+            project, pipeline.software, instruments.files, instruments.interpreters, instruments.variables
         )
         self._reached: dict[TaskName, Reached] = {}
         self._made: dict[TaskName, frozenset[str]] = {}

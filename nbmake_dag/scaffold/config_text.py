@@ -50,7 +50,7 @@ def _text(name: str, drafts: Iterable[Draft], lockfiles: Iterable[str], kernels:
     drafts = tuple(drafts)
     lines = [_HEAD, "[pipeline]", f"name = {quoted(name)}"]
     if names := ", ".join(map(quoted, lockfiles)):
-        lines += ["", "# [environment]           # what identifies the software; a change makes every task stale"]
+        lines += ["", "# [software]              # what identifies the software; a change makes every task stale"]
         lines += [f"# lockfiles = [{names}]"]
     default = _default_kernel(drafts, kernels)
     if default:

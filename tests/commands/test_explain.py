@@ -19,7 +19,7 @@ PIPELINE = """
     [pipeline]
     name = "causes"
 
-    [environment]
+    [software]
     lockfiles = ["requirements.lock"]
     packages = ["click"]
     variables = ["CAUSES_MODE"]

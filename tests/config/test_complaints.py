@@ -90,6 +90,10 @@ FAULTS = {
             ' `["data/x.csv"]` or `{ x = "data/x.csv" }`, not a list whose item 1 is a table'
         ),
     ),
+    "table of an earlier version": (
+        TASK + '[environment]\npackages = ["numpy"]\n',
+        "pipeline.toml:3: unknown key `environment`\n  hint: the table is called `[software]` now",
+    ),
     "unknown key of a matrix": (
         TASK + "matrix = { epochs = [1, 2] }\n",
         (
@@ -369,7 +373,7 @@ FAULTS = {
         "pipeline.toml:3: `a` writes `pipeline.toml`, which declares the pipeline",
     ),
     "settings": (
-        '[pipeline]\nname = ""\n[environment]\nlockfiles = ["/x", "*.lock"]\npackages = ["numpy>=2"]\n'
+        '[pipeline]\nname = ""\n[software]\nlockfiles = ["/x", "*.lock"]\npackages = ["numpy>=2"]\n'
         'variables = ["A B"]\n[cache]\nremote = "s3://key:secret@bucket"\n[kernel]\npreload = ["a b"]\n' + TASK,
         (
             "pipeline.toml:2: `name` must be a line of 1 to 255 bytes\n"

@@ -6,7 +6,6 @@ from nbmake_dag.config.pipeline_file import Signature, expand, parse
 from nbmake_dag.core.model import (
     CacheSettings,
     Command,
-    Environment,
     Function,
     Input,
     KernelSettings,
@@ -19,6 +18,7 @@ from nbmake_dag.core.model import (
     RaySettings,
     ReportSettings,
     Resources,
+    SoftwareSettings,
     Task,
     TaskName,
 )
@@ -30,7 +30,7 @@ def test_a_pipeline_has_all_that_the_file_says():
     text = """\
 [pipeline]
 name = "digits"
-[environment]
+[software]
 lockfiles = ["./uv.lock"]
 packages = ["numpy"]
 variables = ["OMP_NUM_THREADS"]
@@ -130,7 +130,7 @@ after = ["train"]
     assert expand(file, signatures, {}) == Pipeline(
         name="digits",
         tasks={train.name: train, score.name: score},
-        environment=Environment(
+        software=SoftwareSettings(
             lockfiles=(ProjectPath("uv.lock"),), packages=("numpy",), variables=("OMP_NUM_THREADS",)
         ),
         cache=CacheSettings(

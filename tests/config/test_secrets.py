@@ -12,7 +12,7 @@ from nbmake_dag.core.model import Value
 from nbmake_dag.errors import ConfigError
 
 FILE = """
-[environment]
+[software]
 variables = ["OMP_NUM_THREADS"]
 
 [tasks.a]

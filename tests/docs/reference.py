@@ -74,7 +74,7 @@ REMOVABLE = {
 """In words, whether a file of ``.nbdag`` may be removed."""
 IN_0_1_0 = {
     "pipeline": "name ignore",
-    "environment": "lockfiles packages variables",
+    "software": "lockfiles packages variables",
     "cache": "max_size max_age epoch remote remote_mode trusted_branches public_keys",
     "runs": "keep",
     "kernel": "start preload snapshots shutdown_timeout",
@@ -166,7 +166,7 @@ def variables_page() -> str:
     lines += [
         "",
         "The variables of the build reach its tasks, but for those that begin with `NBDAG_`; `env` of a task sets",
-        "others. A value counts for staleness only if `[environment] variables` names it, or `env` sets it.",
+        "others. A value counts for staleness only if `[software] variables` names it, or `env` sets it.",
     ]
     return "\n".join(lines) + "\n"
 

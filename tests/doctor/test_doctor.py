@@ -276,7 +276,7 @@ def test_packages_and_globs_that_are_not_there_are_said(project: Project) -> Non
     """A build warns and goes on, since both may be meant so; what a task above makes is there."""
     project.write(".gitignore", "/.nbdag/\n/*.txt\n").pipeline(
         """
-        [environment]
+        [software]
         packages = ["msgspec", "Clik"]
 
         [tasks.make]
@@ -291,7 +291,7 @@ def test_packages_and_globs_that_are_not_there_are_said(project: Project) -> Non
         """
     )
     lines = [
-        "pipeline.toml: package `Clik` of `[environment]` is not installed",
+        "pipeline.toml: package `Clik` of `[software]` is not installed",
         "  hint: did you mean `click`?",
         "pipeline.toml:6: input `datta/*.csv` of task `make` matches no file",
     ]

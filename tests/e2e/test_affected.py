@@ -14,7 +14,7 @@ PIPELINE = """
     [pipeline]
     name = "p"
 
-    [environment]
+    [software]
     lockfiles = ["analysis.lock"]
 
     [tasks.ingest]

@@ -15,7 +15,7 @@ PIPELINE = """
     [pipeline]
     name = "chain"
 
-    [environment]
+    [software]
     lockfiles = ["requirements.lock"]
 
     [tasks.a]

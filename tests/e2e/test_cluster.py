@@ -157,7 +157,7 @@ def test_another_version_on_a_node_is_refused(hosts: Hosts) -> None:
     site.mkdir(parents=True)
     (site / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.5\n")
     project = at_head(hosts)
-    project.pipeline('[environment]\npackages = ["odd"]\n\n[tasks.a]\ncommand = "touch a"\noutputs = ["a"]\n')
+    project.pipeline('[software]\npackages = ["odd"]\n\n[tasks.a]\ncommand = "touch a"\noutputs = ["a"]\n')
     refused = project.build("--ray-address=auto")
     assert refused.code != 0
     refused.said("the cluster cannot run this pipeline")
@@ -168,7 +168,7 @@ def test_another_version_on_a_node_is_refused(hosts: Hosts) -> None:
 def test_nodes_that_lack_what_the_pipeline_declares_are_named(hosts: Hosts) -> None:
     """Before the first task; and so is a task that fits none of them."""
     project = at_head(hosts)
-    project.pipeline('[environment]\npackages = ["no-such-package"]\n\n[tasks.a]\ncommand = "true"\n')
+    project.pipeline('[software]\npackages = ["no-such-package"]\n\n[tasks.a]\ncommand = "true"\n')
     project.build("--ray-address=auto").ran("a")
     project.pipeline('[tasks.a]\ncommand = "true"\nresources = { cpus = 2 }\n')
     refused = project.build("--ray-address=auto")

@@ -169,7 +169,7 @@ def test_text_that_is_not_utf_8_is_no_defect(project):
     project.notebook("note.py", r'print("odd \udcff")', r'raise ValueError("bad name \udcff")')
     project.pipeline(
         """
-        [environment]
+        [software]
         variables = ["ODD"]
 
         [tasks.name]

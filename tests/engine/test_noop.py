@@ -24,7 +24,7 @@ PIPELINE = """
     [pipeline]
     name = "rests"
 
-    [environment]
+    [software]
     variables = ["FLAVOUR"]
 
     [tasks.count]

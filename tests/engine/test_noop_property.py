@@ -27,7 +27,7 @@ PIPELINE = """
     [pipeline]
     name = "edited"
 
-    [environment]
+    [software]
     variables = ["FLAVOUR"]
 
     [tasks.count]

@@ -69,7 +69,7 @@ def test_what_is_written_builds_in_the_order_of_the_data(project: Project) -> No
     assert text == (
         '[pipeline]\nname = "project"\n'
         "\n"
-        "# [environment]           # what identifies the software; a change makes every task stale\n"
+        "# [software]              # what identifies the software; a change makes every task stale\n"
         '# lockfiles = ["requirements.txt"]\n'
         "\n"
         '[tasks.b_make]\nnotebook = "b_make.py"\n'

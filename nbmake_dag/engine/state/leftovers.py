@@ -201,7 +201,7 @@ class _Names:
         self._project = project
         self._graph = graph
         self._exact = {path for task in graph.tasks.values() for path in _exact(task)}
-        self._exact |= {*pipeline.environment.lockfiles, *pipeline.data, *code}
+        self._exact |= {*pipeline.software.lockfiles, *pipeline.data, *code}
 
     def __contains__(self, path: str) -> bool:
         place = self._project.absolute(path)

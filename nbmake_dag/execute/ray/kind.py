@@ -49,7 +49,7 @@ def _configure(context: BuildContext) -> Backend | None:
         runtime_env=dict(settings.runtime_env),
         root=context.project.root,
         blobs=context.project.cache,
-        packages=context.pipeline.environment.packages,
+        packages=context.pipeline.software.packages,
         max_size=context.pipeline.cache.max_size,
         remote=remote,
         zones=zones,
