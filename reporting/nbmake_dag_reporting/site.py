@@ -32,7 +32,7 @@ from nbmake_dag_reporting.site_index import SiteIndex
 from nbmake_dag_reporting.site_page import frame, page
 from nbmake_dag_reporting.site_task import Executed, TaskPublisher
 
-FORMAT = 3
+FORMAT = 4
 _APP = ("app.js", "app.css", "maths.js", "maths.css", "NOTICES.txt")
 _STATE = "site.json"
 _COUNTS = ("total", "ran", "restored", "up_to_date", "failed", "skipped", "cancelled")

@@ -13,6 +13,7 @@ from typing import Any
 from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
 from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_tasks import TaskLedger, ledger_of, unsteady
 from nbmake_dag_reporting.vocabulary import TaskStatus
 
 LETTERS: dict[TaskStatus, str] = {
@@ -38,6 +39,7 @@ class SiteIndex:
         self._number = {run_id: number for number, run_id in enumerate(self.rows.get("id", []))}
         self._place = {(column["kind"], column["task"], column["name"]): column for column in self.columns}
         self._values: dict[str, list[Any]] = {}
+        self._ledgers = {name: ledger_of(known) for name, known in (files.read_chunk("tasks") or {}).items()}
 
     def __len__(self) -> int:
         return len(self._number)
@@ -55,6 +57,7 @@ class SiteIndex:
             self.matrix[task.name] = letters[:number] + letter + letters[number + 1 :]
             for kind, name, value in values:
                 self._set(kind, task, name, number, value)
+            self._ledgers.setdefault(task.name, TaskLedger()).add(task, number, len(self))
 
     def newest_first(self) -> list[str]:
         started = dict(enumerate(self.rows.get("started", [])))
@@ -71,9 +74,13 @@ class SiteIndex:
                 values = self._values[column["file"]]
                 column["version"] = self._files.write_chunk(column["file"], values, f"column {column['name']}")
                 column["count"] = sum(value is not None for value in values)
+                if column["kind"] == "result":
+                    self._ledgers[column["task"]].unsteady = unsteady(values)
         index = {"rows": self.rows, "columns": self.columns, "settings": settings}
         first = self._files.write_chunk("index", index, "the index")
-        return first + self._files.write_chunk("matrix", list(self.matrix.items()), "the matrix")
+        ledgers = {name: ledger.document() for name, ledger in self._ledgers.items()}
+        tasks = self._files.write_chunk("tasks", ledgers, "the tasks")
+        return first + self._files.write_chunk("matrix", list(self.matrix.items()), "the matrix") + tasks
 
     def _order(self, run: Run) -> None:
         """Give a new task its place after the one before it in the pipeline."""

@@ -47,6 +47,10 @@ class Made:
     key: str = ""
     node: str = ""
     """Of a cluster."""
+    attempts: int = 1
+    """All but the last failed."""
+    saved: float = 1.0
+    """Seconds that a hit saved."""
 
 
 def notebook(*cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +122,7 @@ class Fabric:
         for task in tasks:
             counts[schema.COUNT + task.status] = counts.get(schema.COUNT + task.status, 0) + 1
         end = max((span.end for span in spans), default=start) + SECOND // 10
-        saved = sum(1.0 for task in tasks if task.source)
+        saved = sum(task.saved for task in tasks if task.source)
         spans.append(
             Span(
                 trace_id=_trace(number),
@@ -141,7 +145,8 @@ class Fabric:
         for place, task in enumerate(tasks):
             end = at + int((task.seconds or 0) * SECOND)
             if task.seconds is not None:
-                spans.append(self._attempt(task, number, place, at, end))
+                tries = range(1, task.attempts + 1)
+                spans += [self._attempt(task, number, place, at, end, which) for which in tries]
             spans.append(self._task(task, run_id, number, ids, at, end))
             at = end
         return spans
@@ -189,7 +194,7 @@ class Fabric:
             attributes |= {
                 schema.CACHE_STATUS: "hit",
                 schema.CACHE_SOURCE_RUN: task.source,
-                schema.CACHE_SAVED: 1.0,
+                schema.CACHE_SAVED: task.saved,
             }
         else:
             attributes |= {schema.METRIC + escape(name): value for name, value in task.metrics.items()}
@@ -233,11 +238,12 @@ class Fabric:
             error=task.error[1] if task.error else None,
         )
 
-    def _attempt(self, task: Made, number: int, place: int, start: int, end: int) -> Span:
+    def _attempt(self, task: Made, number: int, place: int, start: int, end: int, which: int) -> Span:
+        lost = which < task.attempts
         attributes: dict[str, Any] = {
             schema.TASK_NAME: task.name,
-            schema.ATTEMPT_NUMBER: 1,
-            schema.ATTEMPT_OUTCOME: "failed" if task.error else "succeeded",
+            schema.ATTEMPT_NUMBER: which,
+            schema.ATTEMPT_OUTCOME: "lost" if lost else "failed" if task.error else "succeeded",
             schema.HOST_NAME: "adas-machine",
         }
         if task.node:
@@ -261,14 +267,14 @@ class Fabric:
             )
         return Span(
             trace_id=_trace(number),
-            span_id=_span(2 * place + 2),
+            span_id=_span(2 * place + 2 + 100_000 * (which - 1)),
             parent_id=_span(2 * place + 1),
-            name="attempt 1",
+            name=f"attempt {which}",
             start=start,
             end=end,
             attributes=attributes,
             events=events,
-            error=task.error[1] if task.error else None,
+            error="the node is gone" if lost else task.error[1] if task.error else None,
         )
 
 

@@ -94,6 +94,22 @@ def test_new_tasks_take_their_place_in_the_matrix(fabric: Fabric) -> None:
     assert chunk(fabric, "matrix") == [["a", "RR"], ["b", " c"], ["c", "RR"]]
 
 
+def test_a_ledger_knows_what_hits_saved_and_what_is_unsteady(fabric: Fabric) -> None:
+    """Sums by task need no record: savings hold until they change, also where a run is renewed; retries stay."""
+    first = fabric.run(0, Made(name="a", seconds=2.0, attempts=2, key="k", outputs={"x": "1"}))
+    hit = {"status": "up_to_date", "seconds": None, "source": first}
+    for number, saved in enumerate((2.0, 2.0, 3.0), 1):
+        fabric.run(number, Made(name="a", saved=saved, **hit))  # type: ignore[arg-type]
+    fabric.run(4, Made(name="a", seconds=1.5, key="k", outputs={"x": "2"}), Made(name="b"))
+    report(fabric)
+    known = {"took": [[0, 2.0], [4, 1.5]], "retried": [[0, 2]], "saved": [[1, 2.0], [3, 3.0]], "unsteady": [0, 4]}
+    assert chunk(fabric, "tasks") == {"a": known, "b": {"took": [[4, 1.0]]}}
+    fabric.run(1, Made(name="a", saved=9.0, **hit), Made(name="b"))  # type: ignore[arg-type]
+    report(fabric)
+    assert chunk(fabric, "tasks")["a"]["saved"] == [[1, 9.0], [2, 2.0], [3, 3.0]]
+    assert chunk(fabric, "tasks")["b"]["took"] == [[1, 1.0], [4, 1.0]]
+
+
 def test_hits_share_what_their_record_decides(fabric: Fabric) -> None:
     """The detail of a hit is one file however many runs reuse it."""
     first = fabric.run(1, Made(name="a", metrics={"auc": 1}))

@@ -7,7 +7,7 @@ import { number, seconds, time } from "./format.ts";
 import { Guarded } from "./guarded.tsx";
 import { columnId, type Index, type Matrix, type RunRow, type StoredColumn, statusOf } from "./model.ts";
 import { valuesOf } from "./numbers.ts";
-import { marks } from "./regress.ts";
+import { durationMarks, marks } from "./regress.ts";
 import { changed, type Route, replace, taskHref } from "./route.ts";
 import { BranchSelect, Waiting } from "./ui.tsx";
 
@@ -101,7 +101,12 @@ function ColumnChart({ index, column, values, letters, runs, axis }: ChartProps)
     reused: ["up_to_date", "restored"].includes(statusOf(letters[run.number]) ?? ""),
   }));
   const declared = index.declared.get(column.name);
-  const found = marks(measured, column.kind === "duration" ? undefined : declared);
+  const found =
+    column.kind === "duration"
+      ? durationMarks(
+          measured.map((one, i) => ({ ...one, reused: statusOf(letters[known[i]!.number]) !== "ran" })),
+        )
+      : marks(measured, declared);
   const commits = [...new Set(runs.map((run) => run.commit ?? run.id))];
   const place = new Map(commits.map((commit, i) => [commit, i]));
   const order = new Map(runs.map((run, i) => [run, i]));

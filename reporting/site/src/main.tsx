@@ -16,16 +16,24 @@ import { RunPage } from "./run_page.tsx";
 import { RunsPage } from "./runs_page.tsx";
 import { follow, isLive } from "./stream.ts";
 import { TaskPage } from "./task_page.tsx";
+import { TasksPage } from "./tasks_page.tsx";
 import { ThemeButton } from "./theme.tsx";
 
-const PAGES: [path: string, label: string][] = [
-  ...(isLive ? [["live", "Live"] as [string, string]] : []),
-  ["runs", "Runs"],
-  ["matrix", "Tasks × runs"],
-  ["compare", "Compare"],
-  ["history", "History"],
+interface Shown {
+  index: Index;
+  route: Route;
+}
+
+/** The pages that are in the navigation, in its order: one entry adds one. */
+const PAGES: { path: string; label: string; show: (shown: Shown) => JSX.Element }[] = [
+  ...(isLive ? [{ path: "live", label: "Live", show: Live }] : []),
+  { path: "runs", label: "Runs", show: RunsPage },
+  { path: "tasks", label: "Tasks", show: TasksPage },
+  { path: "matrix", label: "Tasks × runs", show: MatrixPage },
+  { path: "compare", label: "Compare", show: ComparePage },
+  { path: "history", label: "History", show: HistoryPage },
 ];
-const FIRST = PAGES[0]![0];
+const FIRST = PAGES[0]!.path;
 
 function App({ index }: { index: Index }): JSX.Element {
   const route = useRoute();
@@ -45,7 +53,7 @@ function App({ index }: { index: Index }): JSX.Element {
     const entitle = () => {
       const heading = main.current!.querySelector("h1")?.textContent;
       const of = page === "run" && part === "task" ? ` · run ${id}` : "";
-      document.title = `${heading || PAGES.find(([path]) => path === page)?.[1] || "Runs"}${of} · ${name}`;
+      document.title = `${heading || PAGES.find(({ path }) => path === page)?.label || "Runs"}${of} · ${name}`;
     };
     entitle();
     const observer = new MutationObserver(entitle);
@@ -79,7 +87,7 @@ function App({ index }: { index: Index }): JSX.Element {
           {name}
         </a>
         <nav aria-label="Pages">
-          {PAGES.map(([path, label]) => (
+          {PAGES.map(({ path, label }) => (
             <a
               href={href([path])}
               aria-current={path === page || (path === "runs" && page === "run") ? "page" : undefined}
@@ -103,39 +111,37 @@ function App({ index }: { index: Index }): JSX.Element {
   );
 }
 
-function Page({ index, route }: { index: Index; route: Route }): JSX.Element {
+function Page({ index, route }: Shown): JSX.Element {
   const [page = FIRST, id = "", part, task] = route.path;
-  switch (page) {
-    case "runs":
-      return <RunsPage index={index} route={route} />;
-    case "matrix":
-      return <MatrixPage index={index} route={route} />;
-    case "run":
-      return part === "task" && task !== undefined ? (
-        <TaskPage index={index} id={id} name={task} route={route} />
-      ) : (
-        <RunPage index={index} id={id} route={route} />
-      );
-    case "live":
-      return id === "task" && part !== undefined ? (
-        <LiveTaskPage index={index} name={part} />
-      ) : (
-        <LivePage index={index} route={route} />
-      );
-    case "compare":
-      return <ComparePage index={index} route={route} />;
-    case "history":
-      return <HistoryPage index={index} route={route} />;
-    default:
-      return (
-        <>
-          <h1>Page not found</h1>
-          <p>
-            <a href={href(["runs"])}>All runs</a>
-          </p>
-        </>
-      );
+  if (page === "run") {
+    return part === "task" && task !== undefined ? (
+      <TaskPage index={index} id={id} name={task} route={route} />
+    ) : (
+      <RunPage index={index} id={id} route={route} />
+    );
   }
+  const Listed = PAGES.find(({ path }) => path === page)?.show ?? NoPage;
+  return <Listed index={index} route={route} />;
+}
+
+function Live({ index, route }: Shown): JSX.Element {
+  const [, id, part] = route.path;
+  return id === "task" && part !== undefined ? (
+    <LiveTaskPage index={index} name={part} />
+  ) : (
+    <LivePage index={index} route={route} />
+  );
+}
+
+function NoPage(): JSX.Element {
+  return (
+    <>
+      <h1>Page not found</h1>
+      <p>
+        <a href={href(["runs"])}>All runs</a>
+      </p>
+    </>
+  );
 }
 
 guard(options);

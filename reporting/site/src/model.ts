@@ -170,6 +170,17 @@ const LETTERS: Record<string, Status> = {
 /** For each task, one letter for each run. */
 export type Matrix = [task: string, letters: string][];
 
+type Pairs = [run: number, value: number][];
+
+/** What is known of a task over all runs, by their numbers: see `site_tasks.py`. */
+export interface Ledger {
+  took?: Pairs;
+  retried?: Pairs;
+  saved?: Pairs;
+  unsteady?: number[];
+}
+export type Ledgers = Record<string, Ledger>;
+
 export const statusOf = (letter: string | undefined): Status | undefined => (letter ? LETTERS[letter] : undefined);
 
 /** Columns are named as in a filter: `metrics.auc`, and `@task` where more than one task has it. */

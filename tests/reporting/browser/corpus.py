@@ -12,6 +12,8 @@ from tests.reporting.fabricate import Fabric, Made, code, markdown, notebook, sh
 PAGES = (
     "#/runs",
     "#/runs?columns=started,branch,params.text%2540show,metrics.loss%2540show",
+    "#/tasks",
+    "#/tasks?by=family",
     "#/matrix",
     "#/run/run-00001",
     "#/run/run-00001?view=graph",

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 AXE = Path(__file__).parents[3] / "reporting" / "site" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = [
     "",
+    "#/tasks",
     "#/matrix",
     "#/run/run-00004",
     "#/run/run-00004?view=graph",

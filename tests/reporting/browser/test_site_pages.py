@@ -271,3 +271,18 @@ def test_without_a_script_the_last_runs_are_listed(browser: Browser, site: Path)
     page.goto(f"file://{site}/index.html")
     expect(page.locator("tbody tr")).to_have_count(8)
     context.close()
+
+
+def test_the_tasks_page_says_what_hurts_and_what_was_saved(opened: Opened) -> None:
+    """Its first task is the one with a failure; a filter narrows what is summed; a column sorts."""
+    page = opened.go("#/tasks")
+    rows = page.get_by_role("group", name="Tasks", exact=True).locator("tbody tr")
+    expect(rows.first).to_contain_text("summary")
+    expect(rows.first).to_contain_text("not deterministic")
+    expect(page.locator(".months h2")).to_contain_text("Saved by the cache: 9.00 s")
+    page.get_by_role("button", name="Computed").click()
+    expect(rows.first).to_contain_text("train")
+    page.get_by_label("Filter", exact=True).fill("branch = faster")
+    expect(page.locator(".months h2")).to_contain_text("Saved by the cache: 2.00 s")
+    rows.first.get_by_role("link", name="train").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("History")
