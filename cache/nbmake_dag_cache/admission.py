@@ -47,14 +47,19 @@ def admit(
         raise RefusedError("not the record of an execution with its files")
     if sorted(output.path for output in record.outputs) != sorted(outputs):
         raise RefusedError("outputs that are not declared")
-    for output in record.outputs:
-        _check_output(output)
+    check_outputs(record.outputs)
     _check_logged(record)
     _check_origin(record.origin, now)
     sizes = [file.size for output in record.outputs for file in output.files]
     sizes += [artifact.size for artifact in record.logged.artifacts.values()]
     if min(sizes, default=0) < 0 or sum(sizes) > max_size:
         raise RefusedError("files of an impossible size")
+
+
+def check_outputs(outputs: Iterable[Output]) -> None:
+    """Raise `RefusedError` for outputs whose digests cannot be those of their files."""
+    for output in outputs:
+        _check_output(output)
 
 
 def _check_output(output: Output) -> None:

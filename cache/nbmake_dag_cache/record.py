@@ -165,6 +165,15 @@ def _refuse_paths(outputs: tuple[Output, ...]) -> None:
                 raise DamagedRecordError(f"it has a folder where outputs are not allowed: {folder!r}")
 
 
+def record_from(value: object) -> Record:
+    """Read a record that another machine took apart, as a bundle has it; raises `DamagedRecordError`."""
+    try:
+        record = msgspec.convert(value, Record)
+    except msgspec.ValidationError as error:
+        raise DamagedRecordError(str(error)) from error
+    return _checked(record)
+
+
 def decode_record(data: bytes) -> Record:
     """Read a record back; raises `DamagedRecordError` for anything that `encode_record` did not write."""
     body = data[len(_PREFIX) + _HEX + 1 :]
@@ -174,6 +183,10 @@ def decode_record(data: bytes) -> Record:
         record = _decode(b"{" + body[1:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedRecordError(str(error)) from error
+    return _checked(record)
+
+
+def _checked(record: Record) -> Record:
     if record.format != FORMAT:
         raise DamagedRecordError(f"it has format {record.format}, this version reads {FORMAT}")
     _refuse_paths(record.outputs)

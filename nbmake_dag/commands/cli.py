@@ -19,6 +19,7 @@ GROUPS = {
         "watch": "Build again whenever a saved file affects a task.",
         "status": "List the stale tasks, and why they are stale.",
         "explain": "List the ingredients of a task's result, and what changed.",
+        "restore": "Put outputs back as a recorded run left them.",
         "clean": "Remove outputs, or the cache.",
     },
     "Work on notebooks": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ from nbmake_dag_reporting.secrets_scan import Secrets
 @click.argument("run", default="latest")
 @located
 @click.option("--bundle", metavar="FILE", help="Write one JSON file that `nbdag show` and `report` read.")
+@click.option("--outputs", is_flag=True, help="Let the bundle hold the outputs too, for `nbdag restore`.")
 @click.option("-o", "--out", metavar="DIR", help="Write a tree of files into DIR, which must be new or empty.")
 @click.option("--metrics", metavar="FILE", help="Write the metrics as OpenMetrics text, for GitLab or Prometheus.")
 @allowing
@@ -36,6 +38,8 @@ def command(
     out: str | None,
     metrics: str | None,
     allow: tuple[str, ...],
+    *,
+    outputs: bool,
 ) -> None:
     """Write a run with its artefacts and notebooks, for archiving or sharing."""
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
@@ -47,6 +51,8 @@ def command(
 
     if not bundle and not out and not metrics:
         raise UsageError("nothing to write", (), "name a file with --bundle or --metrics, or a folder with -o")
+    if outputs and not bundle:
+        raise UsageError("`--outputs` belongs to `--bundle`", (), "name a file with --bundle")
     for path, beginning in ((bundle, BUNDLE), (metrics, BEGINNING)):
         if path:
             prepare_file(path, beginning)
@@ -54,7 +60,8 @@ def command(
         check_folder(out)
     recorded = recorded_of(directory, file, run)
     secrets = secrets_of(project_of(directory, file), allow)
-    for path, write in ((bundle, write_bundle), (out, _write_tree), (metrics, _write_metrics)):
+    as_bundle = partial(write_bundle, with_outputs=outputs)
+    for path, write in ((bundle, as_bundle), (out, _write_tree), (metrics, _write_metrics)):
         if path:
             try:
                 _warn(write(path, recorded, secrets))

@@ -38,6 +38,7 @@ GUIDE = {
         "ci": "GitHub Actions and GitLab.",
         "other-ci": "Any other CI system.",
         "sharing": "A cache for several machines.",
+        "restoring": "Outputs as a run left them, where nothing can make them.",
         "cluster": "Ray on several machines; SLURM.",
         "books": "Pages of Quarto, MyST and Jupyter Book with results.",
         "editors": "Completions for shells; checks of pipeline.toml in editors.",

@@ -10,8 +10,10 @@ import click
 
 from nbmake_dag.commands.helping import Group
 from nbmake_dag.commands.options import allowing, as_json, located, project_of, say
-from nbmake_dag.errors import UsageError
+from nbmake_dag.errors import InfrastructureError, UsageError
 from nbmake_dag.observe.project import Project
+from nbmake_dag_reporting.bundle import Recorded
+from nbmake_dag_reporting.secrets_scan import Secrets
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -33,9 +35,16 @@ def command(
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @located
 @click.option("--to", "url", metavar="URL", help="A folder, or a URL that fsspec knows; else [cache] remote.")
+@click.option("--outputs", is_flag=True, help="Put the outputs of the tasks there too, for `nbdag restore`.")
 @allowing
 def push(
-    directory: str | None, file: str | None, runs: tuple[str, ...], url: str | None, allow: tuple[str, ...]
+    directory: str | None,
+    file: str | None,
+    runs: tuple[str, ...],
+    url: str | None,
+    allow: tuple[str, ...],
+    *,
+    outputs: bool,
 ) -> None:
     """Put the records of runs, the latest if none is named, to a place where other machines can pull them.
 
@@ -49,13 +58,16 @@ def push(
     from nbmake_dag_reporting.secrets_scan import SecretFoundError  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    place = RunsFolder(_remote(project, url, "--to"))
+    to = _remote(project, url, "--to")
+    place = RunsFolder(to)
     recorded = [recorded_of(directory, file, ref) for ref in runs or ("latest",)]
     secrets = secrets_of(project, allow)
     pushed: list[str] = []
     held: SecretFoundError | None = None
     for each in recorded:
         try:
+            if outputs:
+                _push_outputs(project, to, each, secrets)
             pushed += send(place, [each], secrets)
         except SecretFoundError as error:
             held = held or error
@@ -85,6 +97,20 @@ def pull(directory: str | None, file: str | None, url: str | None) -> None:
         click.echo(f"warning: refused {what}", err=True)
     runs = "run" if len(got.new) == 1 else "runs"
     click.echo(f"pulled {len(got.new)} {runs}; {got.known} were already here", err=True)
+
+
+def _push_outputs(project: Project, url: str, recorded: Recorded, secrets: Secrets) -> None:
+    from nbmake_dag.runs.exchange import OUTPUTS, push_outputs  # noqa: PLC0415 - not for --help
+    from nbmake_dag_cache.blobs import BlobStore  # noqa: PLC0415 - likewise
+    from nbmake_dag_cache.depot import Depot  # noqa: PLC0415 - likewise
+    from nbmake_dag_cache.remote import Remote, RemoteError  # noqa: PLC0415 - likewise
+
+    try:
+        gone = push_outputs(Depot(Remote(url), (OUTPUTS,)), recorded, BlobStore(project.cache), secrets)
+    except RemoteError as error:
+        raise InfrastructureError(f"{url} cannot be used: {error}") from error
+    if gone:
+        click.echo(f"warning: {gone} files of run {recorded.run.id} are no longer in the cache", err=True)
 
 
 def _list(project: Project, count: int, *, writes_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import click
@@ -45,8 +46,13 @@ def command(
     if writes_json:
         write_plan(project, found)
     else:
-        for line in describe_plan(verdicts, _previous(project).failure, waits_under_way(project)):
+        previous = _previous(project)
+        for line in describe_plan(verdicts, previous.failure, waits_under_way(project)):
             say(line)
+        restored = Counter(filter(None, map(previous.restored_from, verdicts)))
+        for run, count in restored.items():
+            tasks = "task are" if count == 1 else "tasks are"
+            _tell(f"the outputs of {count} {tasks} as of run {run}, until they are built (`nbdag restore`)")
         for task, files in found.undeclared.items():
             _tell(f"warning: {undeclared_line(task, files)}")
             for line in undeclared_lines(files) if verbose else ():

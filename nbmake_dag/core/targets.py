@@ -92,7 +92,7 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
         return family
     if instance := _where(graph, lambda name: is_instance(name, target)):
         return instance
-    glob = _glob(f"{target}*" if target.endswith("/") else target)
+    glob = name_glob(f"{target}*" if target.endswith("/") else target)
     if globbed := _where(
         graph, lambda name: _matches(glob, graph.tasks[name]) or _may_have(graph.tasks[name], target)
     ):
@@ -106,7 +106,7 @@ def _named(graph: Graph, target: str) -> frozenset[TaskName]:
     if made_from := _where(graph, lambda name: _source_of(graph.tasks[name]) == path):
         return made_from
     part = target.replace("[", "[*").replace("]", "*]")
-    if part != target and _where(graph, lambda name: bool(_glob(part).fullmatch(name))):
+    if part != target and _where(graph, lambda name: bool(name_glob(part).fullmatch(name))):
         raise UsageError(f"no task, tag or output is called `{target}`", (), f"did you mean `{quote(part)}`?")
     if readers := [task.family for task in graph.tasks.values() if _reads(task, path)]:
         hint = f"it is an input of `{readers[0]}`; `--downstream {readers[0]}` builds that and what depends on it"
@@ -139,7 +139,7 @@ def _reads(task: Task, path: str) -> bool:
     return any(matches(item.path, path) if item.is_glob else item.path == path for item in task.inputs)
 
 
-def _glob(word: str) -> re.Pattern[str]:
+def name_glob(word: str) -> re.Pattern[str]:
     """Read a word as a glob in which ``[`` is an ordinary character, as the names of instances need it."""
     return re.compile(re.escape(word).replace(r"\*", ".*").replace(r"\?", "."))
 
@@ -157,13 +157,14 @@ def _matches(glob: re.Pattern[str], task: Task) -> bool:
 
 
 def _means_all(family: Task, word: str) -> bool:
-    return _matches(_glob(word), family) or word in family.tags or word.removeprefix("./") == _source_of(family)
+    is_source = word.removeprefix("./") == _source_of(family)
+    return is_source or word in family.tags or _matches(name_glob(word), family)
 
 
 def _may_have(task: Task, word: str) -> bool:
     """Return whether a word may mean instances of a family that is not known."""
     family, bracket, _ = word.partition("[")
-    return task.is_unknown and bool(bracket and _glob(family).fullmatch(task.family))
+    return task.is_unknown and bool(bracket and name_glob(family).fullmatch(task.family))
 
 
 def _tagged(graph: Graph, tag: str) -> frozenset[TaskName]:

@@ -56,6 +56,8 @@ def clean_outputs(project: Project, targets: Collection[str]) -> Cleaned:
             for name, paths in present.items()
             for item in rescue_files(project, stores.blobs, paths, known, stores.previous.files(name), redactor)
         )
+        for name in outputs:
+            stores.previous.forget_restored(name)
     finally:
         stores.close()
     note_rescued(project, rescued)

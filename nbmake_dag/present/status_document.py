@@ -43,6 +43,9 @@ class TaskStatusDocument(Struct, frozen=True, kw_only=True):
     last_run: Annotated[Origin | None, described("the execution that made its last result; times in nanoseconds")]
     waits_for_pool: Annotated[str | None, described("the pool that it waits for in the build under way")]
     last_failure: Annotated[LastFailure | None, described("how it failed since; the cell's index counts from 0")]
+    restored_from: Annotated[
+        str | None, described("the run as of which `nbdag restore` put its outputs in place, until it is built")
+    ]
     undeclared: Annotated[tuple[UndeclaredFile, ...], described("files that its last result used undeclared")]
 
 
@@ -90,6 +93,7 @@ def _task(name: TaskName, found: Planned, previous: PreviousResults, pool: str |
         last_run=last.origin if last else None,
         waits_for_pool=pool,
         last_failure=None if hit else previous.failure(name),
+        restored_from=previous.restored_from(name),
         undeclared=found.undeclared.get(name, ()),
     )
 

@@ -6,13 +6,17 @@ import gzip
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from nbmake_dag.runs.places import SUFFIX, RunsFolder
+from nbmake_dag_cache.blobs import BlobError, BlobStore
+from nbmake_dag_cache.depot import Depot
 from nbmake_dag_reporting.bundle import BundleError, Recorded, decode_bundle, encode_bundle
 from nbmake_dag_reporting.secrets_scan import Secrets
 
+OUTPUTS = "outputs"
+"""The folder of a place below which the bytes of outputs are, by their digests."""
 _PIECE = 1 << 20
 
 
@@ -35,6 +39,33 @@ def push(place: RunsFolder, runs: Iterable[Recorded], secrets: Secrets) -> list[
             place.push(recorded.run.id, gzip.compress(data, mtime=0))
             pushed.append(recorded.run.id)
     return pushed
+
+
+def push_outputs(place: Depot, recorded: Recorded, blobs: BlobStore, secrets: Secrets) -> int:
+    """Put the outputs of a run into a place, and return how many of them are no longer here.
+
+    Raises `SecretFoundError` before anything of a file that holds a secret is sent, and `RemoteError`.
+    """
+    gone = 0
+    for task in recorded.run.tasks.values():
+        record = recorded.record(task.record.own_key, task.record.key) if task.record else None
+        for file in (file for output in record["outputs"] for file in output["files"]) if record else ():
+            try:
+                for piece in overlapping(blobs.pieces(file["sha256"]), secrets.longest):
+                    secrets.refuse_suspicious(piece, file["path"])
+                place.send(OUTPUTS, file["sha256"], blobs)
+            except BlobError:
+                gone += 1
+    return gone
+
+
+def overlapping(pieces: Iterable[bytes], overlap: int) -> Iterator[bytes]:
+    """Put the end of each piece before the next, so that nothing up to that length is cut in two."""
+    end = b""
+    for piece in pieces:
+        joined = end + piece
+        yield joined
+        end = joined[-overlap:] if overlap else b""
 
 
 def pull(place: RunsFolder, folder: str) -> Pulled:

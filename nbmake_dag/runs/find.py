@@ -43,20 +43,23 @@ _LARGEST_BLOB = 256 << 20
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def recorded_in(project: Project, ref: str) -> Recorded:
-    """Read a run of a project, its own or a pulled one; raises `UnknownRunError` where there is none."""
+def recorded_in(project: Project, ref: str, *, good: bool = False) -> Recorded:
+    """Read a run of a project, its own or a pulled one; raises `UnknownRunError` where there is none.
+
+    A git ref means the newest run of its commit, with ``good`` the newest that went well.
+    """
     record, blob = reach(project)
     try:
         folder = find_run(project.runs, ref)
     except RunNotFoundError as error:
         # a shallow clone does not have the commits that other clones built
         revision = commit_of(project.repository, ref) or (ref if _COMMIT.fullmatch(ref) else None)
-        of_commit = find_run_of_commit(project.runs, revision) if revision else None
+        of_commit = find_run_of_commit(project.runs, revision, good=good) if revision else None
         folder = of_commit or find_run_of_branch(project.runs, ref) or ""
         if not folder:
-            pulled = _pulled(project, ref, revision)
+            pulled = _pulled(project, ref, revision, good=good)
             if pulled is None:
-                what = f"no run has seen commit {revision}" if revision else str(error)
+                what = f"no {'good ' * good}run has seen commit {revision}" if revision else str(error)
                 unknown = UsageError if isinstance(error, AmbiguousRunError) else UnknownRunError
                 raise unknown(what, (), "`nbdag runs` lists them") from error
             return pulled
@@ -168,7 +171,20 @@ def pulled_runs(project: Project) -> Iterator[Recorded]:
             yield found.read()
 
 
-def _pulled(project: Project, ref: str, revision: str | None) -> Recorded | None:
+def newest_good(project: Project) -> Recorded:
+    """Read the newest run that went well, of this checkout, else of those pulled; raises `UnknownRunError`."""
+    for name in run_names(project.runs):
+        head = read_head(os.path.join(project.runs, name))
+        if head is not None and head.result == "success":
+            return recorded_in(project, name)
+    for pulled in pulled_runs(project):
+        if pulled.run.result == "success":
+            return pulled
+    what = "no run that went well is recorded"
+    raise UnknownRunError(what, (), "`nbdag runs` lists all; `nbdag runs pull` gets those of other machines")
+
+
+def _pulled(project: Project, ref: str, revision: str | None, *, good: bool) -> Recorded | None:
     """Read a run of another machine; one from build artefacts is found by its whole id alone."""
     from nbmake_dag.runs.places import found_below  # noqa: PLC0415 - only where runs of others are meant
 
@@ -180,6 +196,6 @@ def _pulled(project: Project, ref: str, revision: str | None) -> Recorded | None
     except BundleError as error:
         raise UsageError(str(error)) from error
     except RunNotFoundError:
-        seen = (run for run in pulled_runs(project) if revision and has_seen(run.run, revision))
-        good = (run for run in pulled_runs(project) if is_good_of(run.run, ref))
-        return next(chain(seen, good), None)
+        seen = (run for run in pulled_runs(project) if revision and has_seen(run.run, revision, good=good))
+        of_branch = (run for run in pulled_runs(project) if is_good_of(run.run, ref))
+        return next(chain(seen, of_branch), None)

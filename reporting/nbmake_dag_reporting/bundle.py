@@ -50,21 +50,26 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     """Blobs that were gone, or too large."""
 
 
-def write_bundle(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
+def write_bundle(
+    path: str, recorded: Recorded, secrets: Secrets, *, with_outputs: bool = False
+) -> tuple[str, ...]:
     """Write a run into one file, and return the names of missing blobs.
 
     Raises `BundleError` and `SecretFoundError` before anything is written.
     """
-    data, left_out = encode_bundle(recorded, secrets)
+    data, left_out = encode_bundle(recorded, secrets, with_outputs=with_outputs)
     with open(path, "wb") as file:
         file.write(data)
     return left_out
 
 
-def encode_bundle(recorded: Recorded, secrets: Secrets) -> tuple[bytes, tuple[str, ...]]:
+def encode_bundle(
+    recorded: Recorded, secrets: Secrets, *, with_outputs: bool = False
+) -> tuple[bytes, tuple[str, ...]]:
     """Return a run of a checkout as the content of a bundle, and the names of missing blobs.
 
-    Raises `BundleError` for what was read from one, `SecretFoundError` for what holds a secret.
+    ``with_outputs`` adds the bytes of declared outputs. Raises `BundleError` for what was read from one, and for
+    outputs that no bundle may hold, `SecretFoundError` for what holds a secret.
     """
     run = recorded.run
     if os.path.isfile(run.directory):
@@ -74,7 +79,14 @@ def encode_bundle(recorded: Recorded, secrets: Secrets) -> tuple[bytes, tuple[st
         for task in run.tasks.values()
         if task.record and (record := recorded.record(task.record.own_key, task.record.key)) is not None
     }
-    found = {name: recorded.blob(name) for name in dict.fromkeys(blobs_of(run))}
+    named = dict.fromkeys(blobs_of(run))
+    if with_outputs:
+        files = [file for record in records.values() for output in record["outputs"] for file in output["files"]]
+        size = sum({file["sha256"]: file["size"] for file in files}.values())
+        if size > LARGEST // 2:
+            raise BundleError(f"the outputs of run {run.id} have {size >> 20} MB: too many for one file")
+        named |= dict.fromkeys(file["sha256"] for file in files)
+    found = {name: recorded.blob(name) for name in named}
     trace, events = read_trace(run.directory), read_content(run.directory, EVENTS)
     trace, events = (secrets.clean(data, f"run {run.id}") for data in (trace, events))
     records = msgspec.json.decode(secrets.clean(msgspec.json.encode(records), f"a record of run {run.id}"))

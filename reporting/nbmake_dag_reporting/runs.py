@@ -151,10 +151,10 @@ def name_of(ref: str, names: Sequence[str]) -> str:
     return found[0]
 
 
-def find_run_of_commit(runs_dir: str, revision: str) -> str | None:
-    """Return the directory of the newest run that saw a commit, named by its full hash."""
+def find_run_of_commit(runs_dir: str, revision: str, *, good: bool = False) -> str | None:
+    """Return the directory of the newest run that saw a commit, named by its full hash; of the ``good`` ones."""
     heads = (head for name in run_names(runs_dir) if (head := read_head(os.path.join(runs_dir, name))))
-    return next((head.directory for head in heads if has_seen(head, revision)), None)
+    return next((head.directory for head in heads if has_seen(head, revision, good=good)), None)
 
 
 def find_run_of_branch(runs_dir: str, branch: str, before: str | None = None) -> str | None:
@@ -167,9 +167,9 @@ def find_run_of_branch(runs_dir: str, branch: str, before: str | None = None) ->
     return next((head.directory for head in heads if is_good_of(head, branch)), None)
 
 
-def has_seen(head: RunHead, revision: str) -> bool:
-    """Return whether a run saw a commit, named by its full hash."""
-    return revision in {head.vcs.head_revision, head.vcs.merge_revision}
+def has_seen(head: RunHead, revision: str, *, good: bool = False) -> bool:
+    """Return whether a run saw a commit, named by its full hash, and, if it must be ``good``, went well."""
+    return revision in {head.vcs.head_revision, head.vcs.merge_revision} and (head.result == "success" or not good)
 
 
 def is_good_of(head: RunHead, branch: str) -> bool:

@@ -131,7 +131,14 @@ def test_what_a_build_would_do_and_did_is_described(read: Read) -> None:
     assert (summary["counts"]["up_to_date"], [task["name"] for task in summary["tasks"]]) == (1, ["make"])
 
 
-_ACT = {"watch", "clean", "declare", "open", "report", "export", "init", "add", "push", "pull", "gc", "keygen"}
+_ACT = {"watch", "clean", "restore", "declare", "open", "report", "export"} | {
+    "init",
+    "add",
+    "push",
+    "pull",
+    "gc",
+    "keygen",
+}
 """Commands that do something, and do not report what is."""
 _TEXTS = {"schema", "completions", "help"}
 """Commands that print texts which are there for somebody."""

@@ -100,6 +100,30 @@ def test_every_block_for_a_shell_is_one_that_shells_read(page: str) -> None:
             assert (done.returncode, done.stderr) == (0, ""), code
 
 
+def played(project: Project, page: str, name: str) -> list[str]:
+    """Run the commands of a page's block of this name, which must all succeed; return what each wrote."""
+    (text,) = [text for language, found, text in blocks(PAGES[page]) if (language, found) == ("sh", name)]
+    wrote: list[str] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.partition("  #")[0])
+        assert words[0] == "nbdag", line
+        done = project.nbdag(*words[1:])
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        wrote.append(done.stdout + done.stderr)
+    return wrote
+
+
+@pytest.mark.slow
+def test_results_go_to_another_machine_as_the_page_says(tmp_path: Path) -> None:
+    """One machine builds and pushes; another, which cannot build, has the outputs."""
+    text = '[tasks.copy]\ncommand = "%s in.txt out.txt"\ninputs = ["in.txt"]\noutputs = ["out.txt"]\n'
+    one, other = (Project(tmp_path / name).write("in.txt", "x") for name in ("one", "other"))
+    played(one.pipeline(text % "cp"), "restoring", "made")
+    *_, status = played(other.pipeline(text % "false"), "restoring", "restored")
+    assert other.read("out.txt") == "x"
+    assert "the outputs of 1 task are as of run" in status
+
+
 SIDES = {name: code for _, name, code in blocks(PAGES["side-by-side"]) if name}
 NOTEBOOKS = {
     "clean": "# %%\nrows = open('data/raw.csv').read()\nopen('data/clean.csv', 'w').write(rows)\n",

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.observe.state_file import StateFile
+from nbmake_dag.runs.exchange import overlapping
 from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.record import Record, encode_record
@@ -81,7 +82,7 @@ class Uploads:
     def _send(self, record: Record) -> None:
         self._secrets.refuse_suspicious(encode_record(record), "its record")
         for name in sorted(blobs_of(record)):
-            for piece in _overlapping(self._stores.blobs.pieces(name), self._secrets.longest):
+            for piece in overlapping(self._stores.blobs.pieces(name), self._secrets.longest):
                 if self._shared.remote.gone:
                     raise RemoteError(self._shared.remote.gone)
                 self._secrets.refuse_suspicious(piece, _called(record, name))
@@ -96,15 +97,6 @@ class Uploads:
         names = [(record.own_key, record.key) for record in unsent[-_MOST_NOTED:]]
         with contextlib.suppress(OSError):
             self._file.write(names)
-
-
-def _overlapping(pieces: Iterator[bytes], overlap: int) -> Iterator[bytes]:
-    """Put the end of each piece before the next, so that nothing up to that length is cut in two."""
-    end = b""
-    for piece in pieces:
-        joined = end + piece
-        yield joined
-        end = joined[-overlap:] if overlap else b""
 
 
 def _called(record: Record, name: str) -> str:

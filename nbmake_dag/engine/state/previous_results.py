@@ -42,9 +42,18 @@ class LastFailure(msgspec.Struct, frozen=True, kw_only=True):
     cell: CellRef | None = None
 
 
+class LastRestored(msgspec.Struct, frozen=True, kw_only=True):
+    """The run as of which `nbdag restore` put a task's outputs in place, and the digests of their files."""
+
+    run_id: str
+    files: dict[str, Digest]
+
+
 class _Content(msgspec.Struct, kw_only=True):
     results: dict[str, Last] = {}
     failures: dict[str, LastFailure] = {}
+    restored: dict[str, LastRestored] = {}
+    """Of tasks that have had no result since."""
 
 
 class PreviousResults:
@@ -70,6 +79,7 @@ class PreviousResults:
             recorded=recorded,
         )
         self._changed |= self._content.failures.pop(task, None) is not None
+        self.forget_restored(task)
         if self._tasks.get(task) != last:
             self._tasks[task] = last
             self._changed = True
@@ -89,6 +99,18 @@ class PreviousResults:
         """Return how a task failed, if it has had no result since."""
         return self._content.failures.get(task)
 
+    def note_restored(self, task: TaskName, restored: LastRestored) -> None:
+        self._content.restored[task] = restored
+        self._changed = True
+
+    def forget_restored(self, task: TaskName) -> None:
+        self._changed |= self._content.restored.pop(task, None) is not None
+
+    def restored_from(self, task: TaskName) -> str | None:
+        """Return the run as of which a task's outputs were put in place, if it has had no result since."""
+        restored = self._content.restored.get(task)
+        return restored.run_id if restored else None
+
     def record(self, task: TaskName, records: RecordStore) -> Record | None:
         last = self._tasks.get(task)
         return records.get(last.own_key, last.key) if last else None
@@ -105,9 +127,9 @@ class PreviousResults:
         return {name: last.duration_s for name, last in self._tasks.items()}
 
     def files(self, task: TaskName) -> Mapping[str, Digest]:
-        """Return the digests of the files that a task last made here."""
-        last = self._tasks.get(task)
-        return last.files if last else {}
+        """Return the digests of the files that nbdag last put here for a task."""
+        last, restored = self._tasks.get(task), self._content.restored.get(task)
+        return {**(last.files if last else {}), **(restored.files if restored else {})}
 
     def save(self) -> None:
         if self._changed:
