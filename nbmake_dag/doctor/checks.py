@@ -102,7 +102,7 @@ def examine(project: Project, targets: tuple[str, ...], tell: Callable[[str], No
         named = [task.name for task in tasks if not task.is_unknown]
         for name in named if targets else [sample] if sample else []:
             tell(f"{name} is executed again in a temporary copy")
-            uncovered = prepared.survey.reached(graph.tasks[name]).unknown
+            uncovered = prepared.survey.reach.of(graph.tasks[name]).unknown
             yield from repeat(project, graph, stores, name, uncovered)
         if sample and not targets and len(tasks) > 1:
             tell(f"only {sample} was executed; `nbdag doctor '*'` executes all {len(tasks)}")

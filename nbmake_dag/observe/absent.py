@@ -55,8 +55,8 @@ def uncovered_starts(graph: Graph, survey: Survey, facts: Mapping[TaskName, Fact
         traced = [path for kind, path in previous.trace if kind == "module"] if previous else []
         shell = [path for path in traced if path.endswith(SUFFIXES) and not path.endswith(".py")]
         commands = [
-            *survey.reached(task).unknown,
-            *(command for path in shell for command in survey.reached_by(path, task).unknown),
+            *survey.reach.of(task).unknown,
+            *(command for path in shell for command in survey.reach.of_script(path, task).unknown),
         ]
         if not commands or any(_is_code(path) for item in task.inputs for path, _ in survey.files(item)):
             continue

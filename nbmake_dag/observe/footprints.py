@@ -31,9 +31,9 @@ class Footprints:
 
     def of(self, task: Task) -> Footprint:
         """Return what a task depends on."""
-        reached = self._survey.reached(task)
+        reached = self._survey.reach.of(task)
         external = self._survey.graph.external[task.name]
-        files = self._survey.rests_on(task)
+        files = self._survey.files_of(task)
         kernels = self._survey.kernel_folders if isinstance(task.work, Notebook) else ()
         passed = {step for path in (*files, *kernels) for step in trail(os.path.join(self._root, path))}
         folders = {folder for item in external for folder in self._folders(item)}

@@ -5,40 +5,35 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shlex
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from nbmake_dag.core.facts import ABSENT, Facts
 from nbmake_dag.core.graph import Graph, input_files
 from nbmake_dag.core.ingredients import Files, Observed, Software, own_ingredients
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Pipeline, ProjectPath, Task, TaskName
 from nbmake_dag.core.reasons import changes, describe
-from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.git import index_of, tracked
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
-from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels, missing_kernels
+from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels
 from nbmake_dag.observe.modules import Modules
-from nbmake_dag.observe.project import Project, nearby
-from nbmake_dag.observe.reach import Code, Reached
+from nbmake_dag.observe.needs import Needs
+from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.secrets import declared_secrets
 from nbmake_dag.observe.software import DeclaredSoftware
 from nbmake_dag.observe.sources import Sources
+from nbmake_dag.observe.task_code import TaskCode
 from nbmake_dag.observe.variables import Variables
-from nbmake_dag_cache.computed_imports import Import
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.identity import NotebookIdentity
-from nbmake_dag_cache.imports import Imports
 from nbmake_dag_cache.key import Ingredient, key_of
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
 from nbmake_dag_cache.stamps import Stamp
-from nbmake_dag_cache.started import PYTHON, StartedCommand, Word
 from nbmake_dag_reporting.cell_ref import CellRef
 
 
@@ -69,7 +64,15 @@ class Survey:
         self._software = DeclaredSoftware(
             project, pipeline.software, instruments.files, instruments.interpreters, instruments.variables
         )
-        self._reached: dict[TaskName, Reached] = {}
+        self.reach = TaskCode(
+            project=project,
+            modules=instruments.modules,
+            sources=instruments.sources,
+            interpreters=instruments.interpreters,
+            python=instruments.python,
+            notebook=self.notebook,
+            kernel=self.kernel,
+        )
         self._made: dict[TaskName, frozenset[str]] = {}
         self.refused: dict[TaskName, Complaint] = {}
         """The tasks that cannot begin because their kernel, source or input is missing."""
@@ -124,7 +127,7 @@ class Survey:
         again._made = self._made
         return again
 
-    def rests_on(self, task: Task) -> frozenset[str]:
+    def files_of(self, task: Task) -> frozenset[str]:
         """Return the files, relative to the root, that a task is known to use before it runs."""
         observed, _ = self._observe(task)
         inputs = {path for files in observed.inputs.values() for path, _ in files}
@@ -147,31 +150,6 @@ class Survey:
     def code_of(self, task: Task) -> frozenset[str]:
         """Return the modules and scripts that a task is known to use, relative to the root."""
         return frozenset(self._observe(task)[0].modules)
-
-    def reached_by(self, path: str, task: Task) -> Reached:
-        """Return what a script, by its path relative to the root, reaches when a task starts it; and itself."""
-        place = os.path.normpath(self.project.absolute(path))
-        code = Imports(commands=(StartedCommand((PYTHON, Word("working", place))),))
-        folder = os.path.normpath(self.project.absolute(task.workdir))
-        editable = self._editable(self._look.python)
-        return self._look.modules.explore(Code(code, folder, folder, (folder,)), editable)
-
-    def reached_by_commands(self, commands: Iterable[tuple[str, Sequence[str], str]]) -> frozenset[str]:
-        """Return the files, relative to the root, that commands reach.
-
-        Each is the folder in which it was started, its words, and its ``PYTHONPATH``.
-        """
-        together: dict[tuple[str, str], list[StartedCommand]] = {}
-        for folder, words, python_path in commands:
-            command = StartedCommand(tuple(Word("working", word) for word in words))
-            together.setdefault((folder, python_path), []).append(command)
-        found: set[str] = set()
-        for (folder, python_path), started in together.items():
-            place = os.path.normpath(self.project.absolute(folder))
-            places = tuple(os.path.join(place, part) for part in python_path.split(":") if part)
-            code = Code(Imports(commands=tuple(started)), place, place, (place,), python_path=places)
-            found.update(self._look.modules.explore(code, self._editable(self._look.python)).paths)
-        return frozenset(map(self.project.relative, found))
 
     def code(self) -> frozenset[str]:
         """Return the modules and scripts that the tasks are known to use, relative to the root."""
@@ -275,75 +253,16 @@ class Survey:
         return self._look.interpreters.ask(interpreter).packages if interpreter else {}
 
     def _refuse_what_is_missing(self, *, keep_going: bool) -> None:
-        look, tasks = self._look, self.graph.tasks
-        if unreadable := self._unreadable_inputs():
+        look = self._look
+        needs = Needs(self.project, self.graph, look.sources, look.kernels, look.inputs)
+        if unreadable := needs.unreadable():
             raise ConfigError(tuple(unreadable))
-        missing = [
-            *self._unread_sources(),
-            *missing_kernels(tasks.values(), look.sources, look.kernels).items(),
-            *self._missing_inputs(),
-        ]
+        missing = needs.missing()
         names = [name for name, _ in missing]
         if keep_going and len(self.graph.with_downstream(names)) < len(self.graph.order):
             self.refused = dict(reversed(missing))
         elif missing:
             raise ConfigError(tuple(complaint for _, complaint in missing))
-
-    def _unread_sources(self) -> Iterator[tuple[TaskName, Complaint]]:
-        unread = self._look.sources.unread or {}
-        for name, task in self.graph.tasks.items():
-            match task.work:
-                case Notebook(path=path, paired=paired):
-                    complaint = unread.get(path) or unread.get(paired or "")
-                case Function(module=module, qualname=qualname):
-                    complaint = unread.get(f"{module}:{qualname}")
-                case Command():
-                    complaint = None
-                case _:
-                    assert_never(task.work)
-            if complaint:
-                yield name, complaint
-
-    def _unreadable_inputs(self) -> list[Complaint]:
-        complaints: list[Complaint] = []
-        for name in self.graph.order:
-            for item in self.graph.external[name]:
-                try:
-                    self.files(item)
-                except PermissionError as error:
-                    found = os.path.relpath(error.filename, self.project.root)
-                    which = "" if found == item.path.rstrip("/") else f" ({found})"
-                    complaints.append(
-                        Complaint(
-                            what=f"input `{item.path}` of task `{name}` cannot be read: {error.strerror}{which}",
-                            place=self._place_of_inputs(name),
-                            hint="let this user read it, or leave it out with `ignore` of [pipeline]",
-                        )
-                    )
-        return complaints
-
-    def _missing_inputs(self) -> Iterator[tuple[TaskName, Complaint]]:
-        return (
-            (
-                name,
-                Complaint(
-                    what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
-                    place=self._place_of_inputs(name),
-                    hint=did_you_mean(item.path, (*nearby(self.project.root, item.path), *self.graph.owners))
-                    or "check the path, or add it to the outputs of the task that makes it",
-                ),
-            )
-            for name in self.graph.order
-            for item in self.graph.external[name]
-            if not item.is_glob
-            and not item.optional
-            and not self.files(item)
-            and not item.path.endswith("/")
-            and not os.path.isdir(self.project.absolute(item.path))
-        )
-
-    def _place_of_inputs(self, name: TaskName) -> str:
-        return self.graph.tasks[name].place_of("inputs")
 
     def _facts(self, task: Task, previous: Record | None) -> Facts:
         if task.is_unknown:
@@ -403,7 +322,7 @@ class Survey:
                 kernel = look.kernels.get(work.kernel or notebook.kernel or DEFAULT)
                 place = os.path.normpath(self.project.absolute(task.workdir))
                 written = {os.path.normpath(os.path.join(place, path)) for path in notebook.writes}
-                paths = (path for path in self.reached(task).paths if path not in written)
+                paths = (path for path in self.reach.of(task).paths if path not in written)
                 observed = Observed(
                     source=tuple(notebook.ingredients()),
                     kernel=kernel.identity,
@@ -422,60 +341,14 @@ class Survey:
                     # where a package is installed says nothing
                     source=() if is_local else installed,
                     kernel=f"{own.implementation} {own.version}",
-                    modules=self._digests(task, (path, *self.reached(task).paths)) if is_local else {},
+                    modules=self._digests(task, (path, *self.reach.of(task).paths)) if is_local else {},
                     inputs=inputs,
                     folders=folders,
                 )
                 return observed, self._software.of(look.python)
             case Command():
-                modules = self._digests(task, self.reached(task).paths)
+                modules = self._digests(task, self.reach.of(task).paths)
                 return Observed(modules=modules, inputs=inputs, folders=folders), self._software.of(look.python)
-
-    def reached(self, task: Task) -> Reached:
-        """Return what a task's code reaches by what it imports and starts, the module of a function included."""
-        if task.name not in self._reached:
-            self._reached[task.name] = self._reach(task)
-        return self._reached[task.name]
-
-    def _reach(self, task: Task) -> Reached:
-        look, root = self._look, self.project.root
-        place = os.path.normpath(self.project.absolute(task.workdir))
-        match task.work:
-            case Notebook() as work:
-                notebook, kernel = self.notebook(work), self.kernel(task)
-                interpreter = kernel.interpreter if kernel else None
-                folder = os.path.dirname(self.project.absolute(work.path))
-                is_python = notebook.language == "python"
-                code = Code(notebook.imports, folder, place, (root, folder), is_traced=is_python)
-                code = replace(code, python_path=_python_path(task, place))
-                found = look.modules.explore(code, self._editable(interpreter))
-                return found if is_python else replace(found, is_opaque=True)
-            case Function() as work:
-                interpreter = look.python
-                folder = os.path.dirname(look.sources.function(work).path)
-                code = Code(Imports((Import(work.module),)), folder, place, (root, folder), is_traced=True)
-                code = replace(code, python_path=_python_path(task, place))
-            case Command(arguments=words):
-                interpreter = look.python
-                known = "".join(f"{name}={shlex.quote(value)}\n" for name, value in task.env.items())
-                path = tuple(f"{name}={task.env[name]}" for name in ("PATH", "PYTHONPATH") if name in task.env)
-                arguments = (
-                    known + words
-                    if isinstance(words, str)
-                    else tuple(Word("working", word) for word in (*path, *words))
-                )
-                command = Imports(commands=(StartedCommand(arguments),))
-                code = Code(command, place, place, (place,))
-        return look.modules.explore(code, self._editable(interpreter))
-
-    def _editable(self, interpreter: str | None) -> Callable[[], dict[str, str]]:
-        """Return a look-up, done when needed, of the packages that an interpreter has as links."""
-
-        def links() -> dict[str, str]:
-            found = self._look.interpreters.ask(interpreter).editable if interpreter else {}
-            return {name: self.project.here(path) for name, path in found.items()}
-
-        return links
 
     def _digests(self, task: Task, paths: Iterable[str]) -> dict[str, str]:
         """Return the digests of modules, but for those that the task itself makes: they are no ingredients.
@@ -503,9 +376,3 @@ class Survey:
                 owner == task.name or any(input_files(edge.input, [path]) for edge in self.graph.edges[task.name])
             )
         )
-
-
-def _python_path(task: Task, place: str) -> tuple[str, ...]:
-    """Return the folders from which everything that a task starts imports, where it declares some."""
-    folders = task.env.get("PYTHONPATH", "").split(":")
-    return tuple(os.path.normpath(os.path.join(place, folder)) for folder in folders if folder)

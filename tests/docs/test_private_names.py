@@ -30,7 +30,7 @@ PUBLIC = {"_exit", "_fields", "_getframe"}
 class Private:
     """A private name that we use, and what has it: a module, a class or a function."""
 
-    library: str
+    package: str
     owner: str
     name: str
     used_in: str
@@ -39,8 +39,8 @@ class Private:
         return f"{self.owner}.{self.name}"
 
 
-def names(library: str, owner: str, used_in: str, *found: str) -> list[Private]:
-    return [Private(library, owner, name, used_in) for name in found]
+def names(package: str, owner: str, used_in: str, *found: str) -> list[Private]:
+    return [Private(package, owner, name, used_in) for name in found]
 
 
 LOOP, STREAM = "asyncio.selector_events.BaseSelectorEventLoop", "ipykernel.iostream.OutStream"
@@ -94,7 +94,7 @@ def test_every_private_name_exists_in_the_installed_version(private):
     """A failure names the release that took it away, and the module of ours that has to do without."""
     owner = pkgutil.resolve_name(private.owner)
     assert has(owner, private.name), (
-        f"{versions(private.library)} has no {private} any more; {private.used_in} uses it"
+        f"{versions(private.package)} has no {private} any more; {private.used_in} uses it"
     )
 
 

@@ -112,8 +112,8 @@ def _code_of_scripts(task: Task, attempt: AttemptResult, after: Survey) -> set[s
     """Return the code of what a task started or read as scripts, and what that uses in turn: no run notes that."""
     read = {access.path for access in undeclared(task, attempt.accesses) if access.mode == "read"}
     scripts = {*attempt.scripts, *(path for path in read if path.endswith(SUFFIXES))}
-    found = {path for script in scripts for path in after.reached_by(script, task).paths}
-    return {*map(after.project.relative, found), *after.reached_by_commands(attempt.commands)}
+    found = {path for script in scripts for path in after.reach.of_script(script, task).paths}
+    return {*map(after.project.relative, found), *after.reach.of_commands(attempt.commands)}
 
 
 def _made_code(task: Task, survey: Survey, facts: Facts, attempt: AttemptResult, after: Survey) -> set[str]:

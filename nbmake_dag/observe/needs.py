@@ -1,0 +1,94 @@
+"""What tasks need before they can begin, and which of it is not there: kernels, sources and inputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from nbmake_dag.core.graph import Graph
+from nbmake_dag.core.model import Command, Function, Input, Notebook, TaskName
+from nbmake_dag.core.suggest import did_you_mean
+from nbmake_dag.errors import Complaint
+from nbmake_dag.observe.inputs import Inputs
+from nbmake_dag.observe.kernels import Kernels, missing_kernels
+from nbmake_dag.observe.project import Project, nearby
+from nbmake_dag.observe.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the tasks of one graph need."""
+
+    project: Project
+    graph: Graph
+    sources: Sources
+    kernels: Kernels
+    inputs: Inputs
+
+    def missing(self) -> list[tuple[TaskName, Complaint]]:
+        """Complain about each task whose source, kernel or input is not there."""
+        return [
+            *self._unread_sources(),
+            *missing_kernels(self.graph.tasks.values(), self.sources, self.kernels).items(),
+            *self._missing_inputs(),
+        ]
+
+    def unreadable(self) -> list[Complaint]:
+        """Complain about each input that this user may not read."""
+        complaints: list[Complaint] = []
+        for name, item in self._external():
+            try:
+                self.inputs.files(item)
+            except PermissionError as error:
+                found = os.path.relpath(error.filename, self.project.root)
+                which = "" if found == item.path.rstrip("/") else f" ({found})"
+                complaints.append(
+                    Complaint(
+                        what=f"input `{item.path}` of task `{name}` cannot be read: {error.strerror}{which}",
+                        place=self._place_of_inputs(name),
+                        hint="let this user read it, or leave it out with `ignore` of [pipeline]",
+                    )
+                )
+        return complaints
+
+    def _unread_sources(self) -> Iterator[tuple[TaskName, Complaint]]:
+        unread = self.sources.unread or {}
+        for name, task in self.graph.tasks.items():
+            match task.work:
+                case Notebook(path=path, paired=paired):
+                    complaint = unread.get(path) or unread.get(paired or "")
+                case Function(module=module, qualname=qualname):
+                    complaint = unread.get(f"{module}:{qualname}")
+                case Command():
+                    complaint = None
+                case _:
+                    assert_never(task.work)
+            if complaint:
+                yield name, complaint
+
+    def _missing_inputs(self) -> Iterator[tuple[TaskName, Complaint]]:
+        return (
+            (
+                name,
+                Complaint(
+                    what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
+                    place=self._place_of_inputs(name),
+                    hint=did_you_mean(item.path, (*nearby(self.project.root, item.path), *self.graph.owners))
+                    or "check the path, or add it to the outputs of the task that makes it",
+                ),
+            )
+            for name, item in self._external()
+            if not item.is_glob
+            and not item.optional
+            and not self.inputs.files(item)
+            and not item.path.endswith("/")
+            and not os.path.isdir(self.project.absolute(item.path))
+        )
+
+    def _external(self) -> Iterator[tuple[TaskName, Input]]:
+        return ((name, item) for name in self.graph.order for item in self.graph.external[name])
+
+    def _place_of_inputs(self, name: TaskName) -> str:
+        return self.graph.tasks[name].place_of("inputs")
