@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support.project import Project
+from nbmake_dag.execute.import_blocklist import stay_light
+
+# before nbformat is imported: seconds for each process that runs tests
+stay_light()
+
+from tests.support.project import Project  # noqa: E402
 
 # the commands that tests start by the hundred need not be compiled by each
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
