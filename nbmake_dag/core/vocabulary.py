@@ -17,6 +17,13 @@ KernelStart: TypeAlias = Literal[
 ]
 """How the kernel of a notebook begins."""
 
+TrialKind: TypeAlias = Literal[
+    "replay",  # a result is made again, and compared
+    "bisect",  # the commit that changed it is sought
+    "blame",  # the change that changed it is sought
+]
+"""What a run is for that is no build."""
+
 LoggedKind: TypeAlias = Literal["params", "metrics", "tags", "artifacts"]
 """What a task can log."""
 

@@ -10,12 +10,6 @@ from nbmake_dag.observe.git import ask_git
 from nbmake_dag.observe.project import Project
 
 
-def files_of(repository: str) -> list[str] | None:
-    """Return the files that are in git, or would be if they were added, relative to the repository."""
-    listed = ask_git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return None if listed is None else list(dict.fromkeys(filter(None, listed.split("\0"))))
-
-
 def tracked_outputs(project: Project, tasks: Iterable[Task]) -> list[Complaint]:
     """Complain about outputs that are in git: every build would change what git compares."""
     listed = ask_git(project.root, "ls-files", "-z") or ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Command, Input, Notebook, Task, TaskName
 from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag.doctor.chance import Suspect, suspects
-from nbmake_dag.doctor.git import files_of
 from nbmake_dag.engine.build import build
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.results.ends import what_failed
@@ -28,9 +26,11 @@ from nbmake_dag.engine.state.previous_results import LastFailure
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint, NbdagError
 from nbmake_dag.execute.executors import ONE_AT_A_TIME
+from nbmake_dag.observe.git import listed_files
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import TaskOutcome
 from nbmake_dag.record.run_events import RunEvent, TaskEnded
+from nbmake_dag.referee.copies import copy_over, walk
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.layout import CacheLayout
 from nbmake_dag_cache.notebook import read_notebook
@@ -111,7 +111,7 @@ class _Again:
             if is_there:
                 os.truncate(place, 0)
             return is_there
-        paths = [path for path in _walk(self.project.root) if _is_of(path, item)]
+        paths = [path for path in walk(self.project.root) if _is_of(path, item)]
         for path in paths:
             os.unlink(self.project.absolute(path))
         return bool(paths)
@@ -235,37 +235,21 @@ def _copy(project: Project, graph: Graph, records: list[Record], name: TaskName,
     os.makedirs(os.path.join(repository, ".git"))
     config = os.path.join(root, os.path.basename(project.config))
     copy = replace(project, config=config, root=root, repository=repository, workspace=project.repository)
-    listed = files_of(project.repository)
-    for path in _walk(project.repository) if listed is None else listed:
-        _copy_file(os.path.join(project.repository, path), os.path.join(repository, path))
+    listed = listed_files(project.repository)
+    for path in walk(project.repository) if listed is None else listed:
+        copy_over(os.path.join(project.repository, path), os.path.join(repository, path))
     for path in inputs:
-        _copy_file(project.absolute(path), copy.absolute(path))
+        copy_over(project.absolute(path), copy.absolute(path))
     here, there = CacheLayout(project.cache), CacheLayout(copy.cache)
     for record in records:
-        _copy_file(here.record(record.own_key, record.key), there.record(record.own_key, record.key))
+        copy_over(here.record(record.own_key, record.key), there.record(record.own_key, record.key))
         for blob in blobs_of(record):
-            _copy_file(here.blob(blob), there.blob(blob))
+            copy_over(here.blob(blob), there.blob(blob))
     return copy
 
 
 def _input_files(project: Project, graph: Graph, task: Task) -> Iterator[str]:
     for item in graph.external[task.name]:
-        for path in _walk(project.root) if item.is_glob or item.path.endswith("/") else (item.path,):
+        for path in walk(project.root) if item.is_glob or item.path.endswith("/") else (item.path,):
             if _is_of(path, item):
                 yield path
-
-
-def _walk(root: str) -> Iterator[str]:
-    """Yield the files below a folder, relative to it, without hidden folders and virtual environments."""
-    for folder, folders, names in os.walk(root):
-        if "pyvenv.cfg" in names:
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.relpath(os.path.join(folder, name), root) for name in names)
-
-
-def _copy_file(source: str, target: str) -> None:
-    if os.path.isfile(source):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copy2(source, target)

@@ -11,6 +11,7 @@ from nbmake_dag.config.paths import read_path
 from nbmake_dag.config.pipeline_file import Found, PipelineFile
 from nbmake_dag.config.secrets import check_secrets
 from nbmake_dag.core.model import Function, Pipeline, ProjectPath, Signature, Value
+from nbmake_dag.core.trial import Trial, as_tried
 from nbmake_dag.engine.dispatch.task_environment import driver_environment
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.state.stores import Stores
@@ -41,6 +42,7 @@ class Loaded:
     """Nothing was built in this checkout before."""
     places: dict[str, Stamp | None] = field(default_factory=dict[str, "Stamp | None"])
     """All that was looked for, in whichever survey: a build with nothing to do looks there too."""
+    trial: Trial | None = None
     listed: dict[str, tuple[ProjectPath, ...]] = field(default_factory=dict[str, tuple[ProjectPath, ...]])
     """By glob, the files on disk that instances of families come from which are not known at first."""
 
@@ -51,7 +53,8 @@ class Loaded:
             files={**self.found.files, **known.files},
             awaited=self.found.awaited - known.rows.keys() - known.files.keys(),
         )
-        return expand(self.file, self.signatures, self.overrides, found)
+        pipeline = expand(self.file, self.signatures, self.overrides, found)
+        return as_tried(pipeline, self.trial) if self.trial is not None else pipeline
 
 
 def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loaded, Pipeline]:
@@ -76,6 +79,7 @@ def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loade
         interpreters=interpreters,
         kernels=Kernels(interpreters.variables, stores.identities, interpreters),
         is_new=stores.previous.is_empty,
+        trial=request.trial,
     )
     pipeline = loaded.pipeline(Found())
     if any(task.secrets for task in pipeline.tasks.values()):

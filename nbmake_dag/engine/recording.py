@@ -18,7 +18,7 @@ def run_header(
     project: Project, request: Request, pipeline: str, started: int, *, dirty: bool | None
 ) -> RunHeader:
     """Describe a run that begins."""
-    trace_id = new_trace_id()
+    trace_id, trial = new_trace_id(), request.trial
     run_id = new_run_id(started, trace_id)
     return RunHeader(
         run_id=run_id,
@@ -33,6 +33,7 @@ def run_header(
             repository=project.repository,
             environ=driver_environment(),
             dirty=dirty,
+            trial=trial,
         ),
         parameters=request.overrides,
         targets=request.asked_for,

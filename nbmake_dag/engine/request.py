@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nbmake_dag.core.model import Value
+    from nbmake_dag.core.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class Request:
     """``off``, ``read``, ``write`` or ``read-write``."""
     wait: bool = True
     """Whether to wait for another build in this repository."""
+    trial: Trial | None = None
+    """What is special about it if it is no build."""
 
     @property
     def asked_for(self) -> tuple[str, ...]:

@@ -71,6 +71,15 @@ def ignored(repository: str, paths: Iterable[str]) -> set[str]:
     return {os.path.join(repository, name) for name in (listed or "").split("\0") if name}
 
 
+def listed_files(repository: str) -> list[str] | None:
+    """Return the files that are in git, or would be if they were added, relative to the repository.
+
+    ``None`` where git gives no answer.
+    """
+    listed = ask_git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return None if listed is None else list(dict.fromkeys(filter(None, listed.split("\0"))))
+
+
 def commit_of(folder: str, name: str) -> str | None:
     """Return the full hash of the commit that a branch, a tag or a prefix means."""
     found = ask_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")

@@ -24,6 +24,8 @@ class Project:
     """The repository of which this one is a copy, if it is: what is installed from there means the copy."""
     profiles: tuple[str, ...] = ()
     """Those that lie over the configuration, the later over the earlier ones."""
+    store: str = ""
+    """The folder whose ``cache`` and ``runs`` it uses in place of its own, if it is the copy of a trial."""
     part: str = ""
     """The part of the configuration in whose folder the search began, relative to the root."""
 
@@ -45,11 +47,11 @@ class Project:
     @property
     def cache(self) -> str:
         """Records and blobs; may be carried to another machine."""
-        return os.path.join(self.root, ".nbdag", "cache")
+        return os.path.join(self.store, "cache") if self.store else os.path.join(self.root, ".nbdag", "cache")
 
     @property
     def runs(self) -> str:
-        return os.path.join(self.root, ".nbdag", "runs")
+        return os.path.join(self.store, "runs") if self.store else os.path.join(self.root, ".nbdag", "runs")
 
     @property
     def history(self) -> str:
@@ -74,6 +76,11 @@ class Project:
     def attempts(self) -> str:
         """What attempts that run have no other place for: what they log, and what snapshots keep."""
         return os.path.join(self.state, "attempts")
+
+    @property
+    def trials(self) -> str:
+        """What `replay`, `bisect` and `blame` executed: copies, and a cache and runs that no build uses."""
+        return os.path.join(self.state, "trials")
 
     @property
     def sandboxes(self) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 
+from nbmake_dag.core.trial import Trial
 from nbmake_dag.observe.ci import ci_attributes
 from nbmake_dag.observe.vcs import git_attributes
 from nbmake_dag_reporting import schema
@@ -24,6 +25,7 @@ def run_resource(
     repository: str,
     environ: Mapping[str, str],
     dirty: bool | None = None,
+    trial: Trial | None = None,
 ) -> Resource:
     """Describe a run of a pipeline. Facts about the commit from CI take precedence over those from git's files.
 
@@ -41,7 +43,11 @@ def run_resource(
         **_process(root, environ),
         **_machine(),
     }
-    if dirty is not None:
+    if trial is not None:
+        attributes[schema.RUN_KIND] = trial.kind
+        if trial.commit:
+            attributes[schema.VCS_HEAD_REVISION] = trial.commit
+    elif dirty is not None:
         attributes[schema.VCS_DIRTY] = dirty
     return Resource(
         attributes={

@@ -56,6 +56,8 @@ def recorded_in(project: Project, ref: str, *, good: bool = False) -> Recorded:
         revision = commit_of(project.repository, ref) or (ref if _COMMIT.fullmatch(ref) else None)
         of_commit = find_run_of_commit(project.runs, revision, good=good) if revision else None
         folder = of_commit or find_run_of_branch(project.runs, ref) or ""
+        if not folder and (tried := tried_in(project, ref)) is not None:
+            return tried
         if not folder:
             pulled = _pulled(project, ref, revision, good=good)
             if pulled is None:
@@ -71,6 +73,18 @@ def recorded_in(project: Project, ref: str, *, good: bool = False) -> Recorded:
     if run.id == run_under_way(project):
         run = replace(run, result="running")
     return Recorded(run=run, blob=blob, record=record)
+
+
+def tried_in(project: Project, ref: str) -> Recorded | None:
+    """Read the run of a trial by its id, or a unique prefix of it: no other name means one."""
+    runs = os.path.join(project.trials, "runs")
+    if ref.startswith("latest"):
+        return None
+    record, blob = _reach(os.path.join(project.trials, "cache"), project.cache)
+    try:
+        return Recorded(run=read_run(find_run(runs, ref), record), blob=blob, record=record)
+    except RunNotFoundError:
+        return None
 
 
 def run_under_way(project: Project) -> str | None:
@@ -109,15 +123,21 @@ def _is_locked(path: str) -> bool:
 
 def reach(project: Project) -> tuple[Resolve, Callable[[str], bytes | None]]:
     """Return what reads the records and the blobs of a project's cache."""
-    records, blobs = RecordStore(project.cache), BlobStore(project.cache)
+    return _reach(project.cache)
+
+
+def _reach(*caches: str) -> tuple[Resolve, Callable[[str], bytes | None]]:
+    """Return what reads the records and the blobs of caches, the first that has one."""
+    records, stores = [*map(RecordStore, caches)], [*map(BlobStore, caches)]
 
     def record(own_key: str, key: str) -> Mapping[str, Any] | None:
-        found = records.get(Key(own_key), Key(key))
-        return None if found is None else msgspec.to_builtins(found)
+        found = (store.get(Key(own_key), Key(key)) for store in records)
+        return next((msgspec.to_builtins(each) for each in found if each is not None), None)
 
     def blob(sha256: str) -> bytes | None:
-        with suppress(BlobError):
-            return blobs.read(sha256, _LARGEST_BLOB)
+        for store in stores:
+            with suppress(BlobError):
+                return store.read(sha256, _LARGEST_BLOB)
         return None
 
     return record, blob

@@ -37,6 +37,7 @@ def _by_span(directory: str, resource: Resource, span: Span) -> RunHead:
         parameters=below(at, schema.PARAM),
         counts=counts,
         saved_s=at.get(schema.RUN_SAVED, 0.0),
+        kind=str(resource.attributes.get(schema.RUN_KIND, "")),
     )
 
 
@@ -55,6 +56,7 @@ def _by_start(directory: str, started: RunStarted) -> RunHead:
         vcs=_vcs(started.resource),
         ci=_ci(started.resource),
         parameters=below(started.attributes, schema.PARAM),
+        kind=str(started.resource.get(schema.RUN_KIND, "")),
     )
 
 

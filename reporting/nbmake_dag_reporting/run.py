@@ -184,6 +184,8 @@ class RunHead:
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     """Tasks by status, and ``total``."""
     saved_s: float = 0.0
+    kind: str = ""
+    """What it was for, if it was no build: ``replay``, ``bisect`` or ``blame``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,9 @@ SERVICE_VERSION: Final = _declare("service.version", "string", "resource", "the 
 SCHEMA_VERSION: Final = _declare("nbdag.schema", "int", "resource", "the version of this contract: 1")
 PIPELINE_NAME: Final = _declare("cicd.pipeline.name", "string", "resource", "`[pipeline] name`")
 RUN_ID: Final = _declare("cicd.pipeline.run.id", "string", "resource", "the run's identifier, sortable by time")
+RUN_KIND: Final = _declare(
+    "nbdag.run.kind", "string", "resource", "`replay`, `bisect` or `blame`; absent for a build"
+)
 RUN_URL: Final = _declare("cicd.pipeline.run.url.full", "string", "resource", "the page of the CI job, when in CI")
 HOST_NAME: Final = _declare("host.name", "string", "resource, attempt", "where it ran", "private")
 HOST_ARCH: Final = _declare("host.arch", "string", "resource", "`amd64`, `arm64`, or the kernel's name for it")

@@ -39,8 +39,14 @@ _PIPELINE = """
     sandbox = true
     env = { MARKER = "/dev/null" }
 """
-_FABRICATED = ("state/seen-by-nodes", "history/pulled/x.json.gz", "open/a/a.ipynb", "debug/a/a.ipynb")
-"""Made by clusters, other machines and editors, and read by them alone."""
+_FABRICATED = (
+    "state/seen-by-nodes",
+    "state/trials/runs/x/events.jsonl",
+    "history/pulled/x.json.gz",
+    "open/a/a.ipynb",
+    "debug/a/a.ipynb",
+)
+"""Made by clusters, trials, other machines and editors, and read by them alone."""
 
 
 def make_every_kind(project: Project) -> None:

@@ -135,6 +135,14 @@ STATE_KINDS = (
         removable="idle",
     ),
     StateKind(
+        pattern="state/trials/*",
+        owners=("referee/trial.py",),
+        format="private copies; `cache/` and `runs/` as those of builds",
+        holds="what `replay`, `bisect` and `blame` executed",
+        loss="they execute it again, and their runs are not shown",
+        removable="idle",
+    ),
+    StateKind(
         pattern="state/seen-by-nodes",
         owners=("execute/ray/cluster.py",),
         format="a random number",

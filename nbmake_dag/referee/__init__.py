@@ -1,0 +1,1 @@
+"""Execute recorded results again, compare, and judge: `replay`, `bisect` and `blame`."""

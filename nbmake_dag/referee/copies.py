@@ -1,0 +1,131 @@
+"""Private copies of a repository: the files of the workspace or of a commit, and what an order puts over them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import assert_never
+
+from nbmake_dag.errors import UsageError
+from nbmake_dag.observe.git import ask_git, listed_files
+from nbmake_dag.observe.project import Project
+from nbmake_dag.referee.order import Absent, Base, Blob, Bytes, Commit, Content, OnDisk, Workspace
+from nbmake_dag_cache.blobs import BlobError, BlobStore, copy_file
+
+_TIMEOUT_S = 600.0
+
+
+def copy_of(project: Project, folder: str, *, above: int = 0) -> Project:
+    """Return what a project is called in a copy in a folder, which has nothing in it yet.
+
+    ``above`` is how many folders above the repository it has files in.
+    """
+    repository = os.path.join(folder, *["above"] * above, os.path.basename(project.repository) or "repository")
+    root = os.path.normpath(os.path.join(repository, os.path.relpath(project.root, project.repository)))
+    # what looks for the root of a repository finds this one
+    os.makedirs(os.path.join(repository, ".git"))
+    os.makedirs(root, exist_ok=True)
+    config = os.path.join(root, os.path.basename(project.config))
+    return replace(project, config=config, root=root, repository=repository, workspace=project.repository)
+
+
+def furnish(project: Project, copy: Project, base: Base) -> None:
+    """Put the files into a copy that it begins with; raises `UsageError` for a commit that is not there."""
+    match base:
+        case Workspace():
+            listed = listed_files(project.repository)
+            for path in walk(project.repository) if listed is None else listed:
+                copy_over(os.path.join(project.repository, path), os.path.join(copy.repository, path))
+        case Commit(revision=revision):
+            _check_out(project.repository, revision, copy.repository)
+        case _:
+            assert_never(base)
+
+
+def put(path: str, content: Content, stores: tuple[BlobStore, ...]) -> bool:
+    """Put one file into a copy, or take it away; ``False`` where its bytes are nowhere."""
+    if os.path.lexists(path) and not isinstance(content, Blob):
+        os.unlink(path)
+    match content:
+        case Absent():
+            return True
+        case Bytes(data=data, executable=executable):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "xb") as file:
+                file.write(data)
+            os.chmod(path, 0o755 if executable else 0o644)
+            return True
+        case OnDisk(path=source):
+            return copy_over(source, path)
+        case Blob(sha256=sha256, executable=executable):
+            for blobs in stores:
+                try:
+                    blobs.restore(sha256, path, executable=executable)
+                except BlobError:
+                    continue
+                return True
+            return False
+        case _:
+            assert_never(content)
+
+
+def copy_over(source: str, target: str) -> bool:
+    """Copy a file, with a link as what it leads to; ``False`` where there is none."""
+    if not os.path.isfile(source):
+        return False
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    copy_file(source, target)
+    return True
+
+
+def walk(root: str) -> Iterator[str]:
+    """Yield the files below a folder, relative to it, without hidden folders and virtual environments."""
+    for folder, folders, names in os.walk(root):
+        if "pyvenv.cfg" in names:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (os.path.relpath(os.path.join(folder, name), root) for name in names)
+
+
+def _check_out(repository: str, revision: str, target: str) -> None:
+    """Write the files of a commit into a folder; the repository, its index and its work tree stay as they are."""
+    index = os.path.join(os.path.dirname(target), "index")
+    environ = {**os.environ, "GIT_INDEX_FILE": index, "GIT_OPTIONAL_LOCKS": "0"}
+    for arguments in (
+        ("read-tree", f"{revision}^{{tree}}"),
+        ("checkout-index", "--all", "--force", f"--prefix={target}/"),
+    ):
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=repository,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode:
+            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise UsageError(f"commit {revision} cannot be read", tuple(("git says", line) for line in reason[:3]))
+
+
+def file_of_commit(repository: str, revision: str, path: str) -> tuple[bytes, bool] | None:
+    """Return the bytes of a file of a commit, and whether it can be executed; ``None`` where it has none."""
+    listed = ask_git(repository, "ls-tree", "-z", revision, "--", path)
+    if not listed:
+        return None
+    mode, kind, name = listed.split("\0")[0].split("\t")[0].split(" ")
+    if kind != "blob" or mode == "120000":
+        return None
+    done = subprocess.run(
+        ["git", "cat-file", "blob", name],
+        cwd=repository,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    return None if done.returncode else (done.stdout, mode == "100755")

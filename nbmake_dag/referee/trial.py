@@ -1,0 +1,176 @@
+"""Trials: chosen tasks executed in a private copy, with a process, an environment and a cache of their own.
+
+All trials of a project share a cache and a folder of runs, below ``.nbdag/state/trials``. They write nowhere
+else, and no build reads there: a result of mixed ingredients never becomes a hit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+
+import msgspec
+
+from nbmake_dag.core.model import TaskName
+from nbmake_dag.execute.processes.private_folder import private_folder
+from nbmake_dag.observe.project import Project
+from nbmake_dag.referee.child import ANSWER, ORDER, ChildAnswer, ChildOrder
+from nbmake_dag.referee.copies import copy_of, furnish, put
+from nbmake_dag.referee.environment import clean
+from nbmake_dag.referee.order import Blob, Commit, Order, Tried, TriedTask
+from nbmake_dag_cache.blobs import BlobError, BlobStore
+from nbmake_dag_cache.layout import CacheLayout, files_below
+from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.records import RecordStore
+
+_LARGEST = 1 << 30
+_ENDING_S = 20.0
+
+
+class Trials:
+    """The trials of a project; any thread may use it."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.cache = os.path.join(project.trials, "cache")
+        self.runs = os.path.join(project.trials, "runs")
+        self.records = RecordStore(self.cache)
+        self.blobs = BlobStore(self.cache)
+        self._of_builds = BlobStore(project.cache)
+
+    def read(self, sha256: str) -> bytes | None:
+        """Return a blob of the trials, else of the project's cache; ``None`` where neither has it."""
+        for blobs in (self.blobs, self._of_builds):
+            with contextlib.suppress(BlobError):
+                return blobs.read(sha256, _LARGEST)
+        return None
+
+    def run(self, order: Order) -> Tried:
+        """Carry out an order; raises `UsageError` for a commit that cannot be read.
+
+        What goes wrong in the trial is in its answer.
+        """
+        if order.lend:
+            self._lend()
+        with private_folder(os.path.join(self.project.trials, "copies")) as folder:
+            copy = copy_of(self.project, folder, above=_above(self.project, order))
+            furnish(self.project, copy, order.base)
+            self._give(order.given.values(), copy)
+            for path, content in order.files.items():
+                put(copy.absolute(path), content, (self._of_builds, self.blobs))
+            with open(os.path.join(folder, ORDER), "wb") as file:
+                file.write(msgspec.json.encode(_for_child(order, copy, self.project)))
+            return self._answer(folder, order)
+
+    def _answer(self, folder: str, order: Order) -> Tried:
+        """Start the child, and wait for what it answers."""
+        environ = {
+            **clean(os.environ, order.passed),
+            # git does not find the repository above the copy
+            "GIT_CEILING_DIRECTORIES": folder,
+            **order.variables,
+        }
+        with open(os.path.join(folder, "printed"), "w+b") as printed:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "nbmake_dag.referee.child", folder],
+                env=environ,
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
+            in_time = _wait(child, order.timeout)
+            printed.seek(0)
+            said = printed.read().decode("utf-8", "replace").strip().splitlines()
+        answer = ChildAnswer(problem=": ".join(["a trial ended without an answer", *said[-1:]]))
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, ANSWER), "rb") as file:
+            answer = msgspec.json.decode(file.read(), type=ChildAnswer)
+        problem = answer.problem if in_time else f"it took longer than {order.timeout:g} s"
+        return Tried(
+            run_id=answer.run_id,
+            problem=problem,
+            tasks={
+                TaskName(name): TriedTask(
+                    status=task.status,
+                    record=task.record,
+                    failure=task.failure,
+                    other=task.other,
+                    duration_s=task.duration_s,
+                )
+                for name, task in answer.tasks.items()
+            },
+        )
+
+    def _give(self, records: Iterable[Record], copy: Project) -> None:
+        """Let a trial see results: records, what was logged, and outputs as far as blobs of them are left."""
+        for record in records:
+            self.records.publish(record)
+            logged = record.logged
+            for sha256 in {*(item.sha256 for item in logged.artifacts.values()), logged.series} - {None}:
+                if sha256 and not self.blobs.has(sha256) and (data := self.read(sha256)) is not None:
+                    self.blobs.put_bytes(data)
+            for output in record.outputs:
+                for folder in output.folders:
+                    os.makedirs(copy.absolute(folder), exist_ok=True)
+                for file in output.files:
+                    content = Blob(file.sha256, file.executable)
+                    put(copy.absolute(file.path), content, (self._of_builds, self.blobs))
+
+    def _lend(self) -> None:
+        """Make the records and blobs of the project's cache those of the trials too, by hard links."""
+        here, there = CacheLayout(self.project.cache), CacheLayout(self.cache)
+        # blobs first: a record is believed
+        for source, target in ((here.blobs, there.blobs), (here.records, there.records)):
+            for entry in files_below(source):
+                place = os.path.join(target, os.path.relpath(entry.path, source))
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                with contextlib.suppress(FileExistsError, FileNotFoundError):
+                    os.link(entry.path, place)
+
+
+def _wait(child: subprocess.Popen[bytes], timeout: float | None) -> bool:
+    """Wait for a child; ``False`` if it had to be ended. It is told to end by the end of its standard input."""
+    try:
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    else:
+        return True
+    finally:
+        if child.stdin is not None:
+            child.stdin.close()
+        try:
+            child.wait(_ENDING_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _above(project: Project, order: Order) -> int:
+    """Return how many folders above the repository an order has files in."""
+    paths = (os.path.relpath(project.absolute(path), project.repository) for path in order.files)
+    return max((path.split("/").count("..") for path in paths), default=0)
+
+
+def _for_child(order: Order, copy: Project, project: Project) -> ChildOrder:
+    return ChildOrder(
+        config=copy.config,
+        root=copy.root,
+        repository=copy.repository,
+        workspace=copy.workspace,
+        store=project.trials,
+        kind=order.kind,
+        tasks=order.tasks,
+        given={name: (record.own_key, record.key) for name, record in order.given.items()},
+        alone=order.alone,
+        parameters={name: dict(values) for name, values in order.parameters.items()},
+        overrides=dict(order.overrides),
+        profiles=order.profiles,
+        reuse=order.reuse,
+        sandboxed=order.sandboxed,
+        commit=order.base.revision if isinstance(order.base, Commit) else "",
+        same={name: tuple(ingredients) for name, ingredients in order.same.items()},
+    )
