@@ -68,7 +68,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one task."""
+    """The end of one task."""
 
     status: TriedStatus
     record: Record | None = None
@@ -78,7 +78,7 @@ class ChildTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it all."""
+    """The answer to an order."""
 
     run_id: str = ""
     problem: str = ""

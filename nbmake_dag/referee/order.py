@@ -1,4 +1,4 @@
-"""The order of a trial, and what came of it: values alone.
+"""The order of a trial, and its answer: values alone.
 
 A trial executes chosen tasks in a private copy of the repository, with whatever its order puts in the place of
 what is there.
@@ -106,7 +106,7 @@ TriedStatus: TypeAlias = TaskStatus | Literal["other"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriedTask:
-    """What came of one task. ``duration_s`` is of its attempts."""
+    """The end of one task. ``duration_s`` is of its attempts."""
 
     status: TriedStatus
     record: Record | None = None
@@ -120,7 +120,7 @@ class TriedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What came of a trial."""
+    """The answer to an order."""
 
     run_id: str = ""
     """Its run, in the runs of trials; empty where nothing could begin."""
@@ -130,7 +130,7 @@ class Tried:
 
     @property
     def executed(self) -> int:
-        """How many tasks were executed, whatever came of it."""
+        """How many tasks were executed, successfully or not."""
         return sum(task.status in {"ran", "failed"} for task in self.tasks.values())
 
 
