@@ -32,6 +32,7 @@ GROUPS = {
         "runs": "List the recorded runs.",
         "show": "Show a run, or one of its tasks.",
         "diff": "Compare two runs.",
+        "bisect": "Find the commit at which a result changed.",
         "report": "Write a static site on which runs are compared.",
         "export": "Write a run as one file, or as a tree of files.",
     },

@@ -163,6 +163,22 @@ def _tags(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 -
         yield from (tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 
+def _metrics(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - likewise
+    for document in _documents(project).values():
+        yield from _table(_table(document.get("report")).get("metrics"))
+
+
+def _questions(project: Project, incomplete: str) -> Iterable[str]:
+    """Yield declared metrics, checks, and outputs."""
+    yield from _metrics(project, incomplete)
+    for name, keys in _tasks(project).items():
+        if keys.get("check") is True:
+            yield name
+        outputs = keys.get("outputs")
+        listed = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, list) else ()
+        yield from (path for path in listed if isinstance(path, str))
+
+
 def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 - likewise
     yield "latest"
     if os.path.isdir(project.runs):
@@ -254,6 +270,8 @@ NAMES: dict[str | None, Callable[[Project, str], Iterable[str]]] = {
     "against": _runs,
     "before": _runs,
     "after": _runs,
+    "question": _questions,
+    "metric": _metrics,
     "topic": _topics,
     "notebook": _notebooks,
 }

@@ -125,7 +125,7 @@ def most_trials(candidates: int) -> int:
 
 
 def side_of(value: float | None, good: float, bad: float) -> Side:
-    """Say which of two values a third is nearer to; without one, or halfway, it says nothing.
+    """Return which of two values a third is nearer to; a missing one, or one halfway, decides nothing.
 
     A value that is no finite number is like another one of its kind.
     """

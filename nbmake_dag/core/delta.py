@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from itertools import pairwise
 from typing import Generic, TypeAlias, TypeVar
 
 C = TypeVar("C")
@@ -59,7 +60,7 @@ class _Search(Generic[C]):
         """Return those of ``rest`` that carry the difference with ``base``; all of them do.
 
         ``is_known`` is set where ``base`` alone is known not to. What the result says of itself is true whatever
-        the trials say; that it is small rests on larger sets carrying what smaller ones do.
+        the trials say; it is small if larger sets carry what smaller ones do.
         """
         if not is_known and self._carries(base):
             return ()
@@ -91,7 +92,7 @@ def _split(changes: tuple[C, ...], parts: int) -> Iterator[tuple[C, ...]]:
     """Split into parts of about the same size, none of them empty."""
     parts = min(parts, len(changes))
     edges = [len(changes) * part // parts for part in range(parts + 1)]
-    return (changes[start:end] for start, end in zip(edges, edges[1:], strict=False))
+    return (changes[start:end] for start, end in pairwise(edges))
 
 
 def _without_each(changes: tuple[C, ...], parts: int) -> Iterator[tuple[C, ...]]:

@@ -52,7 +52,7 @@ class Effect:
         return self.noise * math.sqrt(1 / measured + 1 / min(len(self.before), len(self.after)))
 
     def outcome(self, values: Sequence[float]) -> Outcome:
-        """Say whether measurements of a third kind are those of ``after``.
+        """Return whether measurements of a third kind are those of ``after``.
 
         They are if no more than a tenth of the difference is left, or what the noise and the tolerance allow.
         What is no number is unresolved.

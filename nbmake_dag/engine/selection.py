@@ -31,6 +31,9 @@ def selected(
         # nothing is tested
         barred = frozenset(whole.order)
         targets = targets if is_chosen else targets - checks_in(whole)
+    if request.trial is not None:
+        # it asks for what it names
+        barred = frozenset(whole.order)
     wanted = frozenset(whole.with_downstream(targets)) - excluded if request.downstream else targets
     named = targets if is_chosen else frozenset[TaskName]()
     wanted = with_checks(whole, wanted, named=named, barred=barred, alone=request.only)

@@ -201,6 +201,43 @@ class DiffDocument(Struct, frozen=True, kw_only=True):
     same_targets: Annotated[bool, described("whether both were asked for the same")]
 
 
+class BisectedCommit(Struct, frozen=True, kw_only=True):
+    """A commit, and what it says."""
+
+    commit: Annotated[str, described("its hash")]
+    subject: Annotated[str, described("the first line of its message")]
+    side: Annotated[Literal["good", "bad", "skipped"], described("the end of the search that it is like, if any")]
+    answer: Annotated[
+        float | bool | str | None,
+        described("the metric, whether the check passes, or a digest of the output; `null`: unknown"),
+    ]
+    run_id: Annotated[str | None, described("the run that says so, perhaps a trial")]
+    is_trial: Annotated[bool, described("whether it was tried, and not known from a run")]
+    executed: Annotated[int, described("how many tasks the trial executed; 0: results were there")]
+    reason: Annotated[str, described("why it has no answer, or none that counts")]
+
+
+class BisectDocument(Struct, frozen=True, kw_only=True):
+    """The search for the commit that changed something."""
+
+    format: Format = 1
+    question: Annotated[str, described("the metric, the output or the check")]
+    first: Annotated[
+        tuple[str, ...],
+        described("the first bad commit; with others that cannot be tried, if they may be it; none: a dry run"),
+    ]
+    good: Annotated[BisectedCommit, described("the end before the change")]
+    bad: Annotated[BisectedCommit, described("the end after it")]
+    before: Annotated[BisectedCommit | None, described("a commit just before the first bad one")]
+    after: Annotated[BisectedCommit | None, described("the first bad commit")]
+    commits: Annotated[tuple[BisectedCommit, ...], described("every commit of which something is known")]
+    candidates: Annotated[int, described("how many commits it could have been")]
+    known: Annotated[int, described("of how many of them runs said enough")]
+    trials: Annotated[int, described("how many had to be tried at most, without those that are skipped")]
+    seconds: Annotated[float | None, described("how long that was expected to take")]
+    executed: Annotated[int, described("how many were executed")]
+
+
 class NodeDocument(Struct, frozen=True, kw_only=True):
     """A task of a graph."""
 
