@@ -55,7 +55,7 @@ class Effect:
         """Return whether measurements of a third kind are those of ``after``.
 
         They are if no more than a tenth of the difference is left, or what the noise and the tolerance allow.
-        What is no number is unresolved.
+        One that is not finite is unresolved.
         """
         if not values or not all(map(math.isfinite, values)):
             return Outcome.UNRESOLVED
