@@ -30,11 +30,14 @@ class RecordStore:
         self._layout = CacheLayout(root)
         self.damaged: list[str] = []
         """Paths of the files that were removed."""
+        self.published: list[tuple[Key, Key]] = []
+        """Own key and key of each record that was made visible by this object."""
 
     def publish(self, record: Record) -> None:
         """Make a record visible; every blob that it names must be in the store by now."""
         path = self._layout.record(record.own_key, record.key)
         publish(self._layout, path, encode_record(record))
+        self.published.append((record.own_key, record.key))
 
     def candidates(self, own_key: Key) -> tuple[Record, ...]:
         """Return the records of executions that looked the same before anything ran, newest first."""
@@ -67,8 +70,15 @@ class RecordStore:
     def stamps(self) -> Iterator[tuple[Key, Key, Stamp]]:
         """Yield own key, key and stamp of every record, none of which is read."""
         for own_key, key in self.names():
-            with contextlib.suppress(OSError):
-                yield own_key, key, stamp_of(os.stat(self._layout.record(own_key, key)))
+            if (stamp := self.stamp(own_key, key)) is not None:
+                yield own_key, key, stamp
+
+    def stamp(self, own_key: Key, key: Key) -> Stamp | None:
+        """Return the stamp of a record, if it is there."""
+        try:
+            return stamp_of(os.stat(self._layout.record(own_key, key)))
+        except OSError:
+            return None
 
     def __iter__(self) -> Iterator[Record]:
         for own_key, key in self.names():

@@ -69,25 +69,44 @@ def may_overlap(one: str, other: str) -> bool:
     return len(ones) == len(others)
 
 
+def may_mean(pattern: str, path: str) -> bool:
+    """Return what `may_overlap` says of a declared text and a path without wildcards."""
+    if path.endswith("/"):
+        return may_overlap(pattern, escaped(path))
+    return _loosely(pattern).fullmatch(path) is not None
+
+
+@lru_cache(maxsize=4096)
+def _loosely(pattern: str) -> re.Pattern[str]:
+    names: list[str] = []
+    for name in pattern.split("/"):
+        if name in {"", "**"}:
+            names.append(".+")
+            break
+        head, tail, has_wildcard = _fixed_ends(name)
+        names.append(re.escape(head) + (f"[^/]*{re.escape(tail)}" if has_wildcard else ""))
+    return re.compile("/".join(names), re.DOTALL)
+
+
 def _may_be_same(name: str, other: str) -> bool:
-    head, tail = _fixed_ends(name)
-    start, end = _fixed_ends(other)
-    if not is_glob(name) and not is_glob(other):
+    (head, tail, has_wildcard), (start, end, has_too) = _fixed_ends(name), _fixed_ends(other)
+    if not has_wildcard and not has_too:
         return head == start
-    if not is_glob(name):
+    if not has_wildcard:
         return head.startswith(start) and head.endswith(end) and len(head) >= len(start) + len(end)
-    if not is_glob(other):
+    if not has_too:
         return _may_be_same(other, name)
     return (head.startswith(start) or start.startswith(head)) and (tail.endswith(end) or end.endswith(tail))
 
 
-def _fixed_ends(name: str) -> tuple[str, str]:
-    """Return what a name begins and ends with, in any path that it matches."""
+@lru_cache(maxsize=1 << 16)
+def _fixed_ends(name: str) -> tuple[str, str, bool]:
+    """Return what a name begins and ends with, in any path that it matches, and whether it has a wildcard."""
     if not is_glob(name):
-        return unescaped(name), unescaped(name)
+        return unescaped(name), unescaped(name), False
     first = _MAGIC.search(name)
     last = max(name.rfind(character) for character in "*?]")
-    return name[: first.start()] if first else "", name[last + 1 :]
+    return name[: first.start()] if first else "", name[last + 1 :], True
 
 
 @lru_cache(maxsize=4096)

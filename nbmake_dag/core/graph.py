@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from nbmake_dag.core.globs import escaped, matches, may_match_below, may_overlap, static_prefix
+from nbmake_dag.core.globs import escaped, matches, may_match_below, may_mean, may_overlap, static_prefix
 from nbmake_dag.core.model import Input, Pipeline, ProjectPath, Task, TaskName
 from nbmake_dag.errors import Complaint, ConfigError
 
@@ -42,7 +42,7 @@ class Graph:
         if (
             owner := next((self.owners[output] for output in _enclosing(path) if output in self.owners), None)
         ) is None:
-            return next((name for name, pattern in self.unknown if may_overlap(pattern, escaped(path))), None)
+            return next((name for name, pattern in self.unknown if may_mean(pattern, path)), None)
         return owner
 
     positions: Mapping[TaskName, int]

@@ -14,6 +14,7 @@ from nbmake_dag.core.model import Function, Pipeline, ProjectPath, Signature, Va
 from nbmake_dag.core.trial import Trial, as_tried
 from nbmake_dag.engine.dispatch.task_environment import driver_environment
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.state.made_files import MadeFiles
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
 from nbmake_dag.execute.redaction import Redactor
@@ -38,6 +39,7 @@ class Loaded:
     sources: Sources
     interpreters: Interpreters
     kernels: Kernels
+    made: MadeFiles
     is_new: bool
     """Nothing was built in this checkout before."""
     places: dict[str, Stamp | None] = field(default_factory=dict[str, "Stamp | None"])
@@ -78,6 +80,7 @@ def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loade
         sources=sources,
         interpreters=interpreters,
         kernels=Kernels(interpreters.variables, stores.identities, interpreters),
+        made=MadeFiles(stores),
         is_new=stores.previous.is_empty,
         trial=request.trial,
     )

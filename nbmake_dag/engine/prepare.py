@@ -23,7 +23,6 @@ from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.selection import forced, last_results_of, refusal_of_code, selected
 from nbmake_dag.engine.state.leftovers import Leftover, Leftovers, find_leftovers
 from nbmake_dag.engine.state.lost_artifacts import without_lost_artifacts
-from nbmake_dag.engine.state.made_files import read_made
 from nbmake_dag.engine.state.previous_results import carried_results
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.engine.unknown_families import Made, awaiting, instances_of, steady_results, untouched_facts
@@ -290,6 +289,7 @@ class _Look:
             self.pipeline,
             self._whole,
             self._stores,
+            self.loaded.made.read(),
             read=lambda file, data, profiles: read_pipeline(
                 replace(project, config=project.absolute(file), profiles=profiles),
                 data,
@@ -313,7 +313,7 @@ class _Look:
             found = {name: record for name, record in last if record is not None}
         if missing := set(names) - found.keys():
             # what a task wrote itself is no ingredient of it, also where nobody knows its last result
-            for name, keys in read_made(stores).wrote_code.items():
+            for name, keys in self.loaded.made.read().wrote_code.items():
                 if name in missing and (record := stores.records.get(*keys)) is not None:
                     found[TaskName(name)] = record
         return found

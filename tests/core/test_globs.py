@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbmake_dag.core.globs import escaped, is_glob, matches, may_match_below, static_prefix, unescaped
+from nbmake_dag.core.globs import (
+    escaped,
+    is_glob,
+    matches,
+    may_match_below,
+    may_mean,
+    may_overlap,
+    static_prefix,
+    unescaped,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +88,10 @@ def test_an_escape_beside_a_wildcard_is_a_glob():
     assert is_glob("[[]a]*.csv")
     assert matches("[[]a]*.csv", "[a]1.csv")
     assert not matches("[[]a]*.csv", "a1.csv")
+
+
+@given(pattern=patterns | patterns.map(lambda pattern: f"{pattern}/"), path=paths)
+def test_what_may_mean_a_path_may_overlap_with_it(pattern: str, path: str) -> None:
+    """The quick question about one path has the same answer, and no match is denied."""
+    assert may_mean(pattern, path) == may_overlap(pattern, escaped(path))
+    assert may_mean(pattern, path) or not matches(pattern, path)

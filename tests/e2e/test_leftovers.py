@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from nbmake_dag.engine.state.made_files import read_made
+from nbmake_dag.engine.state.made_files import MadeFiles
 from nbmake_dag.engine.state.rescued_files import read_rescued
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.observe.project import find_project
@@ -328,7 +328,7 @@ def test_only_new_records_are_decoded(project: Project, monkeypatch: pytest.Monk
             project.pipeline(f"{table}[1, 2, 3, 4] }}").nbdag("build")
         stores = Stores.open(find_project(str(project.root)))
         decoded.clear()
-        assert len(read_made(stores).files) == expected
+        assert len(MadeFiles(stores).read().files) == expected
         assert len(decoded) <= new
         stores.close()
 

@@ -22,7 +22,7 @@ from nbmake_dag.config.tasks import WORK_KEYS
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import Function, Notebook, Pipeline, ProjectPath, Task
 from nbmake_dag.engine.state.lost_artifacts import is_intact
-from nbmake_dag.engine.state.made_files import Made, read_made
+from nbmake_dag.engine.state.made_files import Made
 from nbmake_dag.engine.state.rescued_files import note_rescued
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import ConfigError, UsageError
@@ -75,16 +75,17 @@ def find_leftovers(
     pipeline: Pipeline,
     graph: Graph,
     stores: Stores,
+    made: Made,
     read: Callable[[str, bytes, tuple[str, ...]], Pipeline],
     code: Callable[[Pipeline, Graph], Collection[str]],
 ) -> Leftovers:
     """Find the leftovers of a checkout, and touch none.
 
-    ``graph`` has all tasks of ``pipeline``, as the request overrides it. ``read`` reads a pipeline file without
-    overrides, by name, content and profiles, and raises `ConfigError`. ``code`` returns the modules and scripts
-    that tasks use, relative to the root. Files that decide the answer are seen by ``stores.files``.
+    ``graph`` has all tasks of ``pipeline``, as the request overrides it, and ``made`` what records have. ``read``
+    reads a pipeline file without overrides, by name, content and profiles, and raises `ConfigError`. ``code``
+    returns the modules and scripts that tasks use, relative to the root. Files that decide the answer are seen by
+    ``stores.files``.
     """
-    made = read_made(stores)
     there = _made_and_unnamed(project, _Names(project, pipeline, graph), made)
     inputs = _made_and_read(project, graph, made)
     if not there and not inputs:
@@ -204,9 +205,11 @@ class _Names:
         self._exact |= {*pipeline.software.lockfiles, *pipeline.data, *code}
 
     def __contains__(self, path: str) -> bool:
+        if self._has(path):
+            return True
         place = self._project.absolute(path)
         real = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
-        return self._has(path) or self._has(self._project.relative(real))
+        return self._has(self._project.relative(real))
 
     def is_output(self, path: str) -> bool:
         return path in self._graph.owners

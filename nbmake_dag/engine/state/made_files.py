@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -54,31 +54,61 @@ class MadeFile:
 class Made:
     """What all records of a checkout say."""
 
-    files: tuple[MadeFile, ...]
+    files: tuple[MadeFile, ...] = ()
     """Those whose bytes are stored."""
-    modules: Mapping[str, frozenset[str]]
+    modules: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """The modules and scripts that each task was seen to use."""
-    profiles: frozenset[tuple[str, ...]]
+    profiles: frozenset[tuple[str, ...]] = frozenset()
     """The profiles, those of one run together, under which results were made."""
-    wrote_code: Mapping[str, tuple[Key, Key]]
+    wrote_code: Mapping[str, tuple[Key, Key]] = field(default_factory=dict[str, tuple[Key, Key]])
     """Own key and key of the newest record of each task that wrote code of its own then."""
 
 
-def read_made(stores: Stores) -> Made:
-    """Return what the records say; one is decoded once while it stays as it is."""
-    known = _remembered(stores)
-    found: dict[str, _Row] = {}
-    for own_key, key, stamp in stores.records.stamps():
-        name = f"{own_key}/{key}"
-        row = known.get(name)
-        if row is None or row.stamp != stamp:
-            record = stores.records.get(own_key, key)
-            if record is None:
+class MadeFiles:
+    """Reads what the records say, for one build: they are listed once, and later only new ones are added."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._rows: dict[str, _Row] | None = None
+        self._made = Made()
+        self._published = 0
+
+    def read(self) -> Made:
+        """Return what the records say; one is decoded once while it stays as it is."""
+        records = self._stores.records
+        if self._rows is None:
+            known = _remembered(self._stores)
+            self._rows = self._found(records.stamps(), known)
+            if self._rows != known:
+                self._stores.identities.put(_ALL, _SCHEMA, msgspec.json.encode(self._rows).decode())
+        elif len(records.published) > self._published:
+            new = records.published[self._published :]
+            self._rows |= self._found(((*keys, records.stamp(*keys)) for keys in new), {})
+        else:
+            return self._made
+        self._published = len(records.published)
+        self._made = _made_of(self._rows)
+        return self._made
+
+    def _found(
+        self, stamps: Iterable[tuple[Key, Key, Stamp | None]], known: Mapping[str, _Row]
+    ) -> dict[str, _Row]:
+        found: dict[str, _Row] = {}
+        for own_key, key, stamp in stamps:
+            if stamp is None:
                 continue
-            row = _row_of(record, stamp)
-        found[name] = row
-    if found != known:
-        stores.identities.put(_ALL, _SCHEMA, msgspec.json.encode(found).decode())
+            name = f"{own_key}/{key}"
+            row = known.get(name)
+            if row is None or row.stamp != stamp:
+                record = self._stores.records.get(own_key, key)
+                if record is None:
+                    continue
+                row = _row_of(record, stamp)
+            found[name] = row
+        return found
+
+
+def _made_of(found: Mapping[str, _Row]) -> Made:
     modules: dict[str, set[str]] = {}
     newest: dict[str, str] = {}
     for name, row in sorted(found.items(), key=lambda item: item[1].started):

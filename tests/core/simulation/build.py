@@ -38,6 +38,7 @@ from nbmake_dag.engine.results.publish import record_of
 from nbmake_dag.engine.results.restore import restore
 from nbmake_dag.engine.state.drafts import Drafts
 from nbmake_dag.engine.state.leftovers import find_leftovers, move_away
+from nbmake_dag.engine.state.made_files import MadeFiles
 from nbmake_dag.engine.state.previous_results import PreviousResults
 from nbmake_dag.engine.state.rescued_files import rescue_files
 from nbmake_dag.engine.state.stores import Stores
@@ -154,7 +155,9 @@ class _Build:
             previous=self._last,
             drafts=Drafts(project.state, refuse),
         )
-        leftovers = find_leftovers(project, pipeline, whole, stores, _no_other_pipeline, _no_code)
+        leftovers = find_leftovers(
+            project, pipeline, whole, stores, MadeFiles(stores).read(), _no_other_pipeline, _no_code
+        )
         variables = Variables({})
         interpreters = Interpreters(memos.identities, variables)
         instruments = Instruments(
