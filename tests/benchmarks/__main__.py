@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 
 from tests.benchmarks.contest import LINES
 from tests.benchmarks.environments import Environment, cache_folder, ours, peer
+from tests.benchmarks.families import one_row_more
 from tests.benchmarks.measure import adopt_orphans
 from tests.benchmarks.opening import added_to_an_open
 from tests.benchmarks.resuming import edited_to_shown
@@ -22,7 +24,8 @@ from tests.benchmarks.watching import saved_to_done
 WATCH = "watch"
 RESUME = "resume"
 OPENS = "opens"
-NAMES = (*(line.name for line in LINES), WATCH, RESUME, OPENS)
+FAMILIES = "families"
+NAMES = (*(line.name for line in LINES), WATCH, RESUME, OPENS, FAMILIES)
 _REPORTED = (
     "nbmake-dag",
     "doit",
@@ -76,6 +79,10 @@ def main(only: tuple[str, ...], runs: int, file: Path | None, *, quick: bool) ->
         found["lines"].append({"name": OPENS, "added_us": micros})
         _say([f"{OPENS}: a file of the repository, in microseconds"])
         _say([bounded("added by noting it", micros, bar=1.0, aim=1.0)])
+    if FAMILIES in wanted:
+        growth = one_row_more(tools["nbdag"], work / FAMILIES, runs, 300 if quick else 10_000)
+        found["lines"].append({"name": FAMILIES, **asdict(growth)})
+        _say(growth.lines())
     if file:
         file.write_text(json.dumps(found, indent=1))
 
