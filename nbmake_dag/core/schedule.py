@@ -121,6 +121,13 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """A task that was to begin did not: it waited behind another one."""
+
+    task: TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookedUp:
     """The shared cache has answered. ``modules`` has the digests of those that the traces of ``records`` name."""
 
@@ -191,7 +198,17 @@ class Expanded:
 
 
 Event: TypeAlias = (
-    Began | LookedUp | Finished | Failed | Stopped | Restored | Unrestorable | Interrupted | Outdated | Expanded
+    Began
+    | Returned
+    | LookedUp
+    | Finished
+    | Failed
+    | Stopped
+    | Restored
+    | Unrestorable
+    | Interrupted
+    | Outdated
+    | Expanded
 )
 
 
@@ -231,11 +248,13 @@ class Schedule:
     def start(self) -> list[Instruction]:
         return self._decide(name for name in self._graph.order if not self._missing[name])
 
-    def handle(self, event: Event) -> list[Instruction]:  # noqa: C901 - one case for each event
+    def handle(self, event: Event) -> list[Instruction]:  # noqa: C901, PLR0911 - one case for each event
         match event:
             case Began(task=task):
                 self._move(task, State.READY, State.RUNNING)
                 return []
+            case Returned(task=task):
+                return self._take_back(task)
             case LookedUp(task=task, records=records, modules=modules):
                 self._move(task, State.LOOKING_UP, State.WAITING)
                 facts = self._facts[task]
@@ -271,6 +290,13 @@ class Schedule:
             case Outdated(tasks=tasks):
                 self._outdated |= tasks
                 return [*self._cancel(State.READY, tasks), *self._cancel(State.WAITING, tasks)]
+
+    def _take_back(self, task: TaskName) -> list[Instruction]:
+        self._move(task, State.RUNNING, State.READY)
+        if not (self._closed or task in self._outdated):
+            return []
+        self._enter(task, State.CANCELLED)
+        return [Cancel(task=task), *self._cancel_below(task)]
 
     def _expand(self, event: Expanded) -> list[Instruction]:
         graph = event.graph

@@ -29,6 +29,7 @@ from nbmake_dag.core.schedule import (
     Outdated,
     Restore,
     Restored,
+    Returned,
     Schedule,
     Skip,
     Stopped,
@@ -49,6 +50,7 @@ from nbmake_dag.engine.state.leftovers import describe_moved, move_away
 from nbmake_dag.engine.state.lock import BuildLock
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import InfrastructureError, NbdagError, UsageError, describe
+from nbmake_dag.execute import protocol
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, ExecutorLost
 from nbmake_dag.execute.redaction import Redactor
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome
@@ -144,7 +146,7 @@ class Loop:
         while self._pool.running and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
                 item = self._events.get(timeout=TICK_S)
-                if isinstance(item, Ended):
+                if isinstance(item, Ended | protocol.Returned):
                     self._tell(item)
         for name in self._prepared.graph.order:
             if name not in self._outcome.tasks:
@@ -174,6 +176,10 @@ class Loop:
                 # nothing is published or moved back without the lock
                 lock.check()
                 self._note_end(item)
+            case protocol.Returned():
+                self._tell(item)
+                lock.check()
+                self._note_returned(TaskName(item.task))
             case ExecutorLost(reason=reason):
                 self._tell(item)
                 self._listener.notify(Notice(text=f"warning: {self._redactor.text(reason)}"))
@@ -282,6 +288,11 @@ class Loop:
             self._listener.notify(
                 RetryScheduled(task=task.name, attempt=len(dispatched.attempts) + 1, delay_s=delay)
             )
+
+    def _note_returned(self, name: TaskName) -> None:
+        """Let a task begin later that waited in an executor, if anything is to begin still."""
+        self._dispatcher.take_back(name)
+        self._follow(self._schedule.handle(Returned(task=name)))
 
     def _succeed(self, task: Task, dispatched: Dispatched, attempt: AttemptResult) -> None:
         origin = origin_of(attempt, self._writer.header, self._writer.task_span_id(task.name))

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from nbmake_dag.execute.processes.cancellation import Cancellation
 
 _Value = TypeVar("_Value")
+_UPSTREAM = "upstream.json"
+_ARTIFACTS = "artifacts"
 
 
 def run_attempt(
@@ -66,10 +68,20 @@ def run_attempt(
             type=type(error).__name__, message=str(error), traceback="".join(traceback.format_exception(error))
         )
         result = AttemptResult(outcome="lost", started=started, ended=time.time_ns(), failure=failure)
-    shutil.rmtree(spec.scratch, ignore_errors=True)
+    _remove(spec.scratch)
     shown = result.failure and redactor.failure(_encodable(result.failure))
     result = replace(result, started=started, failure=shown, host=socket.gethostname(), node=node)
     return without_secret_names(result, redactor)
+
+
+def _remove(scratch: str) -> None:
+    """Remove the private folder of an attempt; most have what was put there before, and nothing else."""
+    with suppress(OSError):
+        os.unlink(os.path.join(scratch, _UPSTREAM))
+        os.rmdir(os.path.join(scratch, _ARTIFACTS))
+        os.rmdir(scratch)
+        return
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _encodable(failure: Failure) -> Failure:
@@ -90,7 +102,7 @@ def _run(
     spec: AttemptSpec, emit: Callable[[Event], None], cancellation: Cancellation, redactor: Redactor
 ) -> AttemptResult:
     log, access, artifacts = (
-        os.path.join(spec.scratch, name) for name in ("log.jsonl", "access.jsonl", "artifacts")
+        os.path.join(spec.scratch, name) for name in ("log.jsonl", "access.jsonl", _ARTIFACTS)
     )
     os.makedirs(artifacts, exist_ok=True)
     spec = replace(
@@ -248,7 +260,7 @@ def _write_upstream(spec: AttemptSpec) -> str:
         }
         for name, upstream in spec.upstream.items()
     }
-    path = os.path.join(spec.scratch, "upstream.json")
+    path = os.path.join(spec.scratch, _UPSTREAM)
     with naming(path), open(path, "w", encoding="utf-8") as file:
         json.dump(content, file)
     return path

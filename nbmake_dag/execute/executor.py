@@ -25,6 +25,9 @@ from nbmake_dag.execute.protocol import (
     Event,
     ExecutorLost,
     Failure,
+    Recall,
+    Returned,
+    Started,
     Submit,
 )
 
@@ -38,12 +41,15 @@ _TAIL_BYTES = 2000
 class Executor(Protocol):
     """Run attempts, and report their events to a sink.
 
-    Every attempt submitted is answered by one `Ended`, also when the executor itself is lost.
+    Every attempt submitted is answered by one `Ended`, also when the executor itself is lost; or, where it waited
+    behind another one, by one `Returned`.
     """
 
-    def submit(self, spec: AttemptSpec) -> None: ...
+    def submit(self, spec: AttemptSpec, known_failures: int | None = None) -> None: ...
 
     def cancel(self, task: str, grace: float) -> None: ...
+
+    def recall(self, task: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -66,6 +72,8 @@ class ChildExecutor:
         self._supervisor = supervisor
         self._sink = sink
         self._running: dict[str, AttemptSpec] = {}
+        self._waiting: set[str] = set()
+        """Those of them that waited behind another one, and have not begun."""
         self._lock = threading.Lock()
         self._lost = ""
         self._closed = False
@@ -86,25 +94,31 @@ class ChildExecutor:
             )
         threading.Thread(target=self._read, name=f"{name} events", daemon=True).start()
 
-    def submit(self, spec: AttemptSpec) -> None:
+    def submit(self, spec: AttemptSpec, known_failures: int | None = None) -> None:
         with self._lock:
             lost = self._lost
             if not lost:
                 self._running[spec.task] = spec
+                if known_failures is not None:
+                    self._waiting.add(spec.task)
         if lost:
             self._sink(_lost(spec, lost))
         else:
-            self._send(Submit(spec=spec))
+            self._send(Submit(spec=spec, known_failures=known_failures))
 
     def cancel(self, task: str, grace: float) -> None:
         self._send(Cancel(task=task, grace=grace))
+
+    def recall(self, task: str) -> None:
+        """Have an attempt returned, if it has not begun."""
+        self._send(Recall(task=task))
 
     def close(self) -> None:
         """Ask it to end, and return at once. What it still ran ends with it, unreported."""
         self._closed = True
         self._send(Close())
 
-    def _send(self, order: Submit | Cancel | Close) -> None:
+    def _send(self, order: Submit | Cancel | Recall | Close) -> None:
         try:
             self._frames.send(order)
         except OSError:
@@ -119,9 +133,11 @@ class ChildExecutor:
         reason = ""
         try:
             while (event := self._frames.receive()) is not None:
-                if isinstance(event, Ended):
+                if isinstance(event, Started | Ended | Returned):
                     with self._lock:
-                        self._running.pop(event.task, None)
+                        self._waiting.discard(event.task)
+                        if not isinstance(event, Started):
+                            self._running.pop(event.task, None)
                 elif isinstance(event, ExecutorLost):
                     reason = event.reason
                     break
@@ -138,8 +154,11 @@ class ChildExecutor:
             left = list(self._running.values())
             self._running.clear()
         for spec in left:
-            end_marked(spec.runtime, spec.task)
-            self._sink(_lost(spec, reason))
+            if spec.task in self._waiting:
+                self._sink(Returned(task=spec.task, attempt=spec.attempt))
+            else:
+                end_marked(spec.runtime, spec.task)
+                self._sink(_lost(spec, reason))
         self._sink(ExecutorLost(executor=self.name, reason=reason))
 
     def _why(self) -> str:

@@ -51,6 +51,8 @@ class Backend:
     """What messages call it; by default the executor of that name."""
     at_once: int | None = None
     """How many attempts it runs at a time; ``None``: as many as there are processors for."""
+    takes_ahead: bool = False
+    """Whether short attempts may wait in it behind others, so that it need not wait for them."""
     assigns_gpus: bool = False
     """Whether it gives each attempt GPUs of its own."""
     start_s: float = 0.0

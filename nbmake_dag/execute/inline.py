@@ -22,6 +22,7 @@ def _configure(context: BuildContext) -> Backend:
         module=MODULE,
         arguments=(NOTEBOOKS,) if has_notebooks else (),
         at_once=1,
+        takes_ahead=True,
         replaceable=True,
     )
 

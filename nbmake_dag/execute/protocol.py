@@ -306,6 +306,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     result: AttemptResult
 
 
+class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
+    """An attempt was not begun, and will not be: it waited behind another one."""
+
+    task: str
+    attempt: int
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A machine of a cluster: what it has for tasks to occupy, and its labels."""
 
@@ -360,14 +367,29 @@ class Unresumable(msgspec.Struct, frozen=True, kw_only=True, tag="unresumable"):
 
 
 Event: TypeAlias = (
-    Started | CellStarted | CellEnded | Printed | Ended | ExecutorReady | ExecutorLost | Snapshotted | Unresumable
+    Started
+    | CellStarted
+    | CellEnded
+    | Printed
+    | Ended
+    | Returned
+    | ExecutorReady
+    | ExecutorLost
+    | Snapshotted
+    | Unresumable
 )
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
-    """Run this attempt."""
+    """Run this attempt, after those that were submitted before."""
 
     spec: AttemptSpec
+    known_failures: int | None = None
+    """The attempts of this executor that did not succeed, as far as the driver knew.
+
+    Where there were more, this one is returned: it may be that nothing is to begin any more. ``None`` for one that
+    waits behind no other.
+    """
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
@@ -378,8 +400,14 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
     """Seconds between the interrupt and the kill."""
 
 
+class Recall(msgspec.Struct, frozen=True, kw_only=True, tag="recall"):
+    """Return this attempt, if it has not begun."""
+
+    task: str
+
+
 class Close(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
     """End yourself."""
 
 
-Order: TypeAlias = Submit | Cancel | Close
+Order: TypeAlias = Submit | Cancel | Recall | Close

@@ -22,6 +22,7 @@ from nbmake_dag.core.schedule import (
     Outdated,
     Restore,
     Restored,
+    Returned,
     Schedule,
     Skip,
     Stopped,
@@ -46,6 +47,9 @@ class Life:
 
     def began(self, *names: str) -> list[str]:
         return [line for name in names for line in self._handle(Began(task=TaskName(name)))]
+
+    def returned(self, name: str) -> list[str]:
+        return self._handle(Returned(task=TaskName(name)))
 
     def looked_up(self, name: str) -> list[str]:
         """Tell what the shared cache has for a task."""

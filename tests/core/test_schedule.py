@@ -210,3 +210,14 @@ def test_blobs_that_cannot_be_put_in_place_after_all_make_a_found_task_run() -> 
     life = Life(Past(two_chains()), shared=built())
     life.looked_up("a")
     assert life.unrestorable("a") == ["run a: its blobs were not in the cache, or damaged"]
+
+
+def test_a_task_that_was_handed_out_and_did_not_begin_may_begin_later() -> None:
+    """It is ready as before; once nothing is to begin any more, it is cancelled with all below it."""
+    life = Life(Past(two_chains()))
+    life.began("a", "x")
+    assert life.returned("x") == []
+    life.began("x")
+    assert life.failed("a") == ["skip b: a", "skip c: a"]
+    assert life.returned("x") == ["cancel x", "cancel y"]
+    assert (life.ends["a"], life.ends["x"], life.ends["y"]) == ("failed", "cancelled", "cancelled")

@@ -79,8 +79,8 @@ class _Stub(Pool):
     def start_first(self) -> None:
         pass
 
-    def submit(self, backend: Backend, spec: AttemptSpec, task: Task) -> None:
-        self._running[spec.task] = _Slot(backend, 1.0)
+    def submit(self, backend: Backend, spec: AttemptSpec, task: Task, expected_s: float | None = None) -> None:
+        self._running[spec.task] = _Slot(backend, 1.0, expected_s, 0.0)
         self._under_way.append((spec, task))
 
     def _end_one(self) -> Ended | None:

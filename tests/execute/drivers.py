@@ -34,7 +34,7 @@ class Driver:
         )
         self._scratches = 0
 
-    def submit(self, task: str, script: str, **options: object) -> None:
+    def submit(self, task: str, script: str, *, known_failures: int | None = None, **options: object) -> None:
         self._scratches += 1
         scratch = self.runtime.join(f"scratch-{self._scratches}")
         os.mkdir(scratch)
@@ -55,7 +55,7 @@ class Driver:
             runtime=self.runtime.path,
             **{"declared_outputs": (), **options},  # type: ignore[arg-type]
         )
-        self.executor.submit(spec)
+        self.executor.submit(spec, known_failures)
 
     def until(self, kind: type, count: int = 1) -> list[Event]:
         """Return the events up to the ``count``-th of a kind."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from nbmake_dag.execute.protocol import (
     ExecutorLost,
     ExecutorReady,
     Printed,
+    Returned,
     Started,
 )
 from tests.execute.drivers import WITHIN_S, Driver
@@ -54,6 +56,47 @@ def test_a_running_command_is_cancelled_and_so_is_a_waiting_one(driver: Driver) 
     ends = [event for event in driver.until(Ended, 2) if isinstance(event, Ended)]
     assert [(end.task, end.result.outcome) for end in ends] == [("running", "cancelled"), ("waiting", "cancelled")]
     assert not (driver.root / "never").exists()
+
+
+def test_what_waits_behind_a_failure_is_returned(driver: Driver) -> None:
+    """Also what was submitted before the driver knew of the failure; after that, the next one begins."""
+    driver.submit("bad", "touch started; until test -e go; do sleep 0.01; done; exit 1")
+    driver.submit("behind", "touch never", known_failures=0)
+    driver.wait_for("started")
+    (driver.root / "go").touch()
+    assert driver.events.get(timeout=WITHIN_S) == Started(task="bad", attempt=1, time=ANY, pid=ANY, node=None)
+    assert driver.events.get(timeout=WITHIN_S) == Returned(task="behind", attempt=2)
+    assert driver.ended().result.outcome == "failed"
+    driver.submit("too early", "touch never", known_failures=0)
+    assert driver.until(Returned)[-1] == Returned(task="too early", attempt=3)
+    driver.submit("later", "true", known_failures=1)
+    assert driver.ended().result.outcome == "succeeded"
+    assert not (driver.root / "never").exists()
+
+
+def test_what_waits_can_be_recalled_and_what_runs_cannot(driver: Driver) -> None:
+    """A task that takes longer than expected keeps nothing from running elsewhere."""
+    driver.submit("long", "touch started; until test -e go; do sleep 0.01; done")
+    driver.submit("short", "touch never", known_failures=0)
+    driver.wait_for("started")
+    driver.executor.recall("long")
+    driver.executor.recall("short")
+    assert driver.until(Returned)[-1] == Returned(task="short", attempt=2)
+    (driver.root / "go").touch()
+    assert (driver.ended().task, (driver.root / "never").exists()) == ("long", False)
+
+
+@pytest.mark.fault
+def test_what_waited_in_a_killed_worker_is_returned(driver: Driver) -> None:
+    """Only what it ran is lost: the others never began."""
+    driver.submit("a", "touch started; sleep 1000")
+    driver.submit("b", "true", known_failures=0)
+    driver.wait_for("started")
+    (worker,) = psutil.Process(driver.supervisor.pid).children()
+    worker.kill()
+    events = driver.until(ExecutorLost)
+    assert [event.task for event in events if isinstance(event, Ended)] == ["a"]
+    assert [event for event in events if isinstance(event, Returned)] == [Returned(task="b", attempt=2)]
 
 
 def test_a_cancelled_task_that_is_not_there_changes_nothing(driver: Driver) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from nbmake_dag.core.facts import Facts, Result
 from nbmake_dag.core.lookup import TaskKeys
-from nbmake_dag.core.model import ProjectPath, TaskName
+from nbmake_dag.core.model import Notebook, ProjectPath, Task, TaskName
 from nbmake_dag.core.retry import delay_before_retry
 from nbmake_dag.core.schedule import Execute
 from nbmake_dag.engine.dispatch.attempt_specs import attempt_spec
@@ -39,6 +40,8 @@ from nbmake_dag_cache.key import Key
 from nbmake_dag_reporting.vocabulary import AttemptOutcome
 
 _LOOK_EVERY_S = 0.2
+_TYPICAL_OF = 8
+"""Attempts whose longest is what the next one of its kind is expected to take."""
 
 
 @dataclass(slots=True)
@@ -85,6 +88,8 @@ class Dispatcher:
         self._durations = stores.previous.durations()
         self._queue = Queue(longest_chains(tasks.survey.graph, self._durations), tasks.survey.pipeline.pools)
         self._seen: list[float] = []
+        self._seen_of: dict[type, deque[float]] = {}
+        """The seconds that the last attempts took, by the kind of work."""
         self._next_look = 0.0
         self._unfit: dict[TaskName, str] = {}
         self._refused: set[TaskName] = set()
@@ -139,7 +144,8 @@ class Dispatcher:
             name, why = self._unfit.popitem()
             begun.append(name)
             self._refuse(name, why)
-        for task, backend in self._queue.placed(self._pool.place, now):
+        self._pool.recall_stuck()
+        for task, backend in self._queue.placed(self._place, now):
             if not self._all[task.name].attempts:
                 begun.append(task.name)
             self._begin(task.name, backend)
@@ -148,6 +154,12 @@ class Dispatcher:
             self._start_what_pays(now)
         return begun
 
+    def take_back(self, task: TaskName) -> None:
+        """Queue a task again that an executor returned without beginning it."""
+        self._queue.release(task)
+        self.return_outputs(self._all[task])
+        self._queue.add(self._tasks.survey.graph.tasks[task])
+
     def waits(self) -> Iterator[tuple[TaskName, str]]:
         """Yield the tasks that began to wait for a pool, with its name."""
         return self._queue.waits()
@@ -155,7 +167,10 @@ class Dispatcher:
     def note_attempt(self, dispatched: Dispatched, result: AttemptResult) -> None:
         self._queue.release(dispatched.instruction.task)
         dispatched.attempts.append(result)
-        self._seen.append((result.ended - result.started) / 1e9)
+        seconds = (result.ended - result.started) / 1e9
+        self._seen.append(seconds)
+        kind = type(self._tasks.survey.graph.tasks[dispatched.instruction.task].work)
+        self._seen_of.setdefault(kind, deque(maxlen=_TYPICAL_OF)).append(seconds)
 
     def retry(self, task: TaskName) -> float | None:
         """Queue a task again after a failed attempt; return the delay in seconds, ``None`` if it was the last.
@@ -216,6 +231,21 @@ class Dispatcher:
         for dispatched in self._all.values():
             self.return_outputs(dispatched)
 
+    def _place(self, task: Task) -> Backend | None:
+        return self._pool.place(task, self._short_s(task))
+
+    def _short_s(self, task: Task) -> float | None:
+        """Return the seconds that a task is expected to take, ``None`` for one that waits in no executor.
+
+        That is one that holds a place of a pool while it waits, or whose earlier attempt has ended.
+        """
+        if task.policy.pools or self._all[task.name].attempts or isinstance(task.work, Notebook):
+            return None
+        seen = self._seen_of.get(type(task.work))
+        if task.name in self._durations:
+            return self._durations[task.name]
+        return max(seen) if seen else None
+
     def _begin(self, name: TaskName, backend: Backend) -> None:
         dispatched = self._all[name]
         task, project = self._tasks.survey.graph.tasks[name], self._tasks.survey.project
@@ -269,7 +299,7 @@ class Dispatcher:
                 dispatched.instruction.keys,
                 dispatched.results,
             )
-        self._pool.submit(backend, spec, task)
+        self._pool.submit(backend, spec, task, self._short_s(task))
 
     def _refuse(self, name: TaskName, why: str) -> None:
         """Let a task fail that cannot begin, and never could."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,13 +17,23 @@ from nbmake_dag.execute.executor_kind import Backend
 from nbmake_dag.execute.processes.private_folder import private_folder
 from nbmake_dag.execute.processes.runtime_dir import RuntimeDir
 from nbmake_dag.execute.processes.supervisor import Supervisor
-from nbmake_dag.execute.protocol import AttemptSpec, Ended, Event, ExecutorLost, ExecutorReady, Node
+from nbmake_dag.execute.protocol import AttemptSpec, Ended, Event, ExecutorLost, ExecutorReady, Node, Returned
+
+AHEAD_S = 0.1
+"""Seconds that attempts may be expected to take which an executor holds, with those that wait in it."""
+_STUCK_S = 10 * AHEAD_S
+"""The first of them was expected to end long before: the others are taken back."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Slot:
+    """An attempt that was submitted. ``expected_s`` is ``None`` where nobody knows how long it takes."""
+
     backend: Backend
     cpus: float
+    expected_s: float | None
+    since: float
+    """When it was submitted, or became the first."""
 
 
 class Pool:
@@ -48,6 +59,8 @@ class Pool:
         self._lost: set[str] = set()
         self._numbers = itertools.count(1)
         self._running: dict[str, _Slot] = {}
+        self._failures: dict[str, int] = {}
+        """How many attempts of an executor did not succeed."""
         self._nodes: tuple[Node, ...] = ()
 
     @property
@@ -119,30 +132,50 @@ class Pool:
             case event:
                 raise InfrastructureError(getattr(event, "reason", f"not expected of {backend.name}: {event}"))
 
-    def place(self, task: Task) -> Backend | None:
-        """Return the executor that can take a task now, ``None`` if it has to wait."""
+    def place(self, task: Task, ahead_s: float | None = None) -> Backend | None:
+        """Return the executor that can take a task now, ``None`` if it has to wait.
+
+        With ``ahead_s``, the seconds that it is expected to take, it may wait in an executor behind others.
+        """
         suitable = self._suitable(task)
         if self.cannot_run(task):
             # which answers that the attempt is lost
             return suitable[0]
-        free = self.jobs - sum(slot.cpus for slot in self._running.values())
-        fits = self._cpus(task.policy.resources) <= free
-        return next((backend for backend in suitable if self._takes(backend, fits=fits)), None)
+        return next((backend for backend in suitable if self._takes(backend, task, ahead_s)), None)
 
-    def submit(self, backend: Backend, spec: AttemptSpec, task: Task) -> None:
+    def submit(self, backend: Backend, spec: AttemptSpec, task: Task, expected_s: float | None = None) -> None:
         self.start(backend)
-        self._running[spec.task] = _Slot(backend, self._cpus(task.policy.resources))
-        self._executors[backend.name].submit(spec)
+        waits = backend.takes_ahead and bool(self._slots(backend))
+        self._running[spec.task] = _Slot(
+            backend, self._cpus(task.policy.resources), expected_s, since=time.monotonic()
+        )
+        failures = self._failures.get(backend.name, 0) if waits else None
+        self._executors[backend.name].submit(spec, failures)
+
+    def recall_stuck(self) -> None:
+        """Ask for those attempts back that wait behind one that takes longer than expected."""
+        now = time.monotonic()
+        for backend in self._backends:
+            if backend.takes_ahead and len(slots := self._slots(backend)) > 1 and now - slots[0].since > _STUCK_S:
+                slots[0].since = now
+                for name, slot in self._running.items():
+                    if slot.backend == backend and slot is not slots[0]:
+                        self._executors[backend.name].recall(name)
 
     def note(self, event: Event) -> None:
         """Take in what an executor reported."""
         match event:
-            case Ended(task=task):
-                self._running.pop(task, None)
+            case Ended(task=task, result=result):
+                slot = self._leave(task)
+                if slot is not None and result.outcome != "succeeded":
+                    self._failures[slot.backend.name] = self._failures.get(slot.backend.name, 0) + 1
+            case Returned(task=task):
+                self._leave(task)
             case ExecutorReady(executor=name):
                 self._ready.add(name)
             case ExecutorLost(executor=name):
                 self._ready.discard(name)
+                self._failures.pop(name, None)
                 if any(backend.replaceable for backend in self._backends if backend.name == name):
                     # the next task starts another
                     del self._executors[name]
@@ -172,12 +205,36 @@ class Pool:
         """Return the executors for a task, in order; where none assigns GPUs, a task sees all of them."""
         return [backend for backend in self._backends if backend.suits(task)] or self._backends
 
-    def _takes(self, backend: Backend, *, fits: bool) -> bool:
-        """Return whether an executor is there and has room; ``fits`` if processors are left on this machine."""
+    def _takes(self, backend: Backend, task: Task, ahead_s: float | None) -> bool:
+        """Return whether an executor is there and has room, and processors are left on this machine."""
         if backend.start_s and backend.name not in self._ready:
             return False
-        running = sum(slot.backend == backend for slot in self._running.values())
-        return backend.travels or (fits and (backend.at_once is None or running < backend.at_once))
+        if backend.travels:
+            return True
+        slots = self._slots(backend)
+        if backend.at_once is not None and len(slots) >= backend.at_once:
+            if not (backend.takes_ahead and _is_short([*(slot.expected_s for slot in slots), ahead_s])):
+                return False
+            if time.monotonic() - slots[0].since > AHEAD_S:
+                return False
+        wanted = self._cpus(task.policy.resources)
+        others = sum(self._occupied(other, 0.0) for other in self._backends if other != backend)
+        return others + self._occupied(backend, wanted) <= self.jobs
+
+    def _slots(self, backend: Backend) -> list[_Slot]:
+        """Return the attempts that an executor has, in the order in which it got them."""
+        return [slot for slot in self._running.values() if slot.backend == backend]
+
+    def _occupied(self, backend: Backend, more: float) -> float:
+        """Return the processors that an executor occupies, with one more attempt: those that wait need none."""
+        cpus = sorted((*(slot.cpus for slot in self._slots(backend)), more), reverse=True)
+        return sum(cpus[: backend.at_once])
+
+    def _leave(self, task: str) -> _Slot | None:
+        slot = self._running.pop(task, None)
+        if slot is not None and (slots := self._slots(slot.backend)):
+            slots[0].since = time.monotonic()
+        return slot
 
     def _supervise(self) -> Supervisor:
         if self._supervisor is not None and self._supervisor.gone:
@@ -191,3 +248,8 @@ class Pool:
 
     def _cpus(self, wanted: Resources) -> float:
         return min(wanted.cpus, self.jobs)
+
+
+def _is_short(expected_s: list[float | None]) -> bool:
+    """Return whether attempts are known to take little time together."""
+    return all(seconds is not None for seconds in expected_s) and sum(filter(None, expected_s)) <= AHEAD_S

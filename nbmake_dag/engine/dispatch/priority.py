@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import TaskName
 
+HANDED_OVER_S = 0.03
+"""What it costs to hand one task to an executor that has to be started: shorter ones are done meanwhile."""
 PATIENCE_S = 1.0
 """How long tasks of unknown length are given to turn out short."""
 
@@ -37,10 +39,10 @@ def is_worth_its_start(
     """
     seen = tuple(seen)
     typical = max(sum(seen) / len(seen), waited_s / (len(seen) + 1)) if seen else None
-    left = 0.0
+    saved = 0.0
     for name in queued:
         expected = durations.get(name, typical)
         if expected is None:
             return waited_s > PATIENCE_S
-        left += expected
-    return left > start_s
+        saved += max(0.0, expected - HANDED_OVER_S)
+    return saved > start_s

@@ -5,16 +5,16 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import Literal, TypeAlias
+from typing import IO, Literal, TypeAlias
 
 from nbmake_dag.errors import is_short_of_something
 from nbmake_dag.execute.processes.cancellation import Cancellation
@@ -33,7 +33,7 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _LAST_WORDS = 2.0
 """Seconds in which the pipes of a killed group must end; a process that left it and holds them longer is ended."""
 
-_News: TypeAlias = Literal["exited", "cancelled", "timeout"]
+_News: TypeAlias = Literal["cancelled", "timeout"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,13 @@ def run_process(
         return ProcessRun(
             outcome="lost" if is_lost else "failed", started=started, ended=time.time_ns(), failure=failure
         )
-    return _Watch(process, spec, emit, started, redactor).run(cancellation)
+    try:
+        return _Watch(process, spec, emit, started, redactor).run(cancellation)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 @dataclass(slots=True)
@@ -112,8 +118,59 @@ class _Log:
         return bytes(self.head) + note + b"".join(self.tail)
 
 
+class _Wake:
+    """A pipe by which other threads wake the one that watches a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.reader, self._writer = os.pipe()
+        self._open = True
+
+    def call(self) -> None:
+        with self._lock:
+            if self._open:
+                os.write(self._writer, b"!")
+
+    def close(self) -> None:
+        with self._lock:
+            self._open = False
+            os.close(self.reader)
+            os.close(self._writer)
+
+
+class _Pipe:
+    """One stream of a process, as it is read."""
+
+    def __init__(self, name: str, file: IO[bytes], redactor: Redactor) -> None:
+        self.name = name
+        self._file = file
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._stream = RedactedStream(redactor) if redactor else None
+
+    @property
+    def descriptor(self) -> int:
+        return self._file.fileno()
+
+    def read(self) -> tuple[bytes, str] | None:
+        """Return what is there, redacted; ``None`` at its end."""
+        data = os.read(self.descriptor, _PIECE)
+        if not data:
+            return None
+        text = self._decode(data)
+        if self._stream is None:
+            return data, text
+        text = self._stream.feed(text)
+        return text.encode(), text
+
+    def close(self) -> tuple[bytes, str]:
+        """Return what was held back because it could have been the beginning of a secret."""
+        self._file.close()
+        text = self._stream.flush() if self._stream else ""
+        return text.encode(), text
+
+
 class _Watch:
-    """Follows one process: a thread for each pipe and one for its end pass events to the caller of `run`."""
+    """Follows one process: its pipes, its end, and the wish to end it, all in the thread that calls `run`."""
 
     def __init__(
         self,
@@ -123,38 +180,72 @@ class _Watch:
         started: int,
         redactor: Redactor,
     ) -> None:
-        self._redactor = redactor
         self._process = process
         self._spec = spec
         self._emit = emit
         self._started = started
         self._log = _Log()
-        self._lock = threading.Lock()
-        self._over = False
-        self._news: SimpleQueue[_News] = SimpleQueue()
+        self._poll = select.poll()
+        self._pipes: dict[int, _Pipe] = {}
+        for name, file in (("stdout", process.stdout), ("stderr", process.stderr)):
+            if file is not None:
+                pipe = _Pipe(name, file, redactor)
+                self._pipes[pipe.descriptor] = pipe
+                self._poll.register(pipe.descriptor, select.POLLIN)
+        self._wake = _Wake()
+        self._poll.register(self._wake.reader, select.POLLIN)
 
     def run(self, cancellation: Cancellation) -> ProcessRun:
-        readers = [threading.Thread(target=self._read, args=(name,), daemon=True) for name in ("stdout", "stderr")]
-        for thread in (*readers, threading.Thread(target=self._await_exit, daemon=True)):
-            thread.start()
-        cancellation.on_request(lambda: self._news.put("cancelled"))
-        stopped = self._until_exit(cancellation)
-        self._signal(signal.SIGKILL)
-        if not _ended_within(_LAST_WORDS, readers):
-            end_marked(self._spec.runtime, self._spec.task)
-            _ended_within(_LAST_WORDS, readers)
-        with self._lock:
-            self._over = True
+        try:
+            with self._end_noticed() as end:
+                cancellation.on_request(self._wake.call)
+                stopped = self._until_exit(cancellation, end)
+            self._signal(signal.SIGKILL)
+            if not self._drained_within(_LAST_WORDS):
+                end_marked(self._spec.runtime, self._spec.task)
+                self._drained_within(_LAST_WORDS)
+        finally:
+            for pipe in self._pipes.values():
+                self._printed(pipe.name, *pipe.close())
+            self._wake.close()
         return self._reap(stopped)
 
-    def _until_exit(self, cancellation: Cancellation) -> _News | None:
+    @contextlib.contextmanager
+    def _end_noticed(self) -> Generator[int]:
+        """Have the poll notice the end of the process, without reaping it: until then its number is not reused."""
+        with contextlib.ExitStack() as opened:
+            descriptor = _pidfd(self._process.pid)
+            if descriptor is None:
+                noticed = _Wake()
+                opened.callback(noticed.close)
+                threading.Thread(target=self._await_exit, args=(noticed,), daemon=True).start()
+                descriptor = noticed.reader
+            else:
+                opened.callback(os.close, descriptor)
+            self._poll.register(descriptor, select.POLLIN)
+            yield descriptor
+            self._poll.unregister(descriptor)
+
+    def _await_exit(self, noticed: _Wake) -> None:
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        noticed.call()
+
+    def _until_exit(self, cancellation: Cancellation, end: int) -> _News | None:
         """Return why the process was stopped, ``None`` if it ended by itself."""
         stopped: _News | None = None
         limit = None if self._spec.timeout is None else time.monotonic() + self._spec.timeout
         while True:
-            news = self._next(limit)
-            if news == "exited":
+            ready = self._read_ready(limit)
+            if end in ready:
                 return stopped
+            news: _News | None = None
+            if self._wake.reader in ready:
+                self._poll.unregister(self._wake.reader)
+                news = "cancelled"
+            elif limit is not None and time.monotonic() >= limit:
+                news = "timeout"
+            if news is None:
+                continue
             if stopped is None:
                 stopped = news
                 self._signal(signal.SIGINT)
@@ -164,46 +255,42 @@ class _Watch:
                 self._signal(signal.SIGKILL)
                 limit = None
 
-    def _next(self, limit: float | None) -> _News:
-        try:
-            return self._news.get(timeout=None if limit is None else max(0.0, limit - time.monotonic()))
-        except Empty:
-            return "timeout"
+    def _read_ready(self, limit: float | None) -> set[int]:
+        """Wait for news, read what was printed; return the descriptors that had any, nothing after the limit."""
+        wait = None if limit is None else max(0.0, limit - time.monotonic()) * 1000
+        ready = {descriptor for descriptor, _ in self._poll.poll(wait)}
+        for descriptor in ready & self._pipes.keys():
+            pipe = self._pipes[descriptor]
+            found = pipe.read()
+            if found is None:
+                self._poll.unregister(descriptor)
+                del self._pipes[descriptor]
+                found = pipe.close()
+            self._printed(pipe.name, *found)
+        return ready
 
-    def _await_exit(self) -> None:
-        """Wait without reaping, so that the number of the group is not reused before it is killed."""
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        self._news.put("exited")
+    def _drained_within(self, seconds: float) -> bool:
+        """Read the pipes to their ends; return whether they came."""
+        limit = time.monotonic() + seconds
+        while self._pipes and time.monotonic() < limit:
+            self._read_ready(limit)
+        return not self._pipes
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _read(self, name: str) -> None:
-        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        stream = RedactedStream(self._redactor) if self._redactor else None
-        with getattr(self._process, name) as pipe:
-            while data := os.read(pipe.fileno(), _PIECE):
-                text = decode(data)
-                if stream is not None:
-                    text = stream.feed(text)
-                    data = text.encode()
-                self._printed(name, data, text)
-        if stream is not None and (text := stream.flush()):
-            self._printed(name, text.encode(), text)
-
     def _printed(self, name: str, data: bytes, text: str) -> None:
-        with self._lock:
-            if not self._over and self._log.add(data) and text:
-                self._emit(
-                    Printed(
-                        task=self._spec.task,
-                        attempt=self._spec.attempt,
-                        time=time.time_ns(),
-                        stream=name,
-                        text=text,
-                    )
+        if data and self._log.add(data) and text:
+            self._emit(
+                Printed(
+                    task=self._spec.task,
+                    attempt=self._spec.attempt,
+                    time=time.time_ns(),
+                    stream=name,
+                    text=text,
                 )
+            )
 
     def _reap(self, stopped: _News | None) -> ProcessRun:
         _, status, usage = os.wait4(self._process.pid, 0)
@@ -233,11 +320,12 @@ class _Watch:
         )
 
 
-def _ended_within(seconds: float, threads: Sequence[threading.Thread]) -> bool:
-    limit = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, limit - time.monotonic()))
-    return not any(thread.is_alive() for thread in threads)
+def _pidfd(pid: int) -> int | None:
+    """Return a descriptor that can be polled for the end of a process, where the system has such."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(pid)
+    return None
 
 
 def _describe(code: int) -> str:
