@@ -3,16 +3,21 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { type Line, LineChart } from "./chart.tsx";
 import { useChunks } from "./chunks.ts";
+import { type Colours, seriesColour } from "./colours.ts";
 import { axesOf, type Compared, type Row } from "./compare.ts";
+import { value } from "./format.ts";
 import type { Detail, Series } from "./model.ts";
 import { numeric } from "./numbers.ts";
 import { Parallel } from "./parallel.tsx";
+import { runHref } from "./route.ts";
+import { Scatter } from "./scatter.tsx";
 import { Menu } from "./ui.tsx";
 
 const name = (row: Row | undefined): string => (row ? `${row.name} · ${row.task}` : "");
 
 export function Charts({
   index,
+  runs,
   details,
   labels,
   params,
@@ -27,13 +32,10 @@ export function Charts({
   const [axes, setAxes] = useState(() => axesOf(params, metrics, declared).map(name));
   const find = (wanted: string) => numbers.find((row) => name(row) === wanted);
   const [rowX, rowY] = [find(x), find(y)];
-  const scatter: Line[] = labels.map((label, i) => ({
-    label,
-    points:
-      typeof rowX?.values[i] === "number" && typeof rowY?.values[i] === "number"
-        ? [{ x: rowX.values[i], y: rowY.values[i], title: label }]
-        : [],
-  }));
+  const colours: Colours = {
+    of: labels.map((_, i) => seriesColour(i)),
+    names: labels.map((text, i) => ({ text, colour: seriesColour(i) })),
+  };
   return (
     <>
       <h2>Scatter</h2>
@@ -50,16 +52,19 @@ export function Charts({
           </label>
         ))}
       </div>
-      <div class="narrow" hidden={numbers.length === 0}>
-        <LineChart
-          title={`${y} over ${x}`}
-          x={rowX?.name ?? ""}
-          y={rowY?.name ?? ""}
-          lines={scatter}
-          scatter
-          tall
-        />
-      </div>
+      {rowX && rowY && (
+        <div class="narrow">
+          <Scatter
+            x={{ id: x, label: x, values: rowX.values }}
+            y={{ id: y, label: y, values: rowY.values }}
+            colours={colours}
+            told={(i) => `${labels[i]}: ${value(rowY.values[i])}, ${value(rowX.values[i])}`}
+            leads={(i) => runHref(runs[i]!.id)}
+            chosen={() => true}
+            title={`${y} over ${x}`}
+          />
+        </div>
+      )}
       <h2>Parallel coordinates</h2>
       {rows.filter((row) => row.differs).length > 1 ? (
         <>
@@ -88,9 +93,11 @@ export function Charts({
           <Parallel
             axes={axes.flatMap((wanted) => {
               const row = rows.find((one) => name(one) === wanted);
-              return row ? [{ label: wanted, values: row.values }] : [];
+              return row ? [{ id: wanted, label: wanted, values: row.values }] : [];
             })}
-            runs={labels}
+            colours={colours}
+            told={(i) => labels[i]!}
+            leads={(i) => runHref(runs[i]!.id)}
           />
         </>
       ) : (

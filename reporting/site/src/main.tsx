@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { guard } from "./addresses.ts";
 import { load, receive, renew } from "./chunks.ts";
 import { ComparePage } from "./compare_page.tsx";
+import { ExplorePage } from "./explore_page.tsx";
 import { plural } from "./format.ts";
 import { Guarded } from "./guarded.tsx";
 import { HistoryPage } from "./history_page.tsx";
@@ -29,6 +30,7 @@ const PAGES: { path: string; label: string; show: (shown: Shown) => JSX.Element 
   ...(isLive ? [{ path: "live", label: "Live", show: Live }] : []),
   { path: "runs", label: "Runs", show: RunsPage },
   { path: "tasks", label: "Tasks", show: TasksPage },
+  { path: "explore", label: "Explore", show: ExplorePage },
   { path: "matrix", label: "Tasks × runs", show: MatrixPage },
   { path: "compare", label: "Compare", show: ComparePage },
   { path: "history", label: "History", show: HistoryPage },

@@ -1,6 +1,7 @@
 // Tasks × runs: one square for each task of each run, painted on a canvas, and walked through with the arrow keys.
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { onTheme, resolved } from "./canvas.ts";
 import { useChunk } from "./chunks.ts";
 import { time } from "./format.ts";
 import { type Index, type Matrix, type RunRow, type Status, statusOf } from "./model.ts";
@@ -79,14 +80,10 @@ function MatrixView({ rows, runs }: { rows: Matrix; runs: RunRow[] }): JSX.Eleme
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     element.addEventListener("scroll", measure, { passive: true });
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    const themed = new MutationObserver(() => setView((old) => ({ ...old })));
-    themed.observe(document.documentElement, { attributes: true });
-    scheme.addEventListener("change", measure);
+    const stop = onTheme(() => setView((old) => ({ ...old })));
     return () => {
       observer.disconnect();
-      themed.disconnect();
-      scheme.removeEventListener("change", measure);
+      stop();
       element.removeEventListener("scroll", measure);
     };
   }, []);
@@ -196,7 +193,7 @@ function paint(canvas: HTMLCanvasElement, { tasks, runs, status, view, cell, nam
   const context = canvas.getContext("2d")!;
   context.scale(scale, scale);
   const probe = getComputedStyle(canvas);
-  const colour = (name: string) => resolve(canvas, `var(--${name})`);
+  const colour = (name: string) => resolved(canvas, `var(--${name})`);
   const ink = probe.color;
   const colours = new Map(
     STATUSES.map((name) => [name, { fill: colour(`fill-${name}`), ink: colour(`on-${name}`) }]),
@@ -267,22 +264,6 @@ function paint(canvas: HTMLCanvasElement, { tasks, runs, status, view, cell, nam
     free = x + context.measureText(here).width + 8;
   }
   context.restore();
-}
-
-const known = new Map<string, string>();
-
-/** A custom property as a colour that a canvas takes. */
-function resolve(element: HTMLElement, expression: string): string {
-  const scheme = getComputedStyle(element).color;
-  const key = `${scheme} ${expression}`;
-  if (!known.has(key)) {
-    const probe = document.createElement("span");
-    probe.style.color = expression;
-    element.parentElement!.append(probe);
-    known.set(key, getComputedStyle(probe).color);
-    probe.remove();
-  }
-  return known.get(key)!;
 }
 
 /** Cut the middle out of a long name: the end of an instance's name distinguishes it from the others. */

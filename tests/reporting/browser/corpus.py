@@ -13,6 +13,8 @@ PAGES = (
     "#/runs",
     "#/runs?columns=started,branch,params.text%2540show,metrics.loss%2540show",
     "#/tasks",
+    "#/explore",
+    "#/explore?x=params.text&colour=branch&group=branch&reused=1",
     "#/tasks?by=family",
     "#/matrix",
     "#/run/run-00001",

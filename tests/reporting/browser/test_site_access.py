@@ -13,6 +13,7 @@ AXE = Path(__file__).parents[3] / "reporting" / "site" / "node_modules" / "axe-c
 PAGES = [
     "",
     "#/tasks",
+    "#/explore?colour=branch",
     "#/matrix",
     "#/run/run-00004",
     "#/run/run-00004?view=graph",

@@ -286,3 +286,29 @@ def test_the_tasks_page_says_what_hurts_and_what_was_saved(opened: Opened) -> No
     expect(page.locator(".months h2")).to_contain_text("Saved by the cache: 2.00 s")
     rows.first.get_by_role("link", name="train").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("History")
+
+
+def test_explore_says_which_parameter_goes_with_a_result(opened: Opened) -> None:
+    """Over the filtered runs: a relation with its count, points to choose from, and groups."""
+    page = opened.go("#/explore")
+    parameters = page.get_by_role("group", name="Parameters, by how they go with the result").locator("tbody tr")
+    expect(parameters.first).to_contain_text("lr")
+    expect(parameters.first.locator("td.num").first).to_have_text("7")
+    plot = page.get_by_role("img", name="auc · train over lr")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 70, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(page.get_by_text("6 of 7 chosen, from 6 runs")).to_be_visible()
+    page.get_by_role("link", name="Compare them").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare 6 runs")
+    page = opened.go("#/explore?group=branch&filter=params.lr%20%3E%200.15")
+    expect(page.get_by_role("status")).to_have_text("over 6 of 8 runs")
+    groups = page.get_by_role("group", name="auc by branch").locator("tbody tr")
+    expect(groups).to_have_count(2)
+    expect(groups.first).to_contain_text("faster")
+    page.get_by_role("combobox", name="Result").select_option("metrics.rows@ingest")
+    expect(page.get_by_text("No result was computed in these runs.")).to_be_visible()
