@@ -9,9 +9,12 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeAlias
 
 from nbmake_dag_reporting.run import TaskRun
+
+_MOST_ARTIFACTS = 50
 
 Pairs: TypeAlias = list[list[Any]]
 """Numbers of runs, rising, each with a value."""
@@ -30,6 +33,9 @@ class TaskLedger:
     unsteady: list[int] = field(default_factory=list[int])
     """Executions whose key left other outputs in another of them."""
 
+    artifacts: dict[str, str] = field(default_factory=dict[str, str])
+    """Media types of what it logged, by name."""
+
     def add(self, task: TaskRun, number: int, runs: int) -> None:
         """Take in how a task fared in a run, or replace what is known of it; ``runs`` is how many are known."""
         seconds = None
@@ -37,11 +43,14 @@ class TaskLedger:
             seconds = round((task.ended - task.started) / 1e9, 3)
         _put(self.took, number, seconds)
         _put(self.retried, number, len(task.attempts) if len(task.attempts) > 1 else None)
+        self.artifacts |= {
+            name: artifact.media_type for name, artifact in islice(task.artifacts.items(), _MOST_ARTIFACTS)
+        }
         if task.source is not None:
             _put_change(self.saved, number, round(task.saved_s, 3), runs)
 
     def document(self) -> dict[str, Any]:
-        fields = {"took": self.took, "retried": self.retried, "saved": self.saved, "unsteady": self.unsteady}
+        fields = {name: getattr(self, name) for name in self.__slots__}
         return {name: value for name, value in fields.items() if value}
 
 

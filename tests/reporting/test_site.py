@@ -100,10 +100,14 @@ def test_a_ledger_knows_what_hits_saved_and_what_is_unsteady(fabric: Fabric) -> 
     hit = {"status": "up_to_date", "seconds": None, "source": first}
     for number, saved in enumerate((2.0, 2.0, 3.0), 1):
         fabric.run(number, Made(name="a", saved=saved, **hit))  # type: ignore[arg-type]
-    fabric.run(4, Made(name="a", seconds=1.5, key="k", outputs={"x": "2"}), Made(name="b"))
+    fabric.run(
+        4,
+        Made(name="a", seconds=1.5, key="k", outputs={"x": "2"}),
+        Made(name="b", artifacts={"x.png": (PNG, "image/png")}),
+    )
     report(fabric)
     known = {"took": [[0, 2.0], [4, 1.5]], "retried": [[0, 2]], "saved": [[1, 2.0], [3, 3.0]], "unsteady": [0, 4]}
-    assert chunk(fabric, "tasks") == {"a": known, "b": {"took": [[4, 1.0]]}}
+    assert chunk(fabric, "tasks") == {"a": known, "b": {"took": [[4, 1.0]], "artifacts": {"x.png": "image/png"}}}
     fabric.run(1, Made(name="a", saved=9.0, **hit), Made(name="b"))  # type: ignore[arg-type]
     report(fabric)
     assert chunk(fabric, "tasks")["a"]["saved"] == [[1, 9.0], [2, 2.0], [3, 3.0]]

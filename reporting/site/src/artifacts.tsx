@@ -7,13 +7,15 @@ import { Guarded } from "./guarded.tsx";
 import { JsonView, Rows } from "./json_view.tsx";
 import type { Artifact } from "./model.ts";
 import { Svg } from "./output.tsx";
+import { href } from "./route.ts";
 import { markdown } from "./safe.ts";
 import { parseCsv, parseJson } from "./tables.ts";
 import { Ansi, download, Fragment, Waiting } from "./ui.tsx";
 
-const isPicture = (artifact: Artifact): boolean => artifact.file !== undefined && !artifact.file.endsWith(".bin");
+export const isPicture = (artifact: Artifact): boolean =>
+  artifact.file !== undefined && !artifact.file.endsWith(".bin");
 
-export function Artifacts({ of }: { of: Artifact[] }): JSX.Element {
+export function Artifacts({ of, task }: { of: Artifact[]; task?: string }): JSX.Element {
   return (
     <div class="artifacts">
       {of.map((artifact) => (
@@ -31,13 +33,19 @@ export function Artifacts({ of }: { of: Artifact[] }): JSX.Element {
                 </small>
               )
             )}
+            {task && <a href={href(["artefacts"], { task, name: artifact.name })}>Over the runs</a>}
           </figcaption>
-          {isPicture(artifact) && <img src={artifact.file!} alt={artifact.name} loading="lazy" />}
-          <Guarded what={artifact.name}>{artifact.text !== undefined && <Text artifact={artifact} />}</Guarded>
+          <ArtifactContent artifact={artifact} />
         </figure>
       ))}
     </div>
   );
+}
+
+/** What is in it, as far as a page can show that. */
+export function ArtifactContent({ artifact }: { artifact: Artifact }): JSX.Element | null {
+  if (isPicture(artifact)) return <img src={artifact.file!} alt={artifact.name} loading="lazy" />;
+  return <Guarded what={artifact.name}>{artifact.text !== undefined && <Text artifact={artifact} />}</Guarded>;
 }
 
 function Text({ artifact }: { artifact: Artifact }): JSX.Element {

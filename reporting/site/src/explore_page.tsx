@@ -283,8 +283,8 @@ function Relations({
         </button>
       )}
       <p class="note">
-        Ranks are compared: ρ is Spearman&#39;s, ε² the part that the values explain. Parameters that changed
-        together cannot be told apart.
+        Ranks are compared: ρ is Spearman&#39;s, ε² the part that the values explain. The effects of parameters
+        that changed together are mixed.
       </p>
     </>
   );
@@ -438,7 +438,7 @@ function Choose({
 
 function Log({ axis, label, to }: { axis: Axis; label: string; to: (log: string) => void }): JSX.Element | null {
   const scale = useMemo(() => scaleOf(axis), [axis]);
-  if (!scale.mayLog) return null;
+  if (!scale.mayLog || axis.show) return null;
   const on = scale.kind === "log";
   return (
     <label class="check">

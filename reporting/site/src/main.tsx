@@ -2,6 +2,7 @@
 import { type JSX, options, render } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { guard } from "./addresses.ts";
+import { ArtefactsPage } from "./artefacts_page.tsx";
 import { load, receive, renew } from "./chunks.ts";
 import { ComparePage } from "./compare_page.tsx";
 import { ExplorePage } from "./explore_page.tsx";
@@ -31,6 +32,7 @@ const PAGES: { path: string; label: string; show: (shown: Shown) => JSX.Element 
   { path: "runs", label: "Runs", show: RunsPage },
   { path: "tasks", label: "Tasks", show: TasksPage },
   { path: "explore", label: "Explore", show: ExplorePage },
+  { path: "artefacts", label: "Artefacts", show: ArtefactsPage },
   { path: "matrix", label: "Tasks × runs", show: MatrixPage },
   { path: "compare", label: "Compare", show: ComparePage },
   { path: "history", label: "History", show: HistoryPage },

@@ -178,6 +178,8 @@ export interface Ledger {
   retried?: Pairs;
   saved?: Pairs;
   unsteady?: number[];
+  /** Media types of what it logged, by name. */
+  artifacts?: Record<string, string>;
 }
 export type Ledgers = Record<string, Ledger>;
 

@@ -235,7 +235,7 @@ function Body({ index, id, task, detail, above, route }: BodyProps): JSX.Element
               {detail.artifacts && (
                 <>
                   <h2>Artefacts</h2>
-                  <Artifacts of={detail.artifacts} />
+                  <Artifacts of={detail.artifacts} task={task.name} />
                 </>
               )}
             </aside>
@@ -300,7 +300,7 @@ function Results({ task, detail }: { task: Task; detail: Detail }): JSX.Element 
       {detail.artifacts && (
         <>
           <h2>Artefacts</h2>
-          <Artifacts of={detail.artifacts} />
+          <Artifacts of={detail.artifacts} task={task.name} />
         </>
       )}
     </>

@@ -13,6 +13,8 @@ AXE = Path(__file__).parents[3] / "reporting" / "site" / "node_modules" / "axe-c
 PAGES = [
     "",
     "#/tasks",
+    "#/artefacts",
+    "#/artefacts?view=difference",
     "#/explore?colour=branch",
     "#/matrix",
     "#/run/run-00004",

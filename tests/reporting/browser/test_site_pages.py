@@ -312,3 +312,27 @@ def test_explore_says_which_parameter_goes_with_a_result(opened: Opened) -> None
     expect(groups.first).to_contain_text("faster")
     page.get_by_role("combobox", name="Result").select_option("metrics.rows@ingest")
     expect(page.get_by_text("No result was computed in these runs.")).to_be_visible()
+
+
+def test_an_artefact_is_seen_over_many_runs_at_once(opened: Opened) -> None:
+    """From a task to its picture in the last runs: with one zoom, against a baseline, and under a slider."""
+    page = opened.go("#/run/run-00007/task/train?view=results")
+    page.get_by_role("figure").filter(has_text="curve.png").get_by_role("link", name="Over the runs").click()
+    pictures = page.locator(".multiple img")
+    expect(pictures).to_have_count(5)
+    expect(page.locator(".multiple").first).to_contain_text("main")
+    page.get_by_role("slider", name="Zoom").fill("4")
+    page.get_by_role("group", name="The artefact of 5 runs").press("ArrowLeft")
+    styles = pictures.evaluate_all("all => all.map(one => one.getAttribute('style'))")
+    assert len(set(styles)) == 1
+    assert "scale(4)" in styles[0]
+    page.get_by_role("radio", name="difference").check()
+    expect(page.locator(".multiple .over")).to_have_count(4)
+    page.get_by_role("combobox", name="Last").select_option("10")
+    expect(page.locator(".multiple")).to_have_count(8)
+    expect(page.locator(".multiple").nth(6)).to_contain_text("unchanged")
+    page.get_by_role("radio", name="one after the other").check()
+    page.get_by_role("slider", name="Run").fill("0")
+    expect(page.locator(".sequence figcaption")).to_contain_text("main")
+    page.get_by_role("combobox", name="Artefact").select_option("scores.csv")
+    expect(page.locator(".artifact table")).to_have_count(8)
