@@ -69,6 +69,7 @@ def options_of(pipeline: Pipeline, project: Project, secrets: Secrets | None = N
     return SiteOptions(
         executed=executed_notebooks,
         publish_host=settings.publish_host,
+        previews=settings.previews,
         max_size=settings.max_size,
         metrics=_metrics(pipeline),
         secrets=secrets or secrets_to_find(project, pipeline, os.environ),

@@ -425,6 +425,13 @@ class ReportTable(_Table, frozen=True):
     publish_host: Annotated[Flag, _doc("`true`: publish host, user, process and absolute paths too.", _FLAG)] = (
         UNSET
     )
+    previews: Annotated[
+        Flag,
+        _doc(
+            "`true`: publish the first rows, and figures of each column, of declared outputs that hold data.",
+            _FLAG,
+        ),
+    ] = UNSET
     max_size: Annotated[
         Size | UnsetType, _doc("The size to which the site is kept, oldest details dropped first.")
     ] = UNSET

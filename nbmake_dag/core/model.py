@@ -272,6 +272,8 @@ class ReportSettings:
     """``[report]``. Sizes in bytes."""
 
     publish_host: bool = False
+    previews: bool = False
+    """Whether the site has the first rows and figures of declared outputs."""
     max_size: int = 900_000_000
     allow: tuple[str, ...] = ()
     """Variables that are named like secrets, and are none."""

@@ -65,6 +65,8 @@ class SiteOptions:
 
     executed: Executed
     publish_host: bool = False
+    previews: bool = False
+    """Whether declared outputs are looked into, too."""
     max_size: int = 900_000_000
     metrics: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
     secrets: Secrets = field(default_factory=lambda: Secrets({}))
@@ -153,8 +155,7 @@ def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteR
     if dropped:
         index.drop_details(dropped)
         version = _write_pages(files, index, options)
-    state = _State(format=FORMAT, publish_host=options.publish_host, runs=seen, size=size)
-    files.write(_STATE, msgspec.json.encode(state))
+    files.write(_STATE, msgspec.json.encode(_new_state(options, seen, size)))
     return SiteResult(
         added=tuple(added),
         runs=len(index),
@@ -185,6 +186,7 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
     publish_host: bool
     runs: dict[str, str]
     size: int
+    previews: bool = False
 
 
 _BEGUN = _State(format=0, publish_host=False, runs={}, size=0)
@@ -195,11 +197,20 @@ def _state(out: str, options: SiteOptions) -> _State:
     """Read what a site shows. One of another kind, or that was damaged, is started afresh."""
     with suppress(FileNotFoundError, msgspec.DecodeError), open_regular(os.path.join(out, _STATE)) as file:
         state = msgspec.json.decode(file.read(), type=_State)
-        if (state.format, state.publish_host) == (FORMAT, options.publish_host):
+        if (state.format, state.publish_host, state.previews) == _published(options):
             return state
     for folder in ("data", "blobs"):
         shutil.rmtree(os.path.join(out, folder), ignore_errors=True)
-    return _State(format=FORMAT, publish_host=options.publish_host, runs={}, size=0)
+    return _new_state(options, {}, 0)
+
+
+def _published(options: SiteOptions) -> tuple[int, bool, bool]:
+    return FORMAT, options.publish_host, options.previews
+
+
+def _new_state(options: SiteOptions, runs: dict[str, str], size: int) -> _State:
+    number, publish_host, previews = _published(options)
+    return _State(format=number, publish_host=publish_host, previews=previews, runs=runs, size=size)
 
 
 def _stamp(directory: str) -> str:
@@ -231,6 +242,7 @@ def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOp
         executed=options.executed,
         scrub=scrub,
         publish_host=options.publish_host,
+        previews=options.previews,
         nodes=_node_names(run, publish_host=options.publish_host),
     )
     numbers = {name: number for number, name in enumerate(run.tasks)}

@@ -31,6 +31,8 @@ class SiteFiles:
         """Bytes that the site grew by."""
         self.refs: set[str] = set()
         """Paths of content that was put or found since this was last emptied."""
+        self.previews: dict[str, Any] = {}
+        """What is in files of data, by digest: the hits of many runs share them."""
 
     def write(self, path: str, data: bytes) -> None:
         target = os.path.join(self.root, path)

@@ -6,13 +6,15 @@ reasons and attempts are of the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
 
 from nbmake_dag_reporting.bundle import Recorded, ingredients_of
+from nbmake_dag_reporting.data_preview import LARGEST, files_of, is_data, preview
 from nbmake_dag_reporting.notebook_view import long_text, notebook_view, picture
 from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Artifact, AttemptRun, Failure, TaskRun
@@ -36,6 +38,8 @@ class TaskPublisher:
     executed: Executed
     scrub: Scrub
     publish_host: bool
+    previews: bool
+    """Whether declared outputs are looked into."""
     nodes: Mapping[str, str]
     """The names of a cluster's nodes on the site."""
 
@@ -77,6 +81,7 @@ class TaskPublisher:
         detail = {
             "path": task.path,
             "outputs": [{"path": path, "digest": digest} for path, digest in task.outputs.items()],
+            "data": list(self._data(record, place)) if record and self.previews else [],
             "artifacts": [
                 self._artifact(name, artifact, f"{place}, artefact {name}")
                 for name, artifact in task.artifacts.items()
@@ -120,6 +125,8 @@ class TaskPublisher:
         data = self.recorded.blob(artifact.sha256) if artifact.size <= _LARGEST_FILE else None
         if data is None:
             return {**shown, "digest": artifact.sha256}
+        if is_data(name) and (found := self._preview(data, name, artifact.sha256, place)):
+            shown["preview"] = found
         if path := picture(data, artifact.media_type, artifact.sha256, self.files, place):
             return {**shown, "file": path}
         if artifact.size <= _LARGEST_TEXT and _is_text(artifact.media_type):
@@ -128,6 +135,21 @@ class TaskPublisher:
             except UnicodeDecodeError:
                 pass
         return {**shown, "file": self.files.put_bytes(data, artifact.sha256, "bin", place)}
+
+    def _data(self, record: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
+        """Look into the declared outputs that hold data."""
+        for path, sha256, size in files_of(record):
+            if not is_data(path) or size > LARGEST or (data := self.recorded.blob(sha256)) is None:
+                continue
+            if found := self._preview(data, path, sha256, f"{place}, output {path}"):
+                yield {"name": path, "size": size, "type": "", "digest": sha256, "preview": found}
+
+    def _preview(self, data: bytes, name: str, sha256: str, place: str) -> str | None:
+        known, key = self.files.previews, sha256 + os.path.splitext(name)[1]
+        if key not in known:
+            found = preview(data, name)
+            known[key] = None if found is None else scrub_value(found, self.scrub)
+        return None if (shown := known[key]) is None else self.files.put(shown, place)
 
     def _error(self, failure: Failure) -> dict[str, Any]:
         return {

@@ -51,6 +51,7 @@ address = "auto"
 runtime_env = { env_vars = { A = "b" } }
 [report]
 publish_host = true
+previews = true
 max_size = 5
 [report.metrics."auc mean"]
 direction = "higher"
@@ -113,19 +114,19 @@ after = ["train"]
             sandbox=True,
             notebook_output=ProjectPath("executed/train.ipynb"),
         ),
-        line=28,
+        line=29,
     )
     score = Task(
         name=TaskName("score"),
         family="score",
         work=Function(module="pkg.scores", qualname="Best.score", inject_outputs=True),
         after=(TaskName("train"),),
-        line=49,
+        line=50,
     )
     file = parse(text.encode())
     assert file.sources() == {
-        "nb//./train.py": ("notebook", "pipeline.toml:29", ""),
-        "pkg.scores:Best.score": ("function", "pipeline.toml:50", ""),
+        "nb//./train.py": ("notebook", "pipeline.toml:30", ""),
+        "pkg.scores:Best.score": ("function", "pipeline.toml:51", ""),
     }
     assert expand(file, signatures, {}) == Pipeline(
         name="digits",
@@ -140,6 +141,7 @@ after = ["train"]
         ray=RaySettings(address="auto", runtime_env={"env_vars": {"A": "b"}}),
         report=ReportSettings(
             publish_host=True,
+            previews=True,
             max_size=5,
             metrics={"auc mean": MetricSettings(direction="higher", tolerance=0.5)},
         ),

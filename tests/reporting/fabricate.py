@@ -37,6 +37,8 @@ class Made:
     artifacts: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Digests by path."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Outputs with their content, which the record names."""
     series: Mapping[str, list[list[Any]]] | None = None
     ingredients: tuple[tuple[str, str, str], ...] = ()
     undeclared: tuple[str, ...] = ()
@@ -159,7 +161,14 @@ class Fabric:
         if task.status in ("ran", "up_to_date", "restored"):
             self.records[key, key] = {
                 "ingredients": [list(item) for item in task.ingredients],
-                "outputs": [],
+                "outputs": [
+                    {
+                        "path": path,
+                        "digest": hashlib.md5(data).hexdigest(),
+                        "files": [{"path": path, "sha256": self.put(data), "size": len(data)}],
+                    }
+                    for path, data in task.files.items()
+                ],
                 "undeclared": [{"mode": "read", "path": path} for path in task.undeclared],
                 "cells": None,
                 "logged": {

@@ -227,6 +227,7 @@ function Grid({ shown, task, pictures, difference }: GridProps): JSX.Element {
             />
             <span class="num">{zoom} ×</span>
           </label>
+          {difference && <span class="note">What differs is three times as bright.</span>}
           {zoom > 1 && <span class="note">The pointer, or the arrow keys, move all pictures.</span>}
           {difference && (
             <label>

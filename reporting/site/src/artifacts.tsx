@@ -1,6 +1,7 @@
 // What a task logged as files: pictures, texts, tables and pages shown, the rest to be downloaded.
 import type { JSX } from "preact";
 import { useContent } from "./chunks.ts";
+import { DataOf } from "./data_view.tsx";
 import { bytes } from "./format.ts";
 import { Framed } from "./frame.tsx";
 import { Guarded } from "./guarded.tsx";
@@ -45,7 +46,20 @@ export function Artifacts({ of, task }: { of: Artifact[]; task?: string }): JSX.
 /** What is in it, as far as a page can show that. */
 export function ArtifactContent({ artifact }: { artifact: Artifact }): JSX.Element | null {
   if (isPicture(artifact)) return <img src={artifact.file!} alt={artifact.name} loading="lazy" />;
-  return <Guarded what={artifact.name}>{artifact.text !== undefined && <Text artifact={artifact} />}</Guarded>;
+  return (
+    <Guarded what={artifact.name}>
+      {artifact.text !== undefined && <Text artifact={artifact} />}
+      {artifact.preview !== undefined &&
+        (artifact.text === undefined ? (
+          <DataOf preview={artifact.preview} />
+        ) : (
+          <details class="data">
+            <summary>Columns: types, figures, values</summary>
+            <DataOf preview={artifact.preview} rows={false} />
+          </details>
+        ))}
+    </Guarded>
+  );
 }
 
 function Text({ artifact }: { artifact: Artifact }): JSX.Element {

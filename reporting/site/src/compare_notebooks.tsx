@@ -4,6 +4,7 @@ import { isMoreThanNoise } from "./align.ts";
 import { Artifacts } from "./artifacts.tsx";
 import { useChunks, useContent } from "./chunks.ts";
 import type { Compared } from "./compare.ts";
+import { DataDiff } from "./data_view.tsx";
 import { ImageDiff } from "./image_diff.tsx";
 import type { Artifact, Cell, Detail, RunDetail } from "./model.ts";
 import { NotebookDiff, TextDiff } from "./notebook_diff.tsx";
@@ -138,18 +139,17 @@ export function ArtifactsDiff(props: Props): JSX.Element {
   if (!(known instanceof Map)) return <Waiting error={known} what="The artefacts" />;
   const chosen = choose(
     props,
-    ([a, b]) => Boolean(a.artifacts || b.artifacts),
-    ([a, b]) => JSON.stringify(a.artifacts) !== JSON.stringify(b.artifacts),
+    (pair) => pair.some((detail) => filesOf(detail).length > 0),
+    ([a, b]) => unlike(a, b),
     known,
   );
   const [a, b] = pairOf(details, chosen, known);
   if (!a || !b) return <p class="note">No task has artefacts in both runs.</p>;
-  const names = [...new Set([...(a.artifacts ?? []), ...(b.artifacts ?? [])].map((artifact) => artifact.name))];
-  const find = (detail: Detail | undefined, name: string) =>
-    detail?.artifacts?.find((artifact) => artifact.name === name);
+  const names = [...new Set([...filesOf(a), ...filesOf(b)].map((artifact) => artifact.name))];
+  const find = (detail: Detail, name: string) => filesOf(detail).find((artifact) => artifact.name === name);
   const differs = (task: string) => {
     const [x, y] = pairOf(details, { ...chosen, task }, known);
-    return JSON.stringify(x?.artifacts) !== JSON.stringify(y?.artifacts);
+    return Boolean(x && y && unlike(x, y));
   };
   return (
     <>
@@ -165,6 +165,10 @@ export function ArtifactsDiff(props: Props): JSX.Element {
     </>
   );
 }
+
+/** What it logged, and the declared outputs that were looked into. */
+const filesOf = (detail: Detail): Artifact[] => [...(detail.artifacts ?? []), ...(detail.data ?? [])];
+const unlike = (a: Detail, b: Detail): boolean => JSON.stringify(filesOf(a)) !== JSON.stringify(filesOf(b));
 
 function pairOf(
   details: RunDetail[],
@@ -203,6 +207,16 @@ function ArtifactDiff({ name, before, after, labels }: ArtifactProps): JSX.Eleme
         </details>
       ) : x && y ? (
         <ImageDiff before={x} after={y} labels={labels} name={name} />
+      ) : before?.preview && after?.preview ? (
+        <>
+          <DataDiff before={before.preview} after={after.preview} />
+          {typeof one === "string" && typeof other === "string" && (
+            <details class="data">
+              <summary>Line by line</summary>
+              <TextDiff before={one} after={other} />
+            </details>
+          )}
+        </>
       ) : typeof one === "string" && typeof other === "string" && before?.text && after?.text ? (
         <TextDiff before={one} after={other} />
       ) : (

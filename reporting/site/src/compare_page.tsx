@@ -120,7 +120,7 @@ function Body({ route, ...compared }: Compared & { route: Route }): JSX.Element 
           },
           { id: "tasks", label: "Tasks and keys", count: changedKeys.length },
           { id: "notebooks", label: "Notebooks" },
-          { id: "pictures", label: "Artefacts" },
+          { id: "pictures", label: "Artefacts and data" },
           { id: "charts", label: "Charts" },
         ]}
       />

@@ -122,11 +122,45 @@ export interface Artifact {
   file?: string;
   text?: string;
   digest?: string;
+  /** What is in it, where it is a file of data. */
+  preview?: string;
+}
+
+type Finite = number | string;
+
+/** The figures of a column, as far as its values have them. */
+export interface DataColumn {
+  name: string;
+  type: string;
+  missing: number;
+  notFinite?: number;
+  different?: number;
+  least?: number;
+  most?: number;
+  mean?: number;
+  spread?: number;
+  bars?: number[];
+  often?: [value: Value, count: number][];
+}
+
+/** A table, arrays, or only the name of the package that would be needed to look into the file. */
+export interface Preview {
+  format: string;
+  needs?: string;
+  rows?: number;
+  /** How many rows the figures are of, where that is not all. */
+  read?: number;
+  leftOut?: number;
+  columns?: DataColumn[];
+  head?: Value[][];
+  arrays?: Record<string, { shape: number[]; column: DataColumn; head?: Finite[][] }>;
 }
 
 export interface Detail {
   path?: string;
   outputs?: { path: string; digest: string }[];
+  /** Declared outputs that were looked into. */
+  data?: Artifact[];
   artifacts?: Artifact[];
   reads?: string[];
   writes?: string[];

@@ -11,7 +11,7 @@ interface Props {
   x: Axis;
   y: Axis;
   colours: Colours;
-  /** What is said of a point, and where it leads. */
+  /** The text of a point, and the address of its page. */
   told: (i: number) => string;
   leads: (i: number) => string | undefined;
   /** The points that count: the others are faint. */

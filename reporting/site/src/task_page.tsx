@@ -303,6 +303,12 @@ function Results({ task, detail }: { task: Task; detail: Detail }): JSX.Element 
           <Artifacts of={detail.artifacts} task={task.name} />
         </>
       )}
+      {detail.data && (
+        <>
+          <h2>Outputs</h2>
+          <Artifacts of={detail.data} />
+        </>
+      )}
     </>
   );
 }

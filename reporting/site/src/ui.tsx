@@ -250,8 +250,10 @@ export function PlainTable<Cell>({
         <table class="plain">
           <thead>
             <tr>
-              {head.map((name) => (
-                <th scope="col">{name}</th>
+              {head.map((name, i) => (
+                <th scope="col" class={typeof rows[0]?.[i] === "number" ? "num" : ""}>
+                  {name}
+                </th>
               ))}
             </tr>
           </thead>

@@ -62,10 +62,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish(digits(Fabric(root)), root / "a" / "site")
 
 
-def publish(fabric: Fabric, out: Path) -> Path:
+def publish(fabric: Fabric, out: Path, *, previews: bool = False) -> Path:
     metrics = {"auc": Declared(direction="higher", tolerance=0.001)}
     found = found_in(str(fabric.runs), fabric.record, fabric.blob)
-    write_site(str(out), found, SiteOptions(executed=executed, metrics=metrics))
+    write_site(str(out), found, SiteOptions(executed=executed, metrics=metrics, previews=previews))
     return out
 
 

@@ -314,6 +314,32 @@ def test_explore_says_which_parameter_goes_with_a_result(opened: Opened) -> None
     expect(page.get_by_text("No result was computed in these runs.")).to_be_visible()
 
 
+def test_what_changed_in_the_data_is_compared(browser: Browser, tmp_path: Path) -> None:
+    """Rows and columns that came and went, figures of columns, and the first rows that differ, by their key."""
+    fabric = Fabric(tmp_path)
+    old = b"id,score,kind\n" + b"".join(b"%d,%d,x\n" % (row, row * 2) for row in range(40))
+    new = b"id,score,size\n" + b"".join(b"%d,%d,1\n" % (row, row * 2 + 9 * (row == 7)) for row in range(1, 42))
+    for number, data in enumerate((old, new)):
+        fabric.run(number, Made(name="clean", files={"rows.csv": data}))
+    site = publish(fabric, tmp_path / "site", previews=True)
+    page = browser.new_page()
+    opened = Opened(page, f"file://{site}/")
+    opened.go("#/run/run-00000/task/clean")
+    expect(page.get_by_role("group", name="Columns").locator("tbody tr")).to_have_count(3)
+    expect(page.get_by_text("40 rows, 3 columns")).to_be_visible()
+    opened.go("#/compare?runs=run-00000,run-00001&view=pictures")
+    expect(page.locator(".facts-of-data")).to_contain_text("40 \N{RIGHTWARDS ARROW} 41 rows (+1)")
+    expect(page.locator(".facts-of-data")).to_contain_text("new column size")
+    expect(page.locator(".facts-of-data")).to_contain_text("without kind")
+    rows = page.get_by_role("group", name="Rows that differ").locator("tbody tr")
+    expect(page.get_by_text("4 rows differ, compared by id")).to_be_visible()
+    expect(rows.first).to_contain_text("changed")
+    expect(rows.first.locator("del")).to_have_text("14")
+    expect(rows.first.locator("ins")).to_have_text("23")
+    page.close()
+    assert opened.said == []
+
+
 def test_an_artefact_is_seen_over_many_runs_at_once(opened: Opened) -> None:
     """From a task to its picture in the last runs: with one zoom, against a baseline, and under a slider."""
     page = opened.go("#/run/run-00007/task/train?view=results")
