@@ -25,6 +25,10 @@ class Complaints:
     def place(self, path: tuple[str, ...]) -> str:
         return f"{self._lines.file_of(path, self._file)}:{self._lines.of(path)}"
 
+    def is_declared(self, path: tuple[str, ...]) -> bool:
+        """Return whether a key stands in the file, well-formed or not."""
+        return self._lines.has(path)
+
     def add(self, path: tuple[str, ...], what: str, hint: str = "") -> None:
         """Complain about the key at ``path``."""
         self.add_at(self._lines.of(path), what, hint, file=self._lines.file_of(path, self._file))

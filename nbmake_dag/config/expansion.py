@@ -179,13 +179,15 @@ def _expand(
         groups[name] = names
     pools = settings.pools(document, complaints)
     has_pools = document.pools is not UNSET or ("pools",) not in file.lines.numbers
+    environments = settings.environments(document, complaints)
     tasks: dict[TaskName, Task] = {}
     checks = {name for name, keys in families.items() if keys.get("check")}
     makeable = file.makeable(overrides)
     for name, keys in families.items():
         after = _after(name, keys.get("after", []), groups, checks, complaints)
         taken = settings.pools_of(name, keys.get("pools", []), pools, complaints) if has_pools else {}
-        family = Family(name, keys, shared[file.folder_of(name)], signatures, taken, complaints)
+        environment = settings.environment_of(name, keys, environments, complaints)
+        family = Family(name, keys, shared[file.folder_of(name)], signatures, taken, environment, complaints)
         those = instances[name]
         line = file.lines.of(("tasks", name))
         path = file.lines.file_of(("tasks", name), file.file)

@@ -14,7 +14,7 @@ import msgspec
 
 from nbmake_dag.config.rows import EXTENSIONS
 from nbmake_dag.config.tables import Document, describe_unit
-from nbmake_dag.config.tasks import NOTEBOOK_KEYS, WORK_KEYS
+from nbmake_dag.config.tasks import EITHER, NOTEBOOK_KEYS, WORK_KEYS
 
 Rules: TypeAlias = dict[str, Any]
 
@@ -27,6 +27,7 @@ _BEGINS_INSIDE = r"(?!/|~|[\s\S]*://|(?:[\s\S]*/)?\.(?:git|nbdag)(?:/|$))"
 _FILLED = r"(?=(?:[^{}]|\{[^{}]+\})*$)"
 """Braces have the name of a parameter in them."""
 _CHARACTERS = r"[^\\\x00-\x1f\x7f]+"
+_LOCK_FILE = r"(?:uv\.lock|pylock(?:\.[^./]+)?\.toml|[^/\\\x00-\x1f\x7f]+\.txt)"
 _NO_WILDCARDS = r"(?:[^\\\x00-\x1f\x7f*?\[]|\[[*?\[]\])+"
 _PATH = rf"^{_BEGINS_INSIDE}{_CHARACTERS}$"
 _READ = rf"^{_FILLED}{_BEGINS_INSIDE}(?![\s\S]*(?:[^/]\*\*|\*\*[^/])){_CHARACTERS}$"
@@ -67,9 +68,7 @@ _OF_THE_FILE: Rules = {
 """What holds for a whole file, and not for each part of one."""
 
 _OF_TASKS: Rules = {
-    "not": {
-        "anyOf": [{"required": list(pair)} for pair in (*combinations(WORK_KEYS, 2), ("matrix", "instances"))]
-    },
+    "not": {"anyOf": [{"required": list(pair)} for pair in (*combinations(WORK_KEYS, 2), *EITHER)]},
     "allOf": [
         {
             "if": {"anyOf": [{"required": ["function"]}, {"required": ["command"]}]},
@@ -101,6 +100,13 @@ _OF_TABLES: Mapping[str, Rules] = {
     "CacheTable": {
         "remote": {"pattern": rf"^{_NOT_EMPTY}(?![\s\S]*::)(?![^/]*://[^/]*@){_LINE}$"},
         "public_keys": {"items": {"pattern": "^[A-Za-z0-9+/]{43}=$"}},
+    },
+    "EnvironmentTable": {
+        "lock": {
+            "pattern": rf"^{_BEGINS_INSIDE}(?:{_CHARACTERS}/)?(?:uv\.lock|pylock(?:\.[^./]+)?\.toml|[^/]+\.txt)$"
+        },
+        "python": {"pattern": r"^3\.[0-9]{1,2}$"},
+        "env": {"propertyNames": _VARIABLE, "additionalProperties": _WITHOUT_NUL},
     },
     "KernelTable": {"preload": {"items": {"pattern": f"^{_MODULE}$"}}},
     "ReportTable": {"allow": _VARIABLES},
@@ -171,6 +177,7 @@ def json_schema() -> dict[str, Any]:
         _add({"properties": keys}, tables[name])
     in_profiles = {key: rule for key, rule in _OF_TABLES["TaskTable"].items() if key != "secrets"}
     _add({"properties": in_profiles}, tables["TaskKeys"])
+    tables["EnvironmentTable"]["required"] = ["lock"]
     _add(_ONE_SOURCE, tables["InstancesTable"])
     _add(_WITH_REMOTE, tables["CacheTable"])
     _add(_PATH_OR_GATHERED, tables["InputTable"])

@@ -14,6 +14,7 @@ from nbmake_dag.config.tables import CacheTable, Document, KernelTable, given
 from nbmake_dag.core.globs import is_glob
 from nbmake_dag.core.model import (
     CacheSettings,
+    EnvironmentSettings,
     KernelSettings,
     MetricSettings,
     ProjectPath,
@@ -27,6 +28,8 @@ from nbmake_dag.core.model import (
 DEFAULT_NAME = "pipeline"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"(3)\.([0-9]{1,2})")
+_LOCK_FILE = re.compile(r"(?:^|/)(?:uv\.lock|pylock(?:\.[^./]+)?\.toml|[^/]+\.txt)$")
 _PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 _CREDENTIALS = re.compile(r"^[^/]*://[^/]*@")
 
@@ -70,6 +73,78 @@ def software(document: Document, complaints: Complaints) -> SoftwareSettings:
         packages=tuple(table.get("packages", ())),
         variables=tuple(table.get("variables", ())),
     )
+
+
+def environments(document: Document, complaints: Complaints) -> dict[str, EnvironmentSettings]:
+    tables = {} if document.environments is UNSET else document.environments
+    found: dict[str, EnvironmentSettings] = {}
+    for name, table in tables.items():
+        at, values = ("environments", name), given(table)
+        if not name.strip() or not name.isprintable():
+            complaints.add(at, f"`{name}` cannot be the name of an environment: it is not a line of text")
+        lock = _lock_file(name, values, complaints)
+        version = _VERSION.fullmatch(values.get("python", ""))
+        if "python" in values and not version:
+            what = f"`{values['python']}` is not a version of Python"
+            complaints.add((*at, "python"), what, 'write two numbers, such as `"3.12"`')
+        check_variables((*at, "env"), values.get("env", ()), complaints)
+        for variable, value in values.get("env", {}).items():
+            if "\0" in value:
+                complaints.add((*at, "env", variable), f"`{variable}` holds a NUL character")
+        if lock is not None:
+            found[name] = EnvironmentSettings(
+                name=name,
+                lock=lock,
+                python=(int(version[1]), int(version[2])) if version else None,
+                groups=tuple(values.get("groups", ())),
+                extras=tuple(values.get("extras", ())),
+                env=values.get("env", {}),
+                build=values.get("build", False),
+                place=complaints.place((*at, "lock")),
+            )
+    return found
+
+
+def _lock_file(name: str, values: Mapping[str, Any], complaints: Complaints) -> ProjectPath | None:
+    at, text = ("environments", name), values.get("lock")
+    if text is None:
+        complaints.add(at, f"environment `{name}` has no lock file", 'name it: `lock = "uv.lock"`')
+        return None
+    try:
+        path = read_path(text)
+    except PathError as error:
+        complaints.add((*at, "lock"), f"lock file `{text}` {error.what}", error.hint)
+        return None
+    if not _LOCK_FILE.search(path):
+        what = f"`{text}` is not a lock file that nbdag reads"
+        complaints.add(
+            (*at, "lock"), what, "it reads `uv.lock`, `pylock.toml`, and `requirements.txt` with hashes"
+        )
+        return None
+    if path.endswith(".txt"):
+        for key in ("groups", "extras"):
+            if values.get(key):
+                what = f"`{key}` is for `uv.lock` and `pylock.toml`, and `{text}` has none"
+                complaints.add((*at, key), what)
+    return path
+
+
+def environment_of(
+    task: str, keys: Mapping[str, Any], environments: Mapping[str, EnvironmentSettings], complaints: Complaints
+) -> EnvironmentSettings | None:
+    """Return the environment that a task names; complain of one that does not exist."""
+    name = keys.get("environment")
+    if name is None:
+        return None
+    if "kernel" in keys:
+        what = f"task `{task}` has both `kernel` and `environment`"
+        complaints.add(("tasks", task, "kernel"), what, "keep one of them: an environment has a kernel of its own")
+    if name not in environments and not complaints.is_declared(("environments", name)):
+        hint = complaints.suggest(name, tuple(environments))
+        hint = hint or f'add it: `[environments.{name}]` with `lock = "uv.lock"`'
+        what = f"task `{task}` runs in the environment `{name}`, which is not in [environments]"
+        complaints.add(("tasks", task, "environment"), what, hint)
+    return environments.get(name)
 
 
 def check_variables(path: tuple[str, ...], names: Iterable[str], complaints: Complaints) -> None:

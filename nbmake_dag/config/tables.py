@@ -126,6 +126,31 @@ class SoftwareTable(_Table, frozen=True):
     )
 
 
+class EnvironmentTable(_Table, frozen=True):
+    """A Python environment that nbdag makes from a lock file, for the tasks that name it."""
+
+    lock: Annotated[
+        Text,
+        _doc(
+            "Its lock file: `uv.lock`, `pylock.toml`, or a `requirements.txt` with hashes. What it selects here"
+            " counts.",
+            "a path",
+        ),
+    ] = UNSET
+    python: Annotated[
+        Text, _doc("Its Python; the version that nbdag runs in unless set.", 'a version such as `"3.12"`')
+    ] = UNSET
+    groups: Annotated[Texts, _doc("Dependency groups of the lock file that it has too.", _TEXTS)] = UNSET
+    extras: Annotated[Texts, _doc("Extras of the project that it has too.", _TEXTS)] = UNSET
+    env: Annotated[
+        dict[str, str] | UnsetType,
+        _doc("Environment variables of its tasks; those of a task's own `env` come first.", "a table of strings"),
+    ] = UNSET
+    build: Annotated[
+        Flag, _doc("`true`: packages without a wheel are built, which executes code of theirs.", _FLAG)
+    ] = UNSET
+
+
 class CacheTable(_Table, frozen=True):
     """Retention of the cache, and where it is shared."""
 
@@ -330,6 +355,9 @@ class TaskKeys(_Table, frozen=True):
         _doc("The Jupytext format of a text notebook, if not to be guessed, such as `py:sphinx`.", "a format"),
     ] = UNSET
     kernel: Annotated[Text, _doc("The kernelspec, if not the notebook's own.", _TEXT)] = UNSET
+    environment: Annotated[
+        Text, _doc("The environment of `[environments]` that it runs in, instead of a kernel's.", _TEXT)
+    ] = UNSET
     allow_errors: Annotated[
         Flag,
         _doc(
@@ -461,6 +489,10 @@ class Document(_Table, frozen=True):
         ),
     ] = UNSET
     software: Annotated[SoftwareTable | UnsetType, _doc("What identifies the software.", _TABLE)] = UNSET
+    environments: Annotated[
+        dict[str, EnvironmentTable] | UnsetType,
+        _doc("Python environments that nbdag makes from lock files, by name.", "a table of tables"),
+    ] = UNSET
     cache: Annotated[CacheTable | UnsetType, _doc("The cache.", _TABLE)] = UNSET
     runs: Annotated[RunsTable | UnsetType, _doc("The records of runs.", _TABLE)] = UNSET
     kernel: Annotated[KernelTable | UnsetType, _doc("How kernels start.", _TABLE)] = UNSET

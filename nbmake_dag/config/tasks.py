@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 from nbmake_dag.config import matrix
@@ -18,6 +19,7 @@ from nbmake_dag.config.templates import UnknownNameError, fill_command, fill_pat
 from nbmake_dag.core.globs import is_glob
 from nbmake_dag.core.model import (
     Command,
+    EnvironmentSettings,
     Function,
     Input,
     Notebook,
@@ -47,6 +49,8 @@ _POLICY_KEYS = (
     "strict",
     "sandbox",
 )
+EITHER = (("matrix", "instances"), ("kernel", "environment"))
+"""Keys of which a task has one at most."""
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<qualname>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _FORMAT = re.compile(r"(?P<extension>[A-Za-z]+):[a-z]+")
 _UNKNOWN = Signature()
@@ -85,10 +89,7 @@ def over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
             dropped.add("format")
     elif not keys.keys().isdisjoint(WORK_KEYS):
         dropped.update(NOTEBOOK_KEYS)
-    if "instances" in upper:
-        dropped.add("matrix")
-    if "matrix" in upper:
-        dropped.add("instances")
+    dropped.update(other for pair in EITHER for key, other in permutations(pair) if key in upper)
     for key in dropped & inherited:
         del keys[key]
     return keys
@@ -107,7 +108,7 @@ class Family:
     """What the instances of one task have in common.
 
     ``keys`` are those of the task over those of ``[defaults]``, except ``parameters``, which are the task's own.
-    ``pools`` has the places that it takes of each.
+    ``pools`` has the places that it takes of each, ``environment`` is what it runs in.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Family:
         shared: SharedParameters,
         signatures: Mapping[str, Signature],
         pools: Mapping[str, int],
+        environment: EnvironmentSettings | None,
         complaints: Complaints,
     ) -> None:
         self.name = name
@@ -124,6 +126,7 @@ class Family:
         self._own: Mapping[str, Value] = keys.get("parameters", {})
         self._shared = shared
         self._pools = pools
+        self._environment = environment
         self._complaints = complaints
         self._path = ("tasks", name)
         self._kind = next((kind for kind in WORK_KEYS if kind in keys), "")
@@ -158,7 +161,7 @@ class Family:
             self._shared.check_own(self.name, place, owned, self._signature, self._kind)
         keys, policy = self._keys, self._policy()
         optional = {name for name, table in self._tables() if table.get("optional")}
-        env, secrets, tags = keys.get("env", {}), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
+        env, secrets, tags = self._env(), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in zip(found.names, found.points, strict=True):
             values = {**visible, **point}
             copy = self._path_of("notebook_output", written_notebook, values)
@@ -181,6 +184,7 @@ class Family:
                 values=point,
                 after=after,
                 source=source,
+                environment=self._environment,
                 workdir=workdir if workdir.endswith("/") else ProjectPath(f"{workdir}/"),
                 env=env,
                 secrets=secrets,
@@ -203,7 +207,8 @@ class Family:
             outputs=tuple(Output(path=path) for path in written_globs(keys, self._shared.visible(self._own))),
             after=after,
             is_unknown=True,
-            env=keys.get("env", {}),
+            environment=self._environment,
+            env=self._env(),
             secrets=tuple(keys.get("secrets", ())),
             tags=frozenset(keys.get("tags", ())),
             description=keys.get("description", ""),
@@ -211,6 +216,9 @@ class Family:
             file=file,
             line=line,
         )
+
+    def _env(self) -> dict[str, str]:
+        return {**(self._environment.env if self._environment else {}), **self._keys.get("env", {})}
 
     def _policy(self) -> Policy:
         return Policy(

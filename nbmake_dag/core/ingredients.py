@@ -44,6 +44,8 @@ class Software:
     packages: Mapping[str, str]
     variables: Mapping[str, str | None]
     """Digests of values; ``None`` for a variable that is not set."""
+    locked: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Version and hash of what the lock file of a task's environment selects, by name."""
 
 
 def own_ingredients(task: Task, observed: Observed, software: Software, epoch: str) -> tuple[Ingredient, ...]:
@@ -55,7 +57,7 @@ def own_ingredients(task: Task, observed: Observed, software: Software, epoch: s
         *(Ingredient("parameter", name, literal(value)) for name, value in task.parameters.items()),
         *_paths(task, observed),
         *(Ingredient("module", path, digest) for path, digest in observed.modules.items()),
-        *_environment(task, software),
+        *_software(task, software),
     )
 
 
@@ -105,11 +107,13 @@ def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
         yield Ingredient("output", name, "", path=output.path)
 
 
-def _environment(task: Task, software: Software) -> Iterable[Ingredient]:
+def _software(task: Task, software: Software) -> Iterable[Ingredient]:
     for path, digest in software.lockfiles.items():
         yield Ingredient("lockfile", path, digest)
     for package, version in software.packages.items():
         yield Ingredient("package", package, version)
+    for package, identity in software.locked.items():
+        yield Ingredient("locked", package, identity)
     for variable, value in software.variables.items():
         yield Ingredient("variable", variable, "unset" if value is None else value)
     for name, value in task.env.items():

@@ -165,7 +165,10 @@ class Task:
     Its outputs are globs of what they may make.
     """
     workdir: ProjectPath = ProjectPath("./")
+    environment: EnvironmentSettings | None = None
+    """What it runs in, where nbdag makes that."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Its own variables, over those of its environment."""
     secrets: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
     description: str = ""
@@ -205,6 +208,23 @@ class SoftwareSettings:
     lockfiles: tuple[ProjectPath, ...] = ()
     packages: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSettings:
+    """``[environments.NAME]``: a Python environment that nbdag makes from a lock file."""
+
+    name: str
+    lock: ProjectPath
+    python: tuple[int, int] | None = None
+    """``None``: the version that nbdag runs in."""
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    build: bool = False
+    """Whether packages without a wheel are built."""
+    place: str = field(default="", compare=False)
+    """Where its lock file is named: ``pipeline.toml:12``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

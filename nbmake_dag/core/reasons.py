@@ -24,6 +24,7 @@ _ORDER = (
     "read",
     "lockfile",
     "package",
+    "locked",
     "kernel",
     "variable",
     "env",
@@ -126,6 +127,8 @@ def describe(change: Change, task: Task, cells: Sequence[CellRef]) -> str:
         return f"declared {change.name}: {'a list' if change.now is None else 'by name'} now"
     if change.kind == "output":
         return f"declared outputs: {change.path}{_appeared(change)}"
+    if change.kind == "locked":
+        return _relocked(change)
     name = change.path or change.name
     return _difference(change, f"{change.kind}: {name}" if name else change.kind)
 
@@ -138,6 +141,15 @@ def _difference(change: Change, head: str) -> str:
     if change.kind in _DIGESTED:
         return f"{head} changed"
     return f"{head} {change.before} -> {change.now}"
+
+
+def _relocked(change: Change) -> str:
+    """Describe the change of a package in a lock file by its version; the hash says nothing to a person."""
+    head = f"locked package: {change.name}"
+    if change.before is None or change.now is None:
+        return f"{head}{_appeared(change)}"
+    before, now = (value.partition(" ")[0] for value in (change.before, change.now))
+    return f"{head} {before} -> {now}" if before != now else f"{head} {now}: another file"
 
 
 def _appeared(change: Change) -> str:

@@ -194,10 +194,14 @@ class Loop:
         return replace(event, result=replace(event.result, failure=self._redactor.failure(failure)))
 
     def _tell(self, event: Event) -> None:
+        if isinstance(event, protocol.EnvironmentMade):
+            event = replace(event, error=self._redactor.text(event.error))
         self._pool.note(event)
         if self._resuming is not None and (message := self._resuming.heard(event)):
             self._listener.notify(Notice(text=message))
         self._listener.notify(ExecutorReported(event=event))
+        if line := _line_of(event):
+            self._listener.notify(Notice(text=line))
 
     def _follow(self, instructions: Iterable[Instruction]) -> None:
         for instruction in instructions:
@@ -403,3 +407,16 @@ class Loop:
     def _note_signal(self, number: int) -> None:
         self._signalled = self._signalled or number
         self._events.put(_Signal(number))
+
+
+def _line_of(event: Event) -> str:
+    """Return what a person is told of an event that is no task's: that an environment is made."""
+    match event:
+        case protocol.MakingEnvironment(environment=name, packages=1):
+            return f"making the environment `{name}`: 1 package"
+        case protocol.MakingEnvironment(environment=name, packages=packages):
+            return f"making the environment `{name}`: {packages} packages"
+        case protocol.EnvironmentMade(environment=name, started=started, time=ended, error=""):
+            return f"environment `{name}` made in {(ended - started) / 1e9:.1f} s"
+        case _:
+            return ""

@@ -28,6 +28,7 @@ from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.engine.unknown_families import Made, awaiting, instances_of, steady_results, untouched_facts
 from nbmake_dag.errors import ConfigError
 from nbmake_dag.observe.absent import absent, uncovered_starts
+from nbmake_dag.observe.environments import Environments
 from nbmake_dag.observe.git import index_of
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
@@ -269,6 +270,7 @@ class _Look:
             modules=Modules(project, stores.files, stores.identities, map(project.here, sys.path), self._places),
             kernels=self.loaded.kernels,
             interpreters=interpreters,
+            environments=Environments(project, stores.files, stores.identities),
             inputs=inputs,
             records=stores.records,
             variables=variables,

@@ -118,7 +118,7 @@ def _run(
         },
     )
     blobs = BlobStore(spec.blobs)
-    result = _dispatch(spec, emit, cancellation, blobs, redactor)
+    result = _in_environment(spec, emit, cancellation, blobs, redactor)
     folded = fold_log(log, artifacts, blobs, redactor)
     result = replace(
         result,
@@ -165,6 +165,28 @@ def _check(
         if isinstance(outputs, Failure):
             return replace(result, outcome="failed", failure=outputs)
     return replace(result, outputs=outputs, withheld=withheld)
+
+
+def _in_environment(
+    spec: AttemptSpec,
+    emit: Callable[[Event], None],
+    cancellation: Cancellation,
+    blobs: BlobStore,
+    redactor: Redactor,
+) -> AttemptResult:
+    if spec.environment is None:
+        return _dispatch(spec, emit, cancellation, blobs, redactor)
+    from nbmake_dag.execute.environments import provide  # noqa: PLC0415  # not for other attempts
+
+    now = time.time_ns()
+    try:
+        with provide.in_its_environment(spec, spec.environment, emit, cancellation) as inside:
+            return _dispatch(inside, emit, cancellation, blobs, redactor)
+    except provide.UnmadeError as error:
+        failure = Failure(type="EnvironmentError", message=error.message, hint=error.hint)
+        return AttemptResult(outcome="failed", started=now, ended=now, failure=failure)
+    except provide.CancelledError:
+        return AttemptResult(outcome="cancelled", started=now, ended=now)
 
 
 def _dispatch(

@@ -11,6 +11,7 @@ from typing import Any
 
 from nbmake_dag.execute.processes.cancellation import Cancellation
 from nbmake_dag.execute.processes.process import ProcessRun, run_process
+from nbmake_dag.execute.processes.runtime_dir import folder_to_import_from
 from nbmake_dag.execute.protocol import AttemptSpec, CommandWork, Event, Failure, FunctionWork
 from nbmake_dag.execute.redaction import NO_SECRETS, Redactor
 
@@ -48,7 +49,11 @@ def run_function(
         json.dump(
             {"module": work.module, "qualname": work.qualname, "arguments": arguments, "failure": failure}, file
         )
-    program = (sys.executable, "-P", "-u", "-m", "nbmake_dag.inside.call", call)
+    program: tuple[str, ...] = (sys.executable, "-P", "-u", "-m", "nbmake_dag.inside.call", call)
+    if spec.python:
+        ours = folder_to_import_from(spec.runtime)
+        script = os.path.join(ours, "nbmake_dag", "inside", "call_by_path.py")
+        program = (spec.python, "-u", script, ours, call)
     run = run_process(program, spec, emit, cancellation, redactor, cwd=os.path.join(spec.root, spec.workdir))
     if run.outcome == "failed" and os.path.exists(failure):
         with open(failure, "rb") as described:

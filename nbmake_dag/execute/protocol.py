@@ -90,6 +90,18 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     cells: int
 
 
+class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A Python environment that the machine makes which runs an attempt, unless it has it."""
+
+    name: str
+    python: str
+    """The version: ``3.12``."""
+    requirements: tuple[str, ...]
+    """One line for each package, with its hashes, and nothing else."""
+    build: bool = False
+    """Packages without a wheel are built."""
+
+
 class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one task: everything a worker needs, and nothing it must look up."""
 
@@ -117,6 +129,10 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A private folder of this attempt, made by the driver."""
     runtime: str
     """A short private folder of this build: sockets, zygotes."""
+    environment: EnvironmentSpec | None = None
+    """What it runs in, where nbdag makes that."""
+    python: str = ""
+    """The interpreter of that, once it was made."""
     upstream: dict[str, Upstream] = {}
     secrets: tuple[str, ...] = ()
     """Variables of ``env`` whose values nothing that is captured may hold."""
@@ -366,6 +382,29 @@ class Unresumable(msgspec.Struct, frozen=True, kw_only=True, tag="unresumable"):
     reason: str
 
 
+class MakingEnvironment(msgspec.Struct, frozen=True, kw_only=True, tag="making_environment"):
+    """An attempt makes the environment that it runs in."""
+
+    task: str
+    attempt: int
+    time: int
+    environment: str
+    packages: int
+    """How many it will have."""
+
+
+class EnvironmentMade(msgspec.Struct, frozen=True, kw_only=True, tag="environment_made"):
+    """The making has ended; ``error`` says why it failed, if it did."""
+
+    task: str
+    attempt: int
+    time: int
+    started: int
+    environment: str
+    packages: int
+    error: str = ""
+
+
 Event: TypeAlias = (
     Started
     | CellStarted
@@ -377,6 +416,8 @@ Event: TypeAlias = (
     | ExecutorLost
     | Snapshotted
     | Unresumable
+    | MakingEnvironment
+    | EnvironmentMade
 )
 
 

@@ -32,6 +32,8 @@ _ALIAS = "python"
 """Another name of Jupyter for the native kernel."""
 _NATIVE = {"python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
 """Programs that mean the Python of the process that starts the kernel, without a search."""
+IPYKERNEL = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+"""The command of a kernelspec for Python."""
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SCHEMA = "kernelspec-3"
 _DECISIVE = (
@@ -89,7 +91,7 @@ def missing_kernels(tasks: Iterable[Task], sources: Sources, kernels: Kernels) -
     """Complain about notebooks whose kernel is not installed, or is damaged."""
     complaints: dict[TaskName, Complaint] = {}
     for task in tasks:
-        if isinstance(task.work, Notebook):
+        if isinstance(task.work, Notebook) and task.environment is None:
             kernel = kernels.get(kernel_name(task.work, sources))
             error = kernel.problem
             if error is None or (kernel.program and "PATH" in task.env):

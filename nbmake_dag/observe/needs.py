@@ -1,4 +1,4 @@
-"""What tasks need before they can begin, and which of it is not there: kernels, sources and inputs."""
+"""What tasks need before they can begin, and which of it is not there: kernels, environments, sources and inputs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Command, Function, Input, Notebook, TaskName
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint
+from nbmake_dag.observe.environments import Environments
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.kernels import Kernels, missing_kernels
 from nbmake_dag.observe.project import Project, nearby
@@ -25,13 +26,16 @@ class Needs:
     graph: Graph
     sources: Sources
     kernels: Kernels
+    environments: Environments
     inputs: Inputs
 
     def missing(self) -> list[tuple[TaskName, Complaint]]:
-        """Complain about each task whose source, kernel or input is not there."""
+        """Complain about each task whose source, kernel, environment or input is not there."""
         return [
             *self._unread_sources(),
             *missing_kernels(self.graph.tasks.values(), self.sources, self.kernels).items(),
+            *self.environments.unusable(self.graph.tasks.values()).items(),
+            *self._of_other_languages(),
             *self._missing_inputs(),
         ]
 
@@ -67,6 +71,22 @@ class Needs:
                     assert_never(task.work)
             if complaint:
                 yield name, complaint
+
+    def _of_other_languages(self) -> Iterator[tuple[TaskName, Complaint]]:
+        for name, task in self.graph.tasks.items():
+            if task.environment is None or not isinstance(task.work, Notebook):
+                continue
+            language = self.sources.notebook(task.work.path, form=task.work.form).identity.language
+            if language != "python":
+                written = f"{task.work.path} is written in {language}"
+                yield (
+                    name,
+                    Complaint(
+                        what=f"environment `{task.environment.name}` is one of Python, and {written}",
+                        place=task.place_of("environment"),
+                        hint="name a kernel instead: `kernel = ...`",
+                    ),
+                )
 
     def _missing_inputs(self) -> Iterator[tuple[TaskName, Complaint]]:
         return (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.ingredients import Software
 from nbmake_dag.core.model import ProjectPath, SoftwareSettings
 from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.observe.environments import Environment
 from nbmake_dag.observe.interpreters import Interpreters, normalised
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.variables import Variables
@@ -46,6 +48,13 @@ class DeclaredSoftware:
                 variables={name: self._variables.digest(name) for name in declared.variables},
             )
         return self._known[interpreter]
+
+    def in_environment(self, environment: Environment) -> Software:
+        """Observe it for tasks of an environment that nbdag makes: packages are those that are locked."""
+        declared = self.of(None)
+        versions = environment.versions
+        packages = {name: versions.get(normalised(name), ABSENT) for name in declared.packages}
+        return replace(declared, packages=packages, locked=environment.locked)
 
     def _lockfile(self, path: ProjectPath) -> str:
         try:

@@ -15,10 +15,11 @@ from nbmake_dag.core.ingredients import Files, Observed, Software, own_ingredien
 from nbmake_dag.core.model import Command, Function, Input, Notebook, Pipeline, ProjectPath, Task, TaskName
 from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag.errors import Complaint, ConfigError
+from nbmake_dag.observe.environments import Environment, Environments
 from nbmake_dag.observe.git import index_of, tracked
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
-from nbmake_dag.observe.kernels import DEFAULT, Kernel, Kernels
+from nbmake_dag.observe.kernels import DEFAULT, IPYKERNEL, Kernel, Kernels
 from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.needs import Needs
 from nbmake_dag.observe.project import Project
@@ -46,6 +47,7 @@ class Instruments:
     modules: Modules
     kernels: Kernels
     interpreters: Interpreters
+    environments: Environments
     inputs: Inputs
     records: RecordStore
     variables: Variables
@@ -121,7 +123,11 @@ class Survey:
         """Return a survey that looks at everything afresh, with the same memory of digests."""
         look = self._look
         fresh = replace(
-            look, sources=look.sources.fresh(), modules=look.modules.fresh(), inputs=look.inputs.fresh()
+            look,
+            sources=look.sources.fresh(),
+            modules=look.modules.fresh(),
+            environments=look.environments.fresh(),
+            inputs=look.inputs.fresh(),
         )
         again = Survey(self.project, self.pipeline, self.graph, fresh)
         again._made = self._made
@@ -131,7 +137,9 @@ class Survey:
         """Return the files, relative to the root, that a task is known to use before it runs."""
         observed, _ = self._observe(task)
         inputs = {path for files in observed.inputs.values() for path, _ in files}
-        own = {task.work.path} if isinstance(task.work, Notebook) else set[str]()
+        own: set[str] = {task.work.path} if isinstance(task.work, Notebook) else set()
+        if task.environment:
+            own.add(task.environment.lock)
         return frozenset({*own, *observed.modules, *inputs})
 
     def mentioned_in(self, path: str) -> frozenset[str]:
@@ -244,17 +252,25 @@ class Survey:
         """Return the kernel that runs a notebook, ``None`` for other work."""
         if not isinstance(task.work, Notebook):
             return None
+        if environment := self.environment(task):
+            return Kernel(name=DEFAULT, language="python", argv=IPYKERNEL, python=environment.python)
         return self._look.kernels.get(task.work.kernel or self.notebook(task.work).kernel or DEFAULT)
+
+    def environment(self, task: Task) -> Environment | None:
+        """Return what a task runs in, if nbdag makes that."""
+        return self._look.environments.of(task)
 
     def packages(self, task: Task) -> Mapping[str, str]:
         """Return the versions of what is installed where a task's work runs, by normalised name."""
+        if environment := self.environment(task):
+            return environment.versions
         kernel = self.kernel(task)
         interpreter = kernel.interpreter if kernel else self._look.python
         return self._look.interpreters.ask(interpreter).packages if interpreter else {}
 
     def _refuse_what_is_missing(self, *, keep_going: bool) -> None:
         look = self._look
-        needs = Needs(self.project, self.graph, look.sources, look.kernels, look.inputs)
+        needs = Needs(self.project, self.graph, look.sources, look.kernels, look.environments, look.inputs)
         if unreadable := needs.unreadable():
             raise ConfigError(tuple(unreadable))
         missing = needs.missing()
@@ -316,39 +332,48 @@ class Survey:
         folders = frozenset(
             item for item in inputs if self.is_folder(item) or (item in made and item.path.endswith("/"))
         )
+        environment = self.environment(task)
         match task.work:
             case Notebook() as work:
-                notebook = self.notebook(work)
-                kernel = look.kernels.get(work.kernel or notebook.kernel or DEFAULT)
+                notebook, kernel = self.notebook(work), self.kernel(task)
                 place = os.path.normpath(self.project.absolute(task.workdir))
                 written = {os.path.normpath(os.path.join(place, path)) for path in notebook.writes}
                 paths = (path for path in self.reach.of(task).paths if path not in written)
                 observed = Observed(
                     source=tuple(notebook.ingredients()),
-                    kernel=kernel.identity,
+                    kernel=kernel.identity if kernel else "",
                     allow_errors=self.allows_errors(work),
                     modules=self._digests(task, paths),
                     inputs=inputs,
                     folders=folders,
                 )
-                return observed, self._software.of(kernel.interpreter)
+                interpreter = kernel.interpreter if kernel else None
             case Function() as work:
                 path = look.sources.function(work).path
                 own = look.interpreters.ask(look.python)
+                python = f"{own.implementation} {own.version}"
                 is_local = look.modules.is_local(path)
                 installed = (Ingredient("code", work.module, look.modules.digest(path) or ABSENT),)
                 observed = Observed(
                     # where a package is installed says nothing
                     source=() if is_local else installed,
-                    kernel=f"{own.implementation} {own.version}",
+                    kernel=environment.python if environment else python,
                     modules=self._digests(task, (path, *self.reach.of(task).paths)) if is_local else {},
                     inputs=inputs,
                     folders=folders,
                 )
-                return observed, self._software.of(look.python)
+                interpreter = look.python
             case Command():
-                modules = self._digests(task, self.reach.of(task).paths)
-                return Observed(modules=modules, inputs=inputs, folders=folders), self._software.of(look.python)
+                observed = Observed(
+                    kernel=environment.python if environment else "",
+                    modules=self._digests(task, self.reach.of(task).paths),
+                    inputs=inputs,
+                    folders=folders,
+                )
+                interpreter = look.python
+        if environment:
+            return observed, self._software.in_environment(environment)
+        return observed, self._software.of(interpreter)
 
     def _digests(self, task: Task, paths: Iterable[str]) -> dict[str, str]:
         """Return the digests of modules, but for those that the task itself makes: they are no ingredients.

@@ -91,7 +91,7 @@ class TaskCode:
                 )
                 command = Imports(commands=(StartedCommand(arguments),))
                 code = Code(command, place, place, (place,))
-        return self.modules.explore(code, self._editable(self.python))
+        return self.modules.explore(code, self._editable(None if task.environment else self.python))
 
     def _editable(self, interpreter: str | None) -> Callable[[], dict[str, str]]:
         """Return a look-up, done when needed, of the packages that an interpreter has as links."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nbmake_dag.execute.protocol import AttemptResult, CellEnded, CellRun, CellStarted, Failure
+from nbmake_dag.execute.protocol import AttemptResult, CellEnded, CellRun, CellStarted, EnvironmentMade, Failure
 from nbmake_dag.record.ids import SpanIds
-from nbmake_dag.record.task_spans import SpanContext, attempt_span, cell_span
+from nbmake_dag.record.task_spans import SpanContext, attempt_span, cell_span, environment_span
 from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.spans import Span
 
@@ -48,6 +48,11 @@ class AttemptTrack:
             self.failed.append(cell)
             return []
         return [self._cell(cell)]
+
+    def environment_made(self, event: EnvironmentMade) -> Span:
+        attempt = self.context
+        context = SpanContext(trace_id=attempt.trace_id, span_id=self.ids.new(), parent_id=attempt.span_id)
+        return environment_span(context, event)
 
     def ended(self, result: AttemptResult) -> list[Span]:
         """Return the remaining spans: of cells that failed, of cells without an end, and of the attempt itself."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nbmake_dag.execute.protocol import AttemptResult, CellRun, Failure, Transfer
+from nbmake_dag.execute.protocol import AttemptResult, CellRun, EnvironmentMade, Failure, Transfer
 from nbmake_dag.record.outcome import TaskOutcome
 from nbmake_dag_cache.record import Access, Logged, Output, Record
 from nbmake_dag_reporting import schema
@@ -204,6 +204,26 @@ def cell_span(
         attributes=attributes,
         events=events,
         error=error,
+    )
+
+
+def environment_span(context: SpanContext, made: EnvironmentMade) -> Span:
+    """Describe how an attempt made the environment that it runs in."""
+    attributes: dict[str, AttributeValue] = {
+        schema.ENVIRONMENT_NAME: attribute_text(made.environment),
+        schema.ENVIRONMENT_PACKAGES: made.packages,
+    }
+    if made.error:
+        attributes[schema.ERROR_TYPE] = "EnvironmentError"
+    return Span(
+        trace_id=context.trace_id,
+        span_id=context.span_id,
+        parent_id=context.parent_id,
+        name=f"environment {attribute_text(made.environment)}",
+        start=made.started,
+        end=made.time,
+        attributes=attributes,
+        error=attribute_text(made.error) or None,
     )
 
 

@@ -239,6 +239,8 @@ class RunWriter:
                 self._give(self._track(event.task, event.attempt).cell_ended(event))
             case protocol.Printed():
                 self._journal.printed(event)
+            case protocol.EnvironmentMade():
+                self._give([self._track(event.task, event.attempt).environment_made(event)])
             case protocol.Ended():
                 self._give(self._track(event.task, event.attempt).ended(event.result))
                 self._journal.ended(event)

@@ -207,6 +207,12 @@ FAILURE_CELL: Final = _declare(
 FAILURE_LINE: Final = _declare("nbdag.failure.line", "int", "attempt", "the failing line, from 1")
 FAILURE_SOURCE: Final = _declare("nbdag.failure.source", "string", "attempt", "the failing cell's code")
 
+ENVIRONMENT_NAME: Final = _declare(
+    "nbdag.environment.name", "string", "environment", "its name in `[environments]`"
+)
+ENVIRONMENT_PACKAGES: Final = _declare(
+    "nbdag.environment.packages", "int", "environment", "how many packages were installed"
+)
 CELL_INDEX: Final = _declare("nbdag.cell.index", "int", "cell", "its index in the source file, from 0")
 CELL_LINE: Final = _declare("nbdag.cell.first_line", "string", "cell", "its first line")
 CELL_ALLOWED: Final = _declare(
@@ -214,7 +220,10 @@ CELL_ALLOWED: Final = _declare(
 )
 
 ERROR_TYPE: Final = _declare(
-    "error.type", "string", "run, task, attempt, cell", "the exception's class, `timeout`, `exit` or `_OTHER`"
+    "error.type",
+    "string",
+    "run, task, attempt, cell, environment",
+    "the exception's class, `timeout`, `exit` or `_OTHER`",
 )
 EXCEPTION_TYPE: Final = _declare("exception.type", "string", "event `exception`", "the exception's class")
 EXCEPTION_MESSAGE: Final = _declare("exception.message", "string", "event `exception`", "its message", "paths")

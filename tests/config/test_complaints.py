@@ -94,6 +94,43 @@ FAULTS = {
         TASK + '[environment]\npackages = ["numpy"]\n',
         "pipeline.toml:3: unknown key `environment`\n  hint: the table is called `[software]` now",
     ),
+    "environment without a lock file": (
+        TASK + "[environments.e]\n",
+        'pipeline.toml:3: environment `e` has no lock file\n  hint: name it: `lock = "uv.lock"`',
+    ),
+    "lock file of another tool": (
+        TASK + '[environments.e]\nlock = "poetry.lock"\n',
+        (
+            "pipeline.toml:4: `poetry.lock` is not a lock file that nbdag reads\n"
+            "  hint: it reads `uv.lock`, `pylock.toml`, and `requirements.txt` with hashes"
+        ),
+    ),
+    "lock file outside": (
+        TASK + '[environments.e]\nlock = "/uv.lock"\n',
+        ("pipeline.toml:4: lock file `/uv.lock` is absolute\n  hint: write it relative to pipeline.toml"),
+    ),
+    "environment of no Python": (
+        TASK + '[environments.e]\nlock = "uv.lock"\npython = ">=3.12"\n',
+        'pipeline.toml:5: `>=3.12` is not a version of Python\n  hint: write two numbers, such as `"3.12"`',
+    ),
+    "groups of requirements": (
+        TASK + '[environments.e]\nlock = "r.txt"\ngroups = ["a"]\n',
+        "pipeline.toml:5: `groups` is for `uv.lock` and `pylock.toml`, and `r.txt` has none",
+    ),
+    "unknown environment": (
+        TASK + 'environment = "gqu"\n[environments.gpu]\nlock = "uv.lock"\n',
+        (
+            "pipeline.toml:3: task `a` runs in the environment `gqu`, which is not in [environments]\n"
+            "  hint: did you mean `gpu`?"
+        ),
+    ),
+    "kernel beside environment": (
+        TASK + 'environment = "e"\nkernel = "ir"\n[environments.e]\nlock = "uv.lock"\n',
+        (
+            "pipeline.toml:4: task `a` has both `kernel` and `environment`\n"
+            "  hint: keep one of them: an environment has a kernel of its own"
+        ),
+    ),
     "unknown key of a matrix": (
         TASK + "matrix = { epochs = [1, 2] }\n",
         (

@@ -45,6 +45,7 @@ SOFTWARE = Software(
     lockfiles={ProjectPath("requirements.lock"): "l1"},
     packages={"numpy": "2.0"},
     variables={"OMP_NUM_THREADS": "v1", "UNSET": None},
+    locked={"pandas": "2.2 sha256:a"},
 )
 
 

@@ -43,6 +43,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "r": _has_r_kernel,
     "root": lambda: os.geteuid() == 0 and shutil.which("setpriv") is not None,
     "strace": lambda: shutil.which("strace") is not None,
+    "uv": partial(_is_installed, "uv"),
     "otel_oracle": lambda: "NBDAG_OTEL_ORACLE" in os.environ,
 }
 """Markers, each with whether what it stands for is here."""

@@ -12,6 +12,7 @@ from nbmake_dag.execute.protocol import (
     AttemptSpec,
     CommandWork,
     Declared,
+    EnvironmentSpec,
     FunctionWork,
     NotebookWork,
     Paths,
@@ -55,6 +56,7 @@ def attempt_spec(
         outputs=_outputs(task),
         declared_outputs=tuple(output.path for output in task.outputs),
         env=env,
+        environment=_environment(task, survey),
         blobs=project.cache,
         scratch=scratch,
         runtime=runtime,
@@ -70,6 +72,15 @@ def attempt_spec(
         memory=resources.memory,
         custom=dict(resources.custom),
         labels=dict(resources.labels),
+    )
+
+
+def _environment(task: Task, survey: Survey) -> EnvironmentSpec | None:
+    found = survey.environment(task)
+    if found is None:
+        return None
+    return EnvironmentSpec(
+        name=found.name, python=found.version, requirements=found.requirements, build=found.build
     )
 
 

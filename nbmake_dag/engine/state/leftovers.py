@@ -26,6 +26,7 @@ from nbmake_dag.engine.state.made_files import Made
 from nbmake_dag.engine.state.rescued_files import note_rescued
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import ConfigError, UsageError
+from nbmake_dag.observe.environments import lock_files
 from nbmake_dag.observe.git import tracked
 from nbmake_dag.observe.instance_data import Disk, parts_at
 from nbmake_dag.observe.project import Project, leads_to_file
@@ -202,7 +203,7 @@ class _Names:
         self._project = project
         self._graph = graph
         self._exact = {path for task in graph.tasks.values() for path in _exact(task)}
-        self._exact |= {*pipeline.software.lockfiles, *pipeline.data, *code}
+        self._exact |= {*pipeline.software.lockfiles, *lock_files(pipeline.tasks.values()), *pipeline.data, *code}
 
     def __contains__(self, path: str) -> bool:
         if self._has(path):

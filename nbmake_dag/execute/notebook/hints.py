@@ -24,6 +24,10 @@ def hint_of(failure: Failure, spec: AttemptSpec, work: NotebookWork, interpreter
         case "ERROR" | "SystemError":
             # R and Julia
             return _of_missing_file(f"{failure.message}\n{failure.traceback}", spec, work)
+        case "ModuleNotFoundError" if spec.environment is not None:
+            return (
+                f"it is not in the lock file of the environment `{spec.environment.name}`: add it, and lock again"
+            )
         case "ModuleNotFoundError":
             return (
                 f"the notebook ran in the kernel `{work.kernel}`, whose Python is {interpreter}"

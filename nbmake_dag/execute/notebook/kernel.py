@@ -11,12 +11,12 @@ from typing import Any, TypeVar, cast
 import zmq
 import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
 from nbmake_dag.execute.notebook.provisioner import KernelStart, ZygoteProvisioner
 from nbmake_dag.execute.processes.zygote_client import Exit, tail
-from nbmake_dag.observe.kernels import kernelspecs
+from nbmake_dag.observe.kernels import IPYKERNEL, kernelspecs
 
 READY_TIMEOUT = 60.0
 """Seconds from the start of a kernel until it answers."""
@@ -55,6 +55,17 @@ class KernelError(Exception):
         return self.message
 
 
+class _OneKernel(KernelSpecManager):
+    """Knows the ipykernel of one Python, under any name."""
+
+    def __init__(self, python: str) -> None:
+        super().__init__()
+        self._argv = [python, *IPYKERNEL[1:]]
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(argv=self._argv, display_name=kernel_name, language="python")
+
+
 class Kernel:
     """A kernel that belongs to this process."""
 
@@ -80,6 +91,7 @@ class Kernel:
             transport="ipc",
             ip=os.path.join(start.runtime, f"k{identity}"),
             connection_file=os.path.join(start.runtime, f"k{identity}.json"),
+            **({"kernel_spec_manager": _OneKernel(start.python)} if start.python else {}),
         )
         try:
             provisioner = ZygoteProvisioner(kernel_id=identity, kernel_spec=manager.kernel_spec, parent=manager)

@@ -28,6 +28,8 @@ class KernelStart(msgspec.Struct, frozen=True, kw_only=True):
     """Fork where that is possible."""
     modules: tuple[str, ...] = ()
     """What a forked kernel finds imported."""
+    python: str = ""
+    """The Python whose ipykernel it is, whatever kernelspecs there are."""
     snapshot: str = ""
     """The socket of the snapshot to go on from, if any."""
 

@@ -12,7 +12,6 @@ from typing import Literal
 import msgspec
 from nbformat.v4 import writes
 
-import nbmake_dag
 from nbmake_dag.errors import is_short_of_something
 from nbmake_dag.execute.notebook.cells import NotebookCells
 from nbmake_dag.execute.notebook.hints import hint_of
@@ -24,6 +23,7 @@ from nbmake_dag.execute.notebook.snapshotting import Snapshotting
 from nbmake_dag.execute.notebook.source import ParameterError, PreparedNotebook, prepare_notebook, values_to_inject
 from nbmake_dag.execute.processes.cancellation import Cancellation
 from nbmake_dag.execute.processes.process_tree import tree_rss
+from nbmake_dag.execute.processes.runtime_dir import folder_to_import_from
 from nbmake_dag.execute.processes.zygote_client import Exit, ZygoteError
 from nbmake_dag.execute.protocol import AttemptSpec, CellRun, Event, Failure, NotebookWork, Printed, Unresumable
 from nbmake_dag.execute.redaction import NO_SECRETS, Redactor
@@ -52,15 +52,6 @@ def _start(path):
 _start({path!r})
 del _start
 """
-
-
-def _folder_to_import_from(runtime: str) -> str:
-    """Make a folder that holds nbdag and nothing else, for kernels of environments that do not have it."""
-    folder = os.path.join(runtime, "path")
-    os.makedirs(folder, exist_ok=True)
-    with suppress(FileExistsError):
-        os.symlink(os.path.dirname(nbmake_dag.__file__), os.path.join(folder, "nbmake_dag"))
-    return folder
 
 
 class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +189,7 @@ class _Attempt:
             warm=work.start == "warm",
             modules=work.preload,
             snapshot=snapshot,
+            python=spec.python,
         )
         folder = os.path.dirname(os.path.join(spec.root, work.path))
         env = {**spec.env, "NBDAG_SOURCE_DIR": folder}
@@ -244,7 +236,7 @@ class _Attempt:
             await kernel.wait_ready()
         prepared.notebook.metadata["language_info"] = kernel.info["language_info"]
         if self._saved is None and kernel.language == "python" and "NBDAG_ACCESS" in self._spec.env:
-            await kernel.run(_START_UP.format(path=_folder_to_import_from(self._spec.runtime)))
+            await kernel.run(_START_UP.format(path=folder_to_import_from(self._spec.runtime)))
         if self._saved is None and self._work.python:
             self._mistaken = await self._compare_python(kernel)
         after_cell = await self._prepare_snapshots(kernel, self._cells)

@@ -14,6 +14,7 @@ import signal
 import stat
 import time
 
+import nbmake_dag
 from nbmake_dag.errors import InfrastructureError, describe
 
 MARKER = "NBDAG_RUNTIME"
@@ -28,6 +29,15 @@ _FORGOTTEN_AFTER_S = 3600.0
 
 
 _ANOTHER_PLACE = "set TMPDIR to a folder that you may write to"
+
+
+def folder_to_import_from(runtime: str) -> str:
+    """Make a folder that holds nbdag and nothing else, for Pythons that do not have it."""
+    folder = os.path.join(runtime, "path")
+    os.makedirs(folder, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.symlink(os.path.dirname(nbmake_dag.__file__), os.path.join(folder, "nbmake_dag"))
+    return folder
 
 
 class RuntimeDir:

@@ -45,6 +45,7 @@ from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.execute.collect import collect_outputs
 from nbmake_dag.execute.output_backup import Aside, drop, put_back, set_aside
 from nbmake_dag.execute.protocol import AttemptResult, Failure, Read
+from nbmake_dag.observe.environments import Environments
 from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
@@ -166,6 +167,7 @@ class _Build:
             modules=Modules(project, memos.files, memos.identities, ()),
             kernels=Kernels(variables, memos.identities, interpreters),
             interpreters=interpreters,
+            environments=Environments(project, memos.files, memos.identities),
             inputs=Inputs(project, graph, memos.files, leftovers.digests, Ignored(())),
             records=records,
             variables=variables,

@@ -1,0 +1,1 @@
+"""Lock files of Python environments, read without the tools that write them."""
