@@ -126,15 +126,22 @@ def verify(directory: str | None, file: str | None, *, writes_json: bool) -> int
 @located
 @click.option("--keep-used", is_flag=True, help="Keep only what the last run used or made, for a CI cache.")
 @click.option("--drop-secrets", is_flag=True, help="Remove also what holds a secret, before others can read it.")
+@click.option("--environments", is_flag=True, help="Remove Python environments that nothing used for 30 days.")
 @allowing
 def gc(
-    directory: str | None, file: str | None, *, keep_used: bool, drop_secrets: bool, allow: tuple[str, ...]
+    directory: str | None,
+    file: str | None,
+    *,
+    keep_used: bool,
+    drop_secrets: bool,
+    environments: bool,
+    allow: tuple[str, ...],
 ) -> None:
     """Remove what [cache] and [runs] of pipeline.toml do not keep.
 
     The records used last stay, within `max_size` and `max_age`, and all that the last `[runs] keep` runs show.
     With --drop-secrets, for a CI system that saves the cache, results and runs that hold a secret go; it fails
-    where one is left.
+    where one is left. With --environments, those of all projects of this user.
     """
     from nbmake_dag.engine.state.gc_roots import run_folders  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.state.lock import build_lock  # noqa: PLC0415 - not for --help
@@ -157,6 +164,16 @@ def gc(
         f" {cache.kept_records - held.records} records and {cache.kept_blobs - held.blobs} blobs stay,"
         f" {in_words(cache.kept_size - held.freed)}"
     )
+    if environments:
+        _remove_environments()
+
+
+def _remove_environments() -> None:
+    from nbmake_dag.execute.environments.store import UNUSED_S, remove_unused  # noqa: PLC0415 - not for --help
+
+    unused = remove_unused(UNUSED_S, time.time())
+    which = "environment" if unused.count == 1 else "environments"
+    click.echo(f"removed {unused.count} {which}, {in_words(unused.size)}")
 
 
 def _drop_secrets(project: Project, secrets: Secrets) -> Searched:

@@ -27,6 +27,7 @@ GUIDE = {
         "pools": "Tasks that share a database or a licence; which begins first.",
         "profiles": "One pipeline for a laptop, for CI and for the real thing.",
         "parts": "One pipeline in several files, each in its folder.",
+        "lock-files": "A Python environment for each task, made from its lock file.",
         "languages": "R, Julia and other languages; logging from any program.",
         "debugging": "Opening a notebook as its task sees it, and after a failure.",
         "watch": "Building while you edit; the live view.",

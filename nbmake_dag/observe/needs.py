@@ -1,4 +1,4 @@
-"""What tasks need before they can begin, and which of it is not there: kernels, environments, sources and inputs."""
+"""What tasks need before they can begin, and is not there: kernels, environments, sources and inputs."""
 
 from __future__ import annotations
 

@@ -88,6 +88,7 @@ IN_0_1_0 = {
 """The keys that the release 0.1.0 knew; every other one is newer."""
 DEFAULTS: dict[str, dict[str, object]] = {
     "pipeline": {"name": DEFAULT_NAME},
+    "environments.NAME": {"python": "the version that nbdag runs in", "build": False},
     "cache": asdict(model.CacheSettings()),
     "runs": {"keep": model.Pipeline(name="", tasks={}).keep_runs},
     "kernel": asdict(model.KernelSettings()),
@@ -132,7 +133,7 @@ def keys_page() -> str:
     ]
     tables = described["$defs"]
     for name, entry in tables["Document"]["properties"].items():
-        path = "tasks.NAME" if name == "tasks" else name
+        path = f"{name}.NAME" if name in {"environments", "tasks"} else name
         lines += ["", f"## `[{path}]`", "", entry["description"]]
         reference = entry.get("additionalProperties", entry).get("$ref")
         lines += (
@@ -299,7 +300,7 @@ def examples() -> dict[tuple[str, str], str]:
     for line in (ROOT / "pipeline.toml.example").read_text().splitlines():
         if line.startswith("["):
             table = line.strip("[]").partition("]")[0]
-            table = re.sub(r"^(tasks|report\.metrics)\.\w+", r"\1.NAME", table)
+            table = re.sub(r"^(environments|tasks|report\.metrics)\.\w+", r"\1.NAME", table)
         elif match := re.fullmatch(r"(\w+) = (.*?)(?:  +#.*)?", line):
             found.setdefault((table, match[1]), match[2])
     return found

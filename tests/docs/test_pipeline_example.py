@@ -71,6 +71,7 @@ def test_the_example_is_a_pipeline():
         "clean",
         "train[depth=3]",
         "train[depth=6]",
+        "export",
         "fit[model=ridge,region=north]",
         "fit[model=forest,region=north]",
         "fit[model=ridge,region=south]",

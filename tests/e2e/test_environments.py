@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -193,3 +194,20 @@ def test_a_notebook_of_a_fresh_clone_runs_in_its_environment_with_a_kernel_that_
     failed.ended(1, failed=["again"], up_to_date=["report"])
     failed.said("it is not in the lock file of the environment `main`")
     assert f"{sys.version_info[0]}.{sys.version_info[1]}" in project.nbdag("explain", "report").stdout
+
+
+def test_gc_removes_what_nobody_uses_and_leftovers_but_nothing_in_use(two: Project):
+    """By the time of the last use; one that is locked stays, however old that is."""
+    two.build().ran("apart", "first", "second")
+    assert two.nbdag("cache", "gc", "--environments").stdout.endswith("removed 0 environments, 0 B\n")
+    locks = [Path(f"{place}.lock") for place in made()]
+    for lock in locks:
+        os.utime(lock, (0, 0))
+    Path(f"{made()[0]}.making-dead").mkdir()
+    with locks[0].open() as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        two.nbdag("cache", "gc", "--environments")
+        assert [Path(f"{place}.lock") for place in made() if ".making" not in place.name] == [locks[0]]
+    two.nbdag("cache", "gc", "--environments")
+    assert made() == []
+    two.build("-B", "first").ran("first")

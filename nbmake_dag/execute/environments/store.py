@@ -26,6 +26,8 @@ from nbmake_dag.execute.protocol import EnvironmentSpec
 FORMAT = 1
 """Changes when another environment is made of the same lock file."""
 FACTS = "nbdag-environment.json"
+UNUSED_S = 30 * 86400.0
+"""How long an environment stays that nothing uses."""
 _LOCK = ".lock"
 _UNFINISHED = ".making-"
 _ASK_AGAIN_S = 0.1
