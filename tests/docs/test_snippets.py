@@ -18,6 +18,7 @@ import pytest
 from nbmake_dag.commands.cli import COMMANDS, OPTIONAL_VALUES
 from nbmake_dag.commands.help import TOPICS
 from nbmake_dag.config.pipeline_file import json_schema
+from nbmake_dag.execute.environments import uv
 from tests.docs.reference import DOCS, ROOT
 from tests.support.project import Project
 
@@ -86,8 +87,8 @@ def test_every_topic_that_a_message_names_exists() -> None:
 def test_every_toml_block_fits_the_schema_of_a_pipeline(page: str) -> None:
     """Each is a part of a `pipeline.toml`, with keys that exist and values that they take."""
     schema = {"$ref": "#/$defs/Document", "$defs": json_schema()["$defs"]}
-    for language, _, code in blocks(PAGES[page]):
-        if language == "toml":
+    for language, name, code in blocks(PAGES[page]):
+        if language == "toml" and name in {"", "pipeline.toml"}:
             jsonschema.validate(tomllib.loads(code), schema)
 
 
@@ -177,3 +178,23 @@ def test_the_pipeline_of_the_readme_builds_as_it_says(project: Project) -> None:
     same = jupytext.reads(clean.replace("read()", 'read() + ""'), "py:percent")
     jupytext.write(same, project / "notebooks/clean.ipynb")
     project.build().ran("clean")
+
+
+@pytest.mark.uv
+@pytest.mark.slow
+def test_the_page_about_lock_files_builds_in_its_environment(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files and its commands are all that is needed; then nothing is to do."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    page = list(blocks(PAGES["lock-files"]))
+    for _, name, code in page:
+        if name:
+            project.write(name, code)
+    shell = next(code for language, _, code in page if language == "sh")
+    lock, build = shell.split("\n")[:2]
+    assert build == "nbdag build"
+    subprocess.run([uv.find(), *lock.split()[1:]], cwd=project.root, check=True, capture_output=True)
+    project.build().ran("report")
+    assert "north  3" in project.read("report.txt")
+    project.build().ran()

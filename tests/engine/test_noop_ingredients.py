@@ -29,6 +29,7 @@ SEEN_BY = {
     "gathered": "paths",
     "module": "paths",
     "lockfile": "paths",
+    "locked": "paths",
     "glob": "folders",
     "folder": "folders",
     "package": "folders",
