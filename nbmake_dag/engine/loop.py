@@ -410,7 +410,7 @@ class Loop:
 
 
 def _line_of(event: Event) -> str:
-    """Return what a person is told of an event that is no task's: that an environment is made."""
+    """Return a line about the making of an environment; nothing for other events."""
     match event:
         case protocol.MakingEnvironment(environment=name, packages=1):
             return f"making the environment `{name}`: 1 package"
