@@ -33,6 +33,7 @@ GROUPS = {
         "show": "Show a run, or one of its tasks.",
         "diff": "Compare two runs.",
         "bisect": "Find the commit at which a result changed.",
+        "blame": "Find which changes between two runs made a metric differ.",
         "report": "Write a static site on which runs are compared.",
         "export": "Write a run as one file, or as a tree of files.",
     },

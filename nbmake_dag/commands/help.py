@@ -32,6 +32,7 @@ GUIDE = {
         "debugging": "Opening a notebook as its task sees it, and after a failure.",
         "watch": "Building while you edit; the live view.",
         "comparing": "Comparing runs, in the terminal and in a browser.",
+        "what-changed": "Finding the commit, or the change, that made a result differ.",
         "publishing": "Publishing the site of runs.",
         "testing": "Notebooks as tests, and tests of notebooks.",
         "secrets": "Tokens and passwords in tasks, and where they must not appear.",

@@ -17,17 +17,14 @@ from nbmake_dag.core.bisection import Range, Revision, Side, most_trials, narrow
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import Input, Output, Pipeline, ProjectPath, TaskName
-from nbmake_dag.engine.prepare import load
-from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.results.executed_notebook import counted_cells
-from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.changes import content_at, paths_at
 from nbmake_dag.observe.git import commit_of, tracked
 from nbmake_dag.observe.history import GitHistory
 from nbmake_dag.observe.project import Project
 from nbmake_dag.referee.copies import walk
-from nbmake_dag.referee.known_runs import KnownRuns, seconds_of
+from nbmake_dag.referee.known_runs import KnownRuns, pipeline_of, seconds_of
 from nbmake_dag.referee.order import Commit, Content, OnDisk, Order
 from nbmake_dag.referee.question import (
     Answer,
@@ -184,11 +181,7 @@ class Bisection:
         return Bisected(question=self._question, good=good, bad=bad_end, estimate=estimate), left
 
     def _load(self) -> None:
-        stores = Stores.open(self.project)
-        try:
-            self._pipeline, _, _ = load(self.project, Request(), stores, by_last=True)
-        finally:
-            stores.close()
+        self._pipeline = pipeline_of(self.project)
         self._graph = build_graph(self._pipeline)
 
     def _understood(self, runs: KnownRuns) -> Question:

@@ -180,7 +180,10 @@ def _changed(prepared: Prepared, name: TaskName, must_be: Iterable[Ingredient]) 
     """Yield what of a task is not what it must be, of all that can be known before it runs."""
     task, survey = prepared.graph.tasks[name], prepared.survey
     before = [item for item in must_be if counts(item)]
+    # where nothing above is executed, what it made is an input as any other
+    made = {item.path for item in before if item.stage == "upstream"}
     own = [item for item in prepared.facts[name].own if counts(item)]
+    own = [item for item in own if not (item.kind == "input" and item.path in made)]
     learned = [item for item in before if item.stage == "trace" and item.kind == "module"]
     digests = survey.module_digests(item.name for item in learned)
     now = [Ingredient("module", item.name, digests.get(item.name, ABSENT), "trace") for item in learned]

@@ -8,7 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from nbmake_dag.core.bisection import Revision
-from nbmake_dag.core.model import TaskName
+from nbmake_dag.core.model import Pipeline, TaskName
+from nbmake_dag.engine.prepare import load
+from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.observe.project import Project
 from nbmake_dag.runs.find import pulled_runs, reach
 from nbmake_dag_reporting.bundle import Recorded
@@ -81,3 +84,12 @@ def with_above(run: Run, tasks: Collection[str]) -> list[TaskName]:
             wanted.add(name)
             left += run.tasks[name].upstreams
     return [TaskName(name) for name in run.tasks if name in wanted]
+
+
+def pipeline_of(project: Project) -> Pipeline:
+    """Read the pipeline as it is now: it names the variables that tasks may see."""
+    stores = Stores.open(project)
+    try:
+        return load(project, Request(), stores, by_last=True)[0]
+    finally:
+        stores.close()

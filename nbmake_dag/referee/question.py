@@ -54,6 +54,7 @@ class Check:
 
 Question: TypeAlias = Metric | OutputPath | Check
 
+_NOTHING_YET = "build once, or `nbdag runs pull` those of others"
 _WORSE = frozenset({Verdict.WORSE, Verdict.CHANGED})
 
 
@@ -154,27 +155,44 @@ def understood(
         return OutputPath(path=name)
     if name in checks:
         return Check(task=TaskName(name))
-    known: dict[str, None] = {}
+    what = f"no run has logged a metric `{name}`, and no task has such an output or is such a check"
+    known: dict[str, None] = dict.fromkeys((*outputs, *checks))
     for told in runs:
-        logging = [(task, metric) for task, each in told.items() for metric in each.metrics]
-        for task, metric in logging:
-            if name == f"{task}:{metric}":
-                return Metric(name=metric, task=task, declared=declared.get(metric, Declared()))
-        tasks = [task for task, metric in logging if metric == name]
-        if len(tasks) > 1:
-            several = ", ".join(shlex.quote(f"{task}:{name}") for task in tasks[:20])
-            raise UsageError(f"{len(tasks)} tasks log `{name}`", (), f"name one of them: {several}")
-        if tasks:
-            return Metric(name=name, declared=declared.get(name, Declared()))
         if any(name in each.outputs for each in told.values()):
             return OutputPath(path=name)
-        known.update(dict.fromkeys(_names(logging)))
-    what = f"no run has logged a metric `{name}`, and no task has such an output or is such a check"
-    hint = did_you_mean(name, [*known, *outputs, *checks]) or "build once, or `nbdag runs pull` those of others"
-    raise UsageError(what, (), hint)
+        if (found := _metric(name, told, declared)) is not None:
+            return found
+        known.update(dict.fromkeys(_names(told)))
+    raise UsageError(what, (), did_you_mean(name, known) or _NOTHING_YET)
 
 
-def _names(logging: Iterable[tuple[TaskName, str]]) -> Iterator[str]:
+def understood_metric(
+    name: str, runs: Iterable[Mapping[TaskName, Told]], declared: Mapping[str, Declared]
+) -> Metric:
+    """Find out which metric is meant, `METRIC` or `TASK:METRIC`; raises `UsageError`."""
+    known: dict[str, None] = {}
+    for told in runs:
+        if (found := _metric(name, told, declared)) is not None:
+            return found
+        known.update(dict.fromkeys(_names(told)))
+    raise UsageError(f"no run has logged a metric `{name}`", (), did_you_mean(name, known) or _NOTHING_YET)
+
+
+def _metric(name: str, told: Mapping[TaskName, Told], declared: Mapping[str, Declared]) -> Metric | None:
+    """Return the metric of a name, if a run has it; raises `UsageError` if several tasks log it."""
+    logging = [(task, metric) for task, each in told.items() for metric in each.metrics]
     for task, metric in logging:
-        yield metric
-        yield f"{task}:{metric}"
+        if name == f"{task}:{metric}":
+            return Metric(name=metric, task=task, declared=declared.get(metric, Declared()))
+    tasks = [task for task, metric in logging if metric == name]
+    if len(tasks) > 1:
+        several = ", ".join(shlex.quote(f"{task}:{name}") for task in tasks[:20])
+        raise UsageError(f"{len(tasks)} tasks log `{name}`", (), f"name one of them: {several}")
+    return Metric(name=name, declared=declared.get(name, Declared())) if tasks else None
+
+
+def _names(told: Mapping[TaskName, Told]) -> Iterator[str]:
+    for task, each in told.items():
+        for metric in each.metrics:
+            yield metric
+            yield f"{task}:{metric}"

@@ -238,6 +238,53 @@ class BisectDocument(Struct, frozen=True, kw_only=True):
     executed: Annotated[int, described("how many were executed")]
 
 
+class BlamedChange(Struct, frozen=True, kw_only=True):
+    """One change between two runs."""
+
+    what: Annotated[
+        str, described("the cell, module, input, setting or parameter, with both values if they are short")
+    ]
+    is_culprit: Annotated[bool, described("whether it is of those that carry the difference")]
+    alone: Annotated[
+        float | None, described("of a culprit, by how much it changes the metric by itself, if measured")
+    ]
+
+
+class BlamedMix(Struct, frozen=True, kw_only=True):
+    """A trial of some of the changes."""
+
+    changes: Annotated[tuple[int, ...], described("which of them, counted from 0; none: the first side")]
+    values: Annotated[tuple[float, ...], described("the metric, each time; none: the mix does not run")]
+    run_ids: Annotated[tuple[str, ...], described("the trials")]
+    problem: Annotated[str, described("why it does not run")]
+
+
+class BlameDocument(Struct, frozen=True, kw_only=True):
+    """Which changes between two runs carry the difference of a metric."""
+
+    format: Format = 1
+    metric: Annotated[str, described("the metric, after its task where that was given")]
+    before: Annotated[str, described("the run with the value before")]
+    after: Annotated[str, described("the other run")]
+    value_before: Annotated[float, described("the value in the run before")]
+    value_after: Annotated[float, described("the value in the other run")]
+    finding: Annotated[
+        Literal["found", "noise", "elsewhere", "unclear", "planned"],
+        described(
+            "`found`; `noise`: the same varies as much; `elsewhere`: executed again, both sides are alike;"
+            " `unclear`: other changes carry it too; `planned`: a dry run"
+        ),
+    ]
+    explained: Annotated[float | None, described("by how much the culprits change it, together")]
+    others: Annotated[float | None, described("by how much all other changes do, together")]
+    noise: Annotated[float, described("the standard deviation of one measurement")]
+    changes: Annotated[tuple[BlamedChange, ...], described("all that decides the metric and differs")]
+    machine: Annotated[tuple[str, ...], described("what differs and cannot be mixed: software of the machine")]
+    mixes: Annotated[tuple[BlamedMix, ...], described("the trials, in their order")]
+    executed: Annotated[int, described("how many trials executed anything")]
+    seconds: Annotated[float, described("how long it was expected to take at most")]
+
+
 class NodeDocument(Struct, frozen=True, kw_only=True):
     """A task of a graph."""
 

@@ -125,6 +125,41 @@ def test_results_go_to_another_machine_as_the_page_says(tmp_path: Path) -> None:
     assert "the outputs of 1 task are as of run" in status
 
 
+@pytest.mark.slow
+def test_what_made_a_result_change_is_found_as_the_page_says(tmp_path: Path) -> None:
+    """Each command prints what its comment says."""
+    project = Project(tmp_path / "project").pipeline(
+        """
+        [tasks.train]
+        notebook = "train.py"
+        parameters = { depth = 3 }
+        outputs = ["model.txt"]
+
+        [report.metrics.accuracy]
+        direction = "higher"
+        """
+    )
+    logged = "nbdag.log_metric('accuracy', 0.957 if C == 1.0 else 0.912)"
+    project.notebook(
+        "train.py",
+        "# parameters\ndepth = 1",
+        "import nbmake_dag as nbdag\nC = 1.0",
+        "rounds = 10",
+        f"{logged}\nopen('model.txt', 'w').write(str(C))",
+    )
+    project.write(".gitignore", "/.nbdag/\n/model.txt\n").commit().build("--executor=inline").ran("train")
+    for rounds in (11, 12, 13):
+        project.edit("train.py", f"rounds = {rounds - 1}", f"rounds = {rounds}")
+        if rounds == 12:
+            project.edit("train.py", "C = 1.0", "C = 0.01").edit("pipeline.toml", "depth = 3", "depth = 4")
+        project.commit().build("--executor=inline").ran("train")
+    for name in ("bisect", "blame"):
+        wanted = re.search(rf"^```sh {name}\n(.*?)^```", PAGES["what-changed"], re.MULTILINE | re.DOTALL)
+        assert wanted is not None
+        for line, wrote in zip(wanted[1].splitlines(), played(project, "what-changed", name), strict=True):
+            assert line.partition("  #")[2].strip() in wrote
+
+
 SIDES = {name: code for _, name, code in blocks(PAGES["side-by-side"]) if name}
 NOTEBOOKS = {
     "clean": "# %%\nrows = open('data/raw.csv').read()\nopen('data/clean.csv', 'w').write(rows)\n",

@@ -1,0 +1,263 @@
+"""Two runs as two states that can be mixed: what of their ingredients differs, and where its bytes are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, assert_never, cast
+
+import tomli
+
+from nbmake_dag.core.facts import ABSENT
+from nbmake_dag.core.model import ProjectPath, TaskName, Value
+from nbmake_dag.errors import UsageError
+from nbmake_dag.observe.project import Project
+from nbmake_dag.referee.copies import file_of_commit
+from nbmake_dag.referee.known_runs import with_above
+from nbmake_dag.referee.mixing import NotebookSides, Sides
+from nbmake_dag.referee.order import Absent, Base, Bytes, Commit, Content, OnDisk, Workspace
+from nbmake_dag_cache.digest import digest_bytes, digest_file, digest_with_permission
+from nbmake_dag_cache.key import Ingredient, Key
+from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.records import RecordStore
+from nbmake_dag_reporting.bundle import Recorded
+
+_OF_MACHINE = frozenset({"kernel", "package", "lockfile", "variable"})
+"""Kinds of ingredients that no mix can have from one side or the other."""
+_OF_FILES = frozenset({"cell", "parameters cell", "module", "input"})
+_OF_NEITHER = frozenset({"format", "epoch", "origin", "secret", "read"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of two runs: the results of a task and of all above it, and the files that its copy begins with."""
+
+    recorded: Recorded
+    base: Base
+    records: Mapping[TaskName, Record]
+
+    @property
+    def run_id(self) -> str:
+        return self.recorded.run.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What differs between two sides, in the form in which trials mix it."""
+
+    sides: Sides
+    common: Mapping[ProjectPath, Content]
+    """Files that both sides have alike."""
+    tasks: tuple[TaskName, ...]
+    """The tasks that differ: these are executed."""
+    given: Mapping[TaskName, Record]
+    """The results of the others, which both runs took."""
+    machine: tuple[str, ...]
+    """Ingredients that differ and that nothing here can mix."""
+
+
+def side_of(project: Project, recorded: Recorded, task: TaskName, base: Base) -> Side:
+    """Read what a run had; raises `UsageError` where a record is gone."""
+    store, records = RecordStore(project.cache), dict[TaskName, Record]()
+    for name in with_above(recorded.run, [task]):
+        ref = recorded.run.tasks[name].record
+        record = store.get(Key(ref.own_key), Key(ref.key)) if ref else None
+        if record is None:
+            what = f"run {recorded.run.id} has no result of `{name}` that is still recorded"
+            raise UsageError(what, (), "a run whose records are in the cache here can be compared")
+        records[name] = record
+    return Side(recorded=recorded, base=base, records=records)
+
+
+def bases_of(recorded: Recorded, trusted: Callable[[str], bool]) -> list[Base]:
+    """Return what the copy of a run may begin with: its commit, and where that is not certain the workspace."""
+    vcs = recorded.run.vcs
+    commit = vcs.merge_revision or vcs.head_revision
+    commits: list[Base] = [Commit(commit)] if commit and trusted(commit) else []
+    return commits if commits and vcs.dirty is False else [*commits, Workspace()]
+
+
+def difference(project: Project, before: Side, after: Side) -> Difference:
+    """Find what differs between two runs; raises `UsageError` for an input that is nowhere as it was."""
+    reader = _Reader(project)
+    differing = [name for name in after.records if _key(before, name) != _key(after, name)]
+    same_tasks = before.records.keys() == after.records.keys()
+    given = {name: record for name, record in after.records.items() if name not in differing} if same_tasks else {}
+    tasks = tuple(differing if same_tasks else after.records)
+    items = {
+        which: (old, new)
+        for name in dict.fromkeys((*before.records, *after.records))
+        for which, old, new in _changed(before.records.get(name), after.records.get(name))
+    }
+    kinds = {kind for kind, _, _ in items}
+    settings = [reader.settings(side.base) for side in (before, after)]
+    has_settings = not same_tasks or kinds - _OF_FILES - _OF_MACHINE - _OF_NEITHER
+    names = {side.recorded.run.tasks[name].family for side in (before, after) for name in side.records}
+    return Difference(
+        sides=Sides(
+            config=ProjectPath(os.path.basename(project.config)),
+            settings_before=settings[0],
+            settings_after=_of_tasks(settings[0], settings[1], names) if has_settings else settings[0],
+            notebooks=tuple(reader.notebooks(before, after, tasks)),
+            files={**reader.modules(before, after, items), **reader.inputs(before, after, items)},
+            overrides_before=cast("dict[str, Value]", dict(before.recorded.run.parameters)),
+            overrides_after=cast("dict[str, Value]", dict(after.recorded.run.parameters)),
+        ),
+        common=reader.common(before, tasks),
+        tasks=tasks,
+        given=given,
+        machine=tuple(sorted({_named(kind, name) for kind, name, _ in items if kind in _OF_MACHINE})),
+    )
+
+
+def _key(side: Side, name: TaskName) -> tuple[str, str] | None:
+    record = side.records.get(name)
+    return (record.own_key, record.key) if record else None
+
+
+def _changed(
+    before: Record | None, after: Record | None
+) -> Iterator[tuple[tuple[str, str, str], str | None, str | None]]:
+    """Yield the ingredients that differ, by kind, name and path, with their values; not what tasks above made."""
+    old, new = (
+        {item.which: item.value for item in record.ingredients if item.stage != "upstream"} if record else {}
+        for record in (before, after)
+    )
+    for which in dict.fromkeys((*old, *new)):
+        if old.get(which) != new.get(which):
+            yield which, old.get(which), new.get(which)
+
+
+def _named(kind: str, name: str) -> str:
+    return f"{kind} {name}".strip()
+
+
+def _of_tasks(before: Mapping[str, Any], after: Mapping[str, Any], families: Iterable[str]) -> dict[str, Any]:
+    """Return the later settings, with those of other tasks as they were before."""
+    mixed, chosen = deepcopy(dict(after)), set(families)
+    tasks = {name: table for name, table in before.get("tasks", {}).items() if name not in chosen}
+    mixed["tasks"] = {**tasks, **{name: t for name, t in after.get("tasks", {}).items() if name in chosen}}
+    return mixed
+
+
+class _Reader:
+    """Finds the bytes of files as a side had them."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def settings(self, base: Base) -> dict[str, Any]:
+        name = os.path.basename(self._project.config)
+        data = self.read(base, ProjectPath(name))
+        if data is None:
+            raise UsageError(f"a run's {name} is nowhere", (("looked in", _called(base)),))
+        return tomli.loads(data.decode())
+
+    def read(self, base: Base, path: ProjectPath) -> bytes | None:
+        place = self._project.absolute(path)
+        match base:
+            case Workspace():
+                if not os.path.isfile(place):
+                    return None
+                with open(place, "rb") as file:
+                    return file.read()
+            case Commit(revision=revision):
+                within = os.path.relpath(os.path.realpath(place), os.path.realpath(self._project.repository))
+                found = file_of_commit(self._project.repository, revision, within)
+                return None if found is None else found[0]
+            case _:
+                assert_never(base)
+
+    def notebooks(self, before: Side, after: Side, tasks: Iterable[TaskName]) -> Iterator[NotebookSides]:
+        """Yield the notebooks of tasks that both runs have, whose texts differ, each once."""
+        seen: set[tuple[str, str]] = set()
+        for name in tasks:
+            old, new = before.recorded.run.tasks.get(name), after.recorded.run.tasks.get(name)
+            if old is None or new is None or not (old.path and new.path) or (old.path, new.path) in seen:
+                continue
+            seen.add((old.path, new.path))
+            texts = self._text(before, name), self._text(after, name)
+            if texts[0] is not None and texts[1] is not None and texts[0] != texts[1]:
+                yield NotebookSides(
+                    before=texts[0],
+                    after=texts[1],
+                    path_before=ProjectPath(old.path),
+                    path_after=ProjectPath(new.path),
+                    form=new.form,
+                )
+
+    def _text(self, side: Side, name: TaskName) -> bytes | None:
+        """Return a notebook as a run saw it: from a blob, else from its base."""
+        task = side.recorded.run.tasks[name]
+        for blob in (task.notebook_source, side.records[name].source if name in side.records else None):
+            if blob and (data := side.recorded.blob(blob)) is not None:
+                return data
+        return self.read(side.base, ProjectPath(task.path)) if task.path else None
+
+    def modules(
+        self, before: Side, after: Side, items: Iterable[tuple[str, str, str]]
+    ) -> dict[tuple[str, ProjectPath], tuple[Content, Content]]:
+        found: dict[tuple[str, ProjectPath], tuple[Content, Content]] = {}
+        for kind, name, _ in items:
+            if kind == "module" and not name.endswith("/"):
+                old, new = (self.read(side.base, ProjectPath(name)) for side in (before, after))
+                if old != new:
+                    found["module", ProjectPath(name)] = _content(old), _content(new)
+        return found
+
+    def inputs(
+        self,
+        before: Side,
+        after: Side,
+        items: Mapping[tuple[str, str, str], tuple[str | None, str | None]],
+    ) -> dict[tuple[str, ProjectPath], tuple[Content, Content]]:
+        found: dict[tuple[str, ProjectPath], tuple[Content, Content]] = {}
+        for (kind, _, path), (old, new) in items.items():
+            if kind == "input" and path:
+                where = ProjectPath(path)
+                found["input", where] = self._input(before, where, old), self._input(after, where, new)
+        return found
+
+    def common(self, side: Side, tasks: Iterable[TaskName]) -> dict[ProjectPath, Content]:
+        """Return the inputs and notebooks of one side, which stay where nothing else is chosen."""
+        found: dict[ProjectPath, Content] = {}
+        for name in tasks:
+            record = side.records.get(name)
+            for item in record.ingredients if record else ():
+                if _is_external(item):
+                    found[ProjectPath(item.path)] = self._input(side, ProjectPath(item.path), item.value)
+            task = side.recorded.run.tasks.get(name)
+            if task and task.path and (text := self._text(side, name)) is not None:
+                found[ProjectPath(task.path)] = Bytes(text)
+        return found
+
+    def _input(self, side: Side, path: ProjectPath, digest: str | None) -> Content:
+        """Return where an input is as a side had it; raises `UsageError` where it is nowhere."""
+        if digest is None or digest == ABSENT:
+            return Absent()
+        place = self._project.absolute(path)
+        if os.path.isfile(place):
+            executable = bool(os.stat(place).st_mode & 0o100)
+            if digest_with_permission(digest_file(place), executable=executable) == digest:
+                return OnDisk(place)
+        for commit in filter(None, (side.recorded.run.vcs.merge_revision, side.recorded.run.vcs.head_revision)):
+            within = os.path.relpath(os.path.realpath(place), os.path.realpath(self._project.repository))
+            kept = file_of_commit(self._project.repository, commit, within)
+            if kept and digest_with_permission(digest_bytes(kept[0]), executable=kept[1]) == digest:
+                return Bytes(*kept)
+        hint = "it would have to be in git, or in the workspace as it was"
+        raise UsageError(f"{path} is not stored as run {side.run_id} had it", (), hint)
+
+
+def _is_external(item: Ingredient) -> bool:
+    return item.kind == "input" and item.stage == "own" and bool(item.path) and not item.path.endswith("/")
+
+
+def _content(data: bytes | None) -> Content:
+    return Absent() if data is None else Bytes(data)
+
+
+def _called(base: Base) -> str:
+    return f"commit {base.revision[:10]}" if isinstance(base, Commit) else "the workspace"
