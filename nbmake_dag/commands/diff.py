@@ -63,6 +63,7 @@ def command(
         markdown_text,
         text_lines,
     )
+    from nbmake_dag_reporting.alerts import alerts_between  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.compare import compare  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import diff_document, encode_document  # noqa: PLC0415 - likewise
 
@@ -79,13 +80,15 @@ def command(
     project = None
     with suppress(UsageError):  # two bundles need no project
         project = project_of(directory, file)
-    found = compare(old, new, declared_metrics(project), counted_cells)
+    declared = declared_metrics(project)
+    found = compare(old, new, declared, counted_cells)
     if pictures:
         _write_pictures(pictures, found, old, new, project)
     if form == "json" or writes_json:
         click.echo(encode_document(diff_document(found)), nl=False)
     elif form == "markdown":
-        click.echo(markdown_text(found, links), nl=False)
+        alerts = alerts_between(old.run, new.run, declared)
+        click.echo(markdown_text(found, links, alerts), nl=False)
     else:
         for line in text_lines(found):
             say(line)

@@ -32,6 +32,7 @@ from nbmake_dag_reporting.site import Found, SiteResult, found_in, write_site
     examples={
         "nbdag report --open": "write the site, and look at it",
         "nbdag report -o public": "write it where it is published",
+        "nbdag report --check": "fail where `[report.metrics.NAME] alert` says so",
     },
 )
 @located
@@ -53,20 +54,21 @@ from nbmake_dag_reporting.site import Found, SiteResult, found_in, write_site
 )
 @click.option("--forks", is_flag=True, help="With --from-github: also those of forks, which anybody can write.")
 @allowing
+@click.option("--check", "checks", is_flag=True, help="Exit with 1 if a metric of the newest run raises an alert.")
 @click.option("--open", "opens", is_flag=True, help="Open the site in a browser.")
 def command(
-    directory: str | None,
-    file: str | None,
     out: str | None,
     others: tuple[str, ...],
     repository: str | None,
     *,
     forks: bool,
     allow: tuple[str, ...],
+    checks: bool,
     opens: bool,
-) -> None:
+    **place: str | None,
+) -> int:
     """Write a static site on which runs are compared."""
-    project = project_of(directory, file)
+    project = project_of(place["directory"], place["file"])
     if forks and not repository:
         raise UsageError("--forks needs --from-github", (), "add --from-github=OWNER/REPO")
     if out:
@@ -91,6 +93,7 @@ def command(
         webbrowser.open(f"file://{result.page}")
     if result.withheld:
         raise withheld(result.withheld)
+    return 1 if checks and result.alerts else 0
 
 
 def _fetched(project: Project, repository: str, *, forks: bool) -> tuple[str, ...]:
@@ -138,6 +141,8 @@ def _say(result: SiteResult) -> None:
     click.echo(result.page)
     new = f"{len(result.added)} new" if result.added else "nothing new"
     click.echo(f"{result.runs} run{'' if result.runs == 1 else 's'}, {new}, {result.size / 1e6:.1f} MB", err=True)
+    for sentence in result.alerts:
+        click.echo(f"alert: {sentence}", err=True)
     for what in result.refused:
         click.echo(f"warning: the site is without {what}", err=True)
     if result.dropped:

@@ -83,6 +83,6 @@ def declared_metrics(project: Project | None) -> dict[str, Declared]:
 
 def _metrics(pipeline: Pipeline) -> dict[str, Declared]:
     return {
-        name: Declared(direction=metric.direction, tolerance=metric.tolerance)
+        name: Declared(direction=metric.direction, tolerance=metric.tolerance, alert=metric.alert)
         for name, metric in pipeline.report.metrics.items()
     }

@@ -208,6 +208,10 @@ def report(document: Document, files: Iterable[Document], complaints: Complaints
         complaints.add(("report", "allow"), what, "leave it out of `secrets`, or here")
     tables = values.pop("metrics", {})
     metrics = {name: MetricSettings(**given(table)) for name, table in tables.items()}
+    for name, metric in metrics.items():
+        if metric.alert == "worse" and metric.direction is None:
+            what = f"`[report.metrics.{name}] alert` needs to know which way is better"
+            complaints.add(("report", "metrics", name, "alert"), what, 'add `direction = "higher"` or `"lower"`')
     return ReportSettings(**values, metrics=metrics)
 
 

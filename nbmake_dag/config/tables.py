@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from nbmake_dag.config import units
 from nbmake_dag.core.vocabulary import KernelStart, RemoteMode, ValueType
-from nbmake_dag_reporting.vocabulary import Direction
+from nbmake_dag_reporting.vocabulary import ALERT, AN_ALERT, Direction
 
 
 class Duration(float):
@@ -69,6 +69,7 @@ def _doc(description: str, expected: str = "") -> Meta:
 Flag: TypeAlias = bool | UnsetType
 Text: TypeAlias = str | UnsetType
 Texts: TypeAlias = list[str] | UnsetType
+AlertText: TypeAlias = Annotated[str, Meta(pattern=ALERT)] | UnsetType
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType
 Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 Places: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -445,6 +446,14 @@ class MetricTable(_Table, frozen=True):
 
     direction: Annotated[Direction | UnsetType, _doc("Which way is better.", "`higher` or `lower`")] = UNSET
     tolerance: Annotated[Amount | UnsetType, _doc("Differences up to this are ignored.", _AMOUNT)] = UNSET
+    alert: Annotated[
+        AlertText,
+        _doc(
+            "What makes `nbdag report --check` fail, for the newest run: `worse` than the runs of its branch"
+            " before it, which needs `direction`, or a limit.",
+            AN_ALERT,
+        ),
+    ] = UNSET
 
 
 class ReportTable(_Table, frozen=True):

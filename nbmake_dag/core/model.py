@@ -285,6 +285,8 @@ class MetricSettings:
 
     direction: Direction | None = None
     tolerance: float = 0.0
+    alert: str = ""
+    """What raises an alert: ``worse``, or a limit such as ``< 0.9``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nbmake_dag.present.markdown import Section, assemble, escaped, table
+from nbmake_dag.present.markdown import Section, alert_lines, assemble, escaped, table
 from nbmake_dag.present.site_links import SiteLinks
 from nbmake_dag.present.text import pad, plain, width
 from nbmake_dag_reporting.compare import Change, Comparison, ResultChange, Verdict
@@ -35,14 +35,15 @@ def text_lines(found: Comparison) -> Iterator[str]:
         yield "nothing differs"
 
 
-def markdown_text(found: Comparison, links: SiteLinks | None = None) -> str:
-    """Write the same as tables of GitHub's Markdown, in which names and values are only text."""
+def markdown_text(found: Comparison, links: SiteLinks | None = None, alerts: Sequence[str] = ()) -> str:
+    """Write the same as tables of GitHub's Markdown, in which names and values are only text, after ``alerts``."""
     before, after = (
         _linked(escaped(run), links.run(run) if links else None) for run in (found.before, found.after)
     )
     intro = [f"**{before} → {after}**", "", _gist(found)]
     if page := links and links.compare(found.before, found.after):
         intro[-1] += f" [Compare them]({page})."
+    intro += alert_lines(alerts)
     return assemble(intro, [_table(found, title, rows, links) for title, rows in _sections(found)], _COMMENT)
 
 

@@ -9,10 +9,11 @@ import click
 
 from nbmake_dag.observe.project import Project
 from nbmake_dag.present.diff_text import difference_text, value_text
-from nbmake_dag.present.markdown import Section, assemble, escaped, mermaid_section, table
+from nbmake_dag.present.markdown import Section, alert_lines, assemble, escaped, mermaid_section, table
 from nbmake_dag.present.run_text import counted, why
 from nbmake_dag.present.units import coarse, precise
 from nbmake_dag.runs.find import reach
+from nbmake_dag_reporting.alerts import alerts_between
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import Change, Comparison, Declared, Verdict, compare
 from nbmake_dag_reporting.drawing import LOOKS, drawing_of
@@ -53,7 +54,9 @@ def write_job_summary(project: Project, folder: str, declared: Mapping[str, Decl
 def summary_text(recorded: Recorded, base: Base | None, declared: Mapping[str, Declared], limit: int) -> str:
     """Write a run as Markdown in at most ``limit`` bytes."""
     found = compare(base.recorded, recorded, declared) if base else None
-    return assemble(_intro(recorded.run, base), list(_sections(recorded.run, base, found)), limit)
+    alerts = alerts_between(base.recorded.run if base else None, recorded.run, declared)
+    intro = [*_intro(recorded.run, base), *alert_lines(alerts)]
+    return assemble(intro, list(_sections(recorded.run, base, found)), limit)
 
 
 def _intro(run: Run, base: Base | None) -> list[str]:

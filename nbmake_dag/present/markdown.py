@@ -31,6 +31,12 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", plain(text)).replace("@", _MENTION)
 
 
+def alert_lines(sentences: Iterable[str]) -> list[str]:
+    """Write alerts so that GitHub shows them as a warning."""
+    lines = [f"> - {escaped(sentence)}" for sentence in sentences]
+    return ["", "> [!WARNING]", *lines] if lines else []
+
+
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, is_folded: bool = False
 ) -> Section:

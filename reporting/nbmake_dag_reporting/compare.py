@@ -43,6 +43,8 @@ class Declared:
 
     direction: Direction | None = None
     tolerance: float = 0.0
+    alert: str = ""
+    """``worse``, or a limit: a sign and a number, such as ``< 0.9``. Empty for none; see `alerts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

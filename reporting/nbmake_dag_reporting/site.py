@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from nbmake_dag_reporting import schema
+from nbmake_dag_reporting.alerts import alerts_of_site
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import Declared
@@ -87,6 +88,8 @@ class SiteResult:
     page: str
     version: str
     """Changes with what the site shows."""
+    alerts: tuple[str, ...] = ()
+    """What is wrong with the metrics of the newest run."""
 
 
 def found_in(runs: str, record: Resolve, blob: Callable[[str], bytes | None]) -> list[Found]:
@@ -165,6 +168,7 @@ def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteR
         size=size,
         page=os.path.join(out, "index.html"),
         version=version,
+        alerts=tuple(alerts_of_site(index, options.metrics)),
     )
 
 

@@ -63,6 +63,20 @@ class SiteIndex:
         started = dict(enumerate(self.rows.get("started", [])))
         return sorted(self._number, key=lambda run: started.get(self._number[run]) or 0, reverse=True)
 
+    def all_rows(self) -> list[dict[str, Any]]:
+        """Give what is known of each run, with its number."""
+        return [self.row(run_id) for run_id in self._number]
+
+    def row(self, run_id: str) -> dict[str, Any]:
+        number = self._number[run_id]
+        values = {name: list_[number] if number < len(list_) else None for name, list_ in self.rows.items()}
+        return {"number": number, **values}
+
+    def values(self, column: Mapping[str, Any]) -> list[Any]:
+        """Read a column, whose end may be missing."""
+        file = column["file"]
+        return self._values[file] if file in self._values else self._files.read_chunk(file) or []
+
     def drop_details(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:
             _set(self.rows.setdefault("detail", []), self._number[run_id], 0)

@@ -44,6 +44,10 @@ RecordedResult: TypeAlias = RunResult | Literal["interrupted", "running"]
 Direction: TypeAlias = Literal["higher", "lower"]
 """Which values of a metric are better."""
 
+ALERT: Final = r"^(?:worse|(?:<=?|>=?) ?-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)$"
+"""What raises an alert of a metric."""
+AN_ALERT: Final = "`worse`, or a limit such as `< 0.9`"
+
 STATUSES: Final[tuple[TaskStatus, ...]] = get_args(TaskStatus)
 HITS: Final[frozenset[TaskStatus]] = frozenset({"restored", "up_to_date"})
 """Of tasks whose result was in the cache."""

@@ -192,6 +192,19 @@ pipeline.toml:25: output `../split` is not inside the project
     )
 
 
+@pytest.mark.parametrize("written", ["below 0.9", "= 1", "> x", ""])
+def test_an_alert_is_a_limit_or_worse(written: str):
+    expected = f'pipeline.toml:2: `alert` must be `worse`, or a limit such as `< 0.9`, not `"{written}"`'
+    assert expected in complaints(f'[report.metrics.auc]\nalert = "{written}"\n')
+
+
+def test_worse_needs_a_direction():
+    expected = (
+        "pipeline.toml:2: `[report.metrics.auc] alert` needs to know which way is better\n  hint: add `direction"
+    )
+    assert expected in complaints('[report.metrics.auc]\nalert = "worse"\n')
+
+
 def test_tables_of_the_wrong_kind_are_said():
     """A list of tables, or a value where tables are expected, is a complaint about that key."""
     assert complaints("[[tasks]]\n") == "pipeline.toml:1: `tasks` must be a table of tables, not a list"

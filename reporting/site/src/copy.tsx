@@ -11,7 +11,10 @@ export function Copy({ text, what }: { text: string; what: string }): JSX.Elemen
     );
   return (
     <button type="button" class="copy" title={text} onClick={() => void copy()} onBlur={() => set("")}>
-      <span aria-hidden="true">⧉</span> {what}
+      <svg viewBox="0 0 16 16" width="13" height="13" aria-hidden="true">
+        <path d="M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3" fill="none" stroke="currentColor" stroke-width="1.3" />
+      </svg>
+      {what}
       <span role="status">{state && ` ${state}`}</span>
     </button>
   );

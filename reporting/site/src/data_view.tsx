@@ -275,8 +275,10 @@ function Lines({
               <th scope="col">
                 <span class="hidden">What happened</span>
               </th>
-              {names.map((name) => (
-                <th scope="col">{name}</th>
+              {names.map((name, i) => (
+                <th scope="col" class={isNumber(lines[0]!, i)}>
+                  {name}
+                </th>
               ))}
             </tr>
           </thead>
@@ -295,6 +297,9 @@ function Lines({
     </>
   );
 }
+
+const isNumber = ({ before, after }: RowDifference, i: number): string =>
+  typeof (after?.[i] ?? before?.[i]) === "number" ? "num" : "";
 
 function Cell({
   before,

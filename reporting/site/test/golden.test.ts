@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { graphOf, mergedGraph, metrics, parameters, rowsOf, tasksOf, verdict } from "../src/compare.ts";
 import { disagreeing } from "../src/determinism.ts";
 import type { RunDetail, Task } from "../src/model.ts";
+import { numeric } from "../src/numbers.ts";
+import { marks } from "../src/regress.ts";
 
 const golden = JSON.parse(
   readFileSync(new URL("../../../tests/reporting/golden/comparison.json", import.meta.url), "utf8"),
@@ -25,6 +27,18 @@ const inBoth = (row: { task: string }) =>
 test("verdicts are golden", () => {
   for (const one of golden.verdicts)
     assert.equal(verdict(one.before, one.after, one.declared), one.verdict, JSON.stringify(one));
+});
+
+test("marks are golden", () => {
+  for (const one of golden.marks) {
+    const values = one.values.map((value: number | string) => ({ value: numeric(value)!, reused: false }));
+    const found = marks(values, { direction: null, ...one.declared });
+    assert.deepEqual(
+      found.map((mark) => mark ?? null),
+      one.marks,
+      JSON.stringify(one),
+    );
+  }
 });
 
 test("a comparison is golden", () => {
