@@ -17,6 +17,7 @@ from nbmake_dag.execute.import_blocklist import stay_light
 # before nbformat is imported: seconds for each process that runs tests
 stay_light()
 
+from tests.support.examples import QUICK  # noqa: E402
 from tests.support.project import Project  # noqa: E402
 
 # the commands that tests start by the hundred need not be compiled by each
@@ -27,9 +28,7 @@ for name in [name for name in os.environ if name in {"CI", "GITLAB_CI"} or name.
 # what a shell starts in the background ignores interrupts, and with it the programs that tests interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# how long an example takes says something of the machine only
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.load_profile(QUICK)
 
 pytest_plugins = ("tests.support.needs", "tests.support.flaky")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmake_dag_cache.blobs import (
@@ -25,6 +25,7 @@ from nbmake_dag_cache.blobs import (
     StoredFile,
 )
 from nbmake_dag_cache.digest import Sha256, digest_bytes
+from tests.support.examples import examples
 
 NAMES = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=20
@@ -44,7 +45,7 @@ def blob_path(root: Path, sha256: str) -> Path:
     return root / "blobs" / sha256[:2] / sha256
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(tree=TREES)
 def test_any_tree_comes_back_as_it_was(tree: dict[tuple[str, ...], tuple[bytes, bool]]):
     """put_file then restore is the identity on contents and x bits, for any names."""
@@ -64,7 +65,7 @@ def test_any_tree_comes_back_as_it_was(tree: dict[tuple[str, ...], tuple[bytes, 
 
 
 @given(content=st.binary(max_size=5_000))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_bytes_and_file_of_the_same_content_are_one_blob(content: bytes):
     """put_bytes and put_file agree on names, digests and sizes, and store once."""
     with tempfile.TemporaryDirectory() as folder:

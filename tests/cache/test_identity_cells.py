@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -14,6 +14,7 @@ from nbmake_dag_cache.cells import executable, text_identity
 from nbmake_dag_cache.digest import digest_text
 from nbmake_dag_cache.ipython import transform_cell
 from nbmake_dag_cache.syntax import parse, write_tree
+from tests.support.examples import examples
 
 INVALIDATES = {
     "statement": ("x = 1", "x = 2"),
@@ -90,7 +91,7 @@ FRAGMENTS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(st.lists(FRAGMENTS | st.just("\n"), max_size=12).map("".join))
 @example("x = '''a\n   \nb'''")
 @example("x = 'a\\\n   \\\nb'")

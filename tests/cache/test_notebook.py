@@ -9,11 +9,12 @@ import jupytext
 import msgspec
 import nbformat
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmake_dag_cache.identity import identify
 from nbmake_dag_cache.notebook import Cell, NotebookSource, UnreadableNotebookError, read_notebook
+from tests.support.examples import examples
 
 
 def _ipynb(*cells, **changes):
@@ -183,7 +184,7 @@ TAGGED = _code("x = 1", metadata={"tags": ["parameters"]})
 SEED = json.dumps(_ipynb(TAGGED, _code("%time\nf'{x}'")), indent=1).encode()
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.lists(st.tuples(st.integers(0, len(SEED) - 1), st.binary(max_size=3), st.integers(0, 4)), max_size=4))
 def test_any_damage_is_read_or_refused(edits):
     """A damaged notebook is read and identified, or refused as unreadable; nothing else happens."""
@@ -229,7 +230,7 @@ CELLS: st.SearchStrategy[tuple[str, str, list[str]]] = st.one_of(
 KERNEL = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(CELLS, max_size=6), st.sampled_from(["py:percent", "py:hydrogen", "md", "py:light"]))
 def test_text_and_ipynb_of_one_notebook_have_one_identity(cells, form):
     """What Jupytext makes of a notebook counts as the notebook itself."""

@@ -8,12 +8,13 @@ import sys
 import jupytext
 import nbformat
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbmake_dag_cache.identity import identify
 from nbmake_dag_cache.notebook import NotebookSource, read_code, read_notebook
 from nbmake_dag_cache.percent import read_plain_percent
+from tests.support.examples import examples
 
 HEADER = """# ---
 # jupyter:
@@ -174,7 +175,7 @@ def _compared(source: NotebookSource) -> object:
     return source.language, source.kernel, source.formats, source.allow_errors, cells
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(TEXTS)
 @example(PLAIN)
 @example('# %%\n"""\n# %%\n"""\n')
@@ -186,7 +187,7 @@ def test_what_is_read_without_jupytext_is_read_alike(text):
         assert identify(_by_jupytext(text)) == identify(read_code(text.encode(), "a.py"))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(
         st.tuples(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmake_dag_cache.blobs import BlobStore
@@ -188,7 +188,6 @@ TASKS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     tasks=TASKS,
     orphans=st.sets(st.integers(8, 10)),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nbmake_dag.config.pipeline_file import Signature, expand, parse
 from nbmake_dag.errors import ConfigError
+from tests.support.examples import examples
 
 EXAMPLE = (Path(__file__).parents[2] / "pipeline.toml.example").read_bytes()
 SEEDS = [
@@ -60,7 +61,7 @@ def read(text: bytes) -> None:
 
 
 @given(mutated())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_broken_configurations_are_only_complained_about(text):
     """Nothing but ConfigError is raised, and what it says can be printed."""
     read(text)
@@ -71,14 +72,14 @@ _ALL_CHECKS: list[HealthCheck] = [*HealthCheck]  # pyright: ignore[reportAssignm
 
 @pytest.mark.slow
 @given(mutated())
-@settings(max_examples=20_000, deadline=None, suppress_health_check=_ALL_CHECKS)
+@settings(max_examples=20_000, suppress_health_check=_ALL_CHECKS)
 def test_many_broken_configurations_are_only_complained_about(text):
     """The same, for the 20,000 of the release."""
     read(text)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_any_bytes_are_read_or_complained_about(text):
     """A file need not even be meant as TOML."""
     read(text)

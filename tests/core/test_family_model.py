@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -14,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.core.family_model import World
+from tests.support.examples import examples
 
 
 def _examples(number: int) -> settings:
-    return settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow])
 
 
 seeds, lengths = st.integers(0, 2**32), st.integers(0, 8)
@@ -33,7 +33,7 @@ def _live(seed: int, steps: int) -> None:
     assert again.states.keys() == last.states.keys()
 
 
-@_examples(int(os.environ.get("NBDAG_EXAMPLES", "60")))
+@examples(240, HealthCheck.too_slow)
 @given(seed=seeds, steps=lengths)
 def test_families_grow_shrink_fail_and_collide_and_each_build_does_what_it_must(seed: int, steps: int) -> None:
     """After any history all is as computed from scratch but what cannot be expanded, and nothing ran twice."""

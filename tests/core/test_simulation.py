@@ -1,7 +1,7 @@
 """The model test: random pipelines and histories through the real survey, planner, schedule and stores.
 
 Two oracles judge every build: what the outputs are when everything is computed from scratch, and which tasks had
-to run. 150 histories by default, 500 in the slow set; `-m manual` lives 10,000.
+to run. 60 histories by default, 500 in the slow set; `-m manual` lives 10,000.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.core.simulation.build import Order
 from tests.core.simulation.checkout import Checkout, Memos
 from tests.core.simulation.edits import MODES, Seed, Step
 from tests.core.simulation.history import History
+from tests.support.examples import examples
 
 SHARED_MEMORY = "/dev/shm"
 
@@ -107,13 +108,15 @@ builds = st.builds(Step, kind=st.just("build"), value=numbers)
 histories = st.lists(st.tuples(steps, steps, builds), max_size=6)
 
 
+CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
+
+
 def _examples(number: int) -> settings:
-    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-    return settings(max_examples=number, deadline=None, suppress_health_check=checks)
+    return settings(max_examples=number, suppress_health_check=CHECKS)
 
 
 @pytest.mark.timeout(1800)
-@_examples(int(os.environ.get("NBDAG_EXAMPLES", "150")))
+@examples(240, *CHECKS)
 @given(made_from=pipelines, history=histories)
 def test_a_build_runs_what_it_must_and_leaves_what_a_clean_one_would(
     memos: Memos, place: Path, made_from: list[Seed], history: list[tuple[Step, ...]]

@@ -167,7 +167,7 @@ def check_affected(built: Project, root: Path, edits: list[str], *, commit: bool
 few_edits = st.lists(st.sampled_from(sorted(EDITS)), min_size=1, max_size=3, unique=True)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=few_edits, commit=st.booleans())
 def test_whatever_a_full_build_executes_is_affected(
     built: Project, tmp_path: Path, edits: list[str], *, commit: bool
@@ -177,7 +177,7 @@ def test_whatever_a_full_build_executes_is_affected(
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=few_edits, commit=st.booleans())
 def test_whatever_a_full_build_executes_is_affected_after_many_edits(
     built: Project, tmp_path: Path, edits: list[str], *, commit: bool

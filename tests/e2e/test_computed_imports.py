@@ -73,6 +73,7 @@ def kinds(*names: str) -> set[str]:
     return {f"{name}_{kind}" for name in names for kind in "nfc"}
 
 
+@pytest.mark.slow
 def test_a_change_of_what_a_computed_import_means_is_never_skipped(computed: Project) -> None:
     """Each way and each kind of work: an edit, a new module of a listed folder, one that was not found before."""
     computed.build().ran(*kinds("prefix", "listed", "hand", "optional"))

@@ -93,6 +93,7 @@ def every_kind(project: Project) -> Project:
     return project.pipeline("\n".join(tables)).commit()
 
 
+@pytest.mark.slow
 def test_a_fresh_checkout_with_the_cache_runs_nothing(every_kind: Project) -> None:
     """Nor does a second build, and every task is recorded in the first one."""
     first = every_kind.build()

@@ -15,6 +15,7 @@ def ray_processes(project: Project) -> list[str]:
     return [command for command in project.processes().values() if "raylet" in command]
 
 
+@pytest.mark.slow
 def test_all_kinds_of_task_run_with_ray(small):
     """They leave what they leave without; and no process of Ray outlives the build."""
     everything = small.build("--executor=inline").having("ran")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import zipfile
 
+import pytest
+
 from tests.support.project import Project
 
 
+@pytest.mark.slow
 def test_a_script_that_a_command_starts_by_a_computed_name_is_reported_each_time(project: Project) -> None:
     """By a build that runs, by one with nothing to do, and by `status`; not once an input covers it."""
     project.write("sub/part.sh", "echo part\n").pipeline(

@@ -98,14 +98,14 @@ def check_hidden(notebook, before, changes, place):
     notebook.forget()
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(cells, edits)
 def test_a_draft_of_pure_cells_is_what_a_run_from_the_start_is(notebook, before, changes):
     """Every run after an edit is resumed, and shows, cell by cell, what a run from the start shows."""
     check_pure(notebook, before, changes)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(cells, edits, st.integers(0, 8))
 def test_a_draft_that_hidden_state_makes_differ_is_seen(notebook, before, changes, place):
     """A comparison names the first cell that shows something else, if and only if there is one."""
@@ -114,7 +114,7 @@ def test_a_draft_that_hidden_state_makes_differ_is_seen(notebook, before, change
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cells, edits)
 def test_many_drafts_of_pure_cells_are_what_runs_from_the_start_are(notebook, before, changes):
     """The same for many more notebooks."""
@@ -123,7 +123,7 @@ def test_many_drafts_of_pure_cells_are_what_runs_from_the_start_are(notebook, be
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cells, edits, st.integers(0, 8))
 def test_many_drafts_that_hidden_state_makes_differ_are_seen(notebook, before, changes, place):
     """The same for many more notebooks."""

@@ -34,6 +34,7 @@ from nbmake_dag.execute.protocol import AttemptResult, AttemptSpec, Ended, Failu
 from nbmake_dag.observe.project import find_project
 from nbmake_dag.record.outcome import RunOutcome
 from nbmake_dag_cache.blobs import BlobStore
+from tests.support.examples import examples
 from tests.support.family_pipelines import NAMES, SOURCES, Files, evaluate, means, pipeline_of, work
 
 
@@ -202,13 +203,13 @@ class World:
 
 
 def _examples(number: int) -> settings:
-    return settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow])
 
 
 seeds, lengths = st.integers(0, 2**32), st.integers(0, 6)
 
 
-@_examples(int(os.environ.get("NBDAG_EXAMPLES", "8")))
+@examples(32, HealthCheck.too_slow)
 @given(seed=seeds, steps=lengths)
 def test_families_grow_shrink_and_fail_and_a_build_leaves_what_a_clean_one_would(seed: int, steps: int) -> None:
     """After any history the files are those of a from-scratch evaluation, and nothing was executed twice."""

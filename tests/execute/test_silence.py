@@ -43,6 +43,7 @@ def test_a_legitimate_wait_is_left_alone(run, waiting):
     assert result.run.outcome == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_kernel_that_need_not_answer_while_it_computes_is_reported_and_not_killed(run, monkeypatch):
     """As those of other languages: only the time limit ends it."""
     monkeypatch.setattr(Kernel, "has_control_thread", False)

@@ -55,7 +55,6 @@ def _run_here(tree: Path, tests: tuple[str, ...], *, show: bool) -> int:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
-    os.environ["NBDAG_EXAMPLES"] = "60"
     sys.dont_write_bytecode = True
     os.chdir(tree)
     # this program's own modules are of the tree too, from here on
@@ -63,10 +62,15 @@ def _run_here(tree: Path, tests: tuple[str, ...], *, show: bool) -> int:
         del sys.modules[name]
     sys.path[:0] = [str(tree), str(tree / "cache"), str(tree / "reporting")]
     hypothesis.settings.register_profile(
-        "check", phases=[hypothesis.Phase.generate], derandomize=True, database=None
+        "check",
+        phases=[hypothesis.Phase.generate],
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=25,
     )
-    hypothesis.settings.load_profile("check")
-    return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-n", "0", "--assert=plain", *tests]))
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-n", "0", "--assert=plain", "--hypothesis-profile=check"]
+    return int(pytest.main([*options, *tests]))
 
 
 def _say(line: str) -> None:

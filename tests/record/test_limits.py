@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from nbmake_dag.record.limits import SPAN_LIMIT, TEXT_LIMIT, bounded, bounded_text
 from nbmake_dag_reporting.otlp import decode_line, encode_resource, encode_span, wrap
 from nbmake_dag_reporting.spans import Attributes, AttributeValue, Resource, Span, SpanEvent
+from tests.support.examples import examples
 
 
 class Store(dict[str, bytes]):
@@ -109,7 +110,7 @@ def _long(value: Any) -> Any:
             return value
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(60, HealthCheck.too_slow, HealthCheck.data_too_large)
 @given(drawn=st.dictionaries(_text, _value, max_size=9))
 def test_any_span_is_bounded_and_nothing_of_it_is_lost(drawn: dict[str, Any]):
     """Each value is there, or its blob is, or it is in the blob of what is left out."""

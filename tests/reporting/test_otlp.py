@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmake_dag_reporting.names import below, escape, unescape
@@ -110,7 +110,6 @@ def test_a_span_without_an_error_leaves_its_status_unset() -> None:
     assert b'"status":{}' in line
 
 
-@settings(deadline=None)
 @given(st.dictionaries(ANY_TEXT, VALUES, max_size=5), ANY_TEXT)
 def test_any_value_survives_writing_and_reading(values: dict[str, object], text: str) -> None:
     """What `attribute_value` gives is read back with its type, through any nesting."""
@@ -169,7 +168,6 @@ def test_what_is_no_such_line_is_refused(line: bytes) -> None:
         decode_line(line)
 
 
-@settings(deadline=None)
 @given(st.lists(ANY_TEXT, unique=True))
 def test_names_of_any_shape_are_distinct_keys_and_none_is_above_another(names: list[str]) -> None:
     """Escaping is reversible, gives text that UTF-8 can hold, and adds no level to a key."""

@@ -63,7 +63,7 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(tmp_path)
 
 
-@pytest.mark.parametrize("options", [("-n", "0"), ("-n", "2")])
+@pytest.mark.parametrize("options", [("-n", "0"), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_a_timing_test_that_passes_alone_is_listed_with_its_first_failure(
     suite: Suite, options: tuple[str, ...]
 ) -> None:
