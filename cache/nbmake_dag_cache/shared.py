@@ -26,7 +26,7 @@ from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.depot import Depot
 from nbmake_dag_cache.key import Ingredient, shared_name_of
 from nbmake_dag_cache.record import DamagedRecordError, Record, decode_record, encode_record
-from nbmake_dag_cache.remote import Remote
+from nbmake_dag_cache.remote import Remote, RemoteError
 from nbmake_dag_cache.retention import blobs_of
 
 FORMAT: Literal[1] = 1
@@ -134,8 +134,17 @@ class SharedCache:
     def publish(self, record: Record, blobs: BlobStore) -> None:
         """Write a record and its blobs, the record last; what is there already is not sent again.
 
-        Raises `BlobError`, `RemoteError`, and `RefusedError` for a record that no reader would take.
+        What fails is tried once more. Raises `BlobError`, `RemoteError`, and `RefusedError` for a record that no
+        reader would take.
         """
+        try:
+            self._publish(record, blobs)
+        except RemoteError:
+            if self.remote.gone:
+                raise
+            self._publish(record, blobs)
+
+    def _publish(self, record: Record, blobs: BlobStore) -> None:
         zone = self._zones.writes
         if zone is None:
             raise ValueError("this build may not write")

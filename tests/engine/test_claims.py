@@ -14,6 +14,7 @@ from nbmake_dag.core.model import TaskName
 from nbmake_dag.engine.shared_cache import claims
 from nbmake_dag.engine.shared_cache.claims import Claims
 from nbmake_dag_cache.remote import Remote
+from tests.support.project import await_true
 
 TASK = TaskName("train")
 PATH = "main/claims/ab/ab12.json"
@@ -78,16 +79,35 @@ def test_the_second_waits_and_asks_again_when_the_first_is_done(make, tmp_path: 
     assert not file.exists()
 
 
-def test_when_the_first_fails_all_others_may_try_at_once(make):
-    """They do not fail one after the other: each waits for one other build only."""
-    first, others = make(), [make() for _ in range(3)]
+def test_when_two_have_failed_all_others_may_try_at_once(make):
+    """They do not fail one after the other: each waits for two other builds only."""
+    first, others = make(), [make() for _ in range(4)]
     first.claim()
     assert first.hears() == "proceeds"
     for other in others:
         other.claim()
         assert other.hears() == "waits"
     first.claims.release(TASK)
+    await_true(lambda: any(not other.said.empty() for other in others), 30, "nobody asks")
+    second = next(other for other in others if not other.said.empty())
+    assert second.hears() == "asks"
+    others.remove(second)
+    assert all(other.said.empty() for other in others)
+    second.claims.release(TASK)
     assert [other.hears() for other in others] == ["asks"] * 3
+
+
+def test_what_is_asked_for_later_is_done_once_and_at_the_end_at_the_latest(make):
+    """Also where no claim was ever made."""
+    build = make()
+    build.claims.later(lambda: build.said.put(("later", TASK)))
+    build.claim()
+    assert sorted([build.hears(), build.hears()]) == ["later", "proceeds"]
+    build.claims.later(lambda: build.said.put(("later", TASK)))
+    build.claims.end()
+    build.claims.later(lambda: build.said.put(("at once", TASK)))
+    assert [build.hears(), build.hears()] == ["later", "at once"]
+    assert build.said.empty()
 
 
 def test_a_claim_of_a_build_that_died_is_taken_over(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

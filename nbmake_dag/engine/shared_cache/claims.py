@@ -3,11 +3,11 @@
 A burst of jobs that miss the same record would else execute it once each. A claim is a file that only one of them
 can create. It is rewritten every `HEARTBEAT_S` while its task executes, and removed when the result is cached. Who
 finds one waits, without a slot, until it is gone, two heartbeats were missed, its build is dead (on the same
-machine this shows), or `PATIENCE_S` are over. It waits for one other build: if that fails, all others may try at
+machine this shows), or `PATIENCE_S` are over. It waits for two other builds: if both fail, all others may try at
 once.
 
-A claim is advice, and nothing is believed because of it. Where a remote cannot create a file exclusively, or does
-not answer, there are no claims.
+A claim is advice, and nothing is believed because of it. Where a remote cannot create a file exclusively, or was
+given up, there are no claims. A single operation that fails is tried again.
 
 All access to the remote is in one thread of this module's own; the answers come by callbacks, from that thread.
 """
@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -38,6 +38,8 @@ STALE_S = 2.5 * HEARTBEAT_S
 PATIENCE_S = 600.0
 """Seconds that a task waits for others at most."""
 POLL_S = 3.0
+_OTHERS = 2
+"""Builds that a task waits for: the second one may execute it since it could not use what the first one sent."""
 _FRESH_S = 1.0
 """Seconds for which the answer that there is no record is still trusted after a claim was created."""
 _END_S = 5.0
@@ -52,9 +54,11 @@ class _Waiting:
     path: str
     proceed: Callable[[], None]
     ask_again: Callable[[], None]
-    asked: float = field(default_factory=time.monotonic)
+    asked: float
     other: str | None = None
     """The build whose claim it waits for."""
+    waits: int = 0
+    """For how many builds it has waited before."""
     since: float = 0.0
     """When that claim was first seen."""
     content: bytes = b""
@@ -93,6 +97,7 @@ class Claims:
         self._waiting: dict[TaskName, _Waiting] = {}
         self._held: dict[TaskName, _Held] = {}
         self._done: list[TaskName] = []
+        self._later: list[tuple[float, Callable[[], None]]] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shared-claims", daemon=True)
 
@@ -105,10 +110,8 @@ class Claims:
         """
         with self._changed:
             if not self._ending.is_set():
-                if self._thread.ident is None:
-                    self._thread.start()
-                self._waiting[task] = _Waiting(task, path, proceed, ask_again)
-                self._changed.notify()
+                self._waiting[task] = _Waiting(task, path, proceed, ask_again, time.monotonic())
+                self._wake()
                 return
         proceed()
 
@@ -118,6 +121,15 @@ class Claims:
             self._done.append(task)
             self._changed.notify()
 
+    def later(self, action: Callable[[], None]) -> None:
+        """Do something a little later, or when the build ends: what another build sent may not show at once."""
+        with self._changed:
+            if not self._ending.is_set():
+                self._later.append((time.monotonic() + POLL_S, action))
+                self._wake()
+                return
+        action()
+
     def end(self, within: float = _END_S) -> None:
         """Let all who wait proceed, and remove what is held, in so many seconds at most."""
         with self._changed:
@@ -125,6 +137,11 @@ class Claims:
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(within)
+
+    def _wake(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
+        self._changed.notify()
 
     def _run(self) -> None:
         """Go on until the end, or until the remote has no claims; whatever happens, nobody waits for ever."""
@@ -138,6 +155,8 @@ class Claims:
                 self._waiting.clear()
             for each in waiting:
                 each.proceed()
+            for _, action in self._later:
+                action()
         with suppress(RemoteError, RefusedError):
             for held in self._held.values():
                 self._remote.remove(held.path)
@@ -149,6 +168,7 @@ class Claims:
             for each in self._due():
                 self._try(each)
                 self._beat()
+            self._do_later()
             with self._changed:
                 if not self._ending.is_set() and not self._done:
                     self._changed.wait(self._pause())
@@ -157,6 +177,7 @@ class Claims:
         now = time.monotonic()
         dues = [each.due for each in self._waiting.values() if self._has_room_for(each)]
         beats = [held.written + HEARTBEAT_S for held in self._held.values()]
+        dues += [at for at, _ in self._later]
         return max(0.0, min([*dues, *beats], default=now + HEARTBEAT_S) - now)
 
     def _has_room_for(self, each: _Waiting) -> bool:
@@ -173,16 +194,29 @@ class Claims:
                 yield each
 
     def _try(self, each: _Waiting) -> None:
-        created = self._remote.create(each.path, self._content(0))
-        if created is None:
-            raise _NoClaims
-        if created:
-            self._hold(each)
-        else:
-            self._look_at_other(each)
+        """Create a claim or look at the one that is there; where an operation fails, do so later again."""
+        each.due = time.monotonic() + POLL_S
+        try:
+            # to look costs less than to try to create
+            content = self._read(each.path) if each.other is not None else b""
+            if not content:
+                created = self._remote.create(each.path, self._content(0))
+                if created is None:
+                    raise _NoClaims
+                if created:
+                    self._hold(each)
+                    return
+                content = self._read(each.path)
+            self._look_at_other(each, content)
+        except RemoteError:
+            if self._remote.gone:
+                raise
+            if time.monotonic() - each.asked > PATIENCE_S:
+                self._take(each)
+                each.proceed()
 
-    def _look_at_other(self, each: _Waiting) -> None:
-        now, content = time.monotonic(), self._read(each.path)
+    def _look_at_other(self, each: _Waiting, content: bytes) -> None:
+        now = time.monotonic()
         claim = _decoded(content)
         build = claim.build if claim else ""
         if claim and claim.host == _host() and not os.path.exists(f"/proc/{claim.pid}"):
@@ -194,16 +228,27 @@ class Claims:
             self._waits(each.task)
         if not each.other:
             each.other = build
-        elif build != each.other:
+        elif build != each.other and each.waits == _OTHERS - 1:
             self._take(each)
             each.ask_again()
             return
+        elif build != each.other:
+            each.other, each.waits = build, each.waits + 1
         if content != each.content:
             each.content, each.changed = content, now
         if now - each.changed > STALE_S or now - each.since > PATIENCE_S:
             self._take_over(each)
         else:
-            each.due = now + POLL_S
+            # the longer it takes, the less a little more matters
+            each.due = now + min(max(POLL_S, (now - each.since) / 10), HEARTBEAT_S / 2)
+
+    def _do_later(self) -> None:
+        now = time.monotonic()
+        with self._changed:
+            due = [action for at, action in self._later if at <= now]
+            self._later = [(at, action) for at, action in self._later if at > now]
+        for action in due:
+            action()
 
     def _take_over(self, each: _Waiting) -> None:
         """Replace the claim of a build that died, or that takes too long."""
@@ -227,14 +272,26 @@ class Claims:
         for held in self._held.values():
             if time.monotonic() - held.written >= HEARTBEAT_S:
                 held.beats += 1
-                self._remote.write(held.path, self._content(held.beats))
-                held.written = time.monotonic()
+                try:
+                    self._remote.write(held.path, self._content(held.beats))
+                    held.written = time.monotonic()
+                except RemoteError:
+                    if self._remote.gone:
+                        raise
+                    held.written += POLL_S
 
     def _remove_done(self) -> None:
         with self._changed:
             done, self._done = self._done, []
-        for held in [self._held.pop(task) for task in done if task in self._held]:
-            self._remote.remove(held.path)
+        for task in [task for task in done if task in self._held]:
+            try:
+                self._remote.remove(self._held[task].path)
+            except RemoteError:
+                if self._remote.gone:
+                    raise
+                self.release(task)
+            else:
+                del self._held[task]
 
     def _read(self, path: str) -> bytes:
         with suppress(RefusedError):

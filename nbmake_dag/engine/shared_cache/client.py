@@ -140,10 +140,18 @@ class Sharing:
         if parts:
             yield f"the shared cache: {'; '.join(parts)}"
 
-    def _look_up(self, instruction: LookUp, results: Mapping[TaskName, Result], *, claimed: bool = False) -> None:
+    def _look_up(
+        self,
+        instruction: LookUp,
+        results: Mapping[TaskName, Result],
+        *,
+        claimed: bool = False,
+        may_come: bool = False,
+    ) -> None:
+        """Look for a record; where another build executed the task, its record ``may_come`` a little later."""
         task, answer = instruction.task, LookedUp(task=instruction.task)
         try:
-            answer = self._find(instruction, results)
+            answer = self._find_twice(instruction, results)
         except (RemoteError, OSError):
             pass  # the remote keeps count; without room for a blob the task will say so itself
         finally:
@@ -152,6 +160,8 @@ class Sharing:
                 if claimed:
                     self.release(task)
                 self._post(answer)
+            elif may_come and self._claims is not None:
+                self._claims.later(lambda: self._look_up_again(instruction, results))
             elif claimed or self._claims is None or path is None:
                 self._post(answer)
             else:
@@ -159,12 +169,23 @@ class Sharing:
                     task,
                     path,
                     proceed=lambda: self._post(answer),
-                    ask_again=lambda: self._look_up_again(instruction, results),
+                    ask_again=lambda: self._look_up_again(instruction, results, may_come=True),
                 )
 
-    def _look_up_again(self, instruction: LookUp, results: Mapping[TaskName, Result]) -> None:
+    def _look_up_again(
+        self, instruction: LookUp, results: Mapping[TaskName, Result], *, may_come: bool = False
+    ) -> None:
         with suppress(RuntimeError):  # the build has ended
-            self._threads.submit(self._look_up, instruction, results, claimed=True)
+            self._threads.submit(self._look_up, instruction, results, claimed=True, may_come=may_come)
+
+    def _find_twice(self, instruction: LookUp, results: Mapping[TaskName, Result]) -> LookedUp:
+        """Look for a record, and once more if an operation fails: to execute the task costs more."""
+        try:
+            return self._find(instruction, results)
+        except RemoteError:
+            if self._shared.remote.gone:
+                raise
+            return self._find(instruction, results)
 
     def _find(self, instruction: LookUp, results: Mapping[TaskName, Result]) -> LookedUp:
         name, modules = instruction.task, dict[str, str]()
