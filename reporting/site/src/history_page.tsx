@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { LineChart, type Point } from "./chart.tsx";
 import { useChunk, useChunks } from "./chunks.ts";
 import { Commit } from "./columns.tsx";
+import { Copy } from "./copy.tsx";
 import { number, seconds, time } from "./format.ts";
 import { Guarded } from "./guarded.tsx";
 import { columnId, type Index, type Matrix, type RunRow, type StoredColumn, statusOf } from "./model.ts";
@@ -10,6 +11,7 @@ import { valuesOf } from "./numbers.ts";
 import { durationMarks, marks } from "./regress.ts";
 import { changed, type Route, replace, taskHref } from "./route.ts";
 import { BranchSelect, Waiting } from "./ui.tsx";
+import { commands, regression } from "./what_changed.ts";
 
 export function HistoryPage({ index, route }: { index: Index; route: Route }): JSX.Element {
   const tasks = [
@@ -139,6 +141,14 @@ function ColumnChart({ index, column, values, letters, runs, axis }: ChartProps)
       ? "duration in seconds"
       : `${column.name}${declared?.direction ? ` (${declared.direction} is better)` : ""}`;
   const last = known.at(-1);
+  const worse =
+    column.kind === "metrics"
+      ? regression(
+          known,
+          found,
+          measured.map((one) => one.reused),
+        )
+      : undefined;
   return (
     <div class="card" id={columnId(column)}>
       <LineChart
@@ -171,6 +181,14 @@ function ColumnChart({ index, column, values, letters, runs, axis }: ChartProps)
               : number(values[last.number] as number)}
           </b>
           , {time(last.started)}
+        </p>
+      )}
+      {worse && (
+        <p class="note">
+          Worse in the run of {time(worse.after.started)}. Copy a command that finds out why:{" "}
+          {commands(column.task, column.name, worse.before, worse.after).map(([what, text]) => (
+            <Copy key={what} what={what} text={text} />
+          ))}
         </p>
       )}
     </div>
