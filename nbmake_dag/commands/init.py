@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LOCKFILES = (
     *(
         "uv.lock",
+        "pylock.toml",
         "poetry.lock",
         "pdm.lock",
         "pixi.lock",
@@ -114,11 +115,23 @@ def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
         raise UsageError(f"no notebook in {root} or below it", (), hint)
     drafts = draft(root, found.notebooks)
     lockfiles = [name for name in _LOCKFILES if os.path.isfile(os.path.join(root, name))]
-    text = config_text(title, drafts, lockfiles, installed_kernels())
+    text = config_text(title, drafts, lockfiles, installed_kernels(), _makeable(root, lockfiles))
     tasks = [given(table) for table in (parse(text.encode()).document.tasks or {}).values()]
     with open(config, "x", encoding="utf-8") as stream:
         stream.write(text)
     return list(_found(tasks, drafts)), len(tasks)
+
+
+def _makeable(root: str, lockfiles: Sequence[str]) -> str:
+    """Return the first lock file of which nbdag can make an environment, empty without one."""
+    for name in lockfiles:
+        if name in {"uv.lock", "pylock.toml"}:
+            return name
+        if name.endswith(".txt"):
+            with open(os.path.join(root, name), "rb") as file:
+                if b"--hash=" in file.read():
+                    return name
+    return ""
 
 
 def _found(tasks: Sequence[Mapping[str, Any]], drafts: Sequence[Draft]) -> Iterator[str]:

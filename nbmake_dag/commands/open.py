@@ -18,6 +18,7 @@ from nbmake_dag.commands.options import located, profiled, project_of
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.editor.conflict import Take
 from nbmake_dag.editor.copy import Copy, copy_path, make_copy
+from nbmake_dag.editor.made_environment import jupyter_path
 from nbmake_dag.engine.dispatch.dispatcher import folder_name
 from nbmake_dag.engine.prepare import prepare
 from nbmake_dag.engine.request import Request
@@ -92,6 +93,8 @@ def _show(notebook: str, project: Project, copy: Copy | None, *, print_path: boo
     jupyter = _start_jupyter(notebook, project)
     if jupyter is None:
         command_line = shlex.join(_jupyter_command(notebook, project))
+        if path := _jupyter_path(notebook):
+            command_line = f"JUPYTER_PATH={shlex.quote(path)} {command_line}"
         click.echo(f"JupyterLab is not installed here; open it with\n\n  {command_line}\n")
         if copy is None:
             return 0
@@ -122,7 +125,17 @@ def _start_jupyter(notebook: str, project: Project) -> subprocess.Popen[bytes] |
     """Start JupyterLab, of this environment or else of the search path; ``None`` where there is none."""
     beside = os.path.join(os.path.dirname(sys.executable), "jupyter-lab")
     program = beside if os.path.exists(beside) else shutil.which("jupyter-lab")
-    return subprocess.Popen([program, *_jupyter_command(notebook, project)[2:]]) if program else None
+    if program is None:
+        return None
+    path = _jupyter_path(notebook)
+    more = {"JUPYTER_PATH": os.pathsep.join(filter(None, (path, os.environ.get("JUPYTER_PATH"))))} if path else {}
+    return subprocess.Popen([program, *_jupyter_command(notebook, project)[2:]], env={**os.environ, **more})
+
+
+def _jupyter_path(notebook: str) -> str:
+    """Return where Jupyter finds the kernel of a copy whose task runs in an environment that nbdag made."""
+    path = jupyter_path(os.path.dirname(notebook))
+    return path if os.path.isdir(path) else ""
 
 
 def _await_end(jupyter: subprocess.Popen[bytes] | None, project: Project, copy: Copy | None) -> None:

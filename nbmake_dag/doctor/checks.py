@@ -19,6 +19,7 @@ from nbmake_dag.doctor.absolute_paths import absolute_paths
 from nbmake_dag.doctor.git import tracked_outputs, unignored_state
 from nbmake_dag.doctor.machine import broken_executors, installation, kernels_in_use, remote_file_system
 from nbmake_dag.doctor.repetition import quickest, repeat
+from nbmake_dag.doctor.unlocked import unlocked
 from nbmake_dag.engine.prepare import Prepared, load, prepare
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.results.undeclared import undeclared
@@ -43,6 +44,7 @@ Check: TypeAlias = Literal[
     "changed_since",
     "differs_each_time",
     "input_not_read",
+    "import_unlocked",
 ]
 """What is looked for: the `code` of each complaint."""
 
@@ -95,6 +97,7 @@ def examine(project: Project, targets: tuple[str, ...], tell: Callable[[str], No
             return
         prepared = prepare(project, Request(targets=targets), stores)
         yield from _coded("undeclared_file", _undeclared(prepared, chosen))
+        yield from _coded("import_unlocked", unlocked(prepared, chosen))
         yield from _coded("absent", absent(project, pipeline, prepared.graph, prepared.survey))
         starts = uncovered_starts(prepared.graph, prepared.survey, prepared.facts)
         yield from _coded("computed_name", starts)

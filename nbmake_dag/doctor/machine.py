@@ -39,7 +39,11 @@ def kernels_in_use(tasks: Iterable[Task], sources: Sources, kernels: Kernels) ->
     from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415 - takes 0.2 s
 
     folders = kernelspecs(KernelSpecManager())
-    names = Counter(kernel_name(task.work, sources) for task in tasks if isinstance(task.work, Notebook))
+    names = Counter(
+        kernel_name(task.work, sources)
+        for task in tasks
+        if isinstance(task.work, Notebook) and task.environment is None
+    )
     for name, count in sorted(names.items()):
         kernel = kernels.get(name)
         if kernel.problem is None:

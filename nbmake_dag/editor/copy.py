@@ -17,6 +17,7 @@ from nbmake_dag.core.facts import Result, result_of
 from nbmake_dag.core.model import Notebook, Task, TaskName
 from nbmake_dag.core.plan import plan
 from nbmake_dag.editor.conflict import Take, choice, with_notice, with_outputs_of, without_notice
+from nbmake_dag.editor.made_environment import KERNEL, python_of, write_kernelspec
 from nbmake_dag.editor.source_text import SETUP, edited_source, merged_edits
 from nbmake_dag.engine.dispatch.attempt_specs import attempt_spec
 from nbmake_dag.engine.dispatch.dispatcher import folder_name
@@ -187,7 +188,10 @@ def make_copy(prepared: Prepared, name: TaskName, take: Take | None = None) -> C
     copy = copy_path(prepared, name)
     with contextlib.suppress(FileNotFoundError):
         copy.sync(take)
-    os.makedirs(os.path.dirname(copy.path), exist_ok=True)
+    folder, task = os.path.dirname(copy.path), prepared.graph.tasks[name]
+    os.makedirs(folder, exist_ok=True)
+    if task.environment and (python := python_of(task, prepared.survey)):
+        write_kernelspec(python, task.environment.name, folder)
     source = _read(copy.source)
     content = copy.render(source)
     _replace(copy.path, content)
@@ -224,9 +228,10 @@ def notebook_text(prepared: Prepared, task: Task, text: str, path: str) -> str:
             folder=os.path.dirname(path),
         )
         notebook.cells.insert(0, new_code_cell(setup, metadata={"tags": [SETUP]}, id=SETUP))  # type: ignore[no-untyped-call]
+    name = KERNEL if task.environment else kernel.name
     notebook.metadata.kernelspec = {
-        "name": kernel.name,
-        "display_name": kernel.name,
+        "name": name,
+        "display_name": task.environment.name if task.environment else name,
         "language": kernel.language,
     }
     return f"{nbformat.writes(notebook)}\n"  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from nbmake_dag.core.model import Notebook, TaskName
 from nbmake_dag.editor.copy import notebook_text
+from nbmake_dag.editor.made_environment import python_of
 from nbmake_dag.engine.prepare import prepare
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.state.lock import build_lock
@@ -35,7 +36,8 @@ def debug(project: Project, request: Request, name: TaskName, waiting: Callable[
         stores.close()
     task = prepared.graph.tasks[name]
     kernel = prepared.survey.kernel(task)
-    if not isinstance(task.work, Notebook) or kernel is None or kernel.interpreter is None:
+    interpreter = python_of(task, prepared.survey) or (kernel.interpreter if kernel else None)
+    if not isinstance(task.work, Notebook) or interpreter is None:
         raise UsageError(f"task `{name}` is not a Python notebook, and the debugger supports no other")
     source = project.absolute(task.work.path)
     with open(source, encoding="utf-8") as file:
@@ -58,7 +60,7 @@ def debug(project: Project, request: Request, name: TaskName, waiting: Callable[
         before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
         try:
             subprocess.run(
-                [kernel.interpreter, "-m", "IPython", "--pdb", "--no-banner", "--no-confirm-exit", path],
+                [interpreter, "-m", "IPython", "--pdb", "--no-banner", "--no-confirm-exit", path],
                 cwd=os.path.join(project.root, task.workdir),
                 env={**prepared.survey.variables, **task.env},
                 check=False,

@@ -22,20 +22,24 @@ _HEAD = """\
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def config_text(name: str, drafts: Iterable[Draft], lockfiles: Iterable[str], kernels: Mapping[str, str]) -> str:
+def config_text(
+    name: str, drafts: Iterable[Draft], lockfiles: Iterable[str], kernels: Mapping[str, str], lock: str = ""
+) -> str:
     """Write tasks in an order in which each follows those that it needs.
+
+    ``lock`` is the lock file of which nbdag can make an environment, empty without one.
 
     Where the guesses contradict each other, as in a circle, all of them are suggestions. ``kernels`` has the
     language of each kernel that is installed: a Python notebook that asks for another gets one of those, and
     of other notebooks that cannot run here the tasks are comments.
     """
     by_name = {draft.name: draft for draft in drafts}
-    order = order_of(_text(name, by_name.values(), lockfiles, kernels))
+    order = order_of(_text(name, by_name.values(), lockfiles, kernels, lock))
     if order is None:
         by_name = {key: only_suggested(draft) for key, draft in by_name.items()}
         order = tuple(by_name)
     left_out = (draft for key, draft in by_name.items() if key not in order)
-    return _text(name, (*(by_name[key] for key in order), *left_out), lockfiles, kernels)
+    return _text(name, (*(by_name[key] for key in order), *left_out), lockfiles, kernels, lock)
 
 
 def order_of(text: str) -> tuple[str, ...] | None:
@@ -46,12 +50,17 @@ def order_of(text: str) -> tuple[str, ...] | None:
         return None
 
 
-def _text(name: str, drafts: Iterable[Draft], lockfiles: Iterable[str], kernels: Mapping[str, str]) -> str:
+def _text(
+    name: str, drafts: Iterable[Draft], lockfiles: Iterable[str], kernels: Mapping[str, str], lock: str
+) -> str:
     drafts = tuple(drafts)
     lines = [_HEAD, "[pipeline]", f"name = {quoted(name)}"]
     if names := ", ".join(map(quoted, lockfiles)):
         lines += ["", "# [software]              # what identifies the software; a change makes every task stale"]
         lines += [f"# lockfiles = [{names}]"]
+    if lock:
+        lines += ["", '# [environments.main]     # or let nbdag make it; tasks then have `environment = "main"`']
+        lines += [f"# lock = {quoted(lock)}"]
     default = _default_kernel(drafts, kernels)
     if default:
         absent = ", ".join(sorted({draft.kernel for draft in drafts if draft.kernel not in kernels}))

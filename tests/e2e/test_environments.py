@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -189,10 +190,16 @@ def test_a_notebook_of_a_fresh_clone_runs_in_its_environment_with_a_kernel_that_
     assert (version, Path(prefix).resolve()) == ("2.0", made()[0].resolve())
     project.build().ran()
     assert "locked           ipykernel" in project.nbdag("explain", "report").stdout
+    shown = project.nbdag("open", "report", "--print-path")
+    kernel = json.loads(project.read(".nbdag/open/report/jupyter/kernels/nbdag-environment/kernel.json"))
+    assert (shown.returncode, kernel["argv"][0]) == (0, str(made()[0] / "bin" / "python"))
     project.edit("again.py", "'pandas'", "'sys'")
     failed = project.edit("again.py", "import importlib.util as look", "import pandas").build()
     failed.ended(1, failed=["again"], up_to_date=["report"])
     failed.said("it is not in the lock file of the environment `main`")
+    found = project.nbdag("doctor", "report", "again").stdout
+    assert "pipeline.toml:4: task `again` imports `pandas`, which is not in uv.lock" in found
+    assert "imports `tool`" not in found
     assert f"{sys.version_info[0]}.{sys.version_info[1]}" in project.nbdag("explain", "report").stdout
 
 

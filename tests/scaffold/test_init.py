@@ -385,3 +385,15 @@ def test_the_folder_and_the_file_can_be_named(project: Project) -> None:
     assert project.nbdag("-C", "sub", "init", "-f", "other.toml").returncode == 0
     assert (project / "sub/other.toml").exists()
     assert project.nbdag("init", "-C", "nowhere").returncode == 2
+
+
+def test_a_lock_file_of_which_an_environment_can_be_made_is_suggested(project: Project) -> None:
+    """One of uv is; a list of requirements without hashes is none."""
+    project.notebook("a.py", "1")
+    project.write("requirements.txt", "numpy\n").nbdag("init")
+    assert "environments" not in project.read("pipeline.toml")
+    project.remove("pipeline.toml").write("uv.lock", "version = 1\n").nbdag("init")
+    assert '# [environments.main]     # or let nbdag make it; tasks then have `environment = "main"`\n' in (
+        text := project.read("pipeline.toml")
+    )
+    assert '# lock = "uv.lock"\n' in text

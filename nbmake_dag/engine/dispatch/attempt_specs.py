@@ -56,7 +56,7 @@ def attempt_spec(
         outputs=_outputs(task),
         declared_outputs=tuple(output.path for output in task.outputs),
         env=env,
-        environment=_environment(task, survey),
+        environment=environment_of(task, survey),
         blobs=project.cache,
         scratch=scratch,
         runtime=runtime,
@@ -75,7 +75,8 @@ def attempt_spec(
     )
 
 
-def _environment(task: Task, survey: Survey) -> EnvironmentSpec | None:
+def environment_of(task: Task, survey: Survey) -> EnvironmentSpec | None:
+    """Describe the environment of a task to whoever makes it."""
     found = survey.environment(task)
     if found is None:
         return None
