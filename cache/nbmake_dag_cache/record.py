@@ -10,7 +10,7 @@ from xxhash import xxh3_128_hexdigest
 from nbmake_dag_cache.digest import Digest, digest_listing, digest_with_permission
 from nbmake_dag_cache.key import Ingredient, Key
 
-FORMAT = 6
+FORMAT = 7
 MAX_RECORD_BYTES = 64 << 20
 
 Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
@@ -120,6 +120,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     accepted: bool = False
     stored: bool = True
     """``False``: the outputs' bytes are not in the blob store."""
+    inputs: tuple[OutputFile, ...] = ()
+    """The inputs that no task made, where they are kept as blobs."""
     made: tuple[str, ...] = ()
     """Modules and scripts that the execution wrote itself, and so are no ingredients."""
 

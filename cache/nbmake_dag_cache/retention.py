@@ -45,6 +45,7 @@ def blobs_of(record: Record) -> frozenset[str]:
     """Return the names of all blobs that a record needs."""
     names = {artifact.sha256 for artifact in record.logged.artifacts.values()}
     names.update(name for name in (record.cells, record.source, record.logged.series) if name is not None)
+    names.update(file.sha256 for file in record.inputs)
     if record.stored:
         names.update(file.sha256 for output in record.outputs for file in output.files)
     return frozenset(names)

@@ -34,6 +34,7 @@ GROUPS = {
         "diff": "Compare two runs.",
         "bisect": "Find the commit at which a result changed.",
         "blame": "Find which changes between two runs made a metric differ.",
+        "replay": "Make the results of a run again, and compare.",
         "report": "Write a static site on which runs are compared.",
         "export": "Write a run as one file, or as a tree of files.",
     },

@@ -40,6 +40,7 @@ GUIDE = {
         "ci": "GitHub Actions and GitLab.",
         "other-ci": "Any other CI system.",
         "sharing": "A cache for several machines.",
+        "replaying": "Make results again, and see whether they are the same.",
         "restoring": "Outputs as a run left them, where nothing can make them.",
         "cluster": "Ray on several machines; SLURM.",
         "books": "Pages of Quarto, MyST and Jupyter Book with results.",

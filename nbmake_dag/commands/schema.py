@@ -20,6 +20,7 @@ DOCUMENTS = {
     "diff": ("nbmake_dag_reporting.documents:DiffDocument", "nbdag diff RUN RUN --json"),
     "bisect": ("nbmake_dag_reporting.documents:BisectDocument", "nbdag bisect NAME --json"),
     "blame": ("nbmake_dag_reporting.documents:BlameDocument", "nbdag blame METRIC --json"),
+    "verdict": ("nbmake_dag_reporting.verdict:VerdictDocument", "nbdag replay --json"),
     "graph": ("nbmake_dag_reporting.documents:GraphDocument", "nbdag graph --json"),
     "config": ("nbmake_dag.present.config_document:ConfigDocument", "nbdag config --json"),
     "doctor": ("nbmake_dag.doctor.checks:DoctorDocument", "nbdag doctor --json"),

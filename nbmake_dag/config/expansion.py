@@ -219,6 +219,7 @@ def _expand(
         pools=pools,
         ignore=settings.ignored(document, complaints),
         keep_runs=given(document.runs).get("keep", DEFAULT_KEEP_RUNS),
+        keep_inputs=given(document.runs).get("keep_inputs", False),
         data=tuple(sources.files),
         empty={
             name: those.why_none

@@ -14,7 +14,7 @@ import msgspec
 
 from nbmake_dag.config.rows import EXTENSIONS
 from nbmake_dag.config.tables import Document, describe_unit
-from nbmake_dag.config.tasks import EITHER, NOTEBOOK_KEYS, WORK_KEYS
+from nbmake_dag.config.tasks import EITHER, NOTEBOOK_KEYS, TOLERANT, WORK_KEYS
 
 Rules: TypeAlias = dict[str, Any]
 
@@ -120,6 +120,7 @@ _OF_TABLES: Mapping[str, Rules] = {
         "files": {"pattern": rf"^{_FILLED}{_BEGINS_INSIDE}(?=[\s\S]*\{{)(?![\s\S]*\}}\{{){_NO_WILDCARDS}$"},
     },
     "InputTable": {"path": {"pattern": _READ}},
+    "OutputTable": {"path": {"pattern": _WRITTEN}},
     "TaskTable": {
         "notebook": {"pattern": _PATH},
         "function": {"pattern": f"^{_MODULE}:{_MODULE}$"},
@@ -164,6 +165,15 @@ _PATH_OR_GATHERED: Rules = {
     "oneOf": [{"required": [key]} for key in ("path", "task")],
     "dependentRequired": {"optional": ["path"], "output": ["task"]},
 }
+_COMPARED: Rules = {
+    "allOf": [
+        {
+            "if": {"required": [key]},
+            "then": {"required": ["compare"], "properties": {"compare": {"enum": [*kinds]}}},
+        }
+        for key, kinds in TOLERANT.items()
+    ]
+}
 _WITH_REMOTE: Rules = {
     "dependentRequired": {key: ["remote"] for key in ("remote_mode", "trusted_branches", "public_keys")}
 }
@@ -181,6 +191,7 @@ def json_schema() -> dict[str, Any]:
     _add(_ONE_SOURCE, tables["InstancesTable"])
     _add(_WITH_REMOTE, tables["CacheTable"])
     _add(_PATH_OR_GATHERED, tables["InputTable"])
+    _add(_COMPARED, tables["OutputTable"])
     _add({"additionalProperties": _OF_TASKS}, tables["Document"]["properties"]["tasks"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

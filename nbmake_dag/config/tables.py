@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from nbmake_dag.config import units
-from nbmake_dag.core.vocabulary import KernelStart, RemoteMode, ValueType
+from nbmake_dag.core.vocabulary import CompareKind, KernelStart, RemoteMode, ValueType
 from nbmake_dag_reporting.vocabulary import ALERT, AN_ALERT, Direction
 
 
@@ -73,7 +73,7 @@ AlertText: TypeAlias = Annotated[str, Meta(pattern=ALERT)] | UnsetType
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType
 Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 Places: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
-Paths: TypeAlias = list[str] | dict[str, str] | UnsetType
+Outputs: TypeAlias = "list[str] | dict[str, str | OutputTable] | UnsetType"
 Inputs: TypeAlias = "list[str] | dict[str, str | InputTable] | UnsetType"
 Parameters: TypeAlias = dict[str, Any] | UnsetType
 
@@ -190,6 +190,14 @@ class RunsTable(_Table, frozen=True):
         Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType,
         _doc("How many of the last runs stay complete.", "a whole number from 1 to 1000000"),
     ] = UNSET
+    keep_inputs: Annotated[
+        Flag,
+        _doc(
+            "`true`: the inputs that no task makes are stored as well, so that `nbdag replay` finds them when they"
+            " have changed.",
+            _FLAG,
+        ),
+    ] = UNSET
 
 
 class KernelTable(_Table, frozen=True):
@@ -263,6 +271,29 @@ class InputTable(_Table, frozen=True):
     output: Annotated[Text, _doc("Which of its outputs, where it has several.", "the name of an output")] = UNSET
 
 
+class OutputTable(_Table, frozen=True):
+    """An output that is more than a path: how `nbdag replay` compares it. None of it is in the task's key."""
+
+    path: Annotated[str, _doc("The path, as it would be written alone.", "a path")]
+    compare: Annotated[
+        CompareKind | UnsetType,
+        _doc(
+            "`bytes`, unless set; `text` compares lines, `numeric` the values of CSV, JSON, Parquet and NumPy"
+            " files and the numbers in other texts, `image` pixels.",
+            "`bytes`, `text`, `numeric` or `image`",
+        ),
+    ] = UNSET
+    rtol: Annotated[
+        Amount | UnsetType, _doc("How much numbers may differ, relative to the recorded one.", _AMOUNT)
+    ] = UNSET
+    atol: Annotated[
+        Amount | UnsetType, _doc("How much numbers, or pixels from 0 to 255, may differ.", _AMOUNT)
+    ] = UNSET
+    ignore_columns: Annotated[
+        Texts, _doc("Columns of a table, or members of JSON objects, that may differ.", _TEXTS)
+    ] = UNSET
+
+
 class InstancesTable(_Table, frozen=True):
     """Where the instances of a task come from: one of `product`, `rows`, `files` and `set`."""
 
@@ -334,7 +365,12 @@ class TaskKeys(_Table, frozen=True):
         ),
     ] = UNSET
     outputs: Annotated[
-        Paths, _doc("Paths of what the task writes; a folder ends with `/`. `{name}` is a parameter.", _PATHS)
+        Outputs,
+        _doc(
+            "Paths of what the task writes; a folder ends with `/`. `{name}` is a parameter. With a name, it may"
+            ' be `{ path = PATH, compare = "numeric", rtol = 1e-6 }`: how `nbdag replay` compares it.',
+            _PATHS,
+        ),
     ] = UNSET
     matrix: Annotated[
         dict[str, list[Any]] | UnsetType,
@@ -552,6 +588,9 @@ def _plain(value: Any) -> Any:
             return given(value)
         case dict():
             table = cast("dict[str, Any]", value)
-            return {name: given(item) if isinstance(item, InputTable) else item for name, item in table.items()}
+            return {
+                name: given(item) if isinstance(item, (InputTable, OutputTable)) else item
+                for name, item in table.items()
+            }
         case _:
             return value

@@ -19,6 +19,7 @@ from nbmake_dag.config.templates import UnknownNameError, fill_command, fill_pat
 from nbmake_dag.core.globs import is_glob
 from nbmake_dag.core.model import (
     Command,
+    CompareRule,
     EnvironmentSettings,
     Function,
     Input,
@@ -32,6 +33,7 @@ from nbmake_dag.core.model import (
     Value,
     Work,
 )
+from nbmake_dag.core.vocabulary import CompareKind
 
 WORK_KEYS = ("notebook", "function", "command")
 NOTEBOOK_KEYS = ("format", "kernel", "allow_errors", "notebook_output")
@@ -54,6 +56,13 @@ EITHER = (("matrix", "instances"), ("kernel", "environment"))
 _FUNCTION = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<qualname>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _FORMAT = re.compile(r"(?P<extension>[A-Za-z]+):[a-z]+")
 _UNKNOWN = Signature()
+_EVERY_BYTE = CompareRule()
+TOLERANT: Mapping[str, tuple[CompareKind, ...]] = {
+    "rtol": ("numeric",),
+    "atol": ("numeric", "image"),
+    "ignore_columns": ("numeric",),
+}
+"""The keys of an output that say what may differ, and the ways to compare that know them."""
 
 
 def is_format_of(notebook: str, form: str) -> bool:
@@ -97,11 +106,21 @@ def over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
 
 def written_globs(keys: Mapping[str, Any], values: Mapping[str, Value]) -> Iterator[ProjectPath]:
     """Yield globs of all that instances of a task may make, whatever their own values are."""
-    declared: list[str] | dict[str, str] = keys.get("outputs", ())
-    for text in declared.values() if isinstance(declared, dict) else declared:
+    declared: list[str] | dict[str, Any] = keys.get("outputs", ())
+    for item in declared.values() if isinstance(declared, dict) else declared:
         with suppress(PathError):
             # what it is then is complained about where it is known
-            yield read_path(path_glob(text, values))
+            yield read_path(path_glob(_path_in(item) or "", values))
+
+
+def compare_rule(table: Mapping[str, Any]) -> CompareRule:
+    """Return how an output that is declared as a table is compared."""
+    return CompareRule(
+        how=table.get("compare", "bytes"),
+        rtol=table.get("rtol", 0.0),
+        atol=table.get("atol", 0.0),
+        ignored=tuple(table.get("ignore_columns", ())),
+    )
 
 
 class Family:
@@ -160,7 +179,8 @@ class Family:
             owned = {name: value for name, value in values.items() if name not in in_paths}
             self._shared.check_own(self.name, place, owned, self._signature, self._kind)
         keys, policy = self._keys, self._policy()
-        optional = {name for name, table in self._tables() if table.get("optional")}
+        optional = {name for name, table in self._tables("inputs") if table.get("optional")}
+        rules = {name: compare_rule(table) for name, table in self._tables("outputs")}
         env, secrets, tags = self._env(), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in zip(found.names, found.points, strict=True):
             values = {**visible, **point}
@@ -177,7 +197,7 @@ class Family:
                     for label, text, path in self._paths_of("inputs", read_pattern, values)
                 ),
                 outputs=tuple(
-                    Output(path=path, name=label)
+                    Output(path=path, name=label, rule=rules.get(label or "", _EVERY_BYTE))
                     for label, _, path in self._paths_of("outputs", written_path, values)
                 ),
                 parameters={key: value for key, value in values.items() if key in reaching},
@@ -282,14 +302,14 @@ class Family:
             self._complain("format", f"`{form}` is not a Jupytext format for `{notebook}`", hint)
         return form
 
-    def _tables(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield the inputs that are more than a path."""
-        declared = self._keys.get("inputs")
+    def _tables(self, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield the inputs or outputs that are more than a path."""
+        declared = self._keys.get(key)
         if isinstance(declared, dict):
             yield from ((name, table) for name, table in declared.items() if isinstance(table, dict))
 
     def _check_inputs(self) -> None:
-        for name, table in self._tables():
+        for name, table in self._tables("inputs"):
             at = (*self._path, "inputs", name)
             gathers = [key for key in ("task", "output") if key in table]
             if "path" in table and gathers:
@@ -300,6 +320,15 @@ class Family:
             elif "optional" in table and gathers:
                 what = f"input `{name}` gathers outputs, which are never absent"
                 self._complaints.add(at, what, "leave `optional` out")
+
+    def _check_outputs(self) -> None:
+        for name, table in self._tables("outputs"):
+            how = table.get("compare", "bytes")
+            for key, kinds in TOLERANT.items():
+                if key in table and how not in kinds:
+                    fitting = " or ".join(f'`compare = "{kind}"`' for kind in kinds)
+                    what = f'`{key}` of output `{name}` does nothing with `compare = "{how}"`'
+                    self._complaints.add((*self._path, "outputs", name), what, f"it goes with {fitting}")
 
     def _check_command(self, command: list[str] | str) -> None:
         if not command or (isinstance(command, list) and not command[0]) or not "".join(command).strip():
@@ -322,6 +351,7 @@ class Family:
             for key in self._keys.keys() & set(NOTEBOOK_KEYS):
                 self._complain(key, f"`{key}` is for notebooks, and task `{self.name}` has none")
         self._check_inputs()
+        self._check_outputs()
         if self._keys.get("check") and self._keys.get("outputs"):
             hint = "leave out `outputs`, or `check`"
             self._complain("outputs", f"task `{self.name}` is a check, which has no outputs", hint)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NewType, TypeAlias, assert_never
 
-from nbmake_dag.core.vocabulary import KernelStart, RemoteMode
+from nbmake_dag.core.vocabulary import CompareKind, KernelStart, RemoteMode
 from nbmake_dag_reporting.vocabulary import Direction, TaskType
 
 TaskName = NewType("TaskName", str)
@@ -93,11 +93,27 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompareRule:
+    """How an output is compared with the same output of another execution.
+
+    Numbers are equal within ``atol + rtol * |recorded|``; the pixels of pictures within ``atol``, of 255.
+    """
+
+    how: CompareKind = "bytes"
+    rtol: float = 0.0
+    atol: float = 0.0
+    ignored: tuple[str, ...] = ()
+    """Columns that may differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """A declared output; ``path`` ends with ``/`` for a directory."""
 
     path: ProjectPath
     name: str | None = None
+    rule: CompareRule = field(default_factory=CompareRule, compare=False)
+    """It decides no result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +334,8 @@ class Pipeline:
     pools: Mapping[str, int] = field(default_factory=dict[str, int])
     """The places of each pool that tasks take from."""
     keep_runs: int = 200
+    keep_inputs: bool = False
+    """Whether the inputs that no task makes are kept as blobs, so that their tasks can be replayed."""
     ignore: tuple[str, ...] = ()
     """Patterns of files that folder and glob inputs leave out, in addition to `nbmake_dag.core.ignore.DEFAULT`."""
     data: tuple[ProjectPath, ...] = ()

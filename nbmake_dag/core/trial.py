@@ -20,6 +20,8 @@ class Trial:
         default_factory=dict[TaskName, Mapping[str, "Value"]]
     )
     """Parameters of single tasks, in place of what the pipeline says."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Environment variables of all tasks."""
     commit: str = ""
     """The commit whose files it has, if they are those of one."""
 
@@ -42,7 +44,12 @@ def _tried(task: Task, trial: Trial) -> Task:
         sandbox=trial.sandboxed or task.policy.sandbox,
         notebook_output=None,
     )
-    return replace(task, policy=policy, parameters={**task.parameters, **trial.parameters.get(task.name, {})})
+    return replace(
+        task,
+        policy=policy,
+        parameters={**task.parameters, **trial.parameters.get(task.name, {})},
+        env={**task.env, **trial.variables},
+    )
 
 
 def _read_only(settings: CacheSettings) -> CacheSettings:

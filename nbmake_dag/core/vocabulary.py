@@ -17,6 +17,14 @@ KernelStart: TypeAlias = Literal[
 ]
 """How the kernel of a notebook begins."""
 
+CompareKind: TypeAlias = Literal[
+    "bytes",  # every byte
+    "text",  # lines, whatever ends them
+    "numeric",  # the values of a table, an array, a JSON document, or the numbers in a text
+    "image",  # pixels
+]
+"""How an output of a replayed task is compared."""
+
 TrialKind: TypeAlias = Literal[
     "replay",  # a result is made again, and compared
     "bisect",  # the commit that changed it is sought

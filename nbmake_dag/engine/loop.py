@@ -42,7 +42,7 @@ from nbmake_dag.engine.dispatch.resuming import Watched
 from nbmake_dag.engine.prepare import Prepared, prepare_further
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.results.ends import Ends
-from nbmake_dag.engine.results.publish import origin_of, record_of
+from nbmake_dag.engine.results.publish import Publication, kept_inputs, origin_of, record_of
 from nbmake_dag.engine.results.restore import PutBack, Restoring
 from nbmake_dag.engine.results.undeclared import judged, undeclared_warning
 from nbmake_dag.engine.shared_cache.client import ExecutedElsewhere, ModulesAsked, Sharing
@@ -316,6 +316,9 @@ class Loop:
         if name := self._redactor.name_in_data(encoded):
             # such as the name of an input
             warnings.append(f"not recorded: its record would hold the value of {name}")
+        if self._prepared.pipeline.keep_inputs and not publication.unstable:
+            kept = kept_inputs(facts, self._prepared.project, self._stores.blobs, self._redactor, warnings.append)
+            publication = Publication(record=replace(publication.record, inputs=kept))
         is_sound = not (publication.unstable or attempt.withheld or attempt.mistaken or absent or name)
         publishes = self._request.writes_cache and task.policy.cache and is_sound and not draft
         if publishes:

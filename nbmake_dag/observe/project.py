@@ -54,6 +54,11 @@ class Project:
         return os.path.join(self.store, "runs") if self.store else os.path.join(self.root, ".nbdag", "runs")
 
     @property
+    def verdicts(self) -> str:
+        """What replays found."""
+        return os.path.join(self.root, ".nbdag", "verdicts")
+
+    @property
     def history(self) -> str:
         """Bundles of runs of other machines."""
         return os.path.join(self.root, ".nbdag", "history")

@@ -10,12 +10,15 @@ from msgspec import Struct
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate
 from nbmake_dag.core.reasons import Change, describe
 from nbmake_dag.engine.state.previous_results import LastFailure
+from nbmake_dag.observe.project import Project
 from nbmake_dag.present.explanation import Explained
 from nbmake_dag.present.verdicts import PlanStatus, codes_of, reasons_of, status_of
+from nbmake_dag.referee.verdicts import Verdicts
 from nbmake_dag_cache.key import Ingredient, Stage
 from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.cell_ref import cell_of
 from nbmake_dag_reporting.documents import Format, described
+from nbmake_dag_reporting.verdict import TaskJudgement
 
 
 class RecordDocument(Struct, frozen=True, kw_only=True):
@@ -57,6 +60,15 @@ class IngredientDocument(Struct, frozen=True, kw_only=True):
     changed: Annotated[bool, described("whether it is not what it was")]
 
 
+class LastReplay(Struct, frozen=True, kw_only=True):
+    """What the last replay of a task found."""
+
+    id: Annotated[str, described("the run of the replay")]
+    run: Annotated[str, described("the run that was replayed")]
+    verdict: Annotated[TaskJudgement, described("the judgement")]
+    why: Annotated[str, described("what differs first, or why it could not run")]
+
+
 class ExplainDocument(Struct, frozen=True, kw_only=True):
     """The ingredients of a task's result, and what changed."""
 
@@ -74,9 +86,19 @@ class ExplainDocument(Struct, frozen=True, kw_only=True):
     changes: Annotated[tuple[IngredientChange, ...], described("what differs, the most telling first")]
     ingredients: Annotated[tuple[IngredientDocument, ...], described("all that decides the result")]
     waits_for: Annotated[tuple[str, ...], described("tasks above that run first: their results decide too")]
+    last_replay: Annotated[LastReplay | None, described("what `nbdag replay` last found")] = None
 
 
-def explain_document(found: Explained) -> ExplainDocument:
+def last_replay(project: Project, task: str) -> LastReplay | None:
+    """Return what the last replay of a task found, if there was one."""
+    found = Verdicts(project).last_of(task)
+    if found is None:
+        return None
+    verdict, judged = found
+    return LastReplay(id=verdict.id, run=verdict.run, verdict=judged.verdict, why=judged.why)
+
+
+def explain_document(found: Explained, replayed: LastReplay | None) -> ExplainDocument:
     """Describe an explanation."""
     explanation = found.explanation
     verdict = explanation.verdict
@@ -92,6 +114,7 @@ def explain_document(found: Explained) -> ExplainDocument:
         changes=tuple(_change(change, found) for change in explanation.changes),
         ingredients=tuple(_ingredient(item, found) for item in explanation.ingredients),
         waits_for=explanation.waits_for,
+        last_replay=replayed,
     )
 
 

@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,6 +63,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
     reuse: bool = True
     sandboxed: bool = True
+    variables: dict[str, str] = {}
     commit: str = ""
     same: dict[str, tuple[Ingredient, ...]] = {}
 
@@ -125,11 +126,12 @@ def _carry_out(order: ChildOrder) -> ChildAnswer:
             kind=order.kind,
             sandboxed=order.sandboxed,
             parameters={TaskName(name): values for name, values in order.parameters.items()},
+            variables=order.variables,
             commit=order.commit,
         ),
     )
-    _note_given(project, order.given)
-    others = _ready(project, request, order)
+    made = _note_given(project, order.given)
+    others = _ready(project, request, order, made)
     tasks = tuple(name for name in order.tasks if name not in others)
     if not tasks:
         return ChildAnswer(tasks=others)
@@ -138,20 +140,26 @@ def _carry_out(order: ChildOrder) -> ChildAnswer:
     return ChildAnswer(run_id=outcome.run_id, problem=outcome.error or "", tasks={**others, **end.found})
 
 
-def _note_given(project: Project, given: Mapping[str, tuple[Key, Key]]) -> None:
-    """Note the results of tasks that are not executed, as if they had been the last ones here."""
+def _note_given(project: Project, given: Mapping[str, tuple[Key, Key]]) -> frozenset[str]:
+    """Note the results of tasks that are not executed, as the last ones here; return their outputs."""
     stores = Stores.open(project)
+    outputs: set[str] = set()
     try:
         for name, (own_key, key) in given.items():
             record = stores.records.get(own_key, key)
             if record is not None:
                 stores.previous.note(TaskName(name), record)
+                outputs.update(output.path for output in record.outputs)
     finally:
         stores.close()
+    return frozenset(outputs)
 
 
-def _ready(project: Project, request: Request, order: ChildOrder) -> dict[str, ChildTask]:
-    """Remove the outputs of what will be executed; return the tasks that are not what they must be."""
+def _ready(project: Project, request: Request, order: ChildOrder, made: Collection[str]) -> dict[str, ChildTask]:
+    """Remove the outputs of what will be executed; return the tasks that are not what they must be.
+
+    ``made`` are outputs of tasks that are given: where these are not executed, they count as files of nobody.
+    """
     stores = Stores.open(project)
     try:
         pipeline, _, _ = load(project, replace(request, targets=()), stores)
@@ -162,7 +170,7 @@ def _ready(project: Project, request: Request, order: ChildOrder) -> dict[str, C
             return others
         prepared = prepare(project, replace(request, targets=known), stores)
         for name in known:
-            if name in order.same and (found := tuple(_changed(prepared, TaskName(name), order.same[name]))):
+            if name in order.same and (found := tuple(_changed(prepared, TaskName(name), order, made))):
                 others[name] = _other(*found)
     finally:
         stores.close()
@@ -176,14 +184,17 @@ def _other(*what: str) -> ChildTask:
     return ChildTask(status="other", other=what)
 
 
-def _changed(prepared: Prepared, name: TaskName, must_be: Iterable[Ingredient]) -> Iterator[str]:
+def _changed(prepared: Prepared, name: TaskName, order: ChildOrder, made: Collection[str]) -> Iterator[str]:
     """Yield what of a task is not what it must be, of all that can be known before it runs."""
     task, survey = prepared.graph.tasks[name], prepared.survey
-    before = [item for item in must_be if counts(item)]
-    # where nothing above is executed, what it made is an input as any other
-    made = {item.path for item in before if item.stage == "upstream"}
-    own = [item for item in prepared.facts[name].own if counts(item)]
-    own = [item for item in own if not (item.kind == "input" and item.path in made)]
+
+    def is_compared(item: Ingredient) -> bool:
+        if item.kind == "input" and any(_is_of(item.path, output) for output in made):
+            return False
+        return counts(item) and not (item.kind == "env" and item.name in order.variables)
+
+    before = [*filter(is_compared, order.same[name])]
+    own = [*filter(is_compared, prepared.facts[name].own)]
     learned = [item for item in before if item.stage == "trace" and item.kind == "module"]
     digests = survey.module_digests(item.name for item in learned)
     now = [Ingredient("module", item.name, digests.get(item.name, ABSENT), "trace") for item in learned]
@@ -192,6 +203,10 @@ def _changed(prepared: Prepared, name: TaskName, must_be: Iterable[Ingredient]) 
         yield describe(change, task, cells)
     for change in changes(learned, now):
         yield describe(change, task, cells)
+
+
+def _is_of(path: str, output: str) -> bool:
+    return path.startswith(output) if output.endswith("/") else path == output
 
 
 def counts(item: Ingredient) -> bool:

@@ -71,7 +71,6 @@ class Trials:
             **clean(os.environ, order.passed),
             # git does not find the repository above the copy
             "GIT_CEILING_DIRECTORIES": folder,
-            **order.variables,
         }
         with open(os.path.join(folder, "printed"), "w+b") as printed:
             child = subprocess.Popen(
@@ -171,6 +170,7 @@ def _for_child(order: Order, copy: Project, project: Project) -> ChildOrder:
         profiles=order.profiles,
         reuse=order.reuse,
         sandboxed=order.sandboxed,
+        variables=dict(order.variables),
         commit=order.base.revision if isinstance(order.base, Commit) else "",
         same={name: tuple(ingredients) for name, ingredients in order.same.items()},
     )

@@ -51,6 +51,10 @@ OF_A_TASK = {
     "TRACEPARENT": "the span of the attempt, for other tools that trace",
 }
 BETWEEN_PROCESSES = {
+    "NBDAG_VARY_MACHINE": "the name of the machine that a task sees, in a trial of `nbdag replay --vary`",
+    "NBDAG_VARY_ORDER": "how it sees folders listed: `sorted` or `reversed`",
+    "NBDAG_VARY_THREADS": "how many processors it sees",
+    "NBDAG_VARY_TIME": "the time, in seconds, at which it sees the clock stand still",
     "NBDAG_ACCESS": "the file in which a kernel or function notes the files that it uses",
     "NBDAG_RUNTIME": "marks every process of a build, so that the next one ends what a killed build left",
     "NBDAG_SOURCE_DIR": "the folder of the notebook, where modules are looked up first",

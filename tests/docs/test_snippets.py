@@ -233,3 +233,18 @@ def test_the_page_about_lock_files_builds_in_its_environment(
     project.build().ran("report")
     assert "north  3" in project.read("report.txt")
     project.build().ran()
+
+
+@pytest.mark.slow
+def test_results_are_made_again_as_the_page_says(tmp_path: Path) -> None:
+    """With the tolerances that it declares, of a result that is another one each time."""
+    project = Project(tmp_path / "project").write("data.csv", "1\n2\n")
+    (toml,) = [text for _, _, text in blocks(PAGES["replaying"]) if "compare =" in text]
+    project.pipeline(toml).notebook(
+        "report.py",
+        "import time\nopen('scores.csv', 'w').write(f'score,seconds\\n0.5,{time.time()}\\n')",
+    )
+    _, first, again, plan = played(project, "replaying", "replayed")
+    assert "≈ report  equal within tolerance" in first
+    assert "the same 2 of 2 times" in again
+    assert "1 task is executed once" in plan

@@ -42,6 +42,7 @@ _PIPELINE = """
 _FABRICATED = (
     "state/seen-by-nodes",
     "state/trials/runs/x/events.jsonl",
+    "verdicts/x.json",
     "history/pulled/x.json.gz",
     "open/a/a.ipynb",
     "debug/a/a.ipynb",

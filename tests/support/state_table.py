@@ -143,6 +143,13 @@ STATE_KINDS = (
         removable="idle",
     ),
     StateKind(
+        pattern="verdicts/*",
+        owners=("referee/verdicts.py",),
+        format="JSON (`nbdag schema verdict`), signed where there is a key",
+        holds="what replays found",
+        loss="those verdicts are not shown",
+    ),
+    StateKind(
         pattern="state/seen-by-nodes",
         owners=("execute/ray/cluster.py",),
         format="a random number",

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from nbmake_dag.core.facts import Facts, Result
+from nbmake_dag.core.facts import ABSENT, Facts, Result
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.ingredients import modules_among
 from nbmake_dag.core.lookup import Made, TaskKeys, present_trace, read_name
 from nbmake_dag.core.model import Task, TaskName
 from nbmake_dag.engine.results.undeclared import undeclared
+from nbmake_dag.errors import describe
 from nbmake_dag.execute.protocol import AttemptResult
+from nbmake_dag.execute.redaction import Redactor
 from nbmake_dag.observe.arguments import SUFFIXES
 from nbmake_dag.observe.git import ignored, tracked
+from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.survey import Survey
 from nbmake_dag.record.writer import RunHeader
-from nbmake_dag_cache.record import Access, Origin, Record
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.record import Access, Origin, OutputFile, Record
 from nbmake_dag_reporting import schema
 
 
@@ -100,6 +105,31 @@ def with_digests(found: Iterable[Access], after: Survey) -> Iterator[Access]:
     """Yield accesses with what the files that were read have in them, to see later whether that changed."""
     for access in found:
         yield replace(access, xxh3=after.content_digest(access.path)) if access.mode == "read" else access
+
+
+def kept_inputs(
+    facts: Facts, project: Project, blobs: BlobStore, redactor: Redactor, warn: Callable[[str], None]
+) -> tuple[OutputFile, ...]:
+    """Store the inputs of a task that no task made, but for those that hold a secret."""
+    kept: list[OutputFile] = []
+    for item in facts.own:
+        if item.kind != "input" or item.value == ABSENT:
+            continue
+        path = project.absolute(item.path)
+        try:
+            if name := redactor.name_in(path, item.path):
+                warn(f"{redactor.text(item.path)} is not kept: it holds the value of {name}")
+                continue
+            stored, executable = blobs.put_file(path), bool(os.stat(path).st_mode & stat.S_IXUSR)
+        except OSError as error:
+            warn(f"{item.path} is not kept: {describe(error)}")
+            continue
+        kept.append(
+            OutputFile(
+                path=item.path, xxh3=stored.xxh3, sha256=stored.sha256, size=stored.size, executable=executable
+            )
+        )
+    return tuple(kept)
 
 
 def _decisive(attempt: AttemptResult, found: AbstractSet[str], own: AbstractSet[tuple[str, str]]) -> set[str]:

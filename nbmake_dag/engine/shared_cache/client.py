@@ -338,9 +338,17 @@ def _signatures() -> ModuleType:
     return signatures
 
 
+def signer_of(public_keys: tuple[str, ...], environ: Mapping[str, str]) -> Signer | None:
+    """Return what signs with the private key of an environment, if it has one; raises `UsageError`."""
+    return _read_keys(public_keys, environ.get(SIGNING_KEY))[0]
+
+
 def _keys(prepared: Prepared) -> tuple[Signer | None, Verifier | None]:
     """Read the private key from the environment and the public ones from the file."""
-    public_keys, private_key = prepared.pipeline.cache.public_keys, prepared.survey.variables.get(SIGNING_KEY)
+    return _read_keys(prepared.pipeline.cache.public_keys, prepared.survey.variables.get(SIGNING_KEY))
+
+
+def _read_keys(public_keys: tuple[str, ...], private_key: str | None) -> tuple[Signer | None, Verifier | None]:
     if not public_keys and not private_key:
         return None, None
     signatures = _signatures()

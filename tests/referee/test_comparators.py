@@ -1,0 +1,192 @@
+"""Comparators: what is the same, what is within tolerance, and where the first difference is."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nbmake_dag.core.model import CompareRule
+from nbmake_dag.referee.cell_outputs import first_difference
+from nbmake_dag.referee.comparators import Comparison, Differs, Same, Within, compare
+from nbmake_dag_reporting.cell_ref import CellRef
+
+NUMERIC = CompareRule(how="numeric", rtol=1e-3)
+EXACT = CompareRule(how="numeric")
+TABLE = b"name,x,seconds\na,1.0,3\nb,2.0,4\n"
+
+
+def array(values: object, **named: object) -> bytes:
+    file = io.BytesIO()
+    if named:
+        arrays: Any = {name: np.asarray(value) for name, value in named.items()}
+        np.savez(file, **arrays)
+    else:
+        np.save(file, np.asarray(values))
+    return file.getvalue()
+
+
+def picture(colour: tuple[int, int, int], form: str = "png", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image = Image.new("RGB", (4, 3), (10, 20, 30))
+    image.putpixel((2, 1), colour)
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+CASES: dict[str, tuple[bytes, bytes, str, CompareRule, Comparison]] = {
+    "bytes of a table": (
+        TABLE,
+        TABLE.replace(b"2.0", b"2.5"),
+        "r.csv",
+        CompareRule(),
+        Differs(where="row 2, column `x`: 2.0 → 2.5"),
+    ),
+    "bytes of a text": (b"a\nb\n", b"a\nc\n", "r.txt", CompareRule(), Differs(where="line 2: b → c")),
+    "bytes that no format explains": (b"a\n", b"a\r\n", "r.txt", CompareRule(), Differs(where="byte 2 of 2")),
+    "lines that end otherwise": (b"a\nb\n", b"a\r\nb", "r.txt", CompareRule(how="text"), Same()),
+    "a line more": (b"a\n", b"a\nb\n", "r.txt", CompareRule(how="text"), Differs(where="line 2: nothing → b")),
+    "numbers within tolerance": (
+        TABLE,
+        TABLE.replace(b"2.0", b"2.001"),
+        "r.csv",
+        NUMERIC,
+        Within(most="by 0.001 at most, row 2, column `x`"),
+    ),
+    "numbers beyond it": (
+        TABLE,
+        TABLE.replace(b"2.0", b"2.1"),
+        "r.csv",
+        NUMERIC,
+        Differs(where="row 2, column `x`: 2.0 → 2.1"),
+    ),
+    "numbers that are written otherwise": (TABLE, TABLE.replace(b"1.0", b"1"), "r.csv", EXACT, Same()),
+    "a column that may differ": (
+        TABLE,
+        TABLE.replace(b",4", b",9"),
+        "r.csv",
+        CompareRule(how="numeric", ignored=("seconds",)),
+        Same(),
+    ),
+    "a row more": (TABLE, TABLE + b"c,3,5\n", "r.csv", EXACT, Differs(where="it has 3 rows, and had 2")),
+    "another column": (
+        b"a,b\n1,2\n",
+        b"a,c\n1,2\n",
+        "r.csv",
+        EXACT,
+        Differs(where="the columns are a, c, and were a, b"),
+    ),
+    "members of JSON": (
+        json.dumps({"a": [1, {"b": 0.5}]}).encode(),
+        json.dumps({"a": [1, {"b": 0.6}]}).encode(),
+        "r.json",
+        NUMERIC,
+        Differs(where="a[1].b: 0.5 → 0.6"),
+    ),
+    "the order of members": (b'{"a": 1, "b": NaN}', b'{"b": NaN, "a": 1}', "r.json", EXACT, Same()),
+    "true is no number": (b"[true]", b"[1]", "r.json", NUMERIC, Differs(where="[0]: True → 1")),
+    "JSON that is none": (b"[1]", b"[1", "r.json", EXACT, Differs(where="cannot be read")),
+    "lines of JSON": (b'{"a": 1}\n', b'{"a": 2}\n', "r.jsonl", EXACT, Differs(where="[0].a: 1 → 2")),
+    "numbers in a text": (
+        b"loss 0.50 after 3 epochs\n",
+        b"loss 0.5001 after 3 epochs\n",
+        "log.txt",
+        NUMERIC,
+        Within(most="by 0.0001 at most, line 1[1]"),
+    ),
+    "words in a text": (b"loss 0.5\n", b"gain 0.5\n", "log.txt", NUMERIC, Differs(where="line 1[0]: loss → gain")),
+    "an array": (
+        array([[1.0, 2.0]]),
+        array([[1.0, 2.5]]),
+        "a.npy",
+        NUMERIC,
+        Differs(where="values[0][1]: 2.0 → 2.5"),
+    ),
+    "arrays of a file": (
+        array(0, a=[1.0], b=[2.0]),
+        array(0, a=[1.0], b=[2.001]),
+        "a.npz",
+        NUMERIC,
+        Within(most="by 0.001 at most, b.values[0]"),
+    ),
+    "an array of another type": (
+        array([1]),
+        array([1.0]),
+        "a.npy",
+        EXACT,
+        Differs(where="dtype: int64 → float64"),
+    ),
+    "pixels": (
+        picture((10, 20, 30)),
+        picture((10, 29, 30)),
+        "p.png",
+        CompareRule(how="image", atol=3),
+        Differs(where="by 9 of 255 at most, in the pixels from (2, 1) to (2, 1)"),
+    ),
+    "pixels within tolerance": (
+        picture((10, 20, 30)),
+        picture((10, 22, 30)),
+        "p.png",
+        CompareRule(how="image", atol=3),
+        Within(most="by 2 of 255 at most, in the pixels from (2, 1) to (2, 1)"),
+    ),
+    "a picture that is packed otherwise": (
+        picture((10, 20, 30)),
+        picture((10, 20, 30), compress_level=0),
+        "p.png",
+        CompareRule(how="image"),
+        Same(),
+    ),
+    "bytes of a picture": (
+        picture((10, 20, 30)),
+        picture((99, 20, 30)),
+        "p.png",
+        CompareRule(),
+        Differs(where="by 89 of 255 at most, in the pixels from (2, 1) to (2, 1)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_files_are_compared_as_their_rule_says(case: str) -> None:
+    """The first difference is named where it is."""
+    before, after, path, rule, expected = CASES[case]
+    found = compare(before, after, path, rule)
+    if isinstance(expected, Differs) and isinstance(found, Differs):
+        assert expected.where in found.where
+    else:
+        assert found == expected
+    assert compare(before, before, path, rule) == Same()
+
+
+def test_parquet_files_are_compared_by_their_values() -> None:
+    """However they are packed."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+
+    def written(value: float, compression: str) -> bytes:
+        file = io.BytesIO()
+        parquet.write_table(pa.table({"name": ["a", "b"], "x": [1.0, value]}), file, compression=compression)
+        return file.getvalue()
+
+    assert compare(written(2, "snappy"), written(2, "none"), "t.parquet", EXACT) == Same()
+    expected = Differs(where="row 2, column `x`: 2.0 → 3.0")
+    assert compare(written(2, "none"), written(3, "none"), "t.parquet", CompareRule()) == expected
+
+
+def shown(*texts: str) -> bytes:
+    cells = [{"outputs": [{"output_type": "stream", "name": "stdout", "text": text}]} for text in texts]
+    return json.dumps(cells).encode()
+
+
+def test_what_cells_show_differs_only_by_more_than_noise() -> None:
+    """Times, durations and addresses mean nothing; the first cell that differs has its number in the source."""
+    before = shown("made at 2026-11-30 12:00:00 in 3.2 s", "<object at 0x7f0011223344>", "accuracy 0.9\n")
+    noise = shown("made at 2026-12-01 13:30:00 in 4 s", "<object at 0x7fffffffffff>", "accuracy 0.9\n")
+    cells = (CellRef(0), CellRef(2), CellRef(3))
+    assert first_difference(before, noise, cells) == ""
+    after = shown("made at 2026-11-30 12:00:00 in 3.2 s", "<object at 0x7f0011223344>", "accuracy 0.8\n")
+    assert first_difference(before, after, cells) == "cell 4: its stdout: accuracy 0.9 → accuracy 0.8"
