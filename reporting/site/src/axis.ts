@@ -54,21 +54,24 @@ export function scaleOf({ values, show = number, log }: Axis, count = 5): Scale 
 
 function names(known: readonly unknown[]): Scale {
   const found = distinct(known);
-  const places = new Map(found.map((item, i) => [value(item), (i + 0.5) / found.length]));
+  const places = new Map(found.map((item, i) => [keyOf(item), (i + 0.5) / found.length]));
   const every = Math.ceil(found.length / MOST_NAMES);
   return {
     kind: "names",
     mayLog: false,
-    at: (item) => (isKnown(item) ? places.get(value(item)) : undefined),
+    at: (item) => (isKnown(item) ? places.get(keyOf(item)) : undefined),
     ticks: found
       .filter((_, i) => i % every === 0)
-      .map((item) => ({ at: places.get(value(item))!, text: value(item) })),
+      .map((item) => ({ at: places.get(keyOf(item))!, text: value(item) })),
   };
 }
 
+/** What two values have in common that are the same: not their text, because writing numbers takes long. */
+const keyOf = (item: unknown): unknown => (typeof item === "object" ? JSON.stringify(item) : item);
+
 /** The different values, by size or name. */
 export function distinct(values: readonly unknown[]): unknown[] {
-  const found = new Map(values.filter(isKnown).map((item) => [value(item), item]));
+  const found = new Map(values.filter(isKnown).map((item) => [keyOf(item), item]));
   return [...found.values()].sort((a, b) => order(a, b, 1));
 }
 

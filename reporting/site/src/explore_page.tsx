@@ -313,6 +313,7 @@ function Charts({ items, variables, axisY, x, colour, axes, route, set }: Charts
     [axes.map((axis) => axis.id).join(), variables, y],
   );
   const colours = useMemo(() => coloursOf(colour, items.length), [colour, items]);
+  const byResult = useMemo(() => coloursOf(y, items.length), [y, items]);
   const chosen = useMemo(() => {
     const tests = parallel.flatMap((axis) => {
       const range = ranges[axis.id];
@@ -391,7 +392,7 @@ function Charts({ items, variables, axisY, x, colour, axes, route, set }: Charts
         {parallel.length > 1 ? (
           <Parallel
             axes={parallel}
-            colours={colour ? colours : coloursOf(y, items.length)}
+            colours={colour ? colours : byResult}
             {...{ told, chosen, ranges }}
             leads={address}
             onRanges={setRanges}
