@@ -29,6 +29,7 @@ NAMES = (*(line.name for line in LINES), WATCH, RESUME, OPENS, FAMILIES)
 _REPORTED = (
     "nbmake-dag",
     "doit",
+    "joblib",
     "ninja",
     "snakemake",
     "pytask",
@@ -67,7 +68,7 @@ def main(only: tuple[str, ...], runs: int, file: Path | None, *, quick: bool) ->
     if WATCH in wanted:
         seconds = saved_to_done(tools["nbdag"], work / WATCH, runs)
         found["lines"].append({"name": WATCH, "saved_to_done_s": seconds})
-        _say([f"{WATCH}: one trivial notebook", bounded("saved to done", seconds, bar=0.6, aim=0.25)])
+        _say([f"{WATCH}: one trivial notebook", bounded("saved to done", seconds, bar=0.25, aim=0.15)])
     if RESUME in wanted:
         sleep_s = 2.0 if quick else 20.0
         shown, whole = edited_to_shown(tools["nbdag"], work / RESUME, runs, sleep_s)

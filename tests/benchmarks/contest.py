@@ -7,10 +7,11 @@ from typing import Literal
 
 from tests.benchmarks.copies import Copies
 from tests.benchmarks.digits import Digits
+from tests.benchmarks.functions import Functions
 from tests.benchmarks.inputs import Inputs
 from tests.benchmarks.notebooks import Notebooks
 
-Workload = Copies | Digits | Inputs | Notebooks
+Workload = Copies | Digits | Functions | Inputs | Notebooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,9 @@ class Contestant:
 
 NBDAG = Contestant(label="nbdag", tool="nbdag", argv=("nbdag", "build"))
 DOIT = Contestant(label="doit", tool="doit", argv=("doit", "-v", "0"))
+DOIT_2 = Contestant(label="doit, 2 processes", tool="doit", argv=("doit", "-v", "0", "-n", "2"))
+MAKE = Contestant(label="make, 2 jobs", tool="make", argv=("make", "--silent", "-j2"))
+JOBLIB = Contestant(label="joblib, 2 jobs", tool="joblib", argv=("python", "run.py"))
 NINJA = Contestant(label="ninja", tool="ninja", argv=("ninja", "--quiet"))
 PYTASK = Contestant(label="pytask", tool="pytask", argv=("pytask", "--verbose", "0"))
 SNAKEMAKE = Contestant(label="Snakemake, 2 jobs", tool="snakemake", argv=("snakemake", "--quiet", "--cores", "2"))
@@ -42,26 +46,29 @@ NBMAKE = Contestant(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """How many times as long as a peer nbdag may take, and what it should aim at."""
+    """How many times as long as a peer nbdag may take, and what it should aim at, without ``beside_s`` seconds."""
 
     peer: Contestant
     bar: float
     aim: float | None = None
+    beside_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A comparison. ``small`` is the workload of a quick look.
 
-    ``state`` is what is timed: the first build, a build when all is up to date, or one after an edit.
+    ``state`` is what is timed: the first build, a build when all is up to date, the same without `.nbdag/state`,
+    or one after an edit. ``cpu_s`` are bar and aim of nbdag's processor time.
     """
 
     name: str
     workload: Workload
     small: Workload
-    state: Literal["cold", "built", "edited"]
+    state: Literal["cold", "built", "looked", "edited"]
     peers: tuple[Contestant, ...]
     bars: tuple[Bar, ...] = ()
+    cpu_s: tuple[float, float] | None = None
 
 
 LINES = (
@@ -78,7 +85,7 @@ LINES = (
         small=Copies(count=200),
         state="built",
         peers=(DOIT, NINJA, SNAKEMAKE, PYTASK),
-        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+        bars=(Bar(peer=DOIT, bar=0.6, aim=0.4),),
     ),
     Line(
         name="noop-1000-deep",
@@ -86,7 +93,7 @@ LINES = (
         small=Copies(count=200, deep=True),
         state="built",
         peers=(DOIT, NINJA, PYTASK),
-        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+        bars=(Bar(peer=DOIT, bar=0.6, aim=0.4),),
     ),
     Line(
         name="noop-10000",
@@ -94,7 +101,7 @@ LINES = (
         small=Copies(count=1000),
         state="built",
         peers=(DOIT, NINJA),
-        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+        bars=(Bar(peer=DOIT, bar=0.25, aim=0.15),),
     ),
     Line(
         name="noop-10000-deep",
@@ -102,7 +109,39 @@ LINES = (
         small=Copies(count=1000, deep=True),
         state="built",
         peers=(DOIT, NINJA),
-        bars=(Bar(peer=DOIT, bar=1.0, aim=0.5),),
+        bars=(Bar(peer=DOIT, bar=0.25, aim=0.15),),
+    ),
+    Line(
+        name="look-1000",
+        workload=Copies(count=1000),
+        small=Copies(count=100),
+        state="looked",
+        peers=(DOIT,),
+        bars=(Bar(peer=DOIT, bar=1.5, aim=0.8),),
+    ),
+    Line(
+        name="look-10000",
+        workload=Copies(count=10_000),
+        small=Copies(count=200),
+        state="looked",
+        peers=(),
+        cpu_s=(3.0, 1.5),
+    ),
+    Line(
+        name="copies-1000",
+        workload=Copies(count=1000),
+        small=Copies(count=50),
+        state="cold",
+        peers=(DOIT_2, MAKE),
+        bars=(Bar(peer=DOIT_2, bar=1.0), Bar(peer=MAKE, bar=float("inf"), aim=2.0)),
+    ),
+    Line(
+        name="functions-1000",
+        workload=Functions(count=1000),
+        small=Functions(count=50),
+        state="cold",
+        peers=(JOBLIB,),
+        bars=(Bar(peer=JOBLIB, bar=1.0, beside_s=2.0),),
     ),
     Line(
         name="notebooks-24",
@@ -110,7 +149,7 @@ LINES = (
         small=Notebooks(count=4),
         state="cold",
         peers=(PLOOMBER, PAPERMILL_LOOP, SNAKEMAKE, DVC, NBMAKE),
-        bars=(Bar(peer=PLOOMBER, bar=0.5, aim=0.25),),
+        bars=(Bar(peer=PLOOMBER, bar=0.23, aim=0.15),),
     ),
     Line(
         name="notebooks-100",
@@ -118,7 +157,7 @@ LINES = (
         small=Notebooks(count=8),
         state="cold",
         peers=(PAPERMILL_LOOP,),
-        bars=(Bar(peer=PAPERMILL_LOOP, bar=0.3, aim=0.15),),
+        bars=(Bar(peer=PAPERMILL_LOOP, bar=0.1, aim=0.05),),
     ),
     Line(
         name="noop-notebooks-24",
@@ -129,12 +168,20 @@ LINES = (
         bars=(Bar(peer=SNAKEMAKE, bar=0.4, aim=0.2), Bar(peer=PLOOMBER, bar=0.12)),
     ),
     Line(
+        name="look-notebooks-24",
+        workload=Notebooks(count=24),
+        small=Notebooks(count=4),
+        state="looked",
+        peers=(SNAKEMAKE,),
+        bars=(Bar(peer=SNAKEMAKE, bar=0.5, aim=0.25),),
+    ),
+    Line(
         name="one-stale",
         workload=Notebooks(count=24),
         small=Notebooks(count=4),
         state="edited",
         peers=(PAPERMILL,),
-        bars=(Bar(peer=PAPERMILL, bar=1.0, aim=0.5),),
+        bars=(Bar(peer=PAPERMILL, bar=0.6, aim=0.4),),
     ),
     Line(
         name="noop-inputs",

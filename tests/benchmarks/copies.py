@@ -102,12 +102,18 @@ def _ninja(pairs: Pairs) -> Mapping[str, str]:
     return {"build.ninja": "".join(["rule copy\n  command = cp $in $out\n", *builds])}
 
 
+def _make(pairs: Pairs) -> Mapping[str, str]:
+    rules = [f"{target}: {source}\n\tcp {source} {target}\n" for source, target in pairs]
+    return {"Makefile": "\n".join([f"all: {' '.join(target for _, target in pairs)}\n", *rules])}
+
+
 def _told_by(name: str, program: str) -> Callable[[Pairs], Mapping[str, str]]:
     return lambda pairs: {name: program, "pairs.json": json.dumps(pairs)}
 
 
 _TOLD = {
     "nbdag": _nbdag,
+    "make": _make,
     "ninja": _ninja,
     "doit": _told_by("dodo.py", _DOIT),
     "snakemake": _told_by("Snakefile", _SNAKEMAKE),

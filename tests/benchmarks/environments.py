@@ -17,6 +17,9 @@ OURS = "nbdag"
 _NOTEBOOKS = ("papermill", "ipykernel")
 REQUIREMENTS = {
     "doit": ("doit",),
+    "joblib": ("joblib",),
+    # of the system
+    "make": (),
     "dvc": ("dvc", *_NOTEBOOKS),
     "nbmake": ("nbmake", "pytest-xdist", "ipykernel"),
     "ninja": ("ninja",),
@@ -84,7 +87,8 @@ def _made(tool: str, cache: Path, requirements: tuple[str, ...], stamp: str) -> 
     pip = [environment.program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if done.exists() and tool == OURS:
         pip += ["--force-reinstall", "--no-deps"]
-    _output([*pip, *requirements])
+    if requirements:
+        _output([*pip, *requirements])
     done.write_text(stamp)
     return environment
 

@@ -44,6 +44,9 @@ def rows(result: Result) -> Iterator[str]:
         yield f"  {label:32} {_spread([s.wall_s for s in samples])} {_spread([s.cpu_s for s in samples])}" + (
             "" if label == NBDAG.label else _ratios(result, label, ours, samples)
         )
+    if result.line.cpu_s is not None:
+        bar, aim = result.line.cpu_s
+        yield bounded("processor time", [sample.cpu_s for sample in ours], bar=bar, aim=aim)
     for what, found in (("first build", result.first), ("right after it", result.second)):
         if found:
             said = ", ".join(
@@ -51,7 +54,7 @@ def rows(result: Result) -> Iterator[str]:
             )
             yield f"  {what}: {said}"
     if result.added_s:
-        yield bounded("added to a notebook beyond its cells", result.added_s, bar=0.3, aim=0.1)
+        yield bounded("added to a notebook beyond its cells", result.added_s, bar=0.15, aim=0.08)
 
 
 def bounded(what: str, seconds: Sequence[float], *, bar: float, aim: float) -> str:
@@ -74,7 +77,9 @@ def document(result: Result) -> dict[str, Any]:
                 "peer": bar.peer.label,
                 "bar": bar.bar,
                 "aim": bar.aim,
-                "ratio": _ratio([s.wall_s for s in result.samples[NBDAG.label]], result.samples, bar.peer.label),
+                "ratio": _ratio(
+                    [s.wall_s - bar.beside_s for s in result.samples[NBDAG.label]], result.samples, bar.peer.label
+                ),
             }
             for bar in result.line.bars
         ],
@@ -92,7 +97,8 @@ def _ratios(result: Result, label: str, ours: Sequence[Sample], theirs: Sequence
     for bar in result.line.bars:
         if bar.peer.label == label:
             aim = f"{bar.aim:5}" if bar.aim is not None else f"{'':5}"
-            said += f" {bar.bar:5} {aim}  {_verdict(wall, bar.bar, bar.aim)}"
+            counted = _ratio([sample.wall_s - bar.beside_s for sample in ours], result.samples, label)
+            said += f" {bar.bar:5} {aim}  {_verdict(counted, bar.bar, bar.aim)}"
     return said
 
 
