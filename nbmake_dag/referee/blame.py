@@ -24,7 +24,7 @@ from nbmake_dag.observe.project import Project
 from nbmake_dag.referee.mixing import Change
 from nbmake_dag.referee.order import Base, Order, Tried
 from nbmake_dag.referee.question import Metric, answers, told_by_run, told_by_trial
-from nbmake_dag.referee.sides import Difference, Side, bases_of, difference, side_of
+from nbmake_dag.referee.sides import Difference, Side, bases_of, difference, is_own, side_of
 from nbmake_dag.referee.trial import Trials
 from nbmake_dag_reporting.bundle import Recorded
 
@@ -136,6 +136,7 @@ class Blame:
 
     def run(self) -> Blamed:
         """Find the changes that carry the difference; raises `UsageError` where the runs cannot be made again."""
+        self._refuse_strangers()
         why, is_approved = "", False
         for bases in self._bases():
             planned = self._begin(*bases)
@@ -163,17 +164,25 @@ class Blame:
         return common[0]
 
     def _bases(self) -> list[tuple[Base, Base]]:
-        old, new = (bases_of(recorded, self._is_trusted) for recorded in (self.before, self.after))
+        old, new = (bases_of(recorded) for recorded in (self.before, self.after))
         return list(product(old, new))
 
-    def _is_trusted(self, commit: str) -> bool:
+    def _refuse_strangers(self) -> None:
+        """Raise `UsageError` for a run whose code no local branch reaches, unless it is trusted."""
         history = GitHistory(repository=self.project.repository)
-        return self.accused.trust or history.is_on_a_branch(Revision(commit))
+        for recorded in () if self.accused.trust else (self.before, self.after):
+            vcs = recorded.run.vcs
+            commit = vcs.merge_revision or vcs.head_revision
+            if history.is_on_a_branch(Revision(commit)) if commit else is_own(self.project, recorded):
+                continue
+            what = f"no local branch reaches the code of run {recorded.run.id}"
+            hint = "if you trust it, add --trust; or check a branch out that has it"
+            raise UsageError(what, (("commit", commit or "unknown"),), hint)
 
     def _begin(self, old: Base, new: Base) -> Blamed:
         self._sides = (
-            side_of(self.project, self.before, self._task, old),
-            side_of(self.project, self.after, self._task, new),
+            side_of(self.project, self.before, self._task, old, trusted=self.accused.trust),
+            side_of(self.project, self.after, self._task, new, trusted=self.accused.trust),
         )
         self._difference = difference(self.project, *self._sides)
         self._changes = self._difference.sides.changes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, assert_never, cast
@@ -37,6 +37,8 @@ class Side:
     recorded: Recorded
     base: Base
     records: Mapping[TaskName, Record]
+    takes_blobs: bool
+    """Whether code may come from blobs of the run: those of a run made elsewhere hold what somebody else chose."""
 
     @property
     def run_id(self) -> str:
@@ -58,8 +60,8 @@ class Difference:
     """Ingredients that differ and that nothing here can mix."""
 
 
-def side_of(project: Project, recorded: Recorded, task: TaskName, base: Base) -> Side:
-    """Read what a run had; raises `UsageError` where a record is gone."""
+def side_of(project: Project, recorded: Recorded, task: TaskName, base: Base, *, trusted: bool) -> Side:
+    """Read what a run had; raises `UsageError` where a record is gone. ``trusted``: any code of it may run."""
     store, records = RecordStore(project.cache), dict[TaskName, Record]()
     for name in with_above(recorded.run, [task]):
         ref = recorded.run.tasks[name].record
@@ -68,14 +70,20 @@ def side_of(project: Project, recorded: Recorded, task: TaskName, base: Base) ->
             what = f"run {recorded.run.id} has no result of `{name}` that is still recorded"
             raise UsageError(what, (), "a run whose records are in the cache here can be compared")
         records[name] = record
-    return Side(recorded=recorded, base=base, records=records)
+    takes_blobs = trusted or is_own(project, recorded)
+    return Side(recorded=recorded, base=base, records=records, takes_blobs=takes_blobs)
 
 
-def bases_of(recorded: Recorded, trusted: Callable[[str], bool]) -> list[Base]:
+def is_own(project: Project, recorded: Recorded) -> bool:
+    """Return whether a run was made in this checkout."""
+    return os.path.dirname(recorded.run.directory) == project.runs
+
+
+def bases_of(recorded: Recorded) -> list[Base]:
     """Return what the copy of a run may begin with: its commit, and where that is not certain the workspace."""
     vcs = recorded.run.vcs
     commit = vcs.merge_revision or vcs.head_revision
-    commits: list[Base] = [Commit(commit)] if commit and trusted(commit) else []
+    commits: list[Base] = [Commit(commit)] if commit else []
     return commits if commits and vcs.dirty is False else [*commits, Workspace()]
 
 
@@ -191,7 +199,8 @@ class _Reader:
     def _text(self, side: Side, name: TaskName) -> bytes | None:
         """Return a notebook as a run saw it: from a blob, else from its base."""
         task = side.recorded.run.tasks[name]
-        for blob in (task.notebook_source, side.records[name].source if name in side.records else None):
+        blobs = (task.notebook_source, side.records[name].source if name in side.records else None)
+        for blob in blobs if side.takes_blobs else ():
             if blob and (data := side.recorded.blob(blob)) is not None:
                 return data
         return self.read(side.base, ProjectPath(task.path)) if task.path else None

@@ -147,9 +147,18 @@ def test_what_makes_no_sense_is_refused(asked: Project, arguments: list[str], sa
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_a_run_whose_code_no_branch_reaches_is_not_blamed(asked: Project) -> None:
+    """Unless it is trusted, nothing of it runs."""
+    done = asked.nbdag("blame", "accuracy")
+    assert "no local branch reaches the code of run" in done.stderr
+    assert "--trust" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert asked.nbdag("blame", "accuracy", "--dry-run").stdout.startswith("accuracy 0.957 → 0.912: ")
+
+
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Make a repository of three commits that were built, and one that somebody else has."""
+    """Make a repository of three commits that were built, and two on no branch, of which one was built."""
     project = Project(tmp_path_factory.mktemp("asked") / "project").pipeline(_PIPELINE).write("in.txt", "data")
     project.write(".gitignore", "/.nbdag/\n/upper.txt\n/model.txt\n")
     project.git("init", "-q")
@@ -160,6 +169,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Project:
     _work(project, 3, c=5.0)
     project.build("train")
     project.git("checkout", "-q", "--detach")
-    project.git("update-ref", "refs/remotes/they/main", _commit(project, "theirs"))
+    _commit(project, "theirs")
+    project.build("train")
+    _work(project, 4, c=5.0)
+    project.git("update-ref", "refs/remotes/they/main", _commit(project, "theirs, later"))
     project.git("checkout", "-q", "main")
     return project
