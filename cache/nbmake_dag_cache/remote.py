@@ -12,7 +12,7 @@ import importlib.util
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +40,8 @@ _RENAMED = frozenset({"file", "local", "sftp", "ssh", "smb"})
 _LOCAL_FILES = frozenset({"file", "local"})
 _CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs"})
 """Whose servers can be asked to write only a file that is not there yet."""
+_VERSIONS = ("ETag", "etag", "md5Hash", "generation", "content_md5")
+"""What file systems call the version of an object."""
 _STRANGE = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 
 
@@ -86,8 +88,11 @@ def check_url(url: str) -> None:
 class Remote:
     """The files below one URL; any number of threads may use it at once."""
 
-    def __init__(self, url: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, url: str, limits: Limits | None = None, options: Mapping[str, object] | None = None
+    ) -> None:
         self._url = url
+        self._options = options or {}
         self._limits = limits or Limits()
         self._lock = threading.Lock()
         self._opened: tuple[Any, str] | None = None
@@ -114,6 +119,10 @@ class Remote:
     def size(self, path: str) -> int | None:
         """Return a file's size in bytes, ``None`` if there is none."""
         return self._do(lambda: self._size(path), self._limits.operation)
+
+    def describe(self, path: str) -> tuple[int, str] | None:
+        """Return a file's size in bytes, and a text that changes with its content; ``None`` if there is none."""
+        return self._do(lambda: self._describe(path), self._limits.operation)
 
     def pieces(self, path: str, size: int) -> Iterator[bytes]:
         """Yield the bytes of a file that must have this size, a few megabytes at a time.
@@ -172,7 +181,7 @@ class Remote:
             if self._opened is None:
                 from fsspec.core import url_to_fs  # noqa: PLC0415 - few need a remote
 
-                options = _OPTIONS.get(_scheme(self._url), {})
+                options = {**_OPTIONS.get(_scheme(self._url), {}), **self._options}
                 fs, root = url_to_fs(self._url, skip_instance_cache=True, **options)
                 if "s3" in _protocols(fs):
                     fs.retries = 2  # of s3fs's own, above those of botocore
@@ -203,6 +212,14 @@ class Remote:
         fs, root = self._open()
         size: int | None = fs.size(f"{root}/{path}")
         return size
+
+    def _describe(self, path: str) -> tuple[int, str]:
+        fs, root = self._open()
+        found = fs.info(f"{root}/{path}")
+        if found.get("type") != "file":
+            raise IsADirectoryError(errno.EISDIR, "not a file")
+        version = next((found[key] for key in _VERSIONS if found.get(key)), None) or fs.ukey(f"{root}/{path}")
+        return int(found["size"]), f"{version} {found['size']}"
 
     def _put(self, path: str, write: Callable[[Any, str], None]) -> None:
         fs, root = self._open()

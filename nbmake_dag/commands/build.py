@@ -80,6 +80,7 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
             "--no-wait",
             "--pdb",
         ),
+        "Remote inputs": ("--recheck", "--offline", "--strict-remote", "--fetch-only"),
         "What is shown and written": (
             "--verbose",
             "--quiet",
@@ -126,6 +127,10 @@ def _junit_path(context: click.Context, _: click.Parameter, path: str | None) ->
     show_default=True,
     help="Use cached results (read), store new ones (write).",
 )
+@click.option("--recheck", is_flag=True, help="Ask all servers whether remote inputs changed.")
+@click.option("--offline", is_flag=True, help="Ask no server: take the last copies.")
+@click.option("--strict-remote", is_flag=True, help="Fail where a server cannot be asked, though there is a copy.")
+@click.option("--fetch-only", is_flag=True, help="Run nothing: only fetch what the targets need.")
 @click.option("--no-wait", is_flag=True, help="Fail with exit code 4 if another build is running here.")
 @click.option(
     "--output",
@@ -179,11 +184,14 @@ def command(
         given["executor"] = ONE_AT_A_TIME
     given["targets"] = targets_of(project, directory, given["targets"], given["tags"])
     junit: str | None = given.pop("junit")
+    fetch_only: bool = given.pop("fetch_only")
     quiet: bool = given.pop("quiet")
     json_lines: bool = given.pop("json_lines")
     writes_json: bool = given.pop("writes_json")
     request = Request(wait=not given.pop("no_wait"), executor_options=executor_options(given), **given)
-    _refuse_to_run_and_accept(request, dry_run=dry_run)
+    _refuse_what_contradicts(request, dry_run=dry_run, fetch_only=fetch_only)
+    if fetch_only:
+        return _fetch(project, request)
     if dry_run:
         serves, writes = (
             serve is not None,
@@ -212,11 +220,7 @@ def command(
             outcome = build(project, request, (*listeners, *streams, *live), waiting=display.print_notice)
         finally:
             display.close()
-        if summary := on_github_actions(os.environ) and os.environ.get("GITHUB_STEP_SUMMARY"):
-            from nbmake_dag.commands.settings import declared_metrics  # noqa: PLC0415 - likewise
-            from nbmake_dag.present.job_summary import write_job_summary  # noqa: PLC0415 - likewise
-
-            write_job_summary(project, outcome.folder, declared_metrics(project), summary)
+        _write_job_summary(project, outcome.folder)
         if summarize or junit:
             from nbmake_dag.commands.summary import write_asked  # noqa: PLC0415 - only where it is asked for
 
@@ -232,6 +236,15 @@ def command(
     return outcome.exit_code
 
 
+def _write_job_summary(project: Project, folder: str) -> None:
+    """Describe the run on the page of the job, where this is one of GitHub Actions."""
+    if summary := on_github_actions(os.environ) and os.environ.get("GITHUB_STEP_SUMMARY"):
+        from nbmake_dag.commands.settings import declared_metrics  # noqa: PLC0415 - only there
+        from nbmake_dag.present.job_summary import write_job_summary  # noqa: PLC0415 - likewise
+
+        write_job_summary(project, folder, declared_metrics(project), summary)
+
+
 def _refuse_with(option: str, others: Mapping[str, object]) -> None:
     """Raise `UsageError` if one of the ``others`` was given, with which ``option`` makes no sense."""
     for named, is_given in others.items():
@@ -239,10 +252,23 @@ def _refuse_with(option: str, others: Mapping[str, object]) -> None:
             raise UsageError(f"`{named}` cannot be combined with `{option}`", (), f"leave out {named}")
 
 
-def _refuse_to_run_and_accept(request: Request, *, dry_run: bool) -> None:
+def _refuse_what_contradicts(request: Request, *, dry_run: bool, fetch_only: bool) -> None:
     if request.accept:
         runs = {"--force": request.force, "--force-all": request.force_all, "--checks": request.checks}
         _refuse_with("--accept", {"--dry-run": dry_run, **runs})
+    if request.offline:
+        _refuse_with("--offline", {"--recheck": request.recheck, "--fetch-only": fetch_only})
+    if fetch_only:
+        _refuse_with("--fetch-only", {"--dry-run": dry_run, "--accept": request.accept})
+
+
+def _fetch(project: Project, request: Request) -> int:
+    """Get the remote inputs ahead."""
+    from nbmake_dag.engine.build import fetch  # noqa: PLC0415 - seldom wanted
+
+    for line in fetch(project, request, waiting=partial(say, err=True)):
+        say(line, err=True)
+    return 0
 
 
 def _say_plan(project: Project, request: Request, *, writes_json: bool) -> None:

@@ -383,7 +383,7 @@ def _known_name(name: Any, groups: Mapping[str, tuple[TaskName, ...]]) -> Any:
 
 
 def _gathers(table: Mapping[str, Any]) -> bool:
-    return "path" not in table and not table.keys().isdisjoint({"task", "output"})
+    return table.keys().isdisjoint({"path", "url"}) and not table.keys().isdisjoint({"task", "output"})
 
 
 def _gathered(maker: Task, output: str | None) -> Gathered | None:

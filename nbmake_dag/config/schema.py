@@ -12,6 +12,8 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from nbmake_dag.config.remote_inputs import HERE
+from nbmake_dag.config.remote_inputs import KEYS as REMOTE_KEYS
 from nbmake_dag.config.rows import EXTENSIONS
 from nbmake_dag.config.tables import Document, describe_unit
 from nbmake_dag.config.tasks import EITHER, NOTEBOOK_KEYS, TOLERANT, WORK_KEYS
@@ -31,6 +33,7 @@ _LOCK_FILE = r"(?:uv\.lock|pylock(?:\.[^./]+)?\.toml|[^/\\\x00-\x1f\x7f]+\.txt)"
 _NO_WILDCARDS = r"(?:[^\\\x00-\x1f\x7f*?\[]|\[[*?\[]\])+"
 _PATH = rf"^{_BEGINS_INSIDE}{_CHARACTERS}$"
 _READ = rf"^{_FILLED}{_BEGINS_INSIDE}(?![\s\S]*(?:[^/]\*\*|\*\*[^/])){_CHARACTERS}$"
+_URL = rf"^{_FILLED}(?!(?:{'|'.join(sorted(HERE))})://)[a-z][a-z0-9+-]*://[^\s/]+/[^\s*?#]*[^\s*/?#](?:[?#]\S*)?$"
 _WRITTEN = rf"^{_FILLED}{_BEGINS_INSIDE}(?!\.\./|\.\.?$|\./$){_NO_WILDCARDS}$"
 _EXTENSION = "|".join(extension.removeprefix(".") for extension in EXTENSIONS)
 _VARIABLE: Rules = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
@@ -119,7 +122,7 @@ _OF_TABLES: Mapping[str, Rules] = {
         },
         "files": {"pattern": rf"^{_FILLED}{_BEGINS_INSIDE}(?=[\s\S]*\{{)(?![\s\S]*\}}\{{){_NO_WILDCARDS}$"},
     },
-    "InputTable": {"path": {"pattern": _READ}},
+    "InputTable": {"path": {"pattern": _READ}, "url": {"pattern": _URL}},
     "OutputTable": {"path": {"pattern": _WRITTEN}},
     "TaskTable": {
         "notebook": {"pattern": _PATH},
@@ -131,7 +134,7 @@ _OF_TABLES: Mapping[str, Rules] = {
             "contains": {"pattern": r"\S"},
             "pattern": rf"^{_NOT_EMPTY}[^\x00]*$",
         },
-        "inputs": _paths(_READ),
+        "inputs": _paths(f"{_READ}|{_URL}"),
         "outputs": _paths(_WRITTEN),
         "workdir": {"pattern": rf"^{_FILLED}{_BEGINS_INSIDE}{_CHARACTERS}$"},
         "notebook_output": {"pattern": _WRITTEN.removesuffix("$") + r"(?:\.ipynb|\.html|\})$"},
@@ -162,8 +165,8 @@ _ONE_SOURCE: Rules = {
     },
 }
 _PATH_OR_GATHERED: Rules = {
-    "oneOf": [{"required": [key]} for key in ("path", "task")],
-    "dependentRequired": {"optional": ["path"], "output": ["task"]},
+    "oneOf": [{"required": [key]} for key in ("path", "task", "url")],
+    "dependentRequired": {"optional": ["path"], "output": ["task"], **{key: ["url"] for key in REMOTE_KEYS}},
 }
 _COMPARED: Rules = {
     "allOf": [

@@ -254,7 +254,7 @@ class ResourcesTable(_Table, frozen=True):
 
 
 class InputTable(_Table, frozen=True):
-    """An input that is more than a path: it may be absent, or is the outputs of all instances of a task."""
+    """An input that is more than a path: optional, elsewhere, or the outputs of all instances of a task."""
 
     path: Annotated[Text, _doc("The path or glob, as it would be written alone.", "a path")] = UNSET
     optional: Annotated[
@@ -269,6 +269,21 @@ class InputTable(_Table, frozen=True):
         UNSET
     )
     output: Annotated[Text, _doc("Which of its outputs, where it has several.", "the name of an output")] = UNSET
+    url: Annotated[
+        Text,
+        _doc(
+            "Where the file is: `https`, `s3` or another that fsspec knows, with `#sha256=...` if it is fixed.",
+            "a URL",
+        ),
+    ] = UNSET
+    recheck: Annotated[
+        Duration | UnsetType,
+        _doc("How old the last answer of the server may be, by default a day; `0s`: each build asks."),
+    ] = UNSET
+    max_size: Annotated[Size | UnsetType, _doc("The largest size that is fetched, by default 1 GB.")] = UNSET
+    fetch: Annotated[
+        Flag, _doc("`false`: the task gets the URL, which must have a hash or a version, and no copy.", _FLAG)
+    ] = UNSET
 
 
 class OutputTable(_Table, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import permutations
@@ -14,6 +14,8 @@ from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.instances import Instances
 from nbmake_dag.config.parameters import SharedParameters, check_values
 from nbmake_dag.config.paths import PathError, read_path, read_pattern, written_notebook, written_path
+from nbmake_dag.config.remote_inputs import KEYS as REMOTE_KEYS
+from nbmake_dag.config.remote_inputs import is_url, read_url
 from nbmake_dag.config.settings import check_variables, resources
 from nbmake_dag.config.templates import UnknownNameError, fill_command, fill_path, names_in, path_glob
 from nbmake_dag.core.globs import is_glob
@@ -33,6 +35,7 @@ from nbmake_dag.core.model import (
     Value,
     Work,
 )
+from nbmake_dag.core.urls import copy_of, scrubbed
 from nbmake_dag.core.vocabulary import CompareKind
 
 WORK_KEYS = ("notebook", "function", "command")
@@ -77,8 +80,13 @@ def fits_another(notebook: str, form: str) -> bool:
 
 
 def _path_in(declared: str | Mapping[str, Any]) -> str | None:
-    """Return the path of a declared input or output; ``None`` for outputs that are gathered."""
-    return declared if isinstance(declared, str) else declared.get("path")
+    """Return the path or URL of a declared input or output; ``None`` for outputs that are gathered."""
+    return declared if isinstance(declared, str) else declared.get("path", declared.get("url"))
+
+
+def _labelled(declared: Sequence[Any] | Mapping[str, Any]) -> Iterator[tuple[str | None, Any]]:
+    """Yield what is declared in a list, without names, or in a table."""
+    yield from declared.items() if isinstance(declared, Mapping) else ((None, item) for item in declared)
 
 
 def over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,8 +187,6 @@ class Family:
             owned = {name: value for name, value in values.items() if name not in in_paths}
             self._shared.check_own(self.name, place, owned, self._signature, self._kind)
         keys, policy = self._keys, self._policy()
-        optional = {name for name, table in self._tables("inputs") if table.get("optional")}
-        rules = {name: compare_rule(table) for name, table in self._tables("outputs")}
         env, secrets, tags = self._env(), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in zip(found.names, found.points, strict=True):
             values = {**visible, **point}
@@ -192,14 +198,8 @@ class Family:
                 work=Command(arguments=fill_command(keys["command"], values))
                 if self._kind == "command"
                 else self._work,
-                inputs=tuple(
-                    Input(path=path, name=label, is_glob=is_glob(text), optional=label in optional)
-                    for label, text, path in self._paths_of("inputs", read_pattern, values)
-                ),
-                outputs=tuple(
-                    Output(path=path, name=label, rule=rules.get(label or "", _EVERY_BYTE))
-                    for label, _, path in self._paths_of("outputs", written_path, values)
-                ),
+                inputs=tuple(self._inputs(values)),
+                outputs=tuple(self._outputs(values)),
                 parameters={key: value for key, value in values.items() if key in reaching},
                 values=point,
                 after=after,
@@ -239,6 +239,32 @@ class Family:
 
     def _env(self) -> dict[str, str]:
         return {**(self._environment.env if self._environment else {}), **self._keys.get("env", {})}
+
+    def _inputs(self, values: Mapping[str, Value]) -> Iterator[Input]:
+        """Yield the inputs in their order, which names those of a list."""
+        optional = {name for name, table in self._tables("inputs") if table.get("optional")}
+        for label, declared in _labelled(self._keys.get("inputs", ())):
+            text = _path_in(declared)
+            at = ("inputs",) if label is None else ("inputs", label)
+            filled = None if text is None else self._fill(text, at, values)
+            if filled is None:
+                # gathered, when all tasks are known
+                continue
+            if is_url(filled) or (not isinstance(declared, str) and "url" in declared):
+                yield from self._remote(filled, at, label, {} if isinstance(declared, str) else declared)
+            elif (path := self._declared("input", filled, at, read_pattern)) is not None:
+                yield Input(path=path, name=label, is_glob=is_glob(filled), optional=label in optional)
+
+    def _remote(
+        self, text: str, at: tuple[str, ...], label: str | None, table: Mapping[str, Any]
+    ) -> Iterator[Input]:
+        try:
+            if "path" in table:
+                raise PathError("is a URL", 'write `{ url = "..." }`')  # noqa: TRY301 - said like other faults
+            remote = read_url(text, table)
+            yield Input(path=copy_of(remote), name=label, remote=remote)
+        except PathError as error:
+            self._complaints.add((*self._path, *at), f"input `{scrubbed(text)}` {error.what}", error.hint)
 
     def _policy(self) -> Policy:
         return Policy(
@@ -312,7 +338,16 @@ class Family:
         for name, table in self._tables("inputs"):
             at = (*self._path, "inputs", name)
             gathers = [key for key in ("task", "output") if key in table]
-            if "path" in table and gathers:
+            remote = next((key for key in REMOTE_KEYS if key in table), None)
+            if "url" in table:
+                if others := [key for key in ("path", "optional", *gathers) if key in table]:
+                    self._complaints.add(
+                        at, f"input `{name}` has both `url` and `{others[0]}`", "keep one of them"
+                    )
+            elif remote is not None:
+                hint = f'name it: `{{ url = "https://...", {remote} = ... }}`'
+                self._complaints.add(at, f"input `{name}` has `{remote}`, and no `url`", hint)
+            elif "path" in table and gathers:
                 self._complaints.add(at, f"input `{name}` has both `path` and `{gathers[0]}`", "keep one of them")
             elif "path" not in table and not gathers:
                 hint = 'name the file: `{ path = "data/x.csv", optional = true }`'
@@ -363,22 +398,15 @@ class Family:
                 self._complaints.add((*self._path, "env", name), f"`{name}` holds a NUL character")
         check_variables((*self._path, "secrets"), self._keys.get("secrets", ()), self._complaints)
 
-    def _paths_of(
-        self, key: str, read: Callable[[str], ProjectPath], values: Mapping[str, Value]
-    ) -> Iterator[tuple[str | None, str, ProjectPath]]:
-        """Yield label, declared text and path of each input or output."""
-        declared: list[str] | dict[str, Any] = self._keys.get(key, ())
-        pairs = declared.items() if isinstance(declared, dict) else ((None, text) for text in declared)
-        for label, value in pairs:
-            text = _path_in(value)
-            if text is None:
-                # gathered, when all tasks are known
-                continue
-            at = (key,) if label is None else (key, label)
-            filled = self._fill(text, at, values)
-            path = None if filled is None else self._declared(key.removesuffix("s"), filled, at, read)
-            if filled is not None and path is not None:
-                yield label, filled, path
+    def _outputs(self, values: Mapping[str, Value]) -> Iterator[Output]:
+        rules = {name: compare_rule(table) for name, table in self._tables("outputs")}
+        for label, declared in _labelled(self._keys.get("outputs", ())):
+            text = _path_in(declared)
+            at = ("outputs",) if label is None else ("outputs", label)
+            filled = None if text is None else self._fill(text, at, values)
+            path = None if filled is None else self._declared("output", filled, at, written_path)
+            if path is not None:
+                yield Output(path=path, name=label, rule=rules.get(label or "", _EVERY_BYTE))
 
     def _path_of(
         self, key: str, read: Callable[[str], ProjectPath], values: Mapping[str, Value]

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.lookup import labels, literal
 from nbmake_dag.core.model import Command, Function, Input, Notebook, ProjectPath, Task, Value
+from nbmake_dag.core.urls import scrubbed
 from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.key import Ingredient
 
@@ -98,7 +99,8 @@ def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
         elif item.optional and item in observed.inputs and not files:
             yield Ingredient("input", name, ABSENT, path=item.path)
         for path, digest in files:
-            yield Ingredient("input", name, digest, path=path)
+            # a copy is somewhere; what it is a copy of can be read
+            yield Ingredient("input", name, digest, path=scrubbed(item.remote.url) if item.remote else path)
     for name, gathered in task.gathers.items():
         listed: Value = [[file.path, dict(file.params)] for file in gathered]
         yield Ingredient("gathered", name, digest_text(literal(listed)))

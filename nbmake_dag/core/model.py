@@ -75,13 +75,44 @@ Work: TypeAlias = Notebook | Function | Command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFile:
+    """A file elsewhere. ``recheck`` in seconds, ``max_size`` in bytes."""
+
+    url: str
+    """As it is asked for, without a fragment."""
+    sha256: str | None = None
+    """What its content must be."""
+    is_version: bool = False
+    """The URL names a version of an object, which never changes."""
+    recheck: float = 86_400.0
+    """How old an answer may be before the server is asked again."""
+    max_size: int = 1_000_000_000
+    fetch: bool = True
+    """``False``: the task gets the URL, and no copy."""
+
+    @property
+    def key(self) -> str:
+        """The URL, with the hash if there is one: what is known of the file is kept under this."""
+        return f"{self.url}#sha256={self.sha256}" if self.sha256 else self.url
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its content cannot change: nobody is asked again."""
+        return self.sha256 is not None or self.is_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A declared input: a path, or a glob. ``name`` is ``None`` in a list; ``optional``: it may be absent."""
+    """A declared input: a path, or a glob. ``name`` is ``None`` in a list; ``optional``: it may be absent.
+
+    That of a ``remote`` file has the path of its local copy.
+    """
 
     path: ProjectPath
     name: str | None = None
     is_glob: bool = False
     optional: bool = False
+    remote: RemoteFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

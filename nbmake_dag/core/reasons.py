@@ -136,6 +136,8 @@ def describe(change: Change, task: Task, cells: Sequence[CellRef]) -> str:
 def _difference(change: Change, head: str) -> str:
     if change.before is None or change.now is None:
         return f"{head}{_appeared(change)}"
+    if change.kind == "input" and change.now == ABSENT and "://" in change.path:
+        return f"{head} is not fetched yet"
     if change.kind == "input" and ABSENT in {change.before, change.now}:
         return f"{head} {'removed' if change.now == ABSENT else 'added'}"
     if change.kind in _DIGESTED:

@@ -37,7 +37,7 @@ def accept(project: Project, request: Request, listeners: Sequence[Listener], st
     """
     stores = Stores.open(project)
     try:
-        prepared = prepare(project, request, stores)
+        prepared = prepare(project, request, stores, fetches=True)
         header = run_header(project, request, prepared.pipeline.name, started, dirty=None)
         outcome = RunOutcome(run_id=header.run_id)
         writer = open_writer(project, header, outcome.warnings.append)

@@ -41,6 +41,19 @@ def build(
         return run_session(project, request, listeners, started, lock)
 
 
+def fetch(project: Project, request: Request, *, waiting: Callable[[str], None]) -> tuple[str, ...]:
+    """Bring the copies of remote inputs up to date, and run nothing; return what there is to say."""
+    from nbmake_dag.engine.prepare import prepare  # noqa: PLC0415 - seldom wanted
+    from nbmake_dag.engine.state.stores import Stores  # noqa: PLC0415 - likewise
+
+    with build_lock(project, wait=request.wait, waiting=waiting):
+        stores = Stores.open(project)
+        try:
+            return prepare(project, request, stores, fetches=True).fetched or ("all remote inputs are here",)
+        finally:
+            stores.close()
+
+
 def _record_hits(
     project: Project, request: Request, unchanged: Unchanged, listeners: Sequence[Listener], started: int
 ) -> RunOutcome:

@@ -22,6 +22,7 @@ from nbmake_dag.observe.instance_data import Data, found_for, parse_with_parts
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.remote_copies import RemoteCopies
 from nbmake_dag.observe.secrets import declared_secrets
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.variables import Variables
@@ -40,6 +41,7 @@ class Loaded:
     interpreters: Interpreters
     kernels: Kernels
     made: MadeFiles
+    copies: RemoteCopies
     is_new: bool
     """Nothing was built in this checkout before."""
     places: dict[str, Stamp | None] = field(default_factory=dict[str, "Stamp | None"])
@@ -81,6 +83,7 @@ def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loade
         interpreters=interpreters,
         kernels=Kernels(interpreters.variables, stores.identities, interpreters),
         made=MadeFiles(stores),
+        copies=RemoteCopies(project=project, warn=stores.warnings.append),
         is_new=stores.previous.is_empty,
         trial=request.trial,
     )

@@ -318,10 +318,16 @@ def _directories(records: dict[TaskName, Record]) -> list[Output]:
 
 
 def _expires(prepared: Prepared, records: dict[TaskName, Record]) -> int | None:
-    """Return when the first record becomes too old, in nanoseconds since the epoch."""
+    """Return when the first record becomes too old, or a server is to be asked again.
+
+    In nanoseconds since the epoch.
+    """
     ends = [
         record.origin.started + int(max_age * 1e9)
         for name, record in records.items()
         if (max_age := prepared.graph.tasks[name].policy.max_age) is not None
     ]
+    copies = prepared.survey.copies
+    remote = [item.remote for name in records for item in prepared.graph.tasks[name].inputs if item.remote]
+    ends += (end for each in remote if (end := copies.expires(each)) is not None)
     return min(ends, default=None)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from nbmake_dag.config.pipeline_file import Found
 from nbmake_dag.core.decide import Rules
@@ -17,6 +18,7 @@ from nbmake_dag.core.model import Input, Notebook, Pipeline, ProjectPath, TaskNa
 from nbmake_dag.core.plan import plan
 from nbmake_dag.core.targets import UnknownTargetError, matched, refuse_needed, select
 from nbmake_dag.core.text import encodable
+from nbmake_dag.core.urls import scrubbed
 from nbmake_dag.engine.affected import affected_tasks
 from nbmake_dag.engine.loading import Loaded, load_file, read_pipeline
 from nbmake_dag.engine.request import Request
@@ -40,6 +42,11 @@ from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.stamps import folder_stamp
 
+_MEGABYTE = 1_000_000
+
+if TYPE_CHECKING:
+    from nbmake_dag.downloads.fetching import Fetched
+
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
@@ -58,6 +65,8 @@ class Prepared:
     rules: Rules
     leftovers: tuple[Leftover, ...]
     """Files that must be moved away before anything runs: the facts take them as gone."""
+    fetched: tuple[str, ...] = ()
+    """What was downloaded of remote inputs, and what could not be asked for."""
     standing_warnings: tuple[str, ...] = ()
     """What may make results wrong though all is up to date: printed each time, also where nothing is to do."""
     notes: tuple[str, ...] = ()
@@ -81,7 +90,8 @@ class Prepared:
     @property
     def lines(self) -> tuple[str, ...]:
         """All that a person is told before anything runs."""
-        return (*self.notes, *(f"warning: {text}" for text in self.standing_warnings))
+        standing = (f"warning: {text}" for text in self.standing_warnings)
+        return (*self.fetched, *self.notes, *standing)
 
     def become(self, other: Prepared) -> None:
         """Take over what is known of a build after more of its tasks have become known."""
@@ -101,15 +111,19 @@ def load(
     return look.pipeline, look.loaded.sources, look.loaded.interpreters
 
 
-def prepare(project: Project, request: Request, stores: Stores, *, by_last: bool = False) -> Prepared:
+def prepare(
+    project: Project, request: Request, stores: Stores, *, by_last: bool = False, fetches: bool = False
+) -> Prepared:
     """Read, select and observe; raises `ConfigError` or `UsageError`, and writes nothing but memos.
 
-    ``by_last`` as for `load`: what is prepared is then to be looked at alone.
+    ``by_last`` as for `load`: what is prepared is then to be looked at alone. With ``fetches`` the copies of
+    remote inputs are brought up to date first.
     """
     loaded = load_file(project, request, stores)
     late: frozenset[str] = frozenset()
     while True:
         look = _Look(project, request, stores, *loaded)
+        look.fetches = fetches
         look.find_known(look.last_results if by_last else look.plan_above, late)
         prepared = look.prepared()
         wrong = frozenset[str]() if by_last else look.mistaken(prepared)
@@ -130,6 +144,7 @@ def prepare_further(
         raise ValueError("the pipeline was not read from a file")
     pipeline = before.loaded.pipeline(before.known)
     look = _Look(before.project, request, stores, before.loaded, pipeline, before.known)
+    look.fetches = True
     look.gone = frozenset(file.path for file in before.leftovers)
     look.find_known(lambda _: results, family=family)
     return look.prepared(before)
@@ -156,6 +171,8 @@ class _Look:
         self.known = known or Found()
         self.gone: frozenset[str] = frozenset()
         """Files that the build has moved away."""
+        self.fetches = False
+        """Whether copies of remote inputs are brought up to date."""
         self._take(pipeline)
 
     def _take(self, pipeline: Pipeline) -> None:
@@ -164,7 +181,8 @@ class _Look:
         try:
             targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
         except UnknownTargetError as error:
-            inputs = Inputs(self._project, whole, self._stores.files, {}, Ignored(pipeline.ignore), self._places)
+            ignored, copies = Ignored(pipeline.ignore), self.loaded.copies
+            inputs = Inputs(self._project, whole, self._stores.files, {}, ignored, self._places, copies=copies)
             raise refusal_of_code(error.target, self._survey_of(whole, inputs, pipeline)) or error from None
         self.pipeline, self._whole, self._targets = pipeline, whole, targets
         self._ignore = Ignored(pipeline.ignore)
@@ -261,6 +279,21 @@ class _Look:
 
     # all that a build needs
 
+    def _fetch(self, graph: Graph) -> tuple[str, ...]:
+        """Bring the copies of remote inputs up to date; what cannot be had is missing."""
+        copies, request = self.loaded.copies, self._request
+        external = (item.remote for name in graph.order for item in graph.external[name])
+        wanted = [remote for remote in external if remote is not None and remote.key not in copies.asked]
+        if not wanted:
+            return ()
+        from nbmake_dag.downloads.fetching import Fetcher, Rules  # noqa: PLC0415 - most pipelines have none
+
+        rules = Rules(offline=request.offline, recheck=request.recheck, strict=request.strict_remote)
+        fetched = Fetcher(self._project, copies, self._stores.files, rules).fetch(wanted)
+        copies.asked |= {remote.key for remote in wanted}
+        copies.failed |= fetched.failed
+        return tuple(_described(fetched))
+
     def _survey_of(self, graph: Graph, inputs: Inputs, pipeline: Pipeline | None = None) -> Survey:
         project, stores, interpreters = self._project, self._stores, self.loaded.interpreters
         variables = interpreters.variables
@@ -279,7 +312,8 @@ class _Look:
         return Survey(project, pipeline or self.pipeline, graph, instruments)
 
     def _inputs(self, graph: Graph, leaving: Mapping[ProjectPath, Digest]) -> Inputs:
-        return Inputs(self._project, graph, self._stores.files, leaving, self._ignore, self._places)
+        files, copies = self._stores.files, self.loaded.copies
+        return Inputs(self._project, graph, files, leaving, self._ignore, self._places, copies=copies)
 
     def _leftovers(self) -> Leftovers:
         project, sources = self._project, self.loaded.sources
@@ -301,7 +335,15 @@ class _Look:
             ),
             code=lambda pipeline, graph: self._survey_of(
                 graph,
-                Inputs(project, graph, self._stores.files, {}, Ignored(pipeline.ignore), self._places),
+                Inputs(
+                    project,
+                    graph,
+                    self._stores.files,
+                    {},
+                    Ignored(pipeline.ignore),
+                    self._places,
+                    copies=self.loaded.copies,
+                ),
                 pipeline,
             ).code(),
         )
@@ -375,6 +417,7 @@ class _Look:
         if before is not None:
             chosen |= before.graph.tasks.keys() & whole.tasks.keys()
         graph = build_graph(self.pipeline, only=chosen, whole=whole if left_out else None)
+        fetched = self._fetch(graph) if self.fetches else ()
         survey = self._survey_of(graph, self._inputs(graph, leftovers.digests))
         previous = self._previous(needed | chosen)
         rules = self._rules(graph, targets, last_results_of(left_out, whole, previous))
@@ -389,6 +432,7 @@ class _Look:
             facts=facts if before is not None else without_lost_artifacts(graph, facts, rules, stores),
             rules=rules,
             leftovers=leftovers.files,
+            fetched=fetched,
             notes=(
                 *notes,
                 *(
@@ -408,6 +452,18 @@ class _Look:
             loaded=self.loaded,
             known=self.known,
         )
+
+
+def _described(fetched: Fetched) -> Iterator[str]:
+    """Say what was downloaded, and in one warning what could not be asked for."""
+    if fetched.downloaded:
+        files = "1 remote input" if fetched.downloaded == 1 else f"{fetched.downloaded} remote inputs"
+        size = f"{fetched.size / 1e6:.1f} MB" if fetched.size >= _MEGABYTE else f"{fetched.size} bytes"
+        yield f"downloaded {files}, {size}"
+    if fetched.kept:
+        (key, why), *others = fetched.kept.items()
+        more = f", and {len(others)} more" if others else ""
+        yield f"warning: the last copy is taken of what could not be asked for: {scrubbed(key)} ({why}){more}"
 
 
 def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:

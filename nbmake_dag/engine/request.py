@@ -35,6 +35,12 @@ class Request:
     executor_options: Mapping[str, str] = field(default_factory=dict[str, str])
     cache: str = "read-write"
     """``off``, ``read``, ``write`` or ``read-write``."""
+    offline: bool = False
+    """Whether no server is asked for remote inputs."""
+    recheck: bool = False
+    """Whether all servers are."""
+    strict_remote: bool = False
+    """Whether a remote input that cannot be checked is missing, though there is a copy."""
     wait: bool = True
     """Whether to wait for another build in this repository."""
     trial: Trial | None = None
@@ -54,7 +60,8 @@ class Request:
     @property
     def takes_hits(self) -> bool:
         """Whether an up-to-date pipeline is left alone."""
-        return self.reads_cache and not (self.force or self.force_all or self.accept or self.affected is not None)
+        looks = self.force or self.force_all or self.accept or self.recheck or self.affected is not None
+        return self.reads_cache and not looks
 
     @property
     def reads_cache(self) -> bool:

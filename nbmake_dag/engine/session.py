@@ -47,7 +47,7 @@ def run_session(
     """Plan and carry out a build; the caller holds the lock. ``started`` in nanoseconds since the epoch."""
     stores = Stores.open(project)
     try:
-        prepared = prepare(project, request, stores)
+        prepared = prepare(project, request, stores, fetches=True)
         backends = backends_of(prepared, request)
         with ExitStack() as ended:
 

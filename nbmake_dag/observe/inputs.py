@@ -9,8 +9,9 @@ from contextlib import suppress
 from nbmake_dag.core.globs import matches, may_match_below, static_prefix
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.ignore import Ignored
-from nbmake_dag.core.model import Input, ProjectPath
+from nbmake_dag.core.model import Input, ProjectPath, RemoteFile
 from nbmake_dag.observe.project import Project, leads_to_file, leads_to_folder
+from nbmake_dag.observe.remote_copies import RemoteCopies, file_of
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.memo import StatMemo
 from nbmake_dag_cache.stamps import Stamp, folder_stamp
@@ -33,12 +34,15 @@ class Inputs:
         leaving: Mapping[ProjectPath, Digest],
         ignore: Ignored,
         folders: dict[str, Stamp | None] | None = None,
+        *,
+        copies: RemoteCopies,
     ) -> None:
         self._project = project
         self._graph = graph
         self._files = files
         self._leaving = leaving
         self._ignore = ignore
+        self.copies = copies
         self._found: dict[str, tuple[tuple[ProjectPath, Digest], ...]] = {}
         self.folders = {} if folders is None else folders
         """Folders as they were just before they were first searched, and paths at which nothing was.
@@ -48,16 +52,28 @@ class Inputs:
 
     def fresh(self) -> Inputs:
         """Return one that has looked at nothing yet."""
-        return Inputs(self._project, self._graph, self._files, self._leaving, self._ignore, self.folders)
+        return Inputs(
+            self._project, self._graph, self._files, self._leaving, self._ignore, self.folders, copies=self.copies
+        )
 
     def files(self, item: Input) -> tuple[tuple[ProjectPath, Digest], ...]:
         """Return path and digest of every file of an external input, sorted; nothing for a path that is not.
 
         Raises `OSError` for what cannot be read: to pass over it would take a folder for an empty one.
         """
+        if item.remote is not None:
+            return self._copy(item.path, item.remote)
         if item.path not in self._found:
             self._found[item.path] = tuple(self._digested(item))
         return self._found[item.path]
+
+    def _copy(self, path: ProjectPath, remote: RemoteFile) -> tuple[tuple[ProjectPath, Digest], ...]:
+        """Return the copy of a remote file; what was learned about it decides, not the copy."""
+        known = file_of(self._project, remote)
+        if remote.fetch:
+            self.folders.setdefault(known, folder_stamp(known))
+        digest = self.copies.digest(remote)
+        return ((path, digest),) if digest is not None else ()
 
     def is_folder(self, item: Input) -> bool:
         """Return whether an input is a folder on disk."""

@@ -10,6 +10,7 @@ from typing import assert_never
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Command, Function, Input, Notebook, TaskName
 from nbmake_dag.core.suggest import did_you_mean
+from nbmake_dag.core.urls import scrubbed
 from nbmake_dag.errors import Complaint
 from nbmake_dag.observe.environments import Environments
 from nbmake_dag.observe.inputs import Inputs
@@ -97,6 +98,12 @@ class Needs:
                     place=self._place_of_inputs(name),
                     hint=did_you_mean(item.path, (*nearby(self.project.root, item.path), *self.graph.owners))
                     or "check the path, or add it to the outputs of the task that makes it",
+                )
+                if item.remote is None
+                else Complaint(
+                    what=f"input `{scrubbed(item.remote.url)}` of task `{name}` cannot be had:"
+                    f" {self.inputs.copies.failed[item.remote.key]}",
+                    place=self._place_of_inputs(name),
                 ),
             )
             for name, item in self._external()

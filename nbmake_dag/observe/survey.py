@@ -23,6 +23,7 @@ from nbmake_dag.observe.kernels import DEFAULT, IPYKERNEL, Kernel, Kernels
 from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.needs import Needs
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.remote_copies import RemoteCopies
 from nbmake_dag.observe.secrets import declared_secrets
 from nbmake_dag.observe.software import DeclaredSoftware
 from nbmake_dag.observe.sources import Sources
@@ -110,6 +111,11 @@ class Survey:
             **look.inputs.folders,
             **look.sources.places,
         }
+
+    @property
+    def copies(self) -> RemoteCopies:
+        """What is known of remote inputs."""
+        return self._look.inputs.copies
 
     def files(self, item: Input) -> Files:
         """Return path and digest of every file on disk that an input names."""

@@ -129,7 +129,7 @@ class Rebuilds:
         return Wanted(request=request, prepared=prepared, confirms=confirm, patient=patient)
 
     def _prepare(self, request: Request, *, confirm: bool) -> Prepared:
-        prepared = prepare(self._project, request, self._stores)
+        prepared = prepare(self._project, request, self._stores, fetches=True)
         if confirm:
             return prepared
         facts = with_drafts(prepared.facts, self._stores.drafts, prepared.survey)

@@ -96,7 +96,11 @@ REFUSED_LINES = [
     'inputs = [""]',
     'inputs = ["/data"]',
     'inputs = ["~/data"]',
-    'inputs = ["https://x.org/data"]',
+    'outputs = ["https://x.org/data"]',
+    'inputs = ["file:///etc/passwd"]',
+    'inputs = ["https://x.org/"]',
+    'inputs = { x = { url = "https://x.org/data", path = "x" } }',
+    'inputs = { x = { path = "x", recheck = "1d" } }',
     'inputs = ["a\\\\b"]',
     'inputs = ["data/a**.csv"]',
     'inputs = ["data/{x.csv"]',
@@ -148,6 +152,8 @@ REFUSED_LINES = [
     "[runs]\nkeep = 0",
 ]
 ACCEPTED_LINES = [
+    'inputs = ["https://x.org/data", "s3://b/{n}.csv"]\nparameters = { n = 1 }',
+    'inputs = { x = { url = "https://x.org/data?a=*", recheck = "0s", max_size = "1MB", fetch = true } }',
     "",
     "matrix = {}",
     'matrix = { "größe" = [1, 1.5, "x", true], _n = [[1], [2]] }',

@@ -84,6 +84,7 @@ def test_the_example_is_a_pipeline():
         "plausible",
         "summary",
         "best",
+        "rates",
     ]
     assert pipeline.tasks[TaskName("summary")].after == ("train[depth=3]", "train[depth=6]")
 

@@ -41,13 +41,15 @@ _PIPELINE = """
 """
 _FABRICATED = (
     "state/seen-by-nodes",
+    "cache/remote/x.json",
+    "state/remote/x/x.csv",
     "state/trials/runs/x/events.jsonl",
     "verdicts/x.json",
     "history/pulled/x.json.gz",
     "open/a/a.ipynb",
     "debug/a/a.ipynb",
 )
-"""Made by clusters, trials, other machines and editors, and read by them alone."""
+"""Made by clusters, trials, other machines, editors and remote inputs, and read by them alone."""
 
 
 def make_every_kind(project: Project) -> None:

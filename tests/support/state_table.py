@@ -56,6 +56,22 @@ STATE_KINDS = (
         loss="a worse choice of what is removed first",
     ),
     StateKind(
+        pattern="cache/remote/*",
+        owners=("observe/remote_copies.py", "downloads/web.py"),
+        format="state files; beside them what was downloaded of files so far",
+        holds="which content a remote input last had, and when its server said so",
+        loss="servers are asked again",
+        removable="idle",
+    ),
+    StateKind(
+        pattern="state/remote/*",
+        owners=("downloads/fetching.py",),
+        format="copies of remote inputs, read-only",
+        holds="copies of remote inputs",
+        loss="they are copied again from their blobs, or downloaded",
+        removable="idle",
+    ),
+    StateKind(
         pattern="state/lock",
         owners=("engine/state/lock.py",),
         format="text for people; `flock` is the lock",

@@ -119,6 +119,8 @@ def _work(task: Task, survey: Survey) -> Work:
 
 def _input_value(item: Input, task: Task, survey: Survey, results: Mapping[TaskName, Result]) -> Declared:
     """Return an input as the work sees it: a path, for a glob the sorted list of its files, ``None`` if absent."""
+    if item.remote is not None and not item.remote.fetch:
+        return item.remote.url
     if is_absent(item, task, survey, results):
         return None
     if not item.is_glob:

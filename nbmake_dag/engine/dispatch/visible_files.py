@@ -21,6 +21,8 @@ def seen_paths(task: Task, survey: Survey, facts: Facts, results: Mapping[TaskNa
     if isinstance(task.work, Notebook):
         paths.add(task.work.path)
     for item in task.inputs:
+        if item.remote is not None and not item.remote.fetch:
+            continue
         for path in files_of_input(item, task, survey, results):
             paths |= set(_files_below(path, survey))
         if not item.is_glob and item.path.endswith("/") and not is_absent(item, task, survey, results):

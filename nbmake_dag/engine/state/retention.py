@@ -13,13 +13,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nbmake_dag.core.model import Pipeline
+from nbmake_dag.core.urls import COPIES, IDENTITY, identity_of
 from nbmake_dag.engine.state.gc_roots import run_folders, shown_by
 from nbmake_dag.engine.state.rescued_files import read_rescued
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.remote_copies import folder_of, learned_file
 from nbmake_dag.observe.state_file import is_no_file, put_aside
 from nbmake_dag.record.run_files import compress_trace
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
+from nbmake_dag_cache.layout import remove
 from nbmake_dag_cache.retention import Collected, collect, keep_only
 from nbmake_dag_cache.verify import info
 from nbmake_dag_reporting.otlp import TRACE
@@ -47,7 +50,7 @@ def sweep(project: Project, pipeline: Pipeline) -> Swept:
         max_size=pipeline.cache.max_size,
         max_age=pipeline.cache.max_age,
         keys=shown.keys,
-        blobs=shown.blobs | _rescued(project),
+        blobs=shown.blobs | _rescued(project) | _of_remote_inputs(project, pipeline),
     )
     return Swept(cache=collected, removed_runs=removed)
 
@@ -64,7 +67,7 @@ def sweep_unused(project: Project, pipeline: Pipeline) -> Swept:
         now=time.time(),
         keys=shown.keys,
         tasks=pipeline.tasks,
-        blobs=shown.blobs | _rescued(project),
+        blobs=shown.blobs | _rescued(project) | _of_remote_inputs(project, pipeline),
     )
     return Swept(cache=collected, removed_runs=removed)
 
@@ -118,3 +121,17 @@ def _remove_old_runs(project: Project, keep: int) -> int:
 
 def _rescued(project: Project) -> frozenset[str]:
     return frozenset(file.sha256 for file in read_rescued(project))
+
+
+def _of_remote_inputs(project: Project, pipeline: Pipeline) -> frozenset[str]:
+    """Return the content of the files elsewhere that the pipeline names, and forget what it does not name."""
+    remotes = {item.remote for task in pipeline.tasks.values() for item in task.inputs if item.remote}
+    named = {identity_of(remote) for remote in remotes}
+    copies = os.path.join(project.root, COPIES)
+    for folder in (folder_of(project), copies):
+        with contextlib.suppress(FileNotFoundError):
+            for entry in list(os.scandir(folder)):
+                if entry.name[:IDENTITY] not in named:
+                    remove(entry.path)
+    learned = (learned_file(project, remote).read(lambda _: None) for remote in remotes)
+    return frozenset(each.sha256 for each in learned if each is not None)

@@ -50,6 +50,7 @@ from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
 from nbmake_dag.observe.modules import Modules
+from nbmake_dag.observe.remote_copies import RemoteCopies
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.survey import Instruments, Survey
 from nbmake_dag.observe.variables import Variables
@@ -168,7 +169,14 @@ class _Build:
             kernels=Kernels(variables, memos.identities, interpreters),
             interpreters=interpreters,
             environments=Environments(project, memos.files, memos.identities),
-            inputs=Inputs(project, graph, memos.files, leftovers.digests, Ignored(())),
+            inputs=Inputs(
+                project,
+                graph,
+                memos.files,
+                leftovers.digests,
+                Ignored(()),
+                copies=RemoteCopies(project=project, warn=print),
+            ),
             records=records,
             variables=variables,
             python=sys.executable,

@@ -1,0 +1,32 @@
+"""What a download may cost, what it gives, and the error that says why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class DownloadError(Exception):
+    """A file could not be had; the message gives the reason, without a secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Times in seconds."""
+
+    ask: float = 10.0
+    """In which all servers must have answered."""
+    connect: float = 5.0
+    read: float = 10.0
+    """Between two pieces."""
+    rate: float = 1000.0
+    """Bytes per second that a download must reach, over each ``window``."""
+    window: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Got:
+    """A downloaded file at a temporary path, and what the server said of its version."""
+
+    path: str
+    etag: str | None
+    modified: str | None = None

@@ -1,0 +1,128 @@
+"""Builds with remote inputs: what runs, what is said, and when no server is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.downloads.servers import Server
+from tests.support.project import Project
+
+COPY = "import json, os; i = json.load(open(os.environ['NBDAG_INPUTS'])); open('out.txt', 'w').write({what})"
+
+
+def pipeline(project: Project, declared: str, what: str = "open(i['sales']).read()") -> Project:
+    command = json.dumps(["python", "-c", COPY.replace("{what}", what)])
+    return project.pipeline(
+        f"""
+        [tasks.use]
+        command = {command}
+        inputs = {{ sales = {declared} }}
+        outputs = ["out.txt"]
+
+        [tasks.other]
+        command = "echo > other.txt"
+        outputs = ["other.txt"]
+        """
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "project")
+
+
+def test_a_remote_input_is_fetched_asked_again_and_kept(project: Project, server: Server) -> None:
+    """A story: `status` asks nobody, the first build does, a build with nothing to do does not."""
+    pipeline(project, json.dumps(server.url()))
+    status = project.nbdag("status")
+    assert (status.returncode, "will run  use" in status.stdout, server.asked()) == (0, True, [])
+    project.build().ran("use", "other").said("downloaded 1 remote input, 7 bytes")
+    assert project.read("out.txt") == "content"
+    project.build().ran()
+    project.build().ran()
+    assert server.asked() == ["/sales.csv"]
+    server.answer = lambda request: request.says(200, b"another")
+    project.build().ran()
+    done = project.build("--recheck").ran("use")
+    assert done.reasons("use") == [f"input: {server.url()} changed"]
+    assert len(server.asked()) == 1
+    server.answer = lambda request: request.says(500)
+    project.build("--recheck").ran().said("warning: the last copy is taken")
+    strict = project.build("--recheck", "--strict-remote")
+    assert (strict.code, f"`{server.url()}` of task `use` cannot be had: 127.0.0.1 answers 500" in strict.err) == (
+        2,
+        True,
+    ), strict.err
+
+
+@pytest.mark.slow
+def test_with_and_without_state_decide_the_same(project: Project, server: Server) -> None:
+    """What was learned goes with the cache: a fresh checkout asks nobody, and runs nothing."""
+    pipeline(project, json.dumps(server.url())).build().ran("use", "other")
+    server.asked()
+    shutil.rmtree(project / ".nbdag/state")
+    project.build("--offline").ran()
+    project.build().ran()
+    assert server.asked() == []
+    project.remove("out.txt").build().restored("use")
+
+
+@pytest.mark.slow
+def test_all_can_be_fetched_ahead(project: Project, server: Server) -> None:
+    """And then a build needs no network; without it, only what needs it cannot be built."""
+    pipeline(project, json.dumps(server.url()))
+    offline = project.build("--offline")
+    assert (offline.code, "nobody is asked with --offline" in offline.err) == (2, True)
+    project.build("--offline", "-k").ended(1, ran=["other"], failed=["use"])
+    fetched = project.nbdag("build", "--fetch-only")
+    assert (fetched.returncode, fetched.stderr) == (0, "downloaded 1 remote input, 7 bytes\n")
+    project.build("--offline").ran("use")
+    assert server.asked() == ["/sales.csv"]
+
+
+@pytest.mark.slow
+def test_a_url_can_be_handed_through(project: Project, server: Server) -> None:
+    """Nothing is fetched; its hash is its identity."""
+    fixed = f"{server.url()}#sha256={hashlib.sha256(b'content').hexdigest()}"
+    pipeline(project, f'{{ url = "{fixed}", fetch = false }}', "i['sales']").build().ran("use", "other")
+    assert (project.read("out.txt"), server.asked()) == (server.url(), [])
+    project.edit("pipeline.toml", fixed, f"{server.url()}#sha256={'0' * 64}").build().ran("use")
+
+
+@pytest.mark.slow
+def test_a_sandbox_has_the_copy(project: Project, server: Server) -> None:
+    """And no result depends on where it is: another checkout shares it."""
+    pipeline(project, json.dumps(server.url()))
+    project.edit("pipeline.toml", 'outputs = ["out.txt"]', 'outputs = ["out.txt"]\nsandbox = true')
+    project.build().ran("use", "other")
+    shutil.copytree(project / ".nbdag/cache", project.root.parent / "other/.nbdag/cache")
+    other = Project(project.root.parent / "other").pipeline(project.read("pipeline.toml"))
+    other.build().restored("use", "other")
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ('"https://u:p@h/x"', "input `https://h/x` holds a user name or a password"),
+        ('{ url = "https://h/" }', "input `https://h/` does not name one file"),
+        ('{ url = "data/x.csv" }', "input `data/x.csv` is not one URL"),
+        ('{ path = "https://h/x" }', "input `https://h/x` is a URL"),
+        ('{ url = "https://h/x", optional = true }', "input `sales` has both `url` and `optional`"),
+        ('{ url = "https://h/x", fetch = false }', "has no hash or version"),
+        ('{ path = "x", recheck = "1d" }', "input `sales` has `recheck`, and no `url`"),
+        ('{ url = "https://h/x", recheck = "often" }', "must be a duration"),
+        ('{ url = "https://h/x", max_size = "big" }', "must be a size"),
+    ],
+)
+def test_a_complaint_names_the_line(project: Project, declared: str, said: str) -> None:
+    """Each with what to do instead, and without the password."""
+    done = pipeline(project, declared).nbdag("status")
+    assert done.returncode == 2
+    assert said in done.stderr, done.stderr
+    assert "pipeline.toml:3" in done.stderr
+    assert "u:p" not in done.stderr
