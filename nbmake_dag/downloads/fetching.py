@@ -78,7 +78,7 @@ class Fetcher:
         held = {key: learned for key, remote in remotes.items() if (learned := self._held(remote)) is not None}
         old = [remote for key, remote in remotes.items() if not self._is_fresh(remote, held.get(key), now)]
         if self._rules.offline:
-            done.failed = {each.key: "there is no copy, and nobody is asked with --offline" for each in old}
+            done.failed = {each.key: "there is no copy, and --offline connects to no server" for each in old}
             return done
         answers = _at_once(
             {remote.key: _asking(remote, held.get(remote.key), self._limits) for remote in old},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class DownloadError(Exception):
-    """A file could not be had; the message gives the reason, without a secret."""
+    """A file could not be fetched; the message gives the reason, without a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -280,7 +280,7 @@ class _Look:
     # all that a build needs
 
     def _fetch(self, graph: Graph) -> tuple[str, ...]:
-        """Bring the copies of remote inputs up to date; what cannot be had is missing."""
+        """Bring the copies of remote inputs up to date; what cannot be fetched is missing."""
         copies, request = self.loaded.copies, self._request
         external = (item.remote for name in graph.order for item in graph.external[name])
         wanted = [remote for remote in external if remote is not None and remote.key not in copies.asked]
@@ -455,7 +455,7 @@ class _Look:
 
 
 def _described(fetched: Fetched) -> Iterator[str]:
-    """Say what was downloaded, and in one warning what could not be asked for."""
+    """Describe what was downloaded, and in one warning what could not be checked."""
     if fetched.downloaded:
         files = "1 remote input" if fetched.downloaded == 1 else f"{fetched.downloaded} remote inputs"
         size = f"{fetched.size / 1e6:.1f} MB" if fetched.size >= _MEGABYTE else f"{fetched.size} bytes"
@@ -463,7 +463,7 @@ def _described(fetched: Fetched) -> Iterator[str]:
     if fetched.kept:
         (key, why), *others = fetched.kept.items()
         more = f", and {len(others)} more" if others else ""
-        yield f"warning: the last copy is taken of what could not be asked for: {scrubbed(key)} ({why}){more}"
+        yield f"warning: the last copy is used of what could not be checked: {scrubbed(key)} ({why}){more}"
 
 
 def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:

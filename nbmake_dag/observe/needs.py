@@ -101,7 +101,7 @@ class Needs:
                 )
                 if item.remote is None
                 else Complaint(
-                    what=f"input `{scrubbed(item.remote.url)}` of task `{name}` cannot be had:"
+                    what=f"input `{scrubbed(item.remote.url)}` of task `{name}` cannot be fetched:"
                     f" {self.inputs.copies.failed[item.remote.key]}",
                     place=self._place_of_inputs(name),
                 ),

@@ -52,9 +52,12 @@ def test_a_remote_input_is_fetched_asked_again_and_kept(project: Project, server
     assert done.reasons("use") == [f"input: {server.url()} changed"]
     assert len(server.asked()) == 1
     server.answer = lambda request: request.says(500)
-    project.build("--recheck").ran().said("warning: the last copy is taken")
+    project.build("--recheck").ran().said("warning: the last copy is used")
     strict = project.build("--recheck", "--strict-remote")
-    assert (strict.code, f"`{server.url()}` of task `use` cannot be had: 127.0.0.1 answers 500" in strict.err) == (
+    assert (
+        strict.code,
+        f"`{server.url()}` of task `use` cannot be fetched: 127.0.0.1 answers 500" in strict.err,
+    ) == (
         2,
         True,
     ), strict.err
@@ -77,7 +80,7 @@ def test_all_can_be_fetched_ahead(project: Project, server: Server) -> None:
     """And then a build needs no network; without it, only what needs it cannot be built."""
     pipeline(project, json.dumps(server.url()))
     offline = project.build("--offline")
-    assert (offline.code, "nobody is asked with --offline" in offline.err) == (2, True)
+    assert (offline.code, "--offline connects to no server" in offline.err) == (2, True)
     project.build("--offline", "-k").ended(1, ran=["other"], failed=["use"])
     fetched = project.nbdag("build", "--fetch-only")
     assert (fetched.returncode, fetched.stderr) == (0, "downloaded 1 remote input, 7 bytes\n")
