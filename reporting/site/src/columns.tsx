@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { FACTS, shownFacts, text } from "./facts.ts";
 import { ago, even, seconds, time, value } from "./format.ts";
 import { columnId, type Index, type RunRow, type StoredColumn } from "./model.ts";
-import { alike } from "./numbers.ts";
+import { alike, order } from "./numbers.ts";
 import { Badge, glyph, label, Outside } from "./ui.tsx";
 
 export interface RunColumn {
@@ -12,7 +12,9 @@ export interface RunColumn {
   group: string;
   task?: string;
   numeric: boolean;
-  stored?: StoredColumn;
+  /** One, or those of all instances, of which the best value counts. */
+  stored?: StoredColumn[];
+  best?: "higher" | "lower";
   fact?: (run: RunRow) => unknown;
   show: (value: unknown, run: RunRow) => ComponentChildren;
 }
@@ -72,14 +74,33 @@ export function runColumns(index: Index): Map<string, RunColumn> {
       group: stored.kind,
       task: stored.task,
       numeric: stored.kind === "metrics" || stored.kind === "duration",
-      stored,
+      stored: [stored],
       show:
         stored.kind === "duration"
           ? (item) => seconds(item as number)
           : (item) => (stored.kind === "metrics" && typeof item === "number" ? even(item) : value(item)),
     });
   }
-  return new Map(columns.map((column) => [column.id, column]));
+  return new Map([...columns, ...bestColumns(index)].map((column) => [column.id, column]));
+}
+
+/** Of each declared metric that several tasks have, the best value in a run. */
+function bestColumns(index: Index): RunColumn[] {
+  return [...index.declared].flatMap(([name, { direction }]) => {
+    const stored = index.columns.filter((column) => column.kind === "metrics" && column.name === name);
+    if (!direction || stored.length < 2) return [];
+    const show = (item: unknown) => (typeof item === "number" ? even(item) : value(item));
+    const task = `best of ${stored.length}`;
+    return [
+      { id: `best.${name}`, label: name, group: "metrics", task, numeric: true, stored, best: direction, show },
+    ];
+  });
+}
+
+/** The best of some numbers; what is not finite only where nothing else is. */
+export function bestOf(values: readonly unknown[], direction: "higher" | "lower"): unknown {
+  const known = values.filter((item) => item !== null && item !== undefined);
+  return known.sort((a, b) => order(a, b, direction === "higher" ? -1 : 1))[0];
 }
 
 /** The columns by default: facts of the run, declared metrics first, and a few others. */
@@ -87,7 +108,8 @@ export function defaultColumns(index: Index): string[] {
   const metrics = index.columns.filter((column) => column.kind === "metrics");
   const declared = metrics.filter((column) => index.declared.has(column.name));
   const others = metrics.filter((column) => !index.declared.has(column.name));
-  return [...shownFacts(index.runs), ...[...declared, ...others].slice(0, 6).map(columnId)];
+  const best = bestColumns(index).map((column) => column.id);
+  return [...shownFacts(index.runs), ...[...best, ...[...declared, ...others].map(columnId)].slice(0, 6)];
 }
 
 /** Keep the columns in which the runs are not all the same. */

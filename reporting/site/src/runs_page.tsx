@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { ColumnChooser } from "./column_chooser.tsx";
-import { defaultColumns, differing, type RunColumn, runColumns } from "./columns.tsx";
+import { bestOf, defaultColumns, differing, type RunColumn, runColumns } from "./columns.tsx";
 import { csv } from "./csv.ts";
 import { countOf, FilterBox, FilterNotes, useFiltered } from "./filtered.tsx";
 import type { Index, RunRow, StoredColumn } from "./model.ts";
@@ -26,8 +26,11 @@ export function RunsPage({ index, route }: { index: Index; route: Route }): JSX.
   const first: StoredColumn[] = sorter ? stored([sorter]) : [];
   const filtered = useFiltered(index, route, stored(candidates), first);
   const { runs, ready } = filtered;
-  const cellValue = (column: RunColumn, run: RunRow) =>
-    column.stored ? filtered.values(column.stored)[run.number] : column.fact!(run);
+  const cellValue = (column: RunColumn, run: RunRow) => {
+    if (!column.stored) return column.fact!(run);
+    const values = column.stored.map((stored) => filtered.values(stored)[run.number]);
+    return column.best ? bestOf(values, column.best) : values[0];
+  };
   const shown = useMemo(() => {
     if (!sorter || sort === "-started" || !ready) return runs;
     const sign = sort.startsWith("-") ? -1 : 1;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { bestOf } from "../src/columns.tsx";
 import { labelsOf } from "../src/compare.ts";
 import { columnsNeeded, distance, isFact, isStatus, reader } from "../src/fields.ts";
 import { FilterError, fields, parseFilter } from "../src/filter.ts";
@@ -104,4 +105,11 @@ test("a change of an address keeps the rest, and nothing breaks a broken one", (
 
 test("a median stands in the middle", () => {
   assert.deepEqual([median([3, 1, 2]), median([4, 1, 2, 3])], [2, 2.5]);
+});
+
+test("the best of several instances is the finite one that is better", () => {
+  assert.equal(bestOf([0.5, NaN, null, 0.7, Infinity], "higher"), 0.7);
+  assert.equal(bestOf([0.5, NaN, 0.7], "lower"), 0.5);
+  assert.ok(Number.isNaN(bestOf([undefined, NaN], "lower")));
+  assert.equal(bestOf([null], "higher"), undefined);
 });

@@ -361,4 +361,4 @@ def test_an_artefact_is_seen_over_many_runs_at_once(opened: Opened) -> None:
     page.get_by_role("slider", name="Run").fill("0")
     expect(page.locator(".sequence figcaption")).to_contain_text("main")
     page.get_by_role("combobox", name="Artefact").select_option("scores.csv")
-    expect(page.locator(".artifact table")).to_have_count(8)
+    expect(page.get_by_role("group", name="A table")).to_have_count(8)
