@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from nbmake_dag.core.globs import matches
@@ -31,11 +31,16 @@ from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import TaskOutcome
 from nbmake_dag.record.run_events import RunEvent, TaskEnded
 from nbmake_dag.referee.copies import copy_over, walk
+from nbmake_dag.referee.judgement import Rules, judged
+from nbmake_dag_cache.blobs import BlobError, BlobStore
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.layout import CacheLayout
 from nbmake_dag_cache.notebook import read_notebook
-from nbmake_dag_cache.record import Record
+from nbmake_dag_cache.record import Output, Record
 from nbmake_dag_cache.retention import blobs_of
+
+_LARGEST = 1 << 30
+"""Bytes of a file that is compared by its values."""
 
 
 def quickest(graph: Graph, stores: Stores) -> TaskName | None:
@@ -73,8 +78,9 @@ def repeat(
                     code="changed_since", what=what, place=place, hint="build it, then run `nbdag doctor` again"
                 )
             ]
-        digests = _digests(outcome.record)
-        if known and (differ := [path for path, digest in _digests(known).items() if digests.get(path) != digest]):
+        if known and (
+            differ := _differing(task, known, outcome.record, (stores.blobs, BlobStore(again.project.cache)))
+        ):
             hint = _why_it_differs(project, task, known, outcome.record, again, uncovered)
             place = task.place_of("outputs")
             return [
@@ -143,6 +149,24 @@ def _failure(task: Task, outcome: TaskOutcome | None, place: str, last: LastFail
     if unset := [name for name in task.secrets if not os.environ.get(name)]:
         hint = f"set {', '.join(unset)}, which it declares in `secrets`"
     return Complaint(code="fails_apart", what=f"task `{task.name}` fails {where}{why}", place=place, hint=hint)
+
+
+def _differing(task: Task, before: Record, after: Record, stores: Iterable[BlobStore]) -> list[str]:
+    """Return the outputs that differ by more than their declared tolerance."""
+
+    def read(sha256: str) -> bytes | None:
+        for blobs in stores:
+            with suppress(BlobError):
+                return blobs.read(sha256, _LARGEST)
+        return None
+
+    rules = Rules(outputs={output.path: output.rule for output in task.outputs})
+    differ = {found.name for found in judged(before, after, rules, read).differences if found.kind == "output"}
+    return [output.path for output in before.outputs if any(_is_made_by(output, path) for path in differ)]
+
+
+def _is_made_by(output: Output, path: str) -> bool:
+    return path.startswith(output.path) if output.path.endswith("/") else path == output.path
 
 
 def _digests(record: Record) -> dict[str, str]:

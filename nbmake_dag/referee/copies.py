@@ -76,6 +76,8 @@ def copy_over(source: str, target: str) -> bool:
     if not os.path.isfile(source):
         return False
     os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.lexists(target):
+        os.unlink(target)
     copy_file(source, target)
     return True
 

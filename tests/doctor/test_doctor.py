@@ -323,3 +323,15 @@ def test_the_mount_nearest_above_the_project_decides(mounts: str, kind: str | No
     found = [complaint.what for complaint in remote_file_system(place, mounts)]
     said = f"the project is on a {kind} file system, which reports no changes and may not support locks"
     assert found == ([said] if kind else [])
+
+
+def test_an_output_that_differs_within_its_tolerance_is_no_fault(project: Project) -> None:
+    """Results are compared as a replay compares them."""
+    output = '{ words = { path = "words.txt", compare = "numeric", atol = 1e12 } }'
+    text = HEALTHY.replace("cat text.txt", "date +%s%N").replace('["words.txt"]', output)
+    project.pipeline(text).write(".gitignore", "/.nbdag/\n/words.txt\n")
+    _git(project, "init")
+    project.build().ran("words")
+    assert "differs each time" not in _examine(project, "words")[1]
+    project.edit("pipeline.toml", "atol = 1e12", "atol = 0").build()
+    assert "`words.txt` of task `words` differs each time" in _examine(project, "words")[1]
