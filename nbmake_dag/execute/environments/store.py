@@ -193,7 +193,7 @@ def remove_unused(older_than_s: float, now: float) -> Unused:
             if os.path.isdir(place.path):
                 count, size = count + 1, size + size_of(place.path)
                 shutil.rmtree(place.path, ignore_errors=True)
-            os.unlink(place.path + _LOCK)
+            # its lock stays: who waits for it now must not lock a file that others no longer see
     return Unused(count=count, size=size)
 
 
