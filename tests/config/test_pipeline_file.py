@@ -79,9 +79,9 @@ KEYS = {
     ),
     '"a\\nb\\u001b[0m" = 1': (
         "unknown key `a\\nb\\u001b[0m` in `tasks.a`\n"
-        "  hint: known are after, allow_errors, cache, check, command, description, env, format, function, "
-        "inputs, instances, kernel, matrix, max_age, notebook, notebook_output, outputs, parameters, pools, "
-        "priority, resources, retries, retry_delay, sandbox, secrets, store, strict, tags, timeout, workdir"
+        "  hint: known are after, allow_errors, cache, check, command, description, env, environment, format, "
+        "function, inputs, instances, kernel, matrix, max_age, notebook, notebook_output, outputs, parameters, "
+        "pools, priority, resources, retries, retry_delay, sandbox, secrets, store, strict, tags, timeout, workdir"
     ),
     'outputs = "x"': f'`outputs` must be {PATHS}, not `"x"`',
     'inputs = ["x", 5]': f"`inputs` must be {PATHS}, not a list whose item 2 is `5`",
