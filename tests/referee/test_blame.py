@@ -11,6 +11,7 @@ import pytest
 from tests.referee.test_trial import state_of
 from tests.support.project import Project
 
+_MNIST = Path(__file__).parents[2] / "examples" / "mnist-digits"
 _PIPELINE = """
     [parameters]
     depth = 3
@@ -108,3 +109,24 @@ def test_what_works_only_together_is_named_together(project: Project) -> None:
     assert _culprits(found) == ["input weights.txt", "parameters.depth (3 → 8)"]
     assert "only together" in project.nbdag("blame", "accuracy").stdout
     assert state_of(project) == before
+
+
+@pytest.mark.slow
+def test_the_regularisation_is_named_among_changes_of_the_mnist_example(tmp_path: Path) -> None:
+    """Beside it two edits of texts, and two of code that change nothing that is measured."""
+    project = Project.copied(_MNIST, tmp_path / "mnist")
+    project.edit("pipeline.toml", "[60, 200, 600]", "[200]")
+    project.write(".gitignore", ".nbdag/\ndata/\nmodels/\nresults/\n").commit()
+    target = "benchmark[nr_train_images=200]"
+    assert project.build("--executor=inline", target).code == 0
+    project.edit("notebooks/train-model.py", "# # Train\n", "# # Train a model\n")
+    project.edit("notebooks/benchmark-model.py", "# Would you have known?", "# Would you?")
+    project.edit("notebooks/train-model.py", "max_iter=1000", "max_iter=2000")
+    project.edit("notebooks/benchmark-model.py", "figsize=(6, 5)", "figsize=(6, 6)")
+    project.edit("pipeline.toml", "C = 1.0", "C = 0.0001").commit()
+    assert project.build("--executor=inline", target).code == 0
+
+    found = _blame(project, "--yes")
+    assert (found["finding"], found["machine"]) == ("found", [])
+    assert _culprits(found) == ["tasks.train.parameters.C (1.0 → 0.0001)"]
+    assert len(found["changes"]) == 3
