@@ -37,6 +37,7 @@ GROUPS = {
         "replay": "Make the results of a run again, and compare.",
         "report": "Write a static site on which runs are compared.",
         "export": "Write a run as one file, or as a tree of files.",
+        "verify": "Show what made a file, from a signed attestation.",
     },
     "Set up": {
         "init": "Write a pipeline.toml for the notebooks found.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +15,8 @@ from nbmake_dag.errors import UsageError, naming
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import TaskRun
 from nbmake_dag_reporting.secrets_scan import Secrets
+
+_ENVELOPE = b'{"payload":'
 
 
 @click.command(
@@ -29,17 +32,16 @@ from nbmake_dag_reporting.secrets_scan import Secrets
 @click.option("--outputs", is_flag=True, help="Let the bundle hold the outputs too, for `nbdag restore`.")
 @click.option("-o", "--out", metavar="DIR", help="Write a tree of files into DIR, which must be new or empty.")
 @click.option("--metrics", metavar="FILE", help="Write the metrics as OpenMetrics text, for GitLab or Prometheus.")
+@click.option("--attest", metavar="FILE", help="Write a signed statement about each output, for `nbdag verify`.")
 @allowing
 def command(
     directory: str | None,
     file: str | None,
     run: str,
-    bundle: str | None,
-    out: str | None,
-    metrics: str | None,
     allow: tuple[str, ...],
     *,
     outputs: bool,
+    **places: str | None,
 ) -> None:
     """Write a run with its artefacts and notebooks, for archiving or sharing."""
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
@@ -49,11 +51,13 @@ def command(
     from nbmake_dag_reporting.bundle import BundleError, write_bundle  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.secrets_scan import SecretFoundError  # noqa: PLC0415 - likewise
 
-    if not bundle and not out and not metrics:
-        raise UsageError("nothing to write", (), "name a file with --bundle or --metrics, or a folder with -o")
+    bundle, out, metrics, attest = (places[name] for name in ("bundle", "out", "metrics", "attest"))
+    if not bundle and not out and not metrics and not attest:
+        hint = "name a file with --bundle, --metrics or --attest, or a folder with -o"
+        raise UsageError("nothing to write", (), hint)
     if outputs and not bundle:
         raise UsageError("`--outputs` belongs to `--bundle`", (), "name a file with --bundle")
-    for path, beginning in ((bundle, BUNDLE), (metrics, BEGINNING)):
+    for path, beginning in ((bundle, BUNDLE), (metrics, BEGINNING), (attest, _ENVELOPE)):
         if path:
             prepare_file(path, beginning)
     if out:
@@ -61,7 +65,7 @@ def command(
     recorded = recorded_of(directory, file, run)
     secrets = secrets_of(project_of(directory, file), allow)
     as_bundle = partial(write_bundle, with_outputs=outputs)
-    for path, write in ((bundle, as_bundle), (out, _write_tree), (metrics, _write_metrics)):
+    for path, write in ((bundle, as_bundle), (out, _write_tree), (metrics, _write_metrics), (attest, _attest)):
         if path:
             try:
                 _warn(write(path, recorded, secrets))
@@ -71,6 +75,29 @@ def command(
                 raise UsageError(str(error)) from error
             click.echo(path)
     report_found(secrets)
+
+
+def _attest(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
+    from nbmake_dag.engine.shared_cache.client import SIGNING_KEY, signing  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.attestation import statements_about  # noqa: PLC0415 - likewise
+
+    key = os.environ.get(SIGNING_KEY)
+    if not key:
+        raise UsageError(
+            f"{SIGNING_KEY} is not set, and nothing can be signed", (), "`nbdag cache keygen` makes one"
+        )
+    if os.path.isfile(recorded.run.directory):
+        raise UsageError(f"run {recorded.run.id} came from another machine: it is attested where it ran")
+    statements = [secrets.clean(data, name) for name, data in statements_about(recorded)]
+    if not statements:
+        raise UsageError(f"run {recorded.run.id} has no output that is recorded")
+    try:
+        lines = signing("dsse").sign(statements, key)
+    except ValueError as error:
+        raise UsageError(f"{SIGNING_KEY} is not an Ed25519 key in base64") from error
+    with naming(path), open(path, "wb") as target:
+        target.write(lines)
+    return ()
 
 
 def _write_metrics(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:

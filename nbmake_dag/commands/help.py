@@ -42,6 +42,7 @@ GUIDE = {
         "sharing": "A cache for several machines.",
         "replaying": "Make results again, and see whether they are the same.",
         "remote-inputs": "Inputs from the web and from buckets.",
+        "attestations": "Signed statements of what made a file, and checking them elsewhere.",
         "restoring": "Outputs as a run left them, where nothing can make them.",
         "cluster": "Ray on several machines; SLURM.",
         "books": "Pages of Quarto, MyST and Jupyter Book with results.",

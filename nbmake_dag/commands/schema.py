@@ -21,6 +21,7 @@ DOCUMENTS = {
     "bisect": ("nbmake_dag_reporting.documents:BisectDocument", "nbdag bisect NAME --json"),
     "blame": ("nbmake_dag_reporting.documents:BlameDocument", "nbdag blame METRIC --json"),
     "verdict": ("nbmake_dag_reporting.verdict:VerdictDocument", "nbdag replay --json"),
+    "verified": ("nbmake_dag.commands.verify:VerifiedDocument", "nbdag verify FILE --attestation A --json"),
     "graph": ("nbmake_dag_reporting.documents:GraphDocument", "nbdag graph --json"),
     "config": ("nbmake_dag.present.config_document:ConfigDocument", "nbdag config --json"),
     "doctor": ("nbmake_dag.doctor.checks:DoctorDocument", "nbdag doctor --json"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.machinery import all_suffixes
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -325,17 +326,17 @@ def _url(remote: str, prepared: Prepared) -> str:
 
 def new_keys() -> tuple[str, str]:
     """Make a public key and the private one that belongs to it."""
-    signer, private_key = _signatures().Signer.new()
+    signer, private_key = signing("signatures").Signer.new()
     return signer.public_key, private_key
 
 
-def _signatures() -> ModuleType:
+def signing(module: str) -> ModuleType:
+    """Import what signs: ``signatures`` of records, or ``dsse``; raises `UsageError` without what they need."""
     try:
-        from nbmake_dag_cache import signatures  # noqa: PLC0415 - needs a package of its own
+        return import_module(f"nbmake_dag_cache.{module}")
     except ModuleNotFoundError as error:
         hint = "install nbdag with the extra `signatures`, or the package cryptography"
-        raise UsageError("signatures of records need the package cryptography", (), hint) from error
-    return signatures
+        raise UsageError("signatures need the package cryptography", (), hint) from error
 
 
 def signer_of(public_keys: tuple[str, ...], environ: Mapping[str, str]) -> Signer | None:
@@ -351,7 +352,7 @@ def _keys(prepared: Prepared) -> tuple[Signer | None, Verifier | None]:
 def _read_keys(public_keys: tuple[str, ...], private_key: str | None) -> tuple[Signer | None, Verifier | None]:
     if not public_keys and not private_key:
         return None, None
-    signatures = _signatures()
+    signatures = signing("signatures")
     try:
         verifier = signatures.Verifier(public_keys) if public_keys else None
         signer = signatures.Signer(private_key) if private_key else None
