@@ -66,6 +66,7 @@ def _pipeline(project: Project) -> Drawing:
     from nbmake_dag.engine.prepare import load  # noqa: PLC0415 - not for --help
     from nbmake_dag.engine.request import Request  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.state.stores import Stores  # noqa: PLC0415 - likewise
+    from nbmake_dag.present.verdicts import known_when  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.drawing import Node  # noqa: PLC0415 - likewise
 
     stores = Stores.open(project)
@@ -76,6 +77,13 @@ def _pipeline(project: Project) -> Drawing:
     graph = build_graph(pipeline)
     return Drawing(
         title=pipeline.name,
-        nodes=tuple(Node(name=name, type=graph.tasks[name].type) for name in graph.order),
+        nodes=tuple(
+            Node(
+                name=name,
+                type=graph.tasks[name].type,
+                note=known_when(graph.upstream[name]) if graph.tasks[name].is_unknown else "",
+            )
+            for name in graph.order
+        ),
         edges=tuple((producer, name) for name in graph.order for producer in graph.upstream[name]),
     )

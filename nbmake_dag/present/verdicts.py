@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -42,11 +42,16 @@ def reasons_of(verdict: Verdict) -> tuple[str, ...]:
             )
             return (*reasons, *texts)
         case Undecided(upstream=upstream, is_unknown=True):
-            return (f"known when {' and '.join(upstream)} {'has' if len(upstream) == 1 else 'have'} run",)
+            return (known_when(upstream),)
         case Undecided(upstream=upstream):
             return (f"depends on {', '.join(upstream)}",)
         case UpToDate():
             return ()
+
+
+def known_when(upstream: Sequence[str]) -> str:
+    """Return the reason why a family has no instances yet: what must run before."""
+    return f"known when {' and '.join(upstream)} {'has' if len(upstream) == 1 else 'have'} run"
 
 
 def codes_of(verdict: Verdict) -> tuple[str, ...]:

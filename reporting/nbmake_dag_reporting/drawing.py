@@ -31,17 +31,18 @@ LOOKS: dict[TaskStatus, Look] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A task; ``type`` and ``status`` where they are known."""
+    """A task; ``type``, ``status`` and a ``note`` of a line where they are known."""
 
     name: str
     type: TaskType | Literal[""] = ""
     status: TaskStatus | None = None
+    note: str = ""
 
     @property
     def label(self) -> str:
         """The lines of its box."""
         if self.status is None:
-            return self.name
+            return "\n".join(filter(None, (self.name, self.note)))
         look = LOOKS[self.status]
         return f"{self.name}\n{look.glyph} {look.words}"
 

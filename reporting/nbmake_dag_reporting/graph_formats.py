@@ -22,7 +22,8 @@ def mermaid(drawing: Drawing) -> str:
     lines = ["flowchart LR"]
     for node in drawing.nodes:
         opening, closing = _SHAPES.get(node.type, ("[", "]"))
-        label = "<br>".join(map(mermaid_text, node.label.split("\n"))) if node.status else mermaid_text(node.name)
+        texts = node.label.split("\n") if node.status or node.note else [node.name]
+        label = "<br>".join(map(mermaid_text, texts))
         lines.append(f'    {names[node.name]}{opening}"{label}"{closing}')
     lines += [f"    {names[start]} --> {names[end]}" for start, end in drawing.edges]
     for status, look in LOOKS.items():

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from tests.support.project import Project
+from tests.support.project import Project, await_true
+from tests.support.watching import Watching
 
 ROWS = """
     [tasks.fit]
@@ -236,3 +237,48 @@ def test_an_instance_may_be_asked_for_before_it_is_known(project: Project) -> No
     assert (failed.code, failed.having("failed"), failed.having("skipped")) == (1, ["letter[...]"], ["post"])
     found = project.nbdag("build", "--accept", "list", "letter", "post")
     assert (found.returncode, "nobody knows the instances of `letter` yet" in found.stderr) == (2, True)
+
+
+def test_a_graph_says_what_instances_wait_for(project: Project) -> None:
+    """Until they are known; then each has a box of its own."""
+    project.pipeline(SPLIT).write("cities.txt", "oslo\n")
+    drawn = project.nbdag("graph").stdout
+    assert '[["clean[...]<br>known when split has run"]]' in drawn
+    assert '[["letter[...]<br>known when list has run"]]' in drawn
+    project.build()
+    drawn = project.nbdag("graph").stdout
+    assert "known when" not in drawn
+    assert "clean[city=oslo]" in drawn
+
+
+@pytest.mark.slow
+def test_instances_join_and_leave_while_one_watches(project: Project) -> None:
+    """A save of what the list comes from is followed by what that changes."""
+    project.pipeline(SPLIT).write("cities.txt", "oslo\n")
+    with Watching(project) as watching:
+        watching.awaits("post.txt", "dear oslo\n")
+        for cities in ("oslo\nmoss\n", "moss\n", "bergen\noslo\n"):
+            project.save("cities.txt", cities)
+            watching.awaits("post.txt", "".join(f"dear {city}\n" for city in sorted(cities.split())))
+            await_true(watching.rests, 60, "the last build goes on")
+        assert sorted(os.listdir(project / "letters")) == ["bergen.txt", "oslo.txt"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+@pytest.mark.timeout(600)
+def test_a_build_killed_while_families_become_known_is_finished_by_the_next(project: Project) -> None:
+    """At the moments at which something new is there, as after a list that grew and shrank."""
+    project.pipeline(SPLIT).write("cities.txt", "oslo\nbergen\n").build()
+    for number, there in enumerate(("raw/moss{}.txt", "clean/moss{}.txt", "letters/moss{}.txt", ".nbdag/runs")):
+        project.write("cities.txt", f"bergen\nmoss{number}\n")
+        build = project.start("build")
+        place = project / there.format(number)
+        await_true(lambda place=place: place.exists(), 60, f"{place} was not made")  # type: ignore[misc]
+        build.kill()
+        build.wait()
+        project.leaves_nobody()
+        assert project.build().code == 0
+        assert project.read("post.txt") == f"dear bergen\ndear moss{number}\n"
+        assert sorted(os.listdir(project / "clean")) == ["bergen.txt", f"moss{number}.txt"]
+        project.build().ran().restored()
