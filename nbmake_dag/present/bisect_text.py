@@ -39,14 +39,15 @@ def bisected_lines(found: Bisected, history: GitHistory) -> Iterator[str]:
         yield f"{found.question}: {ends} {span}"
         yield estimate_line(found.estimate)
         return
-    if len(found.first) > 1:
+    first, *others = found.first
+    if others:
         yield f"{found.question}: {ends} by one of {len(found.first)} commits; the others cannot be tried"
         for commit in found.first:
             yield f"  {commit[:10]}  {plain(history.subject(commit))}"
     elif found.before and found.after:
         change = f"{shown(found.before.answer)} → {shown(found.after.answer)}"
-        yield f"{found.question}: {change} by commit {found.first[0][:10]}"
-        yield f"  {plain(history.subject(found.first[0]))} ({plain(history.author(found.first[0]))})"
+        yield f"{found.question}: {change} by commit {first[:10]}"
+        yield f"  {plain(history.subject(first))} ({plain(history.author(first))})"
     for title, seen in (("before", found.before), ("after", found.after)):
         if seen:
             yield f"  {title:<6}  {seen.commit[:10]}  {shown(seen.answer)}  {_source(seen)}"

@@ -422,6 +422,6 @@ def shown(answer: Answer | None) -> str:
     """Show an answer to a person."""
     if isinstance(answer, bool):
         return "passes" if answer else "fails"
-    if isinstance(answer, float):
-        return f"{answer:.6g}"
-    return "unknown" if answer is None else answer[:10]
+    if isinstance(answer, str):
+        return answer[:10]
+    return "unknown" if answer is None else f"{answer:.6g}"

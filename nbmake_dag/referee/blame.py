@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from itertools import product
 from math import ceil, log2
 
@@ -271,7 +272,7 @@ class Blame:
     def _execute(self, some: frozenset[int]) -> Mix:
         """Execute a mix as often as it is to be; each time has results of its own, all the way up."""
         with ThreadPoolExecutor(self.accused.jobs) as pool:
-            tried = list(pool.map(lambda number: self._try(some, number), range(1, self.accused.times + 1)))
+            tried = list(pool.map(partial(self._try, some), range(1, self.accused.times + 1)))
         values = [
             float(value)
             for each in tried

@@ -87,7 +87,7 @@ def _task_verdict(
 
 def _worst(verdicts: Iterator[TaskJudgement]) -> TaskJudgement:
     found = set(verdicts)
-    return next((verdict for verdict in _WORST if verdict in found), "identical")
+    return next((verdict for verdict in _WORST if verdict in found), _WORST[-1])
 
 
 def exit_code_of(verdict: VerdictDocument) -> int:

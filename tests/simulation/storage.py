@@ -134,7 +134,9 @@ class SimulatedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self.storage.request("HEAD", path)
         return len(self.storage.visible(path))
 
-    def open(self, path: str, mode: str = "rb", **_: Any) -> _Reader:
+    def open(  # pyright: ignore[reportIncompatibleMethodOverride]  # its other options are not used
+        self, path: str, mode: str = "rb", **_: Any
+    ) -> _Reader:
         self.storage.request("HEAD", path)
         return _Reader(self.storage, path, len(self.storage.visible(path)))
 
@@ -143,7 +145,9 @@ class SimulatedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self.storage.bytes_in += self.storage.weigh(path, len(value))
         self.storage.put(path, value, is_new=mode == "create")
 
-    def put_file(self, lpath: str, rpath: str, **_: Any) -> None:
+    def put_file(  # pyright: ignore[reportIncompatibleMethodOverride]  # likewise
+        self, lpath: str, rpath: str, **_: Any
+    ) -> None:
         self.pipe_file(rpath, Path(lpath).read_bytes())
 
     def rm_file(self, path: str) -> None:

@@ -5,6 +5,7 @@ folders are listed, the number of processors and threads, and the name of the ma
 """
 
 # mypy: ignore-errors
+# pyright: basic, reportAttributeAccessIssue=false
 # what it replaces has types that nothing may be assigned to
 
 from __future__ import annotations
