@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbmake_dag.commands.asking import asking, limited
 from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of, say
 from nbmake_dag.commands.targets import prepare_file
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from nbmake_dag_reporting.verdict import VerdictDocument
 
 CONDITIONS = ("order", "time", "locale", "hashseed", "threads", "tmpdir", "machine")
-_ASKS_ABOVE_S = 600.0
 _SUMMARY_LIMIT = 1 << 19
 
 
@@ -59,10 +59,7 @@ def _conditions(_context: click.Context, _parameter: click.Parameter, value: str
     metavar="NAMES",
     help=f"Change conditions one by one, to see which matter: {', '.join(CONDITIONS)}, or all.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Print what would be executed; change nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask, however long it takes.")
-@click.option("--trust", is_flag=True, help="Also execute code of commits that no local branch reaches.")
-@click.option("--secrets", is_flag=True, help="Give tasks the secrets that they declare.")
+@asking
 @click.option("--output", metavar="FILE", help="Write the verdict to FILE too.")
 @click.option("--badge", metavar="FILE", help="Write a badge as SVG.")
 @as_json("verdict")
@@ -108,7 +105,7 @@ def command(  # noqa: PLR0913 - an option each
     if dry_run:
         _say_plan(replay, times, len(vary))
         return 0
-    _ask(replay, times, len(vary), yes=yes)
+    limited(*_cost(replay, times, len(vary)), yes=yes)
     verdict = _signed(_verdict(replay, times, vary), pipeline)
     Verdicts(project).keep(verdict)
     text = encode_document(verdict).decode()
@@ -156,41 +153,25 @@ def _signed(verdict: VerdictDocument, pipeline: Pipeline) -> VerdictDocument:
 
 
 def _say_plan(replay: Replay, times: int, conditions: int) -> None:
-    from nbmake_dag.present.units import precise  # noqa: PLC0415 - not for --help
+    from nbmake_dag.present.units import coarse, precise  # noqa: PLC0415 - not for --help
 
     for name in replay.names:
         if name in replay.refused:
             say(f"{name}  could not run: {replay.refused[name]}")
         else:
             say(f"{name}  {precise(replay.records[name].origin.duration_s)} when it was recorded")
-    say(_estimate(replay, times, conditions), err=True)
+    seconds, what = _cost(replay, times, conditions)
+    say(f"{what}: about {coarse(seconds)}", err=True)
 
 
-def _estimate(replay: Replay, times: int, conditions: int) -> str:
-    from nbmake_dag.present.units import coarse  # noqa: PLC0415 - not for --help
-
-    most = _rounds(times, conditions)
-    what = "once" if most == 1 else f"up to {most} times"
-    tasks = "1 task is" if len(replay.ready) == 1 else f"{len(replay.ready)} tasks are"
-    return f"{tasks} executed {what}: about {coarse(replay.expected_s * most)}"
-
-
-def _rounds(times: int, conditions: int) -> int:
+def _cost(replay: Replay, times: int, conditions: int) -> tuple[float, str]:
+    """Return the seconds that it takes at most, and what takes them."""
     from nbmake_dag.referee.conditions import MOST_TRIALS  # noqa: PLC0415 - not for --help
 
-    return times + conditions * MOST_TRIALS
-
-
-def _ask(replay: Replay, times: int, conditions: int, *, yes: bool) -> None:
-    """Ask before something long; raises `UsageError` where there is no terminal."""
-    from nbmake_dag.errors import UsageError  # noqa: PLC0415 - not for --help
-
-    if yes or replay.expected_s * _rounds(times, conditions) <= _ASKS_ABOVE_S:
-        return
-    text = _estimate(replay, times, conditions)
-    if not sys.stdin.isatty():
-        raise UsageError(text, (), "--yes goes on without asking; name tasks to replay fewer")
-    click.confirm(f"{text}. Go on?", abort=True, err=True)
+    most = times + conditions * MOST_TRIALS
+    tasks = "1 task" if len(replay.ready) == 1 else f"{len(replay.ready)} tasks"
+    executions = "1 execution" if most == 1 else f"up to {most} executions"
+    return replay.expected_s * most, f"{executions} of {tasks}"
 
 
 def _say_verdict(verdict: VerdictDocument) -> None:

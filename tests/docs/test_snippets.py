@@ -247,4 +247,4 @@ def test_results_are_made_again_as_the_page_says(tmp_path: Path) -> None:
     _, first, again, plan = played(project, "replaying", "replayed")
     assert "≈ report  equal within tolerance" in first
     assert "the same 2 of 2 times" in again
-    assert "1 task is executed once" in plan
+    assert "1 execution of 1 task" in plan
