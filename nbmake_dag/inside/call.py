@@ -1,4 +1,4 @@
-"""Call one function in a process of its own: a fork of a zygote, or a Python that `call_by_path` starts.
+"""Call one function in a process of its own: ``python -m nbmake_dag.inside.call FILE``.
 
 ``FILE`` is JSON: ``module``, ``qualname``, ``arguments``, and ``failure``, the file to describe an exception in.
 """
@@ -62,3 +62,7 @@ def _without_ours(frames: TracebackType | None) -> TracebackType | None:
     ):
         frames = frames.tb_next
     return frames
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

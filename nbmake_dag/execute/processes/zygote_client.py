@@ -7,12 +7,10 @@ import asyncio
 import fcntl
 import hashlib
 import os
-import select
 import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -107,26 +105,11 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
     """The folder that a relative import path is relative to."""
     modules: tuple[str, ...] = ()
     kernels: bool = True
-    calls: bool = False
-    """Whether it calls functions."""
 
     @classmethod
     def plain(cls, runtime: str) -> Zygote:
         """One that imports nothing and only starts other programs."""
         return cls(runtime=runtime, interpreter=sys.executable, env={}, kernels=False)
-
-    @classmethod
-    def of_functions(cls, runtime: str, env: Mapping[str, str], cwd: str) -> Zygote:
-        """One that calls functions in our own Python."""
-        return cls(
-            runtime=runtime,
-            interpreter=sys.executable,
-            env=env,
-            options=("-P", "-u"),
-            cwd=cwd,
-            kernels=False,
-            calls=True,
-        )
 
     def start(self) -> None:
         """Start it unless it runs. It takes requests at once, and answers when it has imported everything."""
@@ -136,9 +119,9 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
         """Kill it and all that it started."""
         _end(self.path)
 
-    def request(self, message: dict[str, Any], *outputs: int) -> Process:
-        """Ask for a process whose standard output and error is a descriptor, or one is each."""
-        return _asked(self, self._connect(), message, *outputs)
+    def request(self, message: dict[str, Any], outputs: int) -> Process:
+        """Ask for a process whose standard output and error are the descriptor ``outputs``."""
+        return _asked(self, self._connect(), message, outputs)
 
     def _connect(self) -> socket.socket:
         path = self.path
@@ -160,8 +143,7 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
         variables = self._starting_env()
         if not self.modules:
             variables = {name: value for name, value in variables.items() if name.startswith(_READ_AT_START)}
-        what = [self.interpreter, self.options, self.kernels, self.calls, self.modules]
-        identity = [*what, sorted(variables.items())]
+        identity = [self.interpreter, self.options, self.kernels, self.modules, sorted(variables.items())]
         return os.path.join(self.runtime, "z-" + hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:12])
 
     def _starting_env(self) -> dict[str, str]:
@@ -174,14 +156,13 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
         """Listen on behalf of a zygote, and hand the socket to it."""
         if os.path.exists(path):
             os.unlink(path)  # of one that is dead
-        options = self.options if self.kernels or self.calls else ["-I", "-S"]
-        does = ["--kernels", *self.modules] if self.kernels else ["--calls"] if self.calls else []
+        options = self.options if self.kernels else ["-I", "-S"]
         with _refusals(), socket.socket(socket.AF_UNIX) as listener, open(path + ".log", "ab") as log:
             listener.bind(path)
             listener.listen(_BACKLOG)
             argv = [self.interpreter, *options, _SCRIPT, str(listener.fileno()), self.runtime]
             done = subprocess.run(
-                [*argv, *does],
+                [*argv, *(["--kernels", *self.modules] if self.kernels else [])],
                 env={**self._starting_env(), MARKER: self.runtime},
                 cwd=self.runtime,
                 stdin=subprocess.DEVNULL,
@@ -235,46 +216,6 @@ class Process:
         line = await self.line()
         return msgspec.json.decode(line, type=Exit) if line else None
 
-    def fileno(self) -> int:
-        """Return the descriptor that can be read when the next message has come."""
-        return self._connection.fileno()
-
-    def await_pid(self) -> int:
-        """Wait for the process id, as `started` does, without an event loop; raises `ZygoteError`."""
-        line = self.next_line(START_TIMEOUT)
-        if line is None:
-            self.close()
-            raise self._starter.failed()
-        answer = msgspec.json.decode(line)
-        if "refused" in answer:
-            self.close()
-            raise ZygoteError(answer["refused"])
-        self.pid = answer["pid"]
-        return self.pid
-
-    def await_exit(self) -> Exit | None:
-        """Wait for the end of a started process, as `ended` does."""
-        line = self.next_line(START_TIMEOUT)
-        return msgspec.json.decode(line, type=Exit) if line else None
-
-    def next_line(self, seconds: float) -> bytes | None:
-        """Wait for the next message; ``None`` at the end of the connection, or where none comes in time."""
-        limit = time.monotonic() + seconds
-        while b"\n" not in self._received:
-            poll = select.poll()
-            poll.register(self._connection, select.POLLIN)
-            if not poll.poll(max(0.0, limit - time.monotonic()) * 1000):
-                return None
-            try:
-                data = self._connection.recv(4096)
-            except ConnectionError:
-                data = b""
-            if not data:
-                return None
-            self._received += data
-        line, _, self._received = self._received.partition(b"\n")
-        return line
-
     def signal(self, number: int) -> None:
         """Signal the process and its group, if it still runs."""
         with suppress(OSError):  # it has ended
@@ -322,11 +263,11 @@ def tail(path: str, size: int = 4000) -> str:
     return ((begin and data.partition(b"\n")[2]) or data).decode(errors="replace").strip()
 
 
-def _asked(starter: Starter, connection: socket.socket, message: dict[str, Any], *outputs: int) -> Process:
-    """Send a request, and the descriptors with it."""
+def _asked(starter: Starter, connection: socket.socket, message: dict[str, Any], outputs: int) -> Process:
+    """Send a request, and the descriptor with it."""
     connection.settimeout(START_TIMEOUT)
     frame = _framed(message)
-    descriptor = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", outputs))]
+    descriptor = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [outputs]))]
     try:
         connection.sendall(frame[connection.sendmsg([frame], descriptor) :])
     except OSError as error:
