@@ -59,7 +59,7 @@ class NotVerifiedError(NbdagError):
         "nbdag verify model.onnx --attestation run.intoto.jsonl --public-key KEY": "what made this file",
     },
 )
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", type=click.Path())
 @located
 @click.option("--attestation", required=True, metavar="A", help="What `nbdag export --attest` wrote.")
 @click.option("--public-key", "keys", multiple=True, metavar="KEY", help="Who may sign; else [cache] public_keys.")

@@ -45,7 +45,7 @@ from nbmake_dag_cache.stamps import folder_stamp
 _MEGABYTE = 1_000_000
 
 if TYPE_CHECKING:
-    from nbmake_dag.downloads.fetching import Fetched
+    from nbmake_dag.remote_inputs.fetching import Fetched
 
 
 @dataclass(slots=True, kw_only=True)
@@ -286,7 +286,7 @@ class _Look:
         wanted = [remote for remote in external if remote is not None and remote.key not in copies.asked]
         if not wanted:
             return ()
-        from nbmake_dag.downloads.fetching import Fetcher, Rules  # noqa: PLC0415 - most pipelines have none
+        from nbmake_dag.remote_inputs.fetching import Fetcher, Rules  # noqa: PLC0415 - most pipelines have none
 
         rules = Rules(offline=request.offline, recheck=request.recheck, strict=request.strict_remote)
         fetched = Fetcher(self._project, copies, self._stores.files, rules).fetch(wanted)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from nbmake_dag.core.trial import Trial
 from nbmake_dag.observe.ci import ci_attributes
 from nbmake_dag.observe.vcs import git_attributes
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.spans import AttributeValue, Resource, attribute_text
+
+if TYPE_CHECKING:
+    from nbmake_dag.core.trial import Trial
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _SCHEMA = 1

@@ -56,7 +56,7 @@ LIST = [
     *names("ipykernel", STREAM, SNAPSHOT, "_io_loop", "_master_pid", "_buffer_lock", "_flush_pending", "_buffers"),
     *names("ipykernel", STREAM, SNAPSHOT, "_should_watch", "_original_stdstream_fd", "_original_stdstream_copy"),
     *names("ipykernel", STREAM, SNAPSHOT, "_fid", "_watch_pipe_fd"),
-    *names("urllib3", "urllib3.connection.HTTPConnection", "nbmake_dag/downloads/addresses.py", "_new_conn"),
+    *names("urllib3", "urllib3.connection.HTTPConnection", "nbmake_dag/remote_inputs/addresses.py", "_new_conn"),
     *names("ray", "ray.init", RAY_SESSION, "_memory", "_temp_dir", "_node_ip_address"),
     *names("ray", "ray._private.worker", RAY_SESSION, "_global_node"),
     *names("ray", "ray._private.node.Node", RAY_SESSION, "dead_processes"),

@@ -177,7 +177,7 @@ def test_whatever_a_full_build_executes_is_affected(
 
 
 @pytest.mark.slow
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=few_edits, commit=st.booleans())
 def test_whatever_a_full_build_executes_is_affected_after_many_edits(
     built: Project, tmp_path: Path, edits: list[str], *, commit: bool

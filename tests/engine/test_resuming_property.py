@@ -113,7 +113,8 @@ def test_a_draft_that_hidden_state_makes_differ_is_seen(notebook, before, change
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.manual
+@pytest.mark.timeout(3600)
 @settings(max_examples=60)
 @given(cells, edits)
 def test_many_drafts_of_pure_cells_are_what_runs_from_the_start_are(notebook, before, changes):
@@ -122,7 +123,8 @@ def test_many_drafts_of_pure_cells_are_what_runs_from_the_start_are(notebook, be
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.manual
+@pytest.mark.timeout(3600)
 @settings(max_examples=40)
 @given(cells, edits, st.integers(0, 8))
 def test_many_drafts_that_hidden_state_makes_differ_are_seen(notebook, before, changes, place):

@@ -13,15 +13,14 @@ from tests.faults.rows import ROWS
 pytestmark = pytest.mark.fault
 
 SAMPLES = ("kill-at-calls-warm", "mutated-toml")
-"""Rows of which the default tests try one fault."""
+"""Rows that the default tests try; the others are slow."""
 _ON_RAY = ("ray", "raylet", "gcs_server", "ray-worker", "ray-host")
-_SAMPLE = 3
-"""Faults that the slow tests try of a row; one where each starts Ray."""
 
 
-def needs(name: str) -> list[pytest.MarkDecorator]:
-    """Return what a row needs to be tried."""
-    marks = [pytest.mark.strace] if "-calls" in name else []
+def marks_of(name: str) -> list[pytest.MarkDecorator]:
+    """Return what a row needs to be tried, and whether it is slow."""
+    marks = [] if name in SAMPLES else [pytest.mark.slow]
+    marks += [pytest.mark.strace] if "-calls" in name else []
     marks += [pytest.mark.ray] if name.startswith("kill-") and name.endswith(_ON_RAY) else []
     return [*marks, pytest.mark.netns] if name == "full-disk" else marks
 
@@ -68,24 +67,12 @@ def fail(number: int, chance: Random, folder: Path) -> None:
     raise AssertionError(number, chance, folder)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in SAMPLES])
-def test_one_fault_of_a_row_breaks_no_promise(tmp_path: Path, name: str):
-    """At random, each time another one."""
-    sample(tmp_path, name, 1)
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", [pytest.param(row.name, marks=needs(row.name)) for row in ROWS])
-def test_some_faults_of_a_row_break_no_promise(tmp_path: Path, name: str):
-    """The whole row is `python -m tests.faults NAME`."""
-    sample(tmp_path, name, 1 if name.endswith(_ON_RAY) else _SAMPLE)
-
-
-def sample(folder: Path, name: str, most: int) -> None:
-    """Try some faults of a row with a new seed."""
+@pytest.mark.parametrize("name", [pytest.param(row.name, marks=marks_of(row.name)) for row in ROWS])
+def test_one_fault_of_a_row_breaks_no_promise(tmp_path: Path, name: str):
+    """At random, each time another one; the whole row is `python -m tests.faults NAME`."""
     (row,) = (row for row in ROWS if row.name == name)
     assert row.missing() == ""
     seed = Random().randrange(1 << 32)
-    tried = Campaign(folder / "state.json", seed).run(row, most=most)
+    tried = Campaign(tmp_path / "state.json", seed).run(row, most=1)
     assert tried.failed == {}, f"seed {seed}"

@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: a quarter of them by default, all in `.ci/run`.
+"""How many examples a property is tried with: a quarter of them by default, all before a release.
 
 The profile decides, which ``--hypothesis-profile`` names: `quick`, the default, or `thorough`.
 """

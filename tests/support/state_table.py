@@ -57,7 +57,7 @@ STATE_KINDS = (
     ),
     StateKind(
         pattern="cache/remote/*",
-        owners=("observe/remote_copies.py", "downloads/web.py"),
+        owners=("observe/remote_copies.py", "remote_inputs/web.py"),
         format="state files; beside them what was downloaded of files so far",
         holds="which content a remote input last had, and when its server said so",
         loss="servers are asked again",
@@ -65,7 +65,7 @@ STATE_KINDS = (
     ),
     StateKind(
         pattern="state/remote/*",
-        owners=("downloads/fetching.py",),
+        owners=("remote_inputs/fetching.py",),
         format="copies of remote inputs, read-only",
         holds="copies of remote inputs",
         loss="they are copied again from their blobs, or downloaded",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.downloads.servers import Server, serving
+from tests.remote_inputs.servers import Server, serving
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import msgspec
 from nbmake_dag.config.remote_inputs import WEB
 from nbmake_dag.core.model import RemoteFile
 from nbmake_dag.core.urls import copy_of, identity_of, scrubbed
-from nbmake_dag.downloads.limits import DownloadError, Got, Limits
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import Learned, RemoteCopies, folder_of, learned_file
+from nbmake_dag.remote_inputs.limits import DownloadError, Got, Limits
 from nbmake_dag_cache.blobs import BlobError, BlobStore
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.layout import remove
@@ -199,7 +199,7 @@ def _asking(remote: RemoteFile, held: Learned | None, limits: Limits) -> Callabl
 
 
 def _ask_web(remote: RemoteFile, held: Learned | None, limits: Limits) -> Answered:
-    from nbmake_dag.downloads.web import WebFile  # noqa: PLC0415 - slow, and not for buckets
+    from nbmake_dag.remote_inputs.web import WebFile  # noqa: PLC0415 - slow, and not for buckets
 
     file = WebFile(remote, limits)
     answer = file.ask(held)
@@ -207,7 +207,7 @@ def _ask_web(remote: RemoteFile, held: Learned | None, limits: Limits) -> Answer
 
 
 def _ask_bucket(remote: RemoteFile, held: Learned | None, limits: Limits) -> Answered:
-    from nbmake_dag.downloads.bucket import BucketFile  # noqa: PLC0415 - likewise
+    from nbmake_dag.remote_inputs.bucket import BucketFile  # noqa: PLC0415 - likewise
 
     file = BucketFile(remote, limits)
     size, version = file.ask()

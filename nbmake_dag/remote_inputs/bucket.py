@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbmake_dag.core.model import RemoteFile
-from nbmake_dag.downloads.limits import DownloadError, Got, Limits
+from nbmake_dag.remote_inputs.limits import DownloadError, Got, Limits
 from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.remote import Limits as RemoteLimits
 from nbmake_dag_cache.remote import Remote, RemoteError, UnknownRemoteError, check_url

@@ -19,9 +19,9 @@ from urllib3.exceptions import HTTPError
 from nbmake_dag import __version__
 from nbmake_dag.core.model import RemoteFile
 from nbmake_dag.core.urls import scrubbed
-from nbmake_dag.downloads.addresses import CheckedAdapter, RefusedAddressError, check_host, named_in
-from nbmake_dag.downloads.limits import DownloadError, Got, Limits
 from nbmake_dag.observe.remote_copies import Learned
+from nbmake_dag.remote_inputs.addresses import CheckedAdapter, RefusedAddressError, check_host, named_in
+from nbmake_dag.remote_inputs.limits import DownloadError, Got, Limits
 
 _PIECE = 64 << 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -19,12 +19,12 @@ from nbmake_dag.config.paths import PathError
 from nbmake_dag.config.remote_inputs import read_url
 from nbmake_dag.core.model import RemoteFile
 from nbmake_dag.core.urls import copy_of, scrubbed
-from nbmake_dag.downloads.fetching import Fetched, Fetcher, Rules
-from nbmake_dag.downloads.limits import Limits
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import RemoteCopies, learned_file
+from nbmake_dag.remote_inputs.fetching import Fetched, Fetcher, Rules
+from nbmake_dag.remote_inputs.limits import Limits
 from nbmake_dag_cache.memo import StatMemo
-from tests.downloads.servers import Asked, Server
+from tests.remote_inputs.servers import Asked, Server
 from tests.support.buckets import bucket_called
 
 LIMITS = Limits(ask=20.0, connect=5.0, read=1.0, rate=1000.0, window=0.3)

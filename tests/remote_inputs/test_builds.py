@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.downloads.servers import Server
+from tests.remote_inputs.servers import Server
 from tests.support.project import Project
 
 COPY = "import json, os; i = json.load(open(os.environ['NBDAG_INPUTS'])); open('out.txt', 'w').write({what})"
