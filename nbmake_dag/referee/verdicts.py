@@ -86,8 +86,7 @@ def _task_verdict(
 
 
 def _worst(verdicts: Iterator[TaskJudgement]) -> TaskJudgement:
-    found = set(verdicts)
-    return next((verdict for verdict in _WORST if verdict in found), _WORST[-1])
+    return min(verdicts, key=_WORST.index, default="identical")
 
 
 def exit_code_of(verdict: VerdictDocument) -> int:
