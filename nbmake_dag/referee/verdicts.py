@@ -86,7 +86,12 @@ def _task_verdict(
 
 
 def _worst(verdicts: Iterator[TaskJudgement]) -> TaskJudgement:
-    return min(verdicts, key=_WORST.index, default="identical")
+    found: list[TaskJudgement] = ["identical", *verdicts]
+    return min(found, key=_place)
+
+
+def _place(judgement: TaskJudgement) -> int:
+    return _WORST.index(judgement)
 
 
 def exit_code_of(verdict: VerdictDocument) -> int:
