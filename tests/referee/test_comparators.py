@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,7 @@ def test_files_are_compared_as_their_rule_says(case: str) -> None:
 
 def test_parquet_files_are_compared_by_their_values() -> None:
     """However they are packed."""
-    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
 
     def written(value: float, compression: str) -> bytes:
         file = io.BytesIO()

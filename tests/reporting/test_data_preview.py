@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_a_preview_does_not_grow_with_its_file() -> None:
 
 def test_arrays_have_a_shape_and_figures() -> None:
     """One array or several; what is not finite is counted, and nothing is unpickled."""
-    numpy = pytest.importorskip("numpy")
+    numpy = import_module("numpy")
     file = io.BytesIO()
     numpy.savez(file, x=numpy.array([[1.0, 2.0], [float("nan"), 4.0]]), y=numpy.arange(3))
     found = look(file.getvalue(), "a.npz")["arrays"]
@@ -82,7 +83,7 @@ def test_parquet_is_read_where_pyarrow_is() -> None:
     if find_spec("pyarrow") is None:
         assert preview(b"PAR1", "t.parquet") == {"format": "parquet", "needs": "pyarrow"}
         return
-    pandas = pytest.importorskip("pandas")
+    pandas = import_module("pandas")
     file = io.BytesIO()
     pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]}).to_parquet(file)
     found = look(file.getvalue(), "t.parquet")
