@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import allowing, located, project_of
 from nbmake_dag.errors import UsageError, naming
+from nbmake_dag.observe.project import Project
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import TaskRun
 from nbmake_dag_reporting.secrets_scan import Secrets
@@ -24,6 +26,7 @@ _ENVELOPE = b'{"payload":'
     examples={
         "nbdag export latest --bundle run.json": "a run as one file",
         "nbdag export latest -o run": "as a tree of files",
+        "nbdag export latest --ro-crate crate": "for an archive of research data",
     },
 )
 @click.argument("run", default="latest")
@@ -31,6 +34,9 @@ _ENVELOPE = b'{"payload":'
 @click.option("--bundle", metavar="FILE", help="Write one JSON file that `nbdag show` and `report` read.")
 @click.option("--outputs", is_flag=True, help="Let the bundle hold the outputs too, for `nbdag restore`.")
 @click.option("-o", "--out", metavar="DIR", help="Write a tree of files into DIR, which must be new or empty.")
+@click.option(
+    "--ro-crate", metavar="DIR", help="Write an RO-Crate for archives into DIR, which must be new or empty."
+)
 @click.option("--metrics", metavar="FILE", help="Write the metrics as OpenMetrics text, for GitLab or Prometheus.")
 @click.option("--attest", metavar="FILE", help="Write a signed statement about each output, for `nbdag verify`.")
 @allowing
@@ -51,21 +57,24 @@ def command(
     from nbmake_dag_reporting.bundle import BundleError, write_bundle  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.secrets_scan import SecretFoundError  # noqa: PLC0415 - likewise
 
-    bundle, out, metrics, attest = (places[name] for name in ("bundle", "out", "metrics", "attest"))
-    if not bundle and not out and not metrics and not attest:
-        hint = "name a file with --bundle, --metrics or --attest, or a folder with -o"
-        raise UsageError("nothing to write", (), hint)
-    if outputs and not bundle:
-        raise UsageError("`--outputs` belongs to `--bundle`", (), "name a file with --bundle")
+    bundle, metrics, attest = (places[name] for name in ("bundle", "metrics", "attest"))
+    out, crate = (places[name] for name in ("out", "ro_crate"))
+    _check_wanted(places, outputs=outputs)
     for path, beginning in ((bundle, BUNDLE), (metrics, BEGINNING), (attest, _ENVELOPE)):
         if path:
             prepare_file(path, beginning)
-    if out:
-        check_folder(out)
+    for folder in filter(None, (out, crate)):
+        check_folder(folder)
     recorded = recorded_of(directory, file, run)
     secrets = secrets_of(project_of(directory, file), allow)
-    as_bundle = partial(write_bundle, with_outputs=outputs)
-    for path, write in ((bundle, as_bundle), (out, _write_tree), (metrics, _write_metrics), (attest, _attest)):
+    writers = (
+        (bundle, partial(write_bundle, with_outputs=outputs)),
+        (out, _write_tree),
+        (crate, partial(_write_crate, project_of(directory, file))),
+        (metrics, _write_metrics),
+        (attest, _attest),
+    )
+    for path, write in writers:
         if path:
             try:
                 _warn(write(path, recorded, secrets))
@@ -112,19 +121,51 @@ def _write_metrics(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str
 def _write_tree(out: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
     from markdown_it import MarkdownIt  # noqa: PLC0415 - only where it is asked for
 
-    from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - likewise
-    from nbmake_dag_reporting.notebook import CellMismatchError  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.tree import write_tree  # noqa: PLC0415 - likewise
 
-    def executed(task: TaskRun) -> Mapping[int, Mapping[str, Any]]:
-        try:
-            return executed_notebooks(recorded, task)
-        except CellMismatchError as error:
-            click.echo(f"warning: {task.name} has no notebook: {error}", err=True)
-            return {}
-
     # its "js-default" preset lets no HTML and no links to scripts through
-    return write_tree(out, recorded, executed, MarkdownIt("js-default").render, secrets)
+    return write_tree(out, recorded, partial(_executed, recorded), MarkdownIt("js-default").render, secrets)
+
+
+def _executed(recorded: Recorded, task: TaskRun) -> Mapping[int, Mapping[str, Any]]:
+    from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.notebook import CellMismatchError  # noqa: PLC0415 - likewise
+
+    try:
+        return executed_notebooks(recorded, task)
+    except CellMismatchError as error:
+        click.echo(f"warning: {task.name} has no notebook: {error}", err=True)
+        return {}
+
+
+def _check_wanted(places: Mapping[str, str | None], *, outputs: bool) -> None:
+    if not any(places.values()):
+        hint = "name a file with --bundle, --metrics or --attest, or a folder with -o or --ro-crate"
+        raise UsageError("nothing to write", (), hint)
+    if outputs and not places["bundle"]:
+        raise UsageError("`--outputs` belongs to `--bundle`", (), "name a file with --bundle")
+    if places["ro_crate"] and find_spec("rocrate") is None:
+        hint = "install it beside nbdag: `pip install 'nbmake-dag[ro-crate]'`"
+        raise UsageError("an RO-Crate is written by the package rocrate, which is not here", (), hint)
+
+
+def _write_crate(project: Project, out: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
+    from nbmake_dag.runs.surroundings import Surroundings  # noqa: PLC0415 - likewise
+    from nbmake_dag_reporting.crate import NothingToDescribeError, write_crate  # noqa: PLC0415 - likewise
+
+    around = Surroundings(project, recorded.run)
+    try:
+        return write_crate(
+            out,
+            recorded,
+            partial(_executed, recorded),
+            around.look,
+            (around.workflow(), around.licence()),
+            secrets,
+        )
+    except NothingToDescribeError as error:
+        what = f"run {recorded.run.id} executed nothing and reused nothing: a crate describes what was done"
+        raise UsageError(what, (), "`nbdag runs` lists the others") from error
 
 
 def _warn(gone: tuple[str, ...]) -> None:

@@ -42,6 +42,7 @@ GUIDE = {
         "sharing": "A cache for several machines.",
         "replaying": "Make results again, and see whether they are the same.",
         "remote-inputs": "Inputs from the web and from buckets.",
+        "archiving": "A run as an RO-Crate, for archives of research data.",
         "attestations": "Signed statements of what made a file, and checking them elsewhere.",
         "restoring": "Outputs as a run left them, where nothing can make them.",
         "cluster": "Ray on several machines; SLURM.",
@@ -185,11 +186,9 @@ def _open(page: str) -> None:
 
     from nbmake_dag import __version__  # noqa: PLC0415 - likewise
     from nbmake_dag.errors import naming  # noqa: PLC0415 - likewise
+    from nbmake_dag.execute.user_cache import user_cache  # noqa: PLC0415 - likewise
 
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # a relative one is to be ignored, as the specification of these folders says
-    cache = cache if os.path.isabs(cache) else os.path.expanduser("~/.cache")
-    folder = os.path.join(cache, "nbdag", f"help-{__version__}")
+    folder = user_cache(f"help-{__version__}")
     with naming(folder):
         write_pages(folder)
     path = os.path.join(folder, f"{page}.html")

@@ -14,8 +14,8 @@ from nbmake_dag_reporting.run import Run, TaskRun
 _TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
 _PREDICATE: Literal["https://slsa.dev/provenance/v1"] = "https://slsa.dev/provenance/v1"
 _BUILD: Literal["urn:nbdag:task:v1"] = "urn:nbdag:task:v1"
-_CODE = frozenset({"cell", "code", "module", "function", "command"})
-_SOFTWARE = frozenset({"lockfile", "package", "kernel", "variable", "env", "environment", "wheel", "python"})
+_CODE = frozenset({"cell", "parameters cell", "code", "module", "function", "command"})
+_SOFTWARE = frozenset({"lockfile", "package", "locked", "kernel", "variable", "env"})
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

@@ -126,6 +126,16 @@ def test_results_go_to_another_machine_as_the_page_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_is_archived_as_the_page_says(project: Project) -> None:
+    """Its table says what is in the crate."""
+    project.write("in.txt", "x").write("LICENSE", "free")
+    project.pipeline('[tasks.copy]\ncommand = "cp in.txt out.txt"\ninputs = ["in.txt"]\noutputs = ["out.txt"]\n')
+    played(project, "archiving", "archived")
+    found = {str(path.relative_to(project / "crate")) for path in (project / "crate").rglob("*") if path.is_file()}
+    assert found == {"LICENSE", "files/in.txt", "files/out.txt", "pipeline.toml", "ro-crate-metadata.json"}
+
+
+@pytest.mark.slow
 def test_what_made_a_result_change_is_found_as_the_page_says(tmp_path: Path) -> None:
     """Each command prints what its comment says."""
     project = Project(tmp_path / "project").pipeline(

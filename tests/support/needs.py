@@ -41,6 +41,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "netns": can_make_hosts,
     "python39": _has_python39,
     "r": _has_r_kernel,
+    "roc_validator": lambda: "NBDAG_ROC_VALIDATOR" in os.environ,
     "root": lambda: os.geteuid() == 0 and shutil.which("setpriv") is not None,
     "strace": lambda: shutil.which("strace") is not None,
     "uv": partial(_is_installed, "uv"),

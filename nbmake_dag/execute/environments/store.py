@@ -22,6 +22,7 @@ import msgspec
 import xxhash
 
 from nbmake_dag.execute.protocol import EnvironmentSpec
+from nbmake_dag.execute.user_cache import user_cache
 
 FORMAT = 1
 """Changes when another environment is made of the same lock file."""
@@ -146,8 +147,7 @@ class Lock:
 
 def environments_folder() -> str:
     """Return the folder of all environments of this user."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "nbdag", "environments")
+    return user_cache("environments")
 
 
 def state_of(folder: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from nbmake_dag.execute.user_cache import user_cache
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.layout import CacheLayout, files_below, remove
 
@@ -20,8 +21,7 @@ class NodeCache:
 
     @classmethod
     def of_user(cls) -> NodeCache:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        return cls(os.path.join(base, "nbdag"))
+        return cls(user_cache())
 
     @property
     def store(self) -> BlobStore:
