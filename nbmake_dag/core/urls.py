@@ -16,18 +16,33 @@ _SECRET = re.compile(r"token|secret|passw|pwd|sig|key|credential|auth|session|co
 _LONGEST_VALUE = 32
 """Characters of a value in a query; a longer one may be a secret whatever its name is."""
 _LONGEST_NAME = 100
+_PAIR = re.compile(r"[^&;/]+")
+_USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def scrubbed(url: str) -> str:
-    """Return a URL without user, password, fragment, and what may be a secret in its query."""
-    parts = urlsplit(url)
-    query = "&".join(map(_without_secret, parts.query.split("&"))) if parts.query else ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+    """Return a URL without user, password, fragment, and what may be a secret in its query, or beside its path."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://..."
+    path, semicolon, beside = parts.path.partition(";")
+    path += semicolon + _PAIR.sub(_without_secret, beside)
+    return urlunsplit(
+        (parts.scheme, parts.netloc.rpartition("@")[2], path, _PAIR.sub(_without_secret, parts.query), "")
+    )
 
 
-def _without_secret(pair: str) -> str:
-    name, equals, value = pair.partition("=")
-    return f"{name}=..." if equals and (_SECRET.search(name) or len(value) > _LONGEST_VALUE) else pair
+def without_users(text: str) -> str:
+    """Return a text with the user and the password of each URL in it taken out."""
+    return _USER.sub("...", text)
+
+
+def _without_secret(pair: re.Match[str]) -> str:
+    name, equals, value = pair[0].partition("=")
+    if not equals:
+        return pair[0] if len(name) <= _LONGEST_VALUE else "..."
+    return f"{name}=..." if _SECRET.search(unquote(name)) or len(value) > _LONGEST_VALUE else pair[0]
 
 
 def identity_of(remote: RemoteFile) -> str:

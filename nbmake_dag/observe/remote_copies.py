@@ -59,7 +59,10 @@ class RemoteCopies:
 
     def learned(self, remote: RemoteFile) -> Learned | None:
         if remote.key not in self._read:
-            self._read[remote.key] = learned_file(self.project, remote).read(self.warn)
+            learned = learned_file(self.project, remote).read(self.warn)
+            # a cache that was carried says what it likes
+            is_other = learned is not None and remote.sha256 not in {None, learned.sha256}
+            self._read[remote.key] = None if is_other else learned
         return self._read[remote.key]
 
     def note(self, remote: RemoteFile, learned: Learned) -> None:

@@ -29,7 +29,8 @@ _MOST_REDIRECTS = 5
 _RETRIES = 3
 _AT_REST = timedelta(minutes=1)
 """How long before an answer a file must have been modified, for its time to be believed."""
-_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]+/(?:[0-9]+|\*)")
 
 
 class WebFile:
@@ -111,7 +112,7 @@ class WebFile:
     def _receive(self, response: requests.Response, file: BinaryIO) -> None:
         """Append the content of a response; raises `DownloadError`, `_BrokenOffError`."""
         announced = response.headers.get("Content-Length", "")
-        length = int(announced) if announced.isdecimal() else None
+        length = int(announced) if _NUMBER.fullmatch(announced) else None
         if length is not None and file.tell() + length > self._remote.max_size:
             self._refuse(response, f"is {file.tell() + length} bytes, more than max_size")
         received = 0

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from nbmake_dag.commands.verify import NotVerifiedError, signed_statement
+from nbmake_dag.core import reasons
 from nbmake_dag_cache import dsse
 from nbmake_dag_cache.signatures import Signer
+from nbmake_dag_reporting import attestation
 from tests.support.project import Project
 
 SIGNER, PRIVATE = Signer.new()
@@ -96,6 +98,13 @@ def test_the_envelope_is_that_of_the_standard(attested: Project) -> None:
         name, digest = statement["subject"][0]["name"], statement["subject"][0]["digest"]["sha256"]
         assert hashlib.sha256((attested / name).read_bytes()).hexdigest() == digest
         assert set(statement["predicate"]) == {"buildDefinition", "runDetails"}
+
+
+def test_each_kind_of_ingredient_has_its_place() -> None:
+    """Code, inputs and software are shown as such; the rest says how the task was declared."""
+    placed = {*attestation._CODE, *attestation._SOFTWARE, "input", "gathered", "read", "parameter"}
+    assert {*reasons._ORDER, *reasons._KINDS} - placed == {"secret", "output", "named", "origin"}
+    assert placed - {*reasons._ORDER, *reasons._KINDS} == set()
 
 
 def _in(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:

@@ -217,6 +217,31 @@ def test_a_lock_file_that_pins_nothing_or_lies_is_refused(case: str):
     assert refused.value.what.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.txt", "--index-url=https://user:word@h/simple"),
+        ("r.txt", f"x @ git+https://word@h/x --hash={A}"),
+        ("r.txt", f"x @ ftp://user:word@h/x-1.0-py3-none-any.whl --hash={A}"),
+        ("r.txt", "x https://user:word@h/x"),
+        ("r.txt", f"x==1 --hash={A} --find-links=https://user:word@h/"),
+        ("uv.lock", f'{ROOT}{X}, hash = "{A}" }}]'.replace("https://", "ftp://user:word@")),
+        ("pylock.toml", 'lock-version = "https://user:word@h"\ncreated-by = "x"\npackages = []'),
+    ],
+)
+def test_no_complaint_has_the_password_of_an_address(name: str, text: str):
+    """It is shown on terminals and in the logs of CI systems."""
+    with pytest.raises(LockError) as refused:
+        select(text.encode(), name, PY311, kernel=True)
+    assert "word" not in f"{refused.value.what} {refused.value.hint}"
+
+
+def test_a_mark_of_the_order_of_bytes_is_no_part_of_the_text():
+    """Editors of Windows write one."""
+    found = select(f"\ufefftornado==6.1 --hash={A}".encode(), "r.txt", PY311, kernel=False)
+    assert [each.name for each in found] == ["tornado"]
+
+
 def test_a_circle_of_packages_ends():
     """Dependencies may go round, also by extras."""
     circle = 'dependencies = [{ name = "b" }, { name = "a", extra = ["x"] }]\n'

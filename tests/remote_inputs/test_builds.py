@@ -112,6 +112,7 @@ def test_a_sandbox_has_the_copy(project: Project, server: Server) -> None:
     ("declared", "said"),
     [
         ('"https://u:p@h/x"', "input `https://h/x` holds a user name or a password"),
+        ('"https://u:p@[::1/x"', "input `https://...` is not a URL"),
         ('{ url = "https://h/" }', "input `https://h/` does not name one file"),
         ('{ url = "data/x.csv" }', "input `data/x.csv` is not one URL"),
         ('{ path = "https://h/x" }', "input `https://h/x` is a URL"),

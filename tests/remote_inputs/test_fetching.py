@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from nbmake_dag.config.remote_inputs import read_url
 from nbmake_dag.core.model import RemoteFile
 from nbmake_dag.core.urls import copy_of, scrubbed
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.remote_copies import RemoteCopies, learned_file
+from nbmake_dag.observe.remote_copies import RemoteCopies, file_of, learned_file
 from nbmake_dag.remote_inputs.fetching import Fetched, Fetcher, Rules
 from nbmake_dag.remote_inputs.limits import Limits
 from nbmake_dag_cache.memo import StatMemo
@@ -357,6 +358,34 @@ def test_gzip_that_was_not_asked_for_is_unpacked(checkout: Checkout, server: Ser
     checkout.gets(RemoteFile(url=server.url("/rows.csv.gz")), packed)
 
 
+def test_lengths_that_are_no_numbers_are_none(checkout: Checkout, server: Server) -> None:
+    """Neither of a whole answer, nor where a range begins."""
+
+    def odd(request: Asked) -> None:
+        request.send_response(206 if "Range" in request.headers else 200)
+        request.send_header("ETag", '"v1"')
+        request.send_header("Content-Length", "9" * 5000)
+        request.send_header("Content-Range", f"bytes {'9' * 5000}-{'9' * 5001}/*")
+        request.end_headers()
+        request.wfile.write(b"content")
+
+    remote = RemoteFile(url=server.url(), recheck=0.0)
+    server.answer = lambda request: request.says(200, b"0123", length=10, headers={"ETag": '"v1"'})
+    checkout.fails(remote, "broke off")
+    server.answer = odd
+    checkout.gets(remote, b"content")
+
+
+def test_what_was_learned_of_other_content_is_not_believed(checkout: Checkout, server: Server) -> None:
+    """A cache that was carried may say of a hash that another content has it."""
+    right, wrong = (
+        RemoteFile(url=server.url(), sha256=hashlib.sha256(data).hexdigest()) for data in (b"content", b"x")
+    )
+    checkout.gets(right, b"content")
+    shutil.copy(file_of(checkout.project, right), file_of(checkout.project, wrong))
+    checkout.fails(wrong, "and not that of the URL")
+
+
 def test_a_hash_is_asked_for_once(checkout: Checkout, server: Server) -> None:
     """Content that does not match it is refused; what is here already is not fetched."""
     right = RemoteFile(url=server.url(), sha256=hashlib.sha256(b"content").hexdigest(), recheck=0.0)
@@ -431,6 +460,11 @@ def test_what_is_not_fetched_needs_a_hash_or_version() -> None:
         ("https://u:p@h/x?a=1#f", "https://h/x?a=1"),
         ("https://h/x?X-Amz-Signature=abc&page=2", "https://h/x?X-Amz-Signature=...&page=2"),
         ("https://h/x?t=" + "0" * 40, "https://h/x?t=..."),
+        ("https://h/x?" + "0" * 40, "https://h/x?..."),
+        ("https://h/x?a=1;token=abc", "https://h/x?a=1;token=..."),
+        ("https://h/x?%74oken=abc", "https://h/x?%74oken=..."),
+        ("https://h/x;jsessionid=abc/y;v=1?a", "https://h/x;jsessionid=.../y;v=1?a"),
+        ("https://u:p@[::1/x?token=abc", "https://..."),
     ],
 )
 def test_a_url_is_shown_without_secrets(url: str, shown: str) -> None:

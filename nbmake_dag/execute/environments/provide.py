@@ -8,9 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 
 from msgspec.structs import replace
 
+from nbmake_dag.core.urls import without_users
+from nbmake_dag.errors import describe
 from nbmake_dag.execute.environments import uv
 from nbmake_dag.execute.environments.store import Facts, Lock, Place, state_of
 from nbmake_dag.execute.processes.cancellation import Cancellation
@@ -57,14 +60,21 @@ def in_its_environment(
     Raises `UnmadeError` where it cannot be made, `CancelledError`.
     """
     place = Place.of(wanted)
-    with place.lock(_Waiting(spec, wanted, emit, cancellation)) as lock:
-        lock.share()
-        known = os.path.join(spec.runtime, f"e-{os.path.basename(place.path)}")
-        if not (_is_recent(known) and os.path.exists(place.python)):
-            if not place.is_whole():
-                _make_alone(place, lock, known, spec, wanted, emit, cancellation)
-            with open(known, "wb"):
-                pass
+    with ExitStack() as held:
+        try:
+            lock = held.enter_context(place.lock(_Waiting(spec, wanted, emit, cancellation)))
+            lock.share()
+            known = os.path.join(spec.runtime, f"e-{os.path.basename(place.path)}")
+            if not (_is_recent(known) and os.path.exists(place.python)):
+                if not place.is_whole():
+                    _make_alone(place, lock, known, spec, wanted, emit, cancellation)
+                with open(known, "wb"):
+                    pass
+        except OSError as error:
+            raise UnmadeError(
+                f"environment `{wanted.name}` could not be made: {describe(error)}",
+                f"it is made in {os.path.dirname(place.path)}; XDG_CACHE_HOME can name another cache folder",
+            ) from error
         yield _within(spec, place)
 
 
@@ -78,12 +88,14 @@ def _make_alone(
     cancellation: Cancellation,
 ) -> None:
     lock.alone()
-    failed = f"{known}.failed"
-    if os.path.exists(failed) and spec.attempt == 1:
-        # said in full by the first task that wanted it
-        raise UnmadeError(f"environment `{wanted.name}` could not be made, as another task of this build reports")
+    failed = f"{known}-{spec.run_id}.failed"
     # another process may have made it while this one waited
     if not place.is_whole():
+        if os.path.exists(failed) and spec.attempt == 1:
+            # said in full by the first task that wanted it
+            raise UnmadeError(
+                f"environment `{wanted.name}` could not be made, as another task of this build reports"
+            )
         error = "interrupted"
         event = MakingEnvironment(
             task=spec.task,
@@ -169,7 +181,7 @@ def _run(
     if cancellation.requested:
         raise CancelledError
     if process.returncode:
-        lines = said.decode(errors="replace").strip().splitlines()[-_TAIL:]
+        lines = without_users(said.decode(errors="replace")).strip().splitlines()[-_TAIL:]
         text = "\n".join((f"environment `{wanted.name}` could not be made:", *lines))
         raise UnmadeError(text, f"this is what uv said; it was told: {os.path.basename(command[0])} {command[1]}")
 

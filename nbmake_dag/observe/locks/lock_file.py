@@ -28,7 +28,7 @@ def select(data: bytes, name: str, wanted: Wanted, *, kernel: bool) -> tuple[Loc
     if len(data) > MAX_BYTES:
         raise LockError(f"has {len(data):,} bytes, more than {MAX_BYTES:,}")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise LockError("is not UTF-8") from error
     target = Target(wanted)

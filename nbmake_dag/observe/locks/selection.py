@@ -20,6 +20,8 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from nbmake_dag.core.urls import without_users
+
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
@@ -205,5 +207,7 @@ def sorted_by_name(packages: Iterable[Locked]) -> tuple[Locked, ...]:
 
 
 def shortened(text: str) -> str:
+    """Return what a message may say of a text: one line, without the user and password of a URL."""
+    text = without_users(text)
     text = text if len(text) <= 80 else f"{text[:80]}…"  # a line of a terminal
     return text if text.isprintable() else repr(text)[1:-1]
