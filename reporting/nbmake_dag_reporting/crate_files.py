@@ -71,7 +71,7 @@ class CrateFiles:
         self._write(_METADATA, self._secrets.clean(data, _METADATA))
 
     def entity(self, at: str, kind: str | list[str], properties: Mapping[str, Any]) -> Any:
-        """Add what is no file."""
+        """Add something that is not a file."""
         return self.crate.add(ContextEntity(self.crate, at, utf8({"@type": kind, **properties})))
 
     def workflow(self, workflow: Workflow, properties: Mapping[str, Any]) -> Any:
