@@ -98,10 +98,9 @@ def build_graph(
     """
     tasks = {name: task for name, task in pipeline.tasks.items() if only is None or name in only}
     owners = {output.path: task.name for task in tasks.values() if not task.is_unknown for output in task.outputs}
-    folders = tuple(path for path in owners if path.endswith("/"))
     globbed = _by_prefix(owners)
     sources = {task.source for task in tasks.values() if task.source is not None}
-    source_makers = {source: tuple(_makers(source, owners, folders, globbed)) for source in sources}
+    source_makers = {source: tuple(_makers(source, owners, globbed)) for source in sources}
     edges: dict[TaskName, tuple[Edge, ...]] = {}
     external: dict[TaskName, tuple[Input, ...]] = {}
     upstream: dict[TaskName, tuple[TaskName, ...]] = {}
@@ -110,7 +109,7 @@ def build_graph(
         found: list[Edge] = []
         outside: list[Input] = []
         for item in task.inputs:
-            makers = tuple(_makers(item, owners, folders, globbed))
+            makers = tuple(_makers(item, owners, globbed))
             complaints += _misread(task, item, makers, owners, globbed)
             makers = tuple(maker for maker in makers if maker[0] != name)
             found += [Edge(input=item, producer=owner, output=output) for owner, output in makers]
@@ -215,7 +214,6 @@ def _let_readers_wait(
 def _makers(
     item: Input,
     owners: Mapping[ProjectPath, TaskName],
-    folders: tuple[ProjectPath, ...],
     globbed: Mapping[str, list[ProjectPath]],
 ) -> Iterator[tuple[TaskName, ProjectPath]]:
     """Yield the tasks, each with its output, that make files of an input."""
@@ -224,12 +222,15 @@ def _makers(
         if direct is not None:
             yield owners[direct], direct
         elif item.path.endswith("/"):
-            yield from ((owners[path], path) for path in owners if path.startswith(item.path))
+            yield from ((owners[path], path) for path in globbed.get(item.path, ()))
         return
-    for path in globbed.get(static_prefix(item.path), ()):
+    fixed = static_prefix(item.path)
+    below = globbed.get(fixed, ())
+    for path in below:
         if not path.endswith("/") and matches(item.path, path):
             yield owners[path], path
-    for path in folders:
+    around = (path for path in _enclosing(fixed) if path != fixed and path in owners)
+    for path in (*around, *(path for path in below if path.endswith("/"))):
         if may_match_below(item.path, path):
             yield owners[path], path
 

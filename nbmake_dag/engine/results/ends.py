@@ -43,6 +43,7 @@ class Ends:
         self._listener = listener
         self._run_id = run.run_id
         self._tasks = run.tasks
+        self._drafts: set[TaskName] = set()
         self._redactor = Redactor(prepared.survey.secrets)
 
     def note(self, outcome: TaskOutcome) -> None:
@@ -54,6 +55,8 @@ class Ends:
             outcome = dataclasses.replace(outcome, warnings=(*outcome.warnings, kept_out))
         outcome = with_notebook_output(outcome, task, self._prepared.project, self._stores.blobs, self._redactor)
         self._tasks[outcome.task] = outcome
+        if outcome.draft:
+            self._drafts.add(outcome.task)
         if outcome.record is not None:
             if outcome.draft:
                 self._stores.previous.note_draft(outcome.task, outcome.record)
@@ -111,15 +114,16 @@ class Ends:
 
     def is_draft(self, task: TaskName, attempt: AttemptResult) -> bool:
         """Return whether a result came from a snapshot, its own or that of a task above."""
-        above = self._prepared.graph.with_upstream((task,))
-        return attempt.resumed or any(name in self._tasks and self._tasks[name].draft for name in above)
+        return attempt.resumed or (
+            bool(self._drafts) and not self._drafts.isdisjoint(self._prepared.graph.with_upstream((task,)))
+        )
 
     def compare_with_draft(self, executed: Execute, record: Record | None) -> None:
         """Compare what a run from the start left, if it succeeded, with the draft of the same."""
         task, key = executed.task, executed.keys.static_key
         cells = self._prepared.facts[task].cells
         if record is None:
-            self._stores.drafts.refute(task, self._basis(task))
+            self._stores.drafts.refute(task, self._basis)
         else:
             self.refute_failure(task)
         if verdict := self._stores.drafts.settle(task, key, record, self._stores.blobs, cells):
@@ -131,7 +135,7 @@ class Ends:
 
     def refute_failure(self, task: TaskName, evidence: str = "a run from the start succeeded") -> None:
         """Report that a task whose draft failed does not fail without it."""
-        if self._stores.drafts.refute(task, self._basis(task)):
+        if self._stores.drafts.refute(task, self._basis):
             self._listener.notify(Notice(text=f"{task}: the failure of its draft was not real: {evidence}"))
 
     def _basis(self, task: TaskName) -> Basis:

@@ -81,9 +81,10 @@ class Drafts:
             "hint: the result depends on the order in which cells were executed, or on hidden state"
         )
 
-    def refute(self, task: TaskName, basis: Basis) -> bool:
+    def refute(self, task: TaskName, basis: Callable[[TaskName], Basis]) -> bool:
         """Forget that a task failed as a draft; return whether it did so on the same basis."""
-        return self._failed.pop(task, None) == basis
+        failed = self._failed.pop(task, None)
+        return failed is not None and failed == basis(task)
 
     def save(self) -> None:
         if self._changed:

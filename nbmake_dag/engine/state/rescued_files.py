@@ -83,8 +83,8 @@ def files_at(path: str) -> Iterator[str]:
 
 
 def note_rescued(project: Project, rescued: Iterable[RescuedFile]) -> None:
-    """Add to the list what it does not have."""
-    new = set(rescued).difference(read_rescued(project))
+    """Add to the end of the list, which is not read: what it has twice, the next build leaves out."""
+    new = set(rescued)
     if not new:
         return
     os.makedirs(project.runs, exist_ok=True)
@@ -110,13 +110,13 @@ def read_rescued(project: Project) -> tuple[RescuedFile, ...]:
 
     Raises `OSError` for a list that cannot be read: what must be kept is then unknown.
     """
-    return tuple(dict.fromkeys(item for item in _read(project) if item is not None))
+    return _each_once(_read(project))
 
 
 def put_damage_aside(project: Project, warn: Callable[[str], None]) -> None:
     """Copy a list with damaged lines aside, keep its other lines, and warn once; under the build lock.
 
-    The sound lines are in the list in any case. Something other than a file is put aside as it is.
+    The sound lines are in the list in any case, each once. Something other than a file is put aside as it is.
     """
     if _is_in_the_way(_path(project)):
         put_aside(_path(project))
@@ -124,11 +124,13 @@ def put_damage_aside(project: Project, warn: Callable[[str], None]) -> None:
     found = _read(project)
     if None in found:
         shutil.copyfile(_path(project), name_aside(_path(project)))
-        replace_file(_path(project), _encode(item for item in found if item is not None))
+        replace_file(_path(project), _encode(_each_once(found)))
         warn(
             f"{_path(project)}:{found.index(None) + 1} is damaged: the list is put aside, and a file of yours"
             " that only this line named may be removed from the cache"
         )
+    elif len(once := _each_once(found)) < len(found):
+        replace_file(_path(project), _encode(once))
 
 
 def _read(project: Project) -> list[RescuedFile | None]:
@@ -141,6 +143,10 @@ def _read(project: Project) -> list[RescuedFile | None]:
         if not is_no_file(_path(project)):
             raise
         return []
+
+
+def _each_once(found: Iterable[RescuedFile | None]) -> tuple[RescuedFile, ...]:
+    return tuple(dict.fromkeys(item for item in found if item is not None))
 
 
 def _is_in_the_way(path: str) -> bool:
