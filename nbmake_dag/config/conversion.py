@@ -40,6 +40,10 @@ def convert(raw: dict[str, Any], kind: type[T], complaints: Complaints, path: tu
             hint = _RENAMED.get((*path, key)) or complaints.suggest(key, tuple(annotations))
             hint = hint or f"known are {', '.join(sorted(annotations))}"
             complaints.add((*path, key), f"unknown key `{_shortened(key)}`{table}", hint)
+    for field in msgspec.structs.fields(kind):
+        if field.required and field.name not in raw:
+            complaints.add(path, f"`{'.'.join(path)}` has no `{field.name}`", f"add `{field.name} = ...`")
+            found[field.name] = UNSET
     return kind(**found)
 
 

@@ -363,7 +363,7 @@ class Family:
                 if key in table and how not in kinds:
                     fitting = " or ".join(f'`compare = "{kind}"`' for kind in kinds)
                     what = f'`{key}` of output `{name}` does nothing with `compare = "{how}"`'
-                    self._complaints.add((*self._path, "outputs", name), what, f"it goes with {fitting}")
+                    self._complaints.add((*self._path, "outputs", name, key), what, f"it goes with {fitting}")
 
     def _check_command(self, command: list[str] | str) -> None:
         if not command or (isinstance(command, list) and not command[0]) or not "".join(command).strip():
