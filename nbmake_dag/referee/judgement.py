@@ -8,12 +8,16 @@ from typing import assert_never
 
 from nbmake_dag.core.model import CompareRule, MetricSettings
 from nbmake_dag.referee.cell_outputs import first_difference
-from nbmake_dag.referee.comparators import Differs, MissingLibraryError, Same, Within, compare
+from nbmake_dag.referee.comparators import Differs, Same, Within, compare
 from nbmake_dag.referee.order import metrics_of
+from nbmake_dag.referee.readers import MissingLibraryError
 from nbmake_dag_cache.record import Output, OutputFile, Record
 from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.compare import Declared, Verdict, judge
 from nbmake_dag_reporting.verdict import Difference, TaskJudgement
+
+LARGEST = 64 << 20
+"""Bytes of a file above which only its bytes are compared: its values would take many times the memory."""
 
 Read = Callable[[str], bytes | None]
 
@@ -93,6 +97,8 @@ def _unequal_files(
 def _compared(before: OutputFile, after: OutputFile, rule: CompareRule, read: Read) -> Same | Within | Differs:
     if before.executable != after.executable:
         return Differs(where="whether it can be executed")
+    if max(before.size, after.size) > LARGEST:
+        return Differs(where=f"its bytes; above {LARGEST >> 20} MB nothing else is compared")
     old, new = read(before.sha256), read(after.sha256)
     if old is None or new is None:
         return Differs(where="its bytes; those that were recorded are no longer stored")
@@ -129,7 +135,8 @@ def _unequal_artifacts(before: Record, after: Record, read: Read) -> Iterator[Di
         elif old[name].sha256 == new[name].sha256:
             continue
         else:
-            a, b = read(old[name].sha256), read(new[name].sha256)
+            is_small = max(old[name].size, new[name].size) <= LARGEST
+            a, b = (read(each[name].sha256) if is_small else None for each in (old, new))
             found = compare(a, b, name, CompareRule()) if a is not None and b is not None else None
             where = found.where if isinstance(found, Differs) else "its bytes"
         yield Difference(kind="artifact", name=name, where=where)

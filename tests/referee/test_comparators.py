@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,7 @@ from nbmake_dag_reporting.cell_ref import CellRef
 
 NUMERIC = CompareRule(how="numeric", rtol=1e-3)
 EXACT = CompareRule(how="numeric")
+TEXT = CompareRule(how="text")
 TABLE = b"name,x,seconds\na,1.0,3\nb,2.0,4\n"
 
 
@@ -36,6 +38,27 @@ def picture(colour: tuple[int, int, int], form: str = "png", **options: Any) -> 
     image = Image.new("RGB", (4, 3), (10, 20, 30))
     image.putpixel((2, 1), colour)
     image.save(file, form, **options)
+    return file.getvalue()
+
+
+def deep(value: int) -> bytes:
+    pixels = np.full((3, 4), 50_000, dtype=np.uint16)
+    pixels[1, 2] = value
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+def animation(value: int) -> bytes:
+    file = io.BytesIO()
+    first, second = (Image.new("L", (4, 3), colour) for colour in (0, value))
+    first.save(file, "gif", save_all=True, append_images=[second])
+    return file.getvalue()
+
+
+def pickled() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.asarray([{}], dtype=object), allow_pickle=True)
     return file.getvalue()
 
 
@@ -141,6 +164,154 @@ CASES: dict[str, tuple[bytes, bytes, str, CompareRule, Comparison]] = {
         "p.png",
         CompareRule(how="image"),
         Same(),
+    ),
+    "infinity is near to nothing": (
+        b"x\ninf\n",
+        b"x\n5\n",
+        "r.csv",
+        NUMERIC,
+        Differs(where="row 1, column `x`: inf → 5"),
+    ),
+    "nothing is near to infinity": (
+        b"x\n5\n",
+        b"x\n-inf\n",
+        "r.csv",
+        CompareRule(how="numeric", atol=1e300),
+        Differs(where="row 1, column `x`: 5 → -inf"),
+    ),
+    "what is no number and infinities are like themselves": (
+        b"x,y,z\nNaN,inf,1\n",
+        b"x,y,z\nnan,Infinity,1.0\n",
+        "r.csv",
+        EXACT,
+        Same(),
+    ),
+    "a number in the place of none": (
+        b"x\nnan\n",
+        b"x\n1\n",
+        "r.csv",
+        NUMERIC,
+        Differs(where="row 1, column `x`: nan → 1"),
+    ),
+    "whole numbers for which a float has no room": (
+        b'{"id": 9007199254740992}',
+        b'{"id": 9007199254740993}',
+        "r.json",
+        EXACT,
+        Differs(where="id: 9007199254740992 → 9007199254740993"),
+    ),
+    "numbers beyond all floats": (b"x\n1e999\n", b"x\n2e999\n", "r.csv", NUMERIC, Differs(where="1e999 → 2e999")),
+    "a number is no text": (b'["1"]', b"[1]", "r.json", EXACT, Differs(where="[0]: 1 → 1")),
+    "columns in another order": (
+        b"a,b\n1,2\n",
+        b"b,a\n2,1\n",
+        "r.csv",
+        EXACT,
+        Differs(where="the columns are b, a, and were a, b"),
+    ),
+    "columns of one name": (
+        b"a,a\n1,2\n",
+        b"a,a\n1,3\n",
+        "r.csv",
+        EXACT,
+        Differs(where="row 1, column `a#2`: 2 → 3"),
+    ),
+    "a table whose lines end otherwise": (TABLE, TABLE.replace(b"\n", b"\r\n"), "r.csv", EXACT, Same()),
+    "a long field": (
+        b"x\n" + 200_000 * b"a" + b"\n",
+        b"x\n" + 200_000 * b"a" + b"b\n",
+        "r.csv",
+        EXACT,
+        Differs(where="row 1, column `x`: aaa"),
+    ),
+    "two texts in Latin-1": (
+        "\xe9\n".encode("latin-1"),
+        "\xe8\n".encode("latin-1"),
+        "r.txt",
+        TEXT,
+        Differs(where="line 1: "),
+    ),
+    "two tables in Latin-1": (
+        "\xe9\n1\n".encode("latin-1"),
+        "\xe8\n1\n".encode("latin-1"),
+        "r.csv",
+        EXACT,
+        Differs(where="the columns are "),
+    ),
+    "a page break is no end of a line": (b"a\x0cb\n", b"a\nb\n", "r.txt", TEXT, Differs(where="line 1: ")),
+    "a file that was empty": (b"", b"a\n", "r.txt", CompareRule(), Differs(where="line 1: nothing → a")),
+    "a file that is empty": (b"x\n1\n", b"", "r.csv", EXACT, Differs(where="the columns are nothing, and were x")),
+    "an empty file of an unknown format": (
+        b"",
+        b"\0",
+        "r.bin",
+        CompareRule(),
+        Differs(where="it has 1 bytes, and had 0"),
+    ),
+    "an array that is none": (array([1.0]), b"PK", "a.npy", EXACT, Differs(where="it cannot be read: ")),
+    "an archive of arrays that is none": (
+        array(0, a=[1.0]),
+        b"PK\3\4",
+        "a.npz",
+        EXACT,
+        Differs(where="it cannot be read: "),
+    ),
+    "an array of objects": (array([1.0]), pickled(), "a.npy", EXACT, Differs(where="it cannot be read: ")),
+    "no number in an array": (
+        array([math.nan, 1.0]),
+        array([math.nan, 1.0005]),
+        "a.npy",
+        NUMERIC,
+        Within(most="by 0.0005 at most, values[1]"),
+    ),
+    "complex numbers": (
+        array([1 + 1j]),
+        array([1 + 1.0005j]),
+        "a.npy",
+        NUMERIC,
+        Within(most="by 0.0005 at most, values[1]"),
+    ),
+    "JSON that is deep": (
+        b"[" * 5000 + b"]" * 5000,
+        b"[" * 5001 + b"]" * 5001,
+        "r.json",
+        EXACT,
+        Differs(where="cannot be read: "),
+    ),
+    "a picture that is none": (
+        picture((1, 1, 1)),
+        b"no picture",
+        "p.png",
+        CompareRule(how="image"),
+        Differs(where="it cannot be read as a picture: "),
+    ),
+    "a picture that is cut off": (
+        picture((1, 1, 1)),
+        picture((2, 2, 2))[:-30],
+        "p.png",
+        CompareRule(how="image"),
+        Differs(where="it cannot be read as a picture: "),
+    ),
+    "pixels of 16 bits": (
+        deep(40_000),
+        deep(40_009),
+        "p.png",
+        CompareRule(how="image", atol=3),
+        Differs(where="by 9 at most, in the pixels from (2, 1) to (2, 1)"),
+    ),
+    "pixels of 16 bits within tolerance": (
+        deep(40_000),
+        deep(40_002),
+        "p.png",
+        CompareRule(how="image", atol=3),
+        Within(most="by 2 at most, in the pixels from (2, 1) to (2, 1)"),
+    ),
+    "a frame of an animation": (
+        animation(5),
+        animation(6),
+        "p.gif",
+        CompareRule(how="image"),
+        Differs(where=", of frame 2"),
     ),
     "bytes of a picture": (
         picture((10, 20, 30)),
