@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -26,6 +27,16 @@ def asking(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def add_to_summary(markdown: str) -> None:
+    """Add to the job summary of GitHub Actions, where there is one."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with open(path, "a", encoding="utf-8", errors="replace") as file:
+                file.write(markdown)
+        except OSError as error:
+            click.echo(f"warning: the job summary was not written: {error}", err=True)
 
 
 def limited(seconds: float | None, what: str, *, yes: bool) -> None:

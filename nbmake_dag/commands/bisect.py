@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -49,22 +50,28 @@ def command(
     from nbmake_dag.present.bisect_text import bisect_document, bisected_lines, seen_line  # noqa: PLC0415 - likewise
     from nbmake_dag.present.diff_text import text_lines  # noqa: PLC0415 - likewise
     from nbmake_dag.referee.bisect import Asked, Bisection  # noqa: PLC0415 - likewise
+    from nbmake_dag.referee.environment import redacted, redactor_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.referee.known_runs import pipeline_of  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file, profiles)
+    pipeline = pipeline_of(project)
+    redactor = redactor_of(pipeline, os.environ)
     search = Bisection(
         project,
+        pipeline,
         Asked(**given),
         declared_metrics(project),
         approve=lambda cost: limited(cost.seconds, f"about {cost.trials} commits", yes=yes),
-        tell=lambda seen: say(seen_line(seen, search.history), err=True),
+        tell=lambda seen: say(redactor.text(seen_line(seen, search.history)), err=True),
     )
     found = search.plan() if dry_run else search.run()
     if writes_json:
-        click.echo(encode_document(bisect_document(found, search.history)), nl=False)
+        document = redacted(bisect_document(found, search.history), redactor)
+        click.echo(encode_document(document), nl=False)
     else:
         for line in bisected_lines(found, search.history):
-            say(line)
+            say(redactor.text(line))
         if differences := search.comparison(found):
             say("")
             for line in text_lines(differences):

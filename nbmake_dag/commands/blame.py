@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbmake_dag.commands.asking import asking, limited
+from nbmake_dag.commands.asking import add_to_summary, asking, limited
 from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of, say
 
@@ -58,34 +60,44 @@ def command(
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
     from nbmake_dag.present.blame_text import (  # noqa: PLC0415 - likewise
         blame_document,
+        blame_markdown,
         blamed_lines,
         cost_text,
         mix_line,
     )
     from nbmake_dag.referee.blame import Accused, Blame, Finding  # noqa: PLC0415 - likewise
+    from nbmake_dag.referee.environment import redacted, redactor_of  # noqa: PLC0415 - likewise
     from nbmake_dag.referee.known_runs import pipeline_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.referee.verdicts import blames_of  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
+    started = time.time_ns()
     project = project_of(directory, file)
     after = recorded_of(directory, file, end)
     question = _question(project, metric)
     before = recorded_of(directory, file, start) if start else _last_that_differs(project, question, after)
+    pipeline = pipeline_of(project)
+    redactor = redactor_of(pipeline, os.environ)
     search = Blame(
         project,
-        pipeline_of(project),
+        pipeline,
         question,
         before,
         after,
         Accused(**given),
         approve=lambda cost: limited(cost.seconds, cost_text(cost), yes=yes),
-        tell=lambda mix, changes: say(mix_line(mix, changes), err=True),
+        tell=lambda mix, changes: say(redactor.text(mix_line(mix, changes)), err=True),
     )
     found = search.plan() if dry_run else search.run()
+    document = redacted(blame_document(found, started=started, ended=time.time_ns()), redactor)
+    if not dry_run:
+        blames_of(project).keep(document)
+        add_to_summary(blame_markdown(document))
     if writes_json:
-        click.echo(encode_document(blame_document(found)), nl=False)
+        click.echo(encode_document(document), nl=False)
     else:
         for line in blamed_lines(found):
-            say(line)
+            say(redactor.text(line))
     return int(found.finding not in {Finding.FOUND, Finding.PLANNED})
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbmake_dag.commands.asking import asking, limited
+from nbmake_dag.commands.asking import add_to_summary, asking, limited
 from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import as_json, located, project_of, say
 from nbmake_dag.commands.targets import prepare_file
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nbmake_dag_reporting.verdict import VerdictDocument
 
 CONDITIONS = ("order", "time", "locale", "hashseed", "threads", "tmpdir", "machine")
-_SUMMARY_LIMIT = 1 << 19
 
 
 def _conditions(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -90,8 +89,9 @@ def command(  # noqa: PLR0913 - an option each
     """
     from nbmake_dag.commands.recorded import recorded_of  # noqa: PLC0415 - not for --help
     from nbmake_dag.present.verdict_text import badge as badge_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.referee.environment import redacted, redactor_of  # noqa: PLC0415 - likewise
     from nbmake_dag.referee.replay import Wish, prepare_replay  # noqa: PLC0415 - likewise
-    from nbmake_dag.referee.verdicts import Verdicts, exit_code_of  # noqa: PLC0415 - likewise
+    from nbmake_dag.referee.verdicts import exit_code_of, verdicts_of  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - likewise
 
     for path, beginning in ((output, b'{\n  "format": 1,\n  "id":'), (badge, b"<svg ")):
@@ -106,8 +106,8 @@ def command(  # noqa: PLR0913 - an option each
         _say_plan(replay, times, len(vary))
         return 0
     limited(*_cost(replay, times, len(vary)), yes=yes)
-    verdict = _signed(_verdict(replay, times, vary), pipeline)
-    Verdicts(project).keep(verdict)
+    verdict = _signed(redacted(_verdict(replay, times, vary), redactor_of(pipeline, os.environ)), pipeline)
+    verdicts_of(project).keep(verdict)
     text = encode_document(verdict).decode()
     for path, content in ((output, text), (badge, badge_of(verdict))):
         if path:
@@ -138,9 +138,12 @@ def _verdict(replay: Replay, times: int, vary: tuple[str, ...]) -> VerdictDocume
     from nbmake_dag.referee.verdicts import verdict_of  # noqa: PLC0415 - likewise
 
     started = time.time_ns()
-    rounds = [replay.once(replay.ready) for _ in range(times)] if replay.ready else []
-    found = conditions_of(replay, rounds, vary, partial(say, err=True)) if vary else {}
-    return verdict_of(replay, rounds, found, started=started, ended=time.time_ns())
+    with replay.going_on(times, vary) as goes_on:
+        if goes_on:
+            say("going on where the same replay was interrupted", err=True)
+        rounds = [replay.once(replay.ready) for _ in range(times)] if replay.ready else []
+        found = conditions_of(replay, rounds, vary, partial(say, err=True)) if vary else {}
+        return verdict_of(replay, rounds, found, started=started, ended=time.time_ns())
 
 
 def _signed(verdict: VerdictDocument, pipeline: Pipeline) -> VerdictDocument:
@@ -180,9 +183,4 @@ def _say_verdict(verdict: VerdictDocument) -> None:
 
     for line in verdict_lines(verdict, Palette(sys.stdout.isatty() and "NO_COLOR" not in os.environ)):
         say(line)
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with open(path, "a", encoding="utf-8", errors="replace") as file:
-                file.write(verdict_markdown(verdict, _SUMMARY_LIMIT))
-        except OSError as error:
-            click.echo(f"warning: the job summary was not written: {error}", err=True)
+    add_to_summary(verdict_markdown(verdict))

@@ -20,6 +20,7 @@ from nbmake_dag.commands.settings import (
 from nbmake_dag.commands.targets import check_folder
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project
+from nbmake_dag.referee.verdicts import blames_of, verdicts_of
 from nbmake_dag.runs.find import reach, run_under_way
 from nbmake_dag.runs.places import RunsFolder, found_below
 from nbmake_dag_reporting.bundle import BundleError, read_bundle
@@ -84,7 +85,8 @@ def command(
     secrets = secrets_of(project, allow)
     options = options_of(settings_of(project), project, secrets)
     try:
-        result = write_site(target, [run for run in found if first[run.name] is run], options)
+        judgements = (*verdicts_of(project), *blames_of(project))
+        result = write_site(target, [run for run in found if first[run.name] is run], options, judgements)
     except SecretFoundError as error:
         raise refused("the site was not published", error) from error
     _say(result)

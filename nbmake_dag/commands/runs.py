@@ -19,16 +19,23 @@ from nbmake_dag_reporting.secrets_scan import Secrets
 @click.group(cls=Group, invoke_without_command=True)
 @located
 @click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="List so many.")
+@click.option(
+    "--kind",
+    type=click.Choice(("build", "replay", "bisect", "blame", "all")),
+    default="build",
+    show_default=True,
+    help="List builds, the trials of one of these commands, or all.",
+)
 @as_json("runs")
 @click.pass_context
 def command(
-    context: click.Context, directory: str | None, file: str | None, count: int, *, writes_json: bool
+    context: click.Context, directory: str | None, file: str | None, count: int, kind: str, *, writes_json: bool
 ) -> None:
     """List the recorded runs and the pulled ones, newest first; or share them with other machines."""
     before_directory, before_file = context.obj
     context.obj = (directory or before_directory, file or before_file)
     if context.invoked_subcommand is None:
-        _list(project_of(None, None), count, writes_json=writes_json)
+        _list(project_of(None, None), count, kind, writes_json=writes_json)
 
 
 @command.command
@@ -113,21 +120,24 @@ def _push_outputs(project: Project, url: str, recorded: Recorded, secrets: Secre
         click.echo(f"warning: {gone} files of run {recorded.run.id} are no longer in the cache", err=True)
 
 
-def _list(project: Project, count: int, *, writes_json: bool) -> None:
+def _list(project: Project, count: int, kind: str, *, writes_json: bool) -> None:
     from nbmake_dag.present.run_text import run_table  # noqa: PLC0415 - likewise
     from nbmake_dag.present.text import terminal_columns  # noqa: PLC0415 - likewise
     from nbmake_dag.runs.find import pulled_runs, run_under_way  # noqa: PLC0415 - not for --help
     from nbmake_dag_reporting.documents import encode_document, runs_document  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.runs import RunNotFoundError, list_runs, read_run  # noqa: PLC0415 - likewise
 
-    own = list_runs(project.runs)
-    known = {head.id for head in own}
-    pulled = [recorded.run for recorded in pulled_runs(project) if recorded.run.id not in known]
-    heads = sorted([*own, *pulled], key=lambda head: head.id, reverse=True)[:count]
+    tried = os.path.join(project.trials, "runs")
+    folders = [(project.runs, kind in {"build", "all"}), (tried, kind != "build")]
+    own = {head.id: (head, folder) for folder, is_meant in folders if is_meant for head in list_runs(folder)}
+    heads = [head for head, _ in own.values() if kind in {"all", head.kind or "build"}]
+    if kind in {"build", "all"}:
+        heads += [recorded.run for recorded in pulled_runs(project) if recorded.run.id not in own]
+    heads = sorted(heads, key=lambda head: head.id, reverse=True)[:count]
     for place, head in enumerate(heads):
-        if head.ended is None and head.id in known:
+        if head.ended is None and head.id in own:
             with suppress(RunNotFoundError):
-                heads[place] = read_run(os.path.join(project.runs, head.id))
+                heads[place] = read_run(os.path.join(own[head.id][1], head.id))
     running = run_under_way(project)
     heads = [replace(head, result="running") if head.id == running else head for head in heads]
     if writes_json:
@@ -136,7 +146,8 @@ def _list(project: Project, count: int, *, writes_json: bool) -> None:
     for line in run_table(heads, terminal_columns()):
         say(line)
     if not heads:
-        click.echo("no run is recorded; `nbdag build` makes one", err=True)
+        what, command = ("run", "build") if kind in {"build", "all"} else (kind, kind)
+        click.echo(f"no {what} is recorded; `nbdag {command}` makes one", err=True)
 
 
 def _remote(project: Project, url: str | None, option: str) -> str:

@@ -59,6 +59,11 @@ class Project:
         return os.path.join(self.root, ".nbdag", "verdicts")
 
     @property
+    def blames(self) -> str:
+        """What changes between runs were found to make a difference."""
+        return os.path.join(self.root, ".nbdag", "blames")
+
+    @property
     def history(self) -> str:
         """Bundles of runs of other machines."""
         return os.path.join(self.root, ".nbdag", "history")

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nbmake_dag.present.markdown import LIMIT, assemble, escaped, table
 from nbmake_dag.present.text import plain
 from nbmake_dag.present.units import coarse
+from nbmake_dag.record.ids import new_run_id, new_trace_id
 from nbmake_dag.referee.blame import Blamed, Cost, Finding, Mix
 from nbmake_dag_reporting.documents import BlamedChange, BlamedMix, BlameDocument
+from nbmake_dag_reporting.numbers import Number
+
+FINDINGS = {
+    "found": "the changes that made it are named",
+    "noise": "within noise, nothing is named",
+    "elsewhere": "none of the changes made it",
+    "unclear": "several changes made it, each of them enough",
+    "planned": "nothing was executed",
+}
 
 
 def cost_text(cost: Cost) -> str:
@@ -104,10 +115,30 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def blame_document(found: Blamed) -> BlameDocument:
-    """Describe the same for programs."""
+def blame_markdown(found: BlameDocument) -> str:
+    """Write the same as a part of a job summary."""
+    values = f"{float(found.value_before):.6g} → {float(found.value_after):.6g}"
+    head = f"{escaped(found.metric)} {values}"
+    intro = [f"### {head}: {FINDINGS[found.finding]}", "", f"Runs {found.before} and {found.after}", ""]
+    rows = (
+        ("**it**" if each.is_culprit else "", escaped(each.what), _alone(each.alone)) for each in found.changes
+    )
+    return assemble(intro, [table("Changes", ("", "change", "alone"), rows)], LIMIT)
+
+
+def _alone(effect: Number | None) -> str:
+    return "" if effect is None else f"{float(effect):.3g}"
+
+
+def blame_document(found: Blamed, *, started: int, ended: int) -> BlameDocument:
+    """Describe the same for programs; times in nanoseconds since the epoch."""
     alone = dict(zip(found.culprits, found.alone, strict=False))
     return BlameDocument(
+        id=new_run_id(ended, new_trace_id()),
+        pipeline=found.pipeline,
+        started=started,
+        duration_s=round((ended - started) / 1e9, 3),
+        task=found.task,
         metric=str(found.metric),
         before=found.before,
         after=found.after,

@@ -13,7 +13,7 @@ from nbmake_dag.engine.state.previous_results import LastFailure
 from nbmake_dag.observe.project import Project
 from nbmake_dag.present.explanation import Explained
 from nbmake_dag.present.verdicts import PlanStatus, codes_of, reasons_of, status_of
-from nbmake_dag.referee.verdicts import Verdicts
+from nbmake_dag.referee.verdicts import last_of
 from nbmake_dag_cache.key import Ingredient, Stage
 from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.cell_ref import cell_of
@@ -91,7 +91,7 @@ class ExplainDocument(Struct, frozen=True, kw_only=True):
 
 def last_replay(project: Project, task: str) -> LastReplay | None:
     """Return what the last replay of a task found, if there was one."""
-    found = Verdicts(project).last_of(task)
+    found = last_of(project, task)
     if found is None:
         return None
     verdict, judged = found

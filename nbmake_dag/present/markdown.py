@@ -10,6 +10,8 @@ from nbmake_dag.present.text import plain
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 _MENTION = "@<!-- -->"
+LIMIT = 1 << 19
+"""Bytes of the part of a command in a job summary, of which GitHub shows twice as many."""
 _RESERVE = 100
 """Bytes kept free for each section that may need a note that it was cut."""
 

@@ -32,9 +32,11 @@ def run_table(heads: Sequence[RunHead], columns: int | None = None) -> Iterator[
     """
     if not heads:
         return
+    has_kinds = any(head.kind for head in heads)
     rows = [
         {
             "run": head.id,
+            **({"kind": head.kind or "build"} if has_kinds else {}),
             "started": moment(head.started),
             "result": head.result,
             "duration": _duration(head.started, head.ended),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from html import escape
 
-from nbmake_dag.present.markdown import assemble, escaped, table
+from nbmake_dag.present.markdown import LIMIT, assemble, escaped, table
 from nbmake_dag.present.palette import Palette
 from nbmake_dag.present.text import plain
 from nbmake_dag.present.units import coarse
@@ -67,11 +67,11 @@ def summary_line(verdict: VerdictDocument) -> str:
     return f"{tasks} of run {verdict.run} replayed in {coarse(verdict.duration_s)}: {said or 'none'}"
 
 
-def verdict_markdown(verdict: VerdictDocument, limit: int) -> str:
-    """Write a verdict as a part of a job summary, in at most ``limit`` bytes."""
+def verdict_markdown(verdict: VerdictDocument) -> str:
+    """Write a verdict as a part of a job summary."""
     rows = ((escaped(task.name), WORDS[task.verdict], escaped(task.why)) for task in verdict.tasks)
     intro = [f"### Replay of {escaped(verdict.pipeline)}: {WORDS[verdict.verdict]}", "", summary_line(verdict), ""]
-    return assemble(intro, [table("Tasks", ("task", "verdict", "first difference, or why"), rows)], limit)
+    return assemble(intro, [table("Tasks", ("task", "verdict", "first difference, or why"), rows)], LIMIT)
 
 
 def badge(verdict: VerdictDocument) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import tomli
@@ -24,7 +23,8 @@ from nbmake_dag.observe.git import commit_of, tracked
 from nbmake_dag.observe.history import GitHistory
 from nbmake_dag.observe.project import Project
 from nbmake_dag.referee.copies import walk
-from nbmake_dag.referee.known_runs import KnownRuns, pipeline_of, seconds_of
+from nbmake_dag.referee.environment import passed_to
+from nbmake_dag.referee.known_runs import KnownRuns, seconds_of
 from nbmake_dag.referee.order import Commit, Content, OnDisk, Order
 from nbmake_dag.referee.question import (
     Answer,
@@ -108,13 +108,13 @@ class Bisection:
     """One search. ``approve`` is asked before anything is executed, ``tell`` gets each commit as it is known."""
 
     project: Project
+    pipeline: Pipeline
     asked: Asked
     declared: Mapping[str, Declared]
     approve: Callable[[Estimate], None]
     tell: Callable[[Seen], None]
     trials: Trials = field(init=False)
     history: GitHistory = field(init=False)
-    _pipeline: Pipeline = field(init=False)
     _graph: Graph = field(init=False)
     _question: Question = field(init=False)
     _tasks: dict[TaskName, None] = field(default_factory=dict[TaskName, None])
@@ -126,6 +126,7 @@ class Bisection:
     def __post_init__(self) -> None:
         self.trials = Trials(self.project)
         self.history = GitHistory(repository=self.project.repository)
+        self._graph = build_graph(self.pipeline)
 
     def plan(self) -> Bisected:
         """Return what the search would cost; an end that no run has seen is tried all the same."""
@@ -138,10 +139,10 @@ class Bisection:
             self._refuse_strangers(begun.bad.commit)
             self.approve(begun.estimate)
         sides = {commit: each.side for commit, each in self._seen.items()}
-        with ThreadPoolExecutor(self.asked.jobs) as pool:
+        with self.trials.at_once(self.asked.jobs) as threads:
             while (first := left.first_bad(sides)) is None:
                 chosen = next_commits(self.history, left, sides, self.asked.jobs)
-                for found in pool.map(self._try, chosen):
+                for found in threads.map(self._try, chosen):
                     self._note(found, begun.good, begun.bad)
                     sides[found.commit] = self._seen[found.commit].side
                 left = narrowed(self.history, left.bad, left.good, sides)
@@ -157,7 +158,6 @@ class Bisection:
     # the ends
 
     def _begin(self) -> tuple[Bisected, Range]:
-        self._load()
         bad = self._revision(self.asked.bad or "HEAD")
         runs = KnownRuns(self.project)
         ancestors = self.history.ancestors(bad)
@@ -179,10 +179,6 @@ class Bisection:
         seconds = None if self._seconds is None else self._seconds * trials
         estimate = Estimate(candidates=candidates, known=known, trials=trials, seconds=seconds)
         return Bisected(question=self._question, good=good, bad=bad_end, estimate=estimate), left
-
-    def _load(self) -> None:
-        self._pipeline = pipeline_of(self.project)
-        self._graph = build_graph(self._pipeline)
 
     def _understood(self, runs: KnownRuns) -> Question:
         return understood(
@@ -301,7 +297,7 @@ class Bisection:
                 lend=True,
                 sandboxed=False,
                 profiles=self.project.profiles,
-                passed=self._passed(),
+                passed=passed_to(self.pipeline, secrets=self.asked.secrets),
             )
         )
         answer = self._answer(told_by_trial(tried))
@@ -345,12 +341,6 @@ class Bisection:
             for path in self._data
             if os.path.normpath(self.project.absolute(path)) not in there
         }
-
-    def _passed(self) -> frozenset[str]:
-        declared = frozenset(self._pipeline.software.variables)
-        if not self.asked.secrets:
-            return declared
-        return declared.union(name for task in self._graph.tasks.values() for name in task.secrets)
 
     def _note(self, found: Seen, good: Seen, bad: Seen, *, tells: bool = True) -> None:
         if good.answer is None or bad.answer is None:

@@ -8,7 +8,6 @@ the difference is not beyond it nothing is named.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
@@ -22,6 +21,7 @@ from nbmake_dag.core.model import Pipeline, TaskName
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.history import GitHistory
 from nbmake_dag.observe.project import Project
+from nbmake_dag.referee.environment import passed_to
 from nbmake_dag.referee.mixing import Change
 from nbmake_dag.referee.order import Base, Order, Tried
 from nbmake_dag.referee.question import Metric, answers, told_by_run, told_by_trial
@@ -72,6 +72,9 @@ class Cost:
 class Blamed:
     """The result. ``culprits`` are places among ``changes``."""
 
+    pipeline: str
+    task: TaskName
+    """The one that logs the metric."""
     metric: Metric
     before: str
     after: str
@@ -200,6 +203,8 @@ class Blame:
         ]
         seconds = sum(record.origin.duration_s for record in records) * trials
         return Blamed(
+            pipeline=self.after.run.pipeline,
+            task=self._task,
             metric=self.metric,
             before=self.before.run.id,
             after=self.after.run.id,
@@ -216,8 +221,8 @@ class Blame:
     def _measure_sides(self) -> str:
         """Execute both sides; return why one of them is not what its run was, if that is so."""
         every = frozenset(range(len(self._changes)))
-        with ThreadPoolExecutor(self.accused.jobs) as pool:
-            for side, mix in zip(self._sides, pool.map(self._execute, (frozenset[int](), every)), strict=True):
+        with self._trials.at_once(self.accused.jobs) as threads:
+            for side, mix in zip(self._sides, threads.map(self._execute, (frozenset[int](), every)), strict=True):
                 self._mixes[mix.changes] = mix
                 if not mix.values:
                     return f"run {side.run_id}: {mix.problem}"
@@ -271,8 +276,8 @@ class Blame:
 
     def _execute(self, some: frozenset[int]) -> Mix:
         """Execute a mix as often as it is to be; each time has results of its own, all the way up."""
-        with ThreadPoolExecutor(self.accused.jobs) as pool:
-            tried = list(pool.map(partial(self._try, some), range(1, self.accused.times + 1)))
+        with self._trials.at_once(self.accused.jobs) as threads:
+            tried = list(threads.map(partial(self._try, some), range(1, self.accused.times + 1)))
         values = [
             float(value)
             for each in tried
@@ -304,18 +309,11 @@ class Blame:
                 given=found.given,
                 alone=bool(found.given),
                 overrides=overrides,
-                profiles=self.before.run.profiles,
                 sandboxed=False,
-                passed=self._passed(),
+                passed=passed_to(self.pipeline, secrets=self.accused.secrets),
                 same={name: records[name].ingredients for name in tasks if name in records},
             )
         )
-
-    def _passed(self) -> frozenset[str]:
-        declared = frozenset(self.pipeline.software.variables)
-        if not self.accused.secrets:
-            return declared
-        return declared.union(name for task in self.pipeline.tasks.values() for name in task.secrets)
 
 
 def _problem(tried: Tried) -> str:

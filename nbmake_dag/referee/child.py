@@ -66,6 +66,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, str] = {}
     commit: str = ""
     same: dict[str, tuple[Ingredient, ...]] = {}
+    notes: str = ""
 
 
 class ChildTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +136,7 @@ def _carry_out(order: ChildOrder) -> ChildAnswer:
     tasks = tuple(name for name in order.tasks if name not in others)
     if not tasks:
         return ChildAnswer(tasks=others)
-    end = _Ends()
+    end = _Ends(notes=order.notes)
     outcome = build(project, replace(request, targets=tasks), (end,), waiting=_ignore)
     return ChildAnswer(run_id=outcome.run_id, problem=outcome.error or "", tasks={**others, **end.found})
 
@@ -223,13 +224,18 @@ def _remove(path: str) -> None:
 
 @dataclass(slots=True)
 class _Ends:
-    """A listener that notes how tasks ended."""
+    """A listener that notes how tasks ended, those that ran also in a file."""
 
+    notes: str = ""
     found: dict[str, ChildTask] = field(default_factory=dict[str, ChildTask])
 
     def notify(self, event: RunEvent) -> None:
         if isinstance(event, TaskEnded):
-            self.found[event.outcome.task] = _task_of(event.outcome)
+            name, task = event.outcome.task, _task_of(event.outcome)
+            self.found[name] = task
+            if self.notes and task.status == "ran":
+                with open(self.notes, "ab") as file:
+                    file.write(msgspec.json.encode((name, task)) + b"\n")
 
 
 def _task_of(outcome: TaskOutcome) -> ChildTask:

@@ -11,7 +11,8 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from glob import glob
 
 from nbmake_dag import inside
 from nbmake_dag.core.model import TaskName
@@ -35,6 +36,7 @@ _THREADS = (
 )
 _THEN, _LATER = "1000000000", "1700003661.25"
 """Two moments, of 2001 and of 2023."""
+_FAKETIME = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 _LOCALES = ("de_DE.utf8", "fr_FR.utf8", "tr_TR.utf8", "ja_JP.utf8", "en_US.utf8")
 
 
@@ -151,10 +153,8 @@ def known(environ: Mapping[str, str]) -> tuple[Condition, ...]:
         ),
         Condition(
             name="time",
-            changed=(
-                _python("the clock of 2023 in another time zone", NBDAG_VARY_TIME=_LATER, TZ=_zone(environ)),
-            ),
-            still=_python("a clock that stands still", NBDAG_VARY_TIME=_THEN),
+            changed=(_clock("the clock of 2023 in another time zone", _LATER, TZ=_zone(environ)),),
+            still=_clock("a clock that stands still", _THEN),
         ),
         Condition(name="locale", changed=tuple(_locales(environ))),
         Condition(
@@ -195,6 +195,18 @@ def _python(name: str, **variables: str) -> Setting:
     """Make a setting that Python processes obey."""
     path = os.pathsep.join(filter(None, (_FOLDER, os.environ.get("PYTHONPATH"))))
     return Setting(name=name, variables={**variables, "PYTHONPATH": path})
+
+
+def _clock(name: str, moment: str, **variables: str) -> Setting:
+    """Make a setting with another clock: of Python processes, and of all where libfaketime is installed."""
+    setting = _python(name, NBDAG_VARY_TIME=moment, **variables)
+    library = next((path for pattern in _FAKETIME for path in sorted(glob(pattern))), None)
+    if library is None:
+        return setting
+    faked = {"LD_PRELOAD": library, "FAKETIME_FMT": "%s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    # it goes on, except where it is to stand still
+    faked["FAKETIME"] = f"{'' if moment == _THEN else '@'}{int(float(moment))}"
+    return replace(setting, variables={**setting.variables, **faked})
 
 
 def _other_folder() -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from nbmake_dag.errors import UsageError
-from nbmake_dag.observe.git import ask_git, listed_files
+from nbmake_dag.observe.git import ask_git, commit_of, listed_files
 from nbmake_dag.observe.project import Project
 from nbmake_dag.referee.order import Absent, Base, Blob, Bytes, Commit, Content, OnDisk, Workspace
 from nbmake_dag_cache.blobs import BlobError, BlobStore, copy_file
@@ -35,13 +35,53 @@ def furnish(project: Project, copy: Project, base: Base) -> None:
     """Put the files into a copy that it begins with; raises `UsageError` for a commit that is not there."""
     match base:
         case Workspace():
-            listed = listed_files(project.repository)
-            for path in walk(project.repository) if listed is None else listed:
-                copy_over(os.path.join(project.repository, path), os.path.join(copy.repository, path))
+            _copy_tree(project.repository, copy.repository)
         case Commit(revision=revision):
-            _check_out(project.repository, revision, copy.repository)
+            index = os.path.join(os.path.dirname(copy.repository), "index")
+            _check_out(project.repository, revision, copy.repository, index)
+            _cut_links(copy.repository)
         case _:
             assert_never(base)
+
+
+def _copy_tree(repository: str, target: str) -> None:
+    """Copy the files of a work tree and those of its submodules."""
+    listed = listed_files(repository)
+    for path in walk(repository) if listed is None else listed:
+        source, place = os.path.join(repository, path), os.path.join(target, path)
+        if os.path.islink(source) and os.path.isdir(source):
+            _copy_link(source, place, repository)
+        elif _is_repository(source):
+            _copy_tree(source, place)
+        else:
+            copy_over(source, place)
+
+
+def _copy_link(source: str, place: str, repository: str) -> None:
+    """Copy a link to a folder of the same repository; what is written through another would be written there."""
+    real, above = os.path.realpath(source), os.path.realpath(os.path.dirname(source))
+    if _is_below(real, os.path.realpath(repository)) and not os.path.lexists(place):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.symlink(os.path.relpath(real, above), place)
+
+
+def _cut_links(root: str) -> None:
+    """Put files in the place of links that lead out of a folder; those to folders go."""
+    real = os.path.realpath(root)
+    for folder, folders, names in os.walk(root):
+        for path in (os.path.join(folder, name) for name in (*folders, *names)):
+            if os.path.islink(path) and not _is_below(os.path.realpath(path), real):
+                source = os.path.realpath(path)
+                os.unlink(path)
+                copy_over(source, path)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}{os.sep}")
+
+
+def _is_repository(path: str) -> bool:
+    return os.path.lexists(os.path.join(path, ".git"))
 
 
 def put(path: str, content: Content, stores: tuple[BlobStore, ...]) -> bool:
@@ -52,7 +92,7 @@ def put(path: str, content: Content, stores: tuple[BlobStore, ...]) -> bool:
         case Absent():
             return True
         case Bytes(data=data, executable=executable):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            _make_folder_of(path)
             with open(path, "xb") as file:
                 file.write(data)
             os.chmod(path, 0o755 if executable else 0o644)
@@ -60,6 +100,7 @@ def put(path: str, content: Content, stores: tuple[BlobStore, ...]) -> bool:
         case OnDisk(path=source):
             return copy_over(source, path)
         case Blob(sha256=sha256, executable=executable):
+            _make_folder_of(path)
             for blobs in stores:
                 try:
                     blobs.restore(sha256, path, executable=executable)
@@ -75,11 +116,16 @@ def copy_over(source: str, target: str) -> bool:
     """Copy a file, with a link as what it leads to; ``False`` where there is none."""
     if not os.path.isfile(source):
         return False
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    _make_folder_of(target)
     if os.path.lexists(target):
         os.unlink(target)
     copy_file(source, target)
     return True
+
+
+def _make_folder_of(path: str) -> None:
+    """Make the folder of a file, also where a link leads to it."""
+    os.makedirs(os.path.realpath(os.path.dirname(path)), exist_ok=True)
 
 
 def walk(root: str) -> Iterator[str]:
@@ -92,9 +138,11 @@ def walk(root: str) -> Iterator[str]:
         yield from (os.path.relpath(os.path.join(folder, name), root) for name in names)
 
 
-def _check_out(repository: str, revision: str, target: str) -> None:
-    """Write the files of a commit into a folder; the repository, its index and its work tree stay as they are."""
-    index = os.path.join(os.path.dirname(target), "index")
+def _check_out(repository: str, revision: str, target: str, index: str) -> None:
+    """Write the files of a commit into a folder, with those of submodules that are there.
+
+    The repository, its index and its work tree stay as they are.
+    """
     environ = {**os.environ, "GIT_INDEX_FILE": index, "GIT_OPTIONAL_LOCKS": "0"}
     for arguments in (
         ("read-tree", f"{revision}^{{tree}}"),
@@ -112,6 +160,18 @@ def _check_out(repository: str, revision: str, target: str) -> None:
         if done.returncode:
             reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise UsageError(f"commit {revision} cannot be read", tuple(("git says", line) for line in reason[:3]))
+    for path, commit in _submodules(repository, revision):
+        inner = os.path.join(repository, path)
+        if _is_repository(inner) and commit_of(inner, commit):
+            _check_out(inner, commit, os.path.join(target, path), index)
+
+
+def _submodules(repository: str, revision: str) -> Iterator[tuple[str, str]]:
+    """Yield the submodules of a commit, each with its own commit."""
+    for line in (ask_git(repository, "ls-tree", "-r", "-z", revision) or "").split("\0"):
+        if line.startswith("160000 "):
+            entry, _, path = line.partition("\t")
+            yield path, entry.split(" ")[2]
 
 
 def file_of_commit(repository: str, revision: str, path: str) -> tuple[bytes, bool] | None:

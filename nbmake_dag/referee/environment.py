@@ -6,6 +6,14 @@ A result that depends on any other variable depends on something that its pipeli
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from nbmake_dag.core.model import Pipeline
+from nbmake_dag.execute.redaction import Redactor
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _NAMES = frozenset(
     {
@@ -38,6 +46,38 @@ _BEGINNINGS = (
     "NVIDIA_",
 )
 _PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"})
+
+
+def passed_to(pipeline: Pipeline, *, secrets: bool) -> frozenset[str]:
+    """Return the names of the variables that trials see besides: those of the software, and if wanted secrets."""
+    declared = frozenset(pipeline.software.variables)
+    return declared | _secrets(pipeline) if secrets else declared
+
+
+def redactor_of(pipeline: Pipeline, environ: Mapping[str, str]) -> Redactor:
+    """Return what takes the secrets of all tasks out of what is written down."""
+    return Redactor({name: environ[name] for name in _secrets(pipeline) if environ.get(name)})
+
+
+def redacted(document: S, redactor: Redactor) -> S:
+    """Return a document without secrets: it shows what differs in files and cells, and how tasks fail."""
+    return msgspec.convert(_redacted(msgspec.to_builtins(document), redactor), type(document))
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    match value:
+        case str():
+            return redactor.text(value)
+        case list() | tuple():
+            return [_redacted(item, redactor) for item in value]
+        case dict():
+            return {name: _redacted(item, redactor) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _secrets(pipeline: Pipeline) -> frozenset[str]:
+    return frozenset(name for task in pipeline.tasks.values() for name in task.secrets)
 
 
 def clean(environ: Mapping[str, str], passed: Collection[str]) -> dict[str, str]:

@@ -77,14 +77,16 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingChange:
-    """A value of the pipeline file."""
+    """A value of the pipeline file, or of the ``part`` that is named."""
 
     place: Place
     before: str
     after: str
+    part: str = ""
 
     def __str__(self) -> str:
-        return f"{'.'.join(self.place)} ({self.before} → {self.after})"
+        where = f"{self.part}: " if self.part else ""
+        return f"{where}{'.'.join(self.place)} ({self.before} → {self.after})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +120,8 @@ class Sides:
     """Two states. ``config`` is the path of the pipeline file; files that both have alike are left out."""
 
     config: ProjectPath
-    settings_before: Mapping[str, Any]
-    settings_after: Mapping[str, Any]
+    settings: Mapping[ProjectPath, tuple[Mapping[str, Any], Mapping[str, Any]]]
+    """What that file and each of its parts say, with profiles laid over; nothing where one is not there."""
     notebooks: Sequence[NotebookSides] = ()
     files: Mapping[tuple[str, ProjectPath], tuple[Content, Content]]
     """By kind and path."""
@@ -142,11 +144,13 @@ class Sides:
             yield FileChange(kind=kind, path=path, what=what)
 
     def _settings(self) -> Iterator[SettingChange]:
-        before, after = (dict(_leaves(table)) for table in (self.settings_before, self.settings_after))
-        for place in dict.fromkeys((*before, *after)):
-            old, new = before.get(place, _ABSENT), after.get(place, _ABSENT)
-            if _decides(place) and (type(old), old) != (type(new), new):
-                yield SettingChange(place=place, before=_shown(old), after=_shown(new))
+        for path, tables in self.settings.items():
+            before, after = (dict(_leaves(table)) for table in tables)
+            part = "" if path == self.config else path
+            for place in dict.fromkeys((*before, *after)):
+                old, new = before.get(place, _ABSENT), after.get(place, _ABSENT)
+                if _decides(place) and (type(old), old) != (type(new), new):
+                    yield SettingChange(place=place, before=_shown(old), after=_shown(new), part=part)
 
     def _overrides(self) -> Iterator[OverrideChange]:
         for name in dict.fromkeys((*self.overrides_before, *self.overrides_after)):
@@ -169,14 +173,8 @@ class Sides:
                 isinstance(change, FileChange) and (change.kind, change.path) == (kind, path) for change in chosen
             )
             files[path] = after if is_new else before
-        settings = deepcopy(dict(self.settings_before))
-        later = dict(_leaves(self.settings_after))
-        for change in chosen:
-            if isinstance(change, SettingChange):
-                _put(settings, change.place, later.get(change.place, _ABSENT))
-        cache = settings.setdefault("cache", {})
-        cache["epoch"] = f"{cache.get('epoch', '')} {epoch}".strip()
-        files[self.config] = Bytes(tomlkit.dumps(settings).encode())
+        settings = [change for change in chosen if isinstance(change, SettingChange)]
+        files |= self._mixed_settings(settings, epoch)
         overrides = dict(self.overrides_before)
         for change in chosen:
             if isinstance(change, OverrideChange):
@@ -184,6 +182,19 @@ class Sides:
                 if change.name in self.overrides_after:
                     overrides[change.name] = self.overrides_after[change.name]
         return files, overrides
+
+    def _mixed_settings(self, chosen: Iterable[SettingChange], epoch: str) -> dict[ProjectPath, Content]:
+        tables = {path: deepcopy(dict(before)) for path, (before, _) in self.settings.items()}
+        later = {path: dict(_leaves(after)) for path, (_, after) in self.settings.items()}
+        for change in chosen:
+            path = ProjectPath(change.part or self.config)
+            _put(tables[path], change.place, later[path].get(change.place, _ABSENT))
+        cache = tables[self.config].setdefault("cache", {})
+        cache["epoch"] = f"{cache.get('epoch', '')} {epoch}".strip()
+        if parts := [path for path in tables if path != self.config]:
+            # one that only one side has is empty in the other
+            tables[self.config].setdefault("pipeline", {})["parts"] = parts
+        return {path: Bytes(tomlkit.dumps(table).encode()) for path, table in tables.items()}
 
 
 # notebooks

@@ -96,6 +96,8 @@ class Order:
     """Environment variables that are set for them."""
     same: Mapping[TaskName, tuple[Ingredient, ...]] = field(default_factory=dict[TaskName, tuple[Ingredient, ...]])
     """What tasks must consist of: one that does not, there, is not executed, and counts as ``given``."""
+    notes: str = ""
+    """The file that notes what has ended, if any: what is noted there is not executed again."""
     timeout: float | None = None
     """Seconds for the whole trial."""
 

@@ -6,7 +6,9 @@ executed: what it would make says nothing about the run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import os
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import assert_never, cast
@@ -21,9 +23,11 @@ from nbmake_dag.observe.git import ask_git
 from nbmake_dag.observe.project import Project
 from nbmake_dag.referee.child import counts
 from nbmake_dag.referee.contents import Contents
+from nbmake_dag.referee.environment import passed_to
 from nbmake_dag.referee.judgement import Judged, Rules, judged
 from nbmake_dag.referee.order import Base, Blob, Commit, Content, Order, Tried, Workspace
 from nbmake_dag.referee.trial import Trials
+from nbmake_dag.referee.unfinished import Notes, unfinished
 from nbmake_dag_cache.key import Ingredient, Key
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
@@ -81,6 +85,8 @@ class Replay:
     """What it read of what other tasks made, where that is nowhere."""
     run_ids: list[str] = field(default_factory=list[str])
     """The runs of its trials."""
+    notes: Notes = field(default_factory=Notes)
+    """What an interrupted replay like this one has executed."""
 
     @property
     def ready(self) -> tuple[TaskName, ...]:
@@ -91,6 +97,13 @@ class Replay:
     def expected_s(self) -> float:
         """How long these took when they were recorded."""
         return sum(self.records[name].origin.duration_s for name in self.ready)
+
+    @contextmanager
+    def going_on(self, *more: object) -> Generator[bool]:
+        """Go on where the same replay, with ``more`` that it is asked, was interrupted; yields whether it was."""
+        question = (self.recorded.run.id, self.wish, self.names, self.commits, more)
+        with unfinished(os.path.join(self.project.trials, "unfinished"), question) as self.notes:
+            yield self.notes.are_there
 
     def once(
         self, names: Collection[TaskName], variables: Mapping[str, str] | None = None
@@ -123,20 +136,15 @@ class Replay:
                 overrides=cast("dict[str, Value]", dict(self.recorded.run.parameters)),
                 profiles=self.recorded.run.profiles,
                 reuse=False,
-                passed=frozenset(self._passed()),
+                passed=passed_to(self.pipeline, secrets=self.wish.secrets),
                 variables=variables,
+                notes=self.notes.of_next_trial(),
                 same={name: self.records[name].ingredients for name in names},
             )
         )
         if tried.run_id:
             self.run_ids.append(tried.run_id)
         return tried
-
-    def _passed(self) -> Iterator[str]:
-        yield from self.pipeline.software.variables
-        if self.wish.secrets:
-            for task in self.pipeline.tasks.values():
-                yield from task.secrets
 
     def _judge(
         self,
@@ -232,7 +240,7 @@ def prepare_replay(project: Project, recorded: Recorded, pipeline: Pipeline, wis
         record = records[name]
         found = list(contents.inputs_of(record))
         files[name] = {path: content for path, content, _ in found if content is not None}
-        if record.source is not None and run.tasks[name].path:
+        if record.source is not None and run.tasks[name].path and _is_trusted(record, trusted, wish):
             files[name][ProjectPath(run.tasks[name].path or "")] = Blob(record.source)
         missing[name] = tuple(path for path, content, made in found if content is None and made)
         if gone := [path for path, content, made in found if content is None and not made]:
@@ -289,6 +297,11 @@ def _refusal(task: TaskRun, record: Record | None, pipeline: Pipeline, wish: Wis
     if record.accepted:
         return "its result was accepted, and made by no execution"
     return ""
+
+
+def _is_trusted(record: Record, commits: Collection[str], wish: Wish) -> bool:
+    """Return whether the code of a result may be executed: no commit's is that of whoever executed it here."""
+    return wish.trust or not record.origin.commit or record.origin.commit in commits
 
 
 def _is_reached(project: Project, commit: str) -> bool:

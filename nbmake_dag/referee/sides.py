@@ -10,15 +10,18 @@ from typing import Any, assert_never, cast
 
 import tomli
 
+from nbmake_dag.config.profiles import overlaid, profiles_of
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.model import ProjectPath, TaskName, Value
 from nbmake_dag.errors import UsageError
+from nbmake_dag.observe.instance_data import Commit as InCommit
+from nbmake_dag.observe.instance_data import Disk, parts_at
 from nbmake_dag.observe.project import Project
+from nbmake_dag.referee.contents import Contents
 from nbmake_dag.referee.copies import file_of_commit
 from nbmake_dag.referee.known_runs import with_above
 from nbmake_dag.referee.mixing import NotebookSides, Sides
-from nbmake_dag.referee.order import Absent, Base, Bytes, Commit, Content, OnDisk, Workspace
-from nbmake_dag_cache.digest import digest_bytes, digest_file, digest_with_permission
+from nbmake_dag.referee.order import Absent, Base, Bytes, Commit, Content, Workspace
 from nbmake_dag_cache.key import Ingredient, Key
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
@@ -79,6 +82,12 @@ def is_own(project: Project, recorded: Recorded) -> bool:
     return os.path.dirname(recorded.run.directory) == project.runs
 
 
+def commit_of(side: Side) -> str | None:
+    """Return the commit that a run saw, with or without other changes."""
+    vcs = side.recorded.run.vcs
+    return vcs.merge_revision or vcs.head_revision
+
+
 def bases_of(recorded: Recorded) -> list[Base]:
     """Return what the copy of a run may begin with: its commit, and where that is not certain the workspace."""
     vcs = recorded.run.vcs
@@ -89,7 +98,7 @@ def bases_of(recorded: Recorded) -> list[Base]:
 
 def difference(project: Project, before: Side, after: Side) -> Difference:
     """Find what differs between two runs; raises `UsageError` for an input that is nowhere as it was."""
-    reader = _Reader(project)
+    reader = _Reader(project, before, after)
     differing = [name for name in after.records if _key(before, name) != _key(after, name)]
     same_tasks = before.records.keys() == after.records.keys()
     given = {name: record for name, record in after.records.items() if name not in differing} if same_tasks else {}
@@ -100,14 +109,17 @@ def difference(project: Project, before: Side, after: Side) -> Difference:
         for which, old, new in _changed(before.records.get(name), after.records.get(name))
     }
     kinds = {kind for kind, _, _ in items}
-    settings = [reader.settings(side.base) for side in (before, after)]
-    has_settings = not same_tasks or kinds - _OF_FILES - _OF_MACHINE - _OF_NEITHER
+    has_settings = not same_tasks or bool(kinds - _OF_FILES - _OF_MACHINE - _OF_NEITHER)
+    old = reader.settings(before)
+    new = reader.settings(after) if has_settings else old
     names = {side.recorded.run.tasks[name].family for side in (before, after) for name in side.records}
     return Difference(
         sides=Sides(
             config=ProjectPath(os.path.basename(project.config)),
-            settings_before=settings[0],
-            settings_after=_of_tasks(settings[0], settings[1], names) if has_settings else settings[0],
+            settings={
+                path: (old.get(path, {}), _of_tasks(path, old.get(path, {}), new.get(path, {}), names))
+                for path in dict.fromkeys((*old, *new))
+            },
             notebooks=tuple(reader.notebooks(before, after, tasks)),
             files={**reader.modules(before, after, items), **reader.inputs(before, after, items)},
             overrides_before=cast("dict[str, Value]", dict(before.recorded.run.parameters)),
@@ -142,9 +154,12 @@ def _named(kind: str, name: str) -> str:
     return f"{kind} {name}".strip()
 
 
-def _of_tasks(before: Mapping[str, Any], after: Mapping[str, Any], families: Iterable[str]) -> dict[str, Any]:
-    """Return the later settings, with those of other tasks as they were before."""
-    mixed, chosen = deepcopy(dict(after)), set(families)
+def _of_tasks(
+    path: ProjectPath, before: Mapping[str, Any], after: Mapping[str, Any], families: Iterable[str]
+) -> dict[str, Any]:
+    """Return the later settings of a file, with those of other tasks as they were before."""
+    folder = os.path.join(os.path.dirname(path), "")
+    mixed, chosen = deepcopy(dict(after)), {name.removeprefix(folder) for name in families}
     tasks = {name: table for name, table in before.get("tasks", {}).items() if name not in chosen}
     mixed["tasks"] = {**tasks, **{name: t for name, t in after.get("tasks", {}).items() if name in chosen}}
     return mixed
@@ -153,15 +168,21 @@ def _of_tasks(before: Mapping[str, Any], after: Mapping[str, Any], families: Ite
 class _Reader:
     """Finds the bytes of files as a side had them."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *sides: Side) -> None:
         self._project = project
+        records = [record for side in sides for record in side.records.values()]
+        self._contents = Contents(project, records, filter(None, map(commit_of, sides)))
 
-    def settings(self, base: Base) -> dict[str, Any]:
-        name = os.path.basename(self._project.config)
+    def settings(self, side: Side) -> dict[ProjectPath, dict[str, Any]]:
+        """Return what the pipeline file and its parts say, with the profiles of the run laid over."""
+        name, base = os.path.basename(self._project.config), side.base
         data = self.read(base, ProjectPath(name))
         if data is None:
             raise UsageError(f"a run's {name} is nowhere", (("looked in", _called(base)),))
-        return tomli.loads(data.decode())
+        where = InCommit(self._project, base.revision) if isinstance(base, Commit) else Disk(self._project)
+        parts = parts_at(self._project, data, where)
+        texts = {name: data, **{path: text for path, text in parts.items() if isinstance(text, bytes)}}
+        return {ProjectPath(path): _under(text, path, side.recorded.run.profiles) for path, text in texts.items()}
 
     def read(self, base: Base, path: ProjectPath) -> bytes | None:
         place = self._project.absolute(path)
@@ -246,22 +267,24 @@ class _Reader:
         """Return where an input is as a side had it; raises `UsageError` where it is nowhere."""
         if digest is None or digest == ABSENT:
             return Absent()
-        place = self._project.absolute(path)
-        if os.path.isfile(place):
-            executable = bool(os.stat(place).st_mode & 0o100)
-            if digest_with_permission(digest_file(place), executable=executable) == digest:
-                return OnDisk(place)
-        for commit in filter(None, (side.recorded.run.vcs.merge_revision, side.recorded.run.vcs.head_revision)):
-            within = os.path.relpath(os.path.realpath(place), os.path.realpath(self._project.repository))
-            kept = file_of_commit(self._project.repository, commit, within)
-            if kept and digest_with_permission(digest_bytes(kept[0]), executable=kept[1]) == digest:
-                return Bytes(*kept)
-        hint = "it would have to be in git, or in the workspace as it was"
-        raise UsageError(f"{path} is not stored as run {side.run_id} had it", (), hint)
+        found = self._contents.find(path, digest)
+        if found is None:
+            hint = "`[runs] keep_inputs = true` keeps what neither git nor the workspace has as it was"
+            raise UsageError(f"{path} is not stored as run {side.run_id} had it", (), hint)
+        return found
 
 
 def _is_external(item: Ingredient) -> bool:
     return item.kind == "input" and item.stage == "own" and bool(item.path) and not item.path.endswith("/")
+
+
+def _under(text: bytes, path: str, profiles: Iterable[str]) -> dict[str, Any]:
+    """Return what a pipeline file says with profiles laid over it."""
+    try:
+        content = tomli.loads(text.decode().replace("\r\n", "\n"))
+        return overlaid(content, [name for name in profiles if name in profiles_of(content)])[0]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} cannot be read as a run saw it", (("because", str(error)),)) from error
 
 
 def _content(data: bytes | None) -> Content:

@@ -7,22 +7,26 @@ else, and no build reads there: a result of mixed ingredients never becomes a hi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import msgspec
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.processes.private_folder import private_folder
 from nbmake_dag.observe.project import Project
-from nbmake_dag.referee.child import ANSWER, ORDER, ChildAnswer, ChildOrder
+from nbmake_dag.referee.child import ANSWER, ORDER, ChildAnswer, ChildOrder, ChildTask
 from nbmake_dag.referee.copies import copy_of, furnish, put
 from nbmake_dag.referee.environment import clean
 from nbmake_dag.referee.order import Blob, Commit, Order, Tried, TriedTask
 from nbmake_dag_cache.blobs import BlobError, BlobStore
-from nbmake_dag_cache.layout import CacheLayout, files_below
+from nbmake_dag_cache.layout import CacheLayout, files_below, temporary_in
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
 
@@ -40,6 +44,21 @@ class Trials:
         self.records = RecordStore(self.cache)
         self.blobs = BlobStore(self.cache)
         self._of_builds = BlobStore(project.cache)
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_stopped = False
+
+    @contextlib.contextmanager
+    def at_once(self, count: int) -> Generator[ThreadPoolExecutor]:
+        """Yield threads for trials; if what uses them ends by an error or a signal, so do the trials."""
+        with ThreadPoolExecutor(count) as threads:
+            try:
+                yield threads
+            except BaseException:
+                self._is_stopped = True
+                threads.shutdown(wait=False, cancel_futures=True)
+                for child in list(self._running):
+                    _end(child)
+                raise
 
     def read(self, sha256: str) -> bytes | None:
         """Return a blob of the trials, else of the project's cache; ``None`` where neither has it."""
@@ -53,6 +72,15 @@ class Trials:
 
         What goes wrong in the trial is in its answer.
         """
+        if self._is_stopped:
+            return Tried(problem="it was stopped")
+        noted = self._noted(order.notes) if order.notes else {}
+        if noted:
+            given = {name: task.record for name, task in noted.items() if task.record}
+            left = tuple(name for name in order.tasks if name not in noted)
+            order = replace(order, tasks=left, given={**order.given, **given})
+            if not left:
+                return Tried(tasks=noted)
         if order.lend:
             self._lend()
         with private_folder(os.path.join(self.project.trials, "copies")) as folder:
@@ -63,7 +91,20 @@ class Trials:
                 put(copy.absolute(path), content, (self._of_builds, self.blobs))
             with open(os.path.join(folder, ORDER), "wb") as file:
                 file.write(msgspec.json.encode(_for_child(order, copy, self.project)))
-            return self._answer(folder, order)
+            tried = self._answer(folder, order)
+            return replace(tried, tasks={**noted, **tried.tasks})
+
+    def _noted(self, path: str) -> dict[TaskName, TriedTask]:
+        """Return the tasks that a trial has executed before it was interrupted, as far as all is left of them."""
+        found: dict[TaskName, TriedTask] = {}
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            for line in file:
+                # the last one may be cut off
+                with contextlib.suppress(msgspec.DecodeError):
+                    name, task = msgspec.json.decode(line, type=tuple[str, ChildTask])
+                    if task.record and all(map(self.blobs.has, _blobs_of(task.record))):
+                        found[TaskName(name)] = _tried_task(task)
+        return found
 
     def _answer(self, folder: str, order: Order) -> Tried:
         """Start the child, and wait for what it answers."""
@@ -81,7 +122,11 @@ class Trials:
                 stdout=printed,
                 stderr=subprocess.STDOUT,
             )
+            self._running.add(child)
+            if self._is_stopped:
+                _end(child)
             in_time = _wait(child, order.timeout)
+            self._running.discard(child)
             printed.seek(0)
             said = printed.read().decode("utf-8", "replace").strip().splitlines()
         answer = ChildAnswer(problem=": ".join(["a trial ended without an answer", *said[-1:]]))
@@ -91,16 +136,7 @@ class Trials:
         return Tried(
             run_id=answer.run_id,
             problem=problem,
-            tasks={
-                TaskName(name): TriedTask(
-                    status=task.status,
-                    record=task.record,
-                    failure=task.failure,
-                    other=task.other,
-                    duration_s=task.duration_s,
-                )
-                for name, task in answer.tasks.items()
-            },
+            tasks={TaskName(name): _tried_task(task) for name, task in answer.tasks.items()},
         )
 
     def _give(self, records: Iterable[Record], copy: Project) -> None:
@@ -127,7 +163,43 @@ class Trials:
                 place = os.path.join(target, os.path.relpath(entry.path, source))
                 os.makedirs(os.path.dirname(place), exist_ok=True)
                 with contextlib.suppress(FileExistsError, FileNotFoundError):
-                    os.link(entry.path, place)
+                    _link(entry.path, place, there)
+
+
+def _tried_task(task: ChildTask) -> TriedTask:
+    return TriedTask(
+        status=task.status,
+        record=task.record,
+        failure=task.failure,
+        other=task.other,
+        duration_s=task.duration_s,
+    )
+
+
+def _blobs_of(record: Record) -> Iterator[str]:
+    for output in record.outputs:
+        yield from (file.sha256 for file in output.files)
+
+
+def _link(source: str, place: str, layout: CacheLayout) -> None:
+    """Link a file of a cache into another, which may be on another disk: then it is copied."""
+    try:
+        os.link(source, place)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
+            raise
+        if not os.path.lexists(place):
+            temporary = temporary_in(layout.temporary)
+            shutil.copyfile(source, temporary)
+            os.replace(temporary, place)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Tell a child to end, by the end of its standard input."""
+    if child.stdin is not None:
+        child.stdin.close()
 
 
 def _wait(child: subprocess.Popen[bytes], timeout: float | None) -> bool:
@@ -139,8 +211,7 @@ def _wait(child: subprocess.Popen[bytes], timeout: float | None) -> bool:
     else:
         return True
     finally:
-        if child.stdin is not None:
-            child.stdin.close()
+        _end(child)
         try:
             child.wait(_ENDING_S)
         except subprocess.TimeoutExpired:
@@ -173,4 +244,5 @@ def _for_child(order: Order, copy: Project, project: Project) -> ChildOrder:
         variables=dict(order.variables),
         commit=order.base.revision if isinstance(order.base, Commit) else "",
         same={name: tuple(ingredients) for name, ingredients in order.same.items()},
+        notes=order.notes,
     )

@@ -1,22 +1,27 @@
-"""Verdicts: made of what replays found, signed where there is a key, and kept below ``.nbdag/verdicts``."""
+"""Verdicts: made of what replays found, and signed where there is a key. They and blames are kept as files."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 import msgspec
 
 from nbmake_dag import __version__
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.observe.project import Project
+from nbmake_dag.record.ids import new_run_id, new_trace_id
 from nbmake_dag.referee.replay import Again, Replay
+from nbmake_dag_reporting.documents import BlameDocument, encode_document
 from nbmake_dag_reporting.verdict import ConditionVerdict, TaskJudgement, TaskVerdict, VerdictDocument
 
 _WORST: tuple[TaskJudgement, ...] = ("differs", "could_not_run", "equal", "identical")
 _EXIT_CODES: Mapping[TaskJudgement, int] = {"differs": 1, "could_not_run": 3, "equal": 0, "identical": 0}
 _SUFFIX = ".json"
+
+D = TypeVar("D", bound=VerdictDocument | BlameDocument)
 
 
 def verdict_of(
@@ -34,7 +39,7 @@ def verdict_of(
     )
     run = replay.recorded.run
     return VerdictDocument(
-        id=next(iter(replay.run_ids), f"{run.id}-replay"),
+        id=next(iter(replay.run_ids), "") or new_run_id(ended, new_trace_id()),
         run=run.id,
         pipeline=run.pipeline,
         commit=run.vcs.head_revision,
@@ -112,32 +117,43 @@ def signed_bytes(verdict: VerdictDocument) -> bytes:
     return b"nbdag verdict 1\0" + msgspec.json.encode(document, order="sorted")
 
 
-class Verdicts:
-    """The verdicts of a project, a file each."""
+class Kept(Generic[D]):
+    """Documents of one kind, a file each; their names sort by time."""
 
-    def __init__(self, project: Project) -> None:
-        self._folder = project.verdicts
+    def __init__(self, folder: str, kind: type[D]) -> None:
+        self._folder = folder
+        self._kind = kind
 
-    def keep(self, verdict: VerdictDocument) -> str:
-        """Write a verdict; return the path of its file."""
+    def keep(self, document: D) -> None:
+        """Write a document."""
         os.makedirs(self._folder, exist_ok=True)
-        path = os.path.join(self._folder, f"{verdict.id}{_SUFFIX}")
+        path = os.path.join(self._folder, f"{document.id}{_SUFFIX}")
         temporary = f"{path}.{os.getpid()}"
         with open(temporary, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(verdict), indent=2) + b"\n")
+            file.write(msgspec.json.format(encode_document(document), indent=2) + b"\n")
         os.replace(temporary, path)
-        return path
 
-    def __iter__(self) -> Iterator[VerdictDocument]:
-        """Yield all verdicts, newest first; what cannot be read is left out."""
+    def __iter__(self) -> Iterator[D]:
+        """Yield all documents, newest first; what cannot be read is left out."""
         names: list[str] = []
         with suppress(OSError):
             names = sorted(os.listdir(self._folder), reverse=True)
         for name in names:
             if name.endswith(_SUFFIX):
                 with suppress(OSError, msgspec.DecodeError), open(os.path.join(self._folder, name), "rb") as file:
-                    yield msgspec.json.decode(file.read(), type=VerdictDocument)
+                    yield msgspec.json.decode(file.read(), type=self._kind)
 
-    def last_of(self, task: str) -> tuple[VerdictDocument, TaskVerdict] | None:
-        """Return the newest verdict about a task."""
-        return next(((each, found) for each in self for found in each.tasks if found.name == task), None)
+
+def verdicts_of(project: Project) -> Kept[VerdictDocument]:
+    return Kept(project.verdicts, VerdictDocument)
+
+
+def blames_of(project: Project) -> Kept[BlameDocument]:
+    return Kept(project.blames, BlameDocument)
+
+
+def last_of(project: Project, task: str) -> tuple[VerdictDocument, TaskVerdict] | None:
+    """Return the newest verdict about a task."""
+    return next(
+        ((each, found) for each in verdicts_of(project) for found in each.tasks if found.name == task), None
+    )

@@ -49,6 +49,7 @@ class RunHeadDocument(Struct, frozen=True, kw_only=True):
 
     id: Annotated[str, described("its identifier; identifiers sort by time")]
     trace_id: Annotated[str, described("that of its OpenTelemetry trace")]
+    kind: Annotated[str, described("`replay`, `bisect` or `blame` if it is a trial; empty for a build")]
     pipeline: Annotated[str, described("`[pipeline] name`")]
     started: Annotated[int, described("when it began")]
     ended: Annotated[int | None, described("when it ended, if it has")]
@@ -246,7 +247,7 @@ class BlamedChange(Struct, frozen=True, kw_only=True):
     ]
     is_culprit: Annotated[bool, described("whether it is of those that carry the difference")]
     alone: Annotated[
-        float | None, described("of a culprit, by how much it changes the metric by itself, if measured")
+        Number | None, described("of a culprit, by how much it changes the metric by itself, if measured")
     ]
 
 
@@ -254,7 +255,7 @@ class BlamedMix(Struct, frozen=True, kw_only=True):
     """A trial of some of the changes."""
 
     changes: Annotated[tuple[int, ...], described("which of them, counted from 0; none: the first side")]
-    values: Annotated[tuple[float, ...], described("the metric, each time; none: the mix does not run")]
+    values: Annotated[tuple[Number, ...], described("the metric, each time; none: the mix does not run")]
     run_ids: Annotated[tuple[str, ...], described("the trials")]
     problem: Annotated[str, described("why it does not run")]
 
@@ -263,11 +264,16 @@ class BlameDocument(Struct, frozen=True, kw_only=True):
     """Which changes between two runs carry the difference of a metric."""
 
     format: Format = 1
+    id: Annotated[str, described("its name, as that of a run")]
+    pipeline: Annotated[str, described("`[pipeline] name`")]
+    started: Annotated[int, described("when the search began")]
+    duration_s: Annotated[float, described("how long it took")]
+    task: Annotated[str, described("the task that logs the metric")]
     metric: Annotated[str, described("the metric, after its task where that was given")]
     before: Annotated[str, described("the run with the value before")]
     after: Annotated[str, described("the other run")]
-    value_before: Annotated[float, described("the value in the run before")]
-    value_after: Annotated[float, described("the value in the other run")]
+    value_before: Annotated[Number, described("the value in the run before")]
+    value_after: Annotated[Number, described("the value in the other run")]
     finding: Annotated[
         Literal["found", "noise", "elsewhere", "unclear", "planned"],
         described(
@@ -275,9 +281,9 @@ class BlameDocument(Struct, frozen=True, kw_only=True):
             " `unclear`: other changes carry it too; `planned`: a dry run"
         ),
     ]
-    explained: Annotated[float | None, described("by how much the culprits change it, together")]
-    others: Annotated[float | None, described("by how much all other changes do, together")]
-    noise: Annotated[float, described("the standard deviation of one measurement")]
+    explained: Annotated[Number | None, described("by how much the culprits change it, together")]
+    others: Annotated[Number | None, described("by how much all other changes do, together")]
+    noise: Annotated[Number, described("the standard deviation of one measurement")]
     changes: Annotated[tuple[BlamedChange, ...], described("all that decides the metric and differs")]
     machine: Annotated[tuple[str, ...], described("what differs and cannot be mixed: software of the machine")]
     mixes: Annotated[tuple[BlamedMix, ...], described("the trials, in their order")]

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files as package_files
@@ -30,6 +30,7 @@ from nbmake_dag_reporting.site_budget import shrink
 from nbmake_dag_reporting.site_chunks import SiteFiles
 from nbmake_dag_reporting.site_graph import drawn_graph
 from nbmake_dag_reporting.site_index import SiteIndex
+from nbmake_dag_reporting.site_judgements import Judgement, count_judgements, write_judgements
 from nbmake_dag_reporting.site_page import frame, page
 from nbmake_dag_reporting.site_task import Executed, TaskPublisher
 
@@ -81,7 +82,7 @@ class SiteResult:
     runs: int
     dropped: tuple[str, ...]
     refused: tuple[str, ...]
-    """Damaged or forged runs, each with the reason."""
+    """Damaged or forged runs, and verdicts and blames that hold a secret, each with the reason."""
     withheld: tuple[str, ...]
     """Runs that hold a secret, each with its place and its name."""
     size: int
@@ -114,17 +115,21 @@ def is_site(folder: str) -> bool:
     return False
 
 
-def write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
-    """Bring a site up to date with its runs, without those that hold a secret.
+def write_site(
+    out: str, found: Sequence[Found], options: SiteOptions, judgements: Iterable[Judgement] = ()
+) -> SiteResult:
+    """Bring a site up to date with its runs and what was judged of them, without what holds a secret.
 
     Waits for any other process that is writing this site.
     """
     os.makedirs(out, exist_ok=True)
     with _alone(out):
-        return _write_site(out, found, options)
+        return _write_site(out, found, options, judgements)
 
 
-def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteResult:
+def _write_site(
+    out: str, found: Sequence[Found], options: SiteOptions, judgements: Iterable[Judgement]
+) -> SiteResult:
     files = SiteFiles(out, options.secrets)
     state = _state(out, options)
     if not is_site(out):
@@ -150,6 +155,7 @@ def _write_site(out: str, found: Sequence[Found], options: SiteOptions) -> SiteR
                 continue
             seen[item.name] = item.stamp
             added.append(recorded.run.id)
+    refused += write_judgements(files, judgements, keep if options.publish_host else scrubber(None))
     version = _write_pages(files, index, options)
     dropped: list[str] = []
     size = state.size + files.grown
@@ -291,7 +297,8 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _write_pages(files: SiteFiles, index: SiteIndex, options: SiteOptions) -> str:
     """Write what all pages share; return what changes with it."""
-    version = index.write({"metrics": {name: asdict(metric) for name, metric in options.metrics.items()}})
+    metrics = {name: asdict(metric) for name, metric in options.metrics.items()}
+    version = index.write({"metrics": metrics, "judgements": count_judgements(files)})
     digest = hashlib.sha256()
     for name in _APP:
         data = package_files("nbmake_dag_reporting").joinpath("app", name).read_bytes()

@@ -72,8 +72,7 @@ def _settings(
 ) -> Sides:
     return Sides(
         config=_CONFIG,
-        settings_before=before,
-        settings_after=after,
+        settings={_CONFIG: (before, after)},
         notebooks=notebooks or [],
         files={},
         overrides_before={},
@@ -144,13 +143,34 @@ def test_each_value_of_the_pipeline_file_is_a_change() -> None:
     assert sides.mixed(changes, "blame 1")[1] == {"lr": 0.1}
 
 
+def test_values_of_parts_are_changes_of_their_own() -> None:
+    """A part that only one side has is empty in the other."""
+    part = ProjectPath("etl/pipeline.toml")
+    sides = Sides(
+        config=_CONFIG,
+        settings={
+            _CONFIG: ({"parameters": {"n": 1}}, {"pipeline": {"parts": [part]}, "parameters": {"n": 2}}),
+            part: ({}, {"parameters": {"n": 2}}),
+        },
+        files={},
+        overrides_before={},
+        overrides_after={},
+    )
+    changes = sides.changes()
+    assert [*map(str, changes)] == ["parameters.n (1 → 2)", "etl/pipeline.toml: parameters.n (not set → 2)"]
+    files, _ = sides.mixed(changes[1:], "blame 1")
+    assert {path: tomli.loads(_data(data).decode()) for path, data in files.items()} == {
+        _CONFIG: {"pipeline": {"parts": [part]}, "parameters": {"n": 1}, "cache": {"epoch": "blame 1"}},
+        part: {"parameters": {"n": 2}},
+    }
+
+
 def test_files_come_from_one_side_or_the_other() -> None:
     """One that is new is absent without its change."""
     which = ("module", ProjectPath("new.py"))
     sides = Sides(
         config=_CONFIG,
-        settings_before={},
-        settings_after={},
+        settings={_CONFIG: ({}, {})},
         files={which: (Absent(), Bytes(b"a = 1"))},
         overrides_before={},
         overrides_after={},

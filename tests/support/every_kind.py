@@ -45,6 +45,7 @@ _FABRICATED = (
     "state/remote/x/x.csv",
     "state/trials/runs/x/events.jsonl",
     "verdicts/x.json",
+    "blames/x.json",
     "history/pulled/x.json.gz",
     "open/a/a.ipynb",
     "debug/a/a.ipynb",

@@ -166,6 +166,13 @@ STATE_KINDS = (
         loss="those verdicts are not shown",
     ),
     StateKind(
+        pattern="blames/*",
+        owners=("referee/verdicts.py",),
+        format="JSON (`nbdag schema blame`)",
+        holds="which changes were found to make a metric differ",
+        loss="those blames are not shown",
+    ),
+    StateKind(
         pattern="state/seen-by-nodes",
         owners=("execute/ray/cluster.py",),
         format="a random number",

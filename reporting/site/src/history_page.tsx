@@ -6,7 +6,16 @@ import { Commit } from "./columns.tsx";
 import { Copy } from "./copy.tsx";
 import { number, seconds, time } from "./format.ts";
 import { Guarded } from "./guarded.tsx";
-import { columnId, type Index, type Matrix, type RunRow, type StoredColumn, statusOf } from "./model.ts";
+import { JudgementLinks, useJudgements } from "./judgements.tsx";
+import {
+  columnId,
+  type Index,
+  type JudgementRow,
+  type Matrix,
+  type RunRow,
+  type StoredColumn,
+  statusOf,
+} from "./model.ts";
 import { valuesOf } from "./numbers.ts";
 import { durationMarks, marks } from "./regress.ts";
 import { changed, type Route, replace, taskHref } from "./route.ts";
@@ -37,6 +46,7 @@ export function HistoryPage({ index, route }: { index: Index; route: Route }): J
     );
   const values = useChunks<unknown[]>(columns.map((column) => column.file));
   const matrix = useChunk<Matrix>("matrix");
+  const judgements = useJudgements(index).filter((row) => row.task === task);
   const set = (changes: Record<string, string | undefined>) => replace(changed(route, changes));
   const runs = [...index.newest].reverse().filter((run) => !branch || run.branch === branch);
   return (
@@ -78,6 +88,9 @@ export function HistoryPage({ index, route }: { index: Index; route: Route }): J
                 letters={matrix.find(([name]) => name === task)?.[1] ?? ""}
                 runs={runs}
                 axis={axis}
+                judgements={
+                  column.kind === "metrics" ? judgements.filter((row) => row.metric === column.name) : []
+                }
               />
             </Guarded>
           ))}
@@ -94,9 +107,10 @@ interface ChartProps {
   letters: string;
   runs: RunRow[];
   axis: string;
+  judgements: readonly JudgementRow[];
 }
 
-function ColumnChart({ index, column, values, letters, runs, axis }: ChartProps): JSX.Element {
+function ColumnChart({ index, column, values, letters, runs, axis, judgements }: ChartProps): JSX.Element {
   const known = runs.filter((run) => typeof values[run.number] === "number");
   const measured = known.map((run) => ({
     value: values[run.number] as number,
@@ -191,6 +205,7 @@ function ColumnChart({ index, column, values, letters, runs, axis }: ChartProps)
           ))}
         </p>
       )}
+      <JudgementLinks rows={judgements} label={`What was blamed for ${column.name}`} />
     </div>
   );
 }

@@ -9,6 +9,7 @@ import { ExplorePage } from "./explore_page.tsx";
 import { plural } from "./format.ts";
 import { Guarded } from "./guarded.tsx";
 import { HistoryPage } from "./history_page.tsx";
+import { BlamePage, JudgementsPage, VerdictPage } from "./judgements_page.tsx";
 import { LivePage } from "./live_page.tsx";
 import { LiveTaskPage } from "./live_task.tsx";
 import { MatrixPage } from "./matrix_page.tsx";
@@ -36,7 +37,10 @@ const PAGES: { path: string; label: string; show: (shown: Shown) => JSX.Element 
   { path: "matrix", label: "Tasks × runs", show: MatrixPage },
   { path: "compare", label: "Compare", show: ComparePage },
   { path: "history", label: "History", show: HistoryPage },
+  { path: "verdicts", label: "Verdicts", show: JudgementsPage },
 ];
+/** Under which page of the navigation the pages below stand. */
+const ABOVE: Record<string, string> = { run: "runs", verdict: "verdicts", blame: "verdicts" };
 const FIRST = PAGES[0]!.path;
 
 function App({ index }: { index: Index }): JSX.Element {
@@ -91,18 +95,15 @@ function App({ index }: { index: Index }): JSX.Element {
           {name}
         </a>
         <nav aria-label="Pages">
-          {PAGES.map(({ path, label }) => (
-            <a
-              href={href([path])}
-              aria-current={path === page || (path === "runs" && page === "run") ? "page" : undefined}
-            >
+          {PAGES.filter(({ path }) => path !== "verdicts" || index.judgements > 0).map(({ path, label }) => (
+            <a href={href([path])} aria-current={path === (ABOVE[page] ?? page) ? "page" : undefined}>
               {label}
             </a>
           ))}
         </nav>
         <ThemeButton />
       </header>
-      <main id="main" tabIndex={-1} ref={main} key={page === "run" || page === "live" ? address : page}>
+      <main id="main" tabIndex={-1} ref={main} key={page in ABOVE || page === "live" ? address : page}>
         <Guarded what="This page" key={address}>
           <Page index={index} route={route} />
         </Guarded>
@@ -124,6 +125,8 @@ function Page({ index, route }: Shown): JSX.Element {
       <RunPage index={index} id={id} route={route} />
     );
   }
+  if (page === "verdict") return <VerdictPage index={index} id={id} />;
+  if (page === "blame") return <BlamePage index={index} id={id} />;
   const Listed = PAGES.find(({ path }) => path === page)?.show ?? NoPage;
   return <Listed index={index} route={route} />;
 }

@@ -22,7 +22,68 @@ export interface Declared {
 export interface StoredIndex {
   rows: Record<string, (string | number | boolean | null)[]>;
   columns: StoredColumn[];
-  settings: { metrics: Record<string, Declared> };
+  settings: { metrics: Record<string, Declared>; judgements?: number };
+}
+
+/** What the list of verdicts and blames has of one. */
+export interface JudgementRow {
+  kind: "verdict" | "blame";
+  id: string;
+  /** Milliseconds since the epoch. */
+  started: number;
+  /** The run that was replayed, or the later one of the two between which a change is blamed. */
+  run: string;
+  before?: string;
+  task?: string;
+  metric?: string;
+  result: string;
+  what: string;
+}
+
+/** The documents of `nbdag replay --json` and `nbdag blame --json`; times are nanoseconds, durations seconds. */
+export interface Verdict {
+  id: string;
+  run: string;
+  commit: string | null;
+  started: number;
+  duration_s: number;
+  version: string;
+  from_scratch: boolean;
+  verdict: string;
+  tasks: TaskVerdict[];
+  public_key: string | null;
+}
+
+export interface TaskVerdict {
+  name: string;
+  verdict: string;
+  why: string;
+  differences: { kind: string; name: string; where: string }[];
+  notes: string[];
+  times: number;
+  same: number;
+  conditions: { name: string; matters: boolean; why: string }[];
+  duration_s: number;
+}
+
+export interface Blame {
+  id: string;
+  started: number;
+  duration_s: number;
+  task: string;
+  metric: string;
+  before: string;
+  after: string;
+  value_before: Finite;
+  value_after: Finite;
+  finding: string;
+  explained: Finite | null;
+  others: Finite | null;
+  noise: Finite;
+  changes: { what: string; is_culprit: boolean; alone: Finite | null }[];
+  machine: string[];
+  mixes: { changes: number[]; values: Finite[]; problem: string }[];
+  executed: number;
 }
 
 export interface RunRow {
@@ -229,6 +290,8 @@ export class Index {
   readonly newest: RunRow[];
   readonly columns: StoredColumn[];
   readonly declared: Map<string, Declared>;
+  /** How many verdicts and blames there are. */
+  readonly judgements: number;
   readonly byId = new Map<string, RunRow>();
   readonly byColumn = new Map<string, StoredColumn>();
 
@@ -246,6 +309,7 @@ export class Index {
     this.columns = stored.columns;
     for (const column of this.columns) this.byColumn.set(columnId(column), column);
     this.declared = new Map(Object.entries(stored.settings.metrics));
+    this.judgements = stored.settings.judgements ?? 0;
   }
 
   /** The run before another, of the same pipeline and branch if there is one. */

@@ -46,6 +46,7 @@ export function useRoute(): Route {
 }
 
 export const runHref = (id: string): string => href(["run", id]);
+export const judgementHref = (row: { kind: string; id: string }): string => href([row.kind, row.id]);
 export const taskHref = (id: string, task: string): string => href(["run", id, "task", task]);
 
 /** Lists of names in one parameter: each is escaped, so that they may hold commas. */

@@ -9,6 +9,7 @@ import { Copies } from "./copy.tsx";
 import { criticalPath, took } from "./critical.ts";
 import { ago, seconds, time, value } from "./format.ts";
 import { GraphView } from "./graph.tsx";
+import { JudgementLinks, useJudgements } from "./judgements.tsx";
 import type { Graph, Index, RunDetail, RunRow, Task } from "./model.ts";
 import { metricsOf } from "./numbers.ts";
 import { changed, href, joined, type Route, runHref, taskHref } from "./route.ts";
@@ -18,6 +19,7 @@ import { Badge, Facts, Outside, STATUSES, Tabs, Values, Waiting } from "./ui.tsx
 export function RunPage({ index, id, route }: { index: Index; id: string; route: Route }): JSX.Element {
   const run = index.byId.get(id);
   const detail = useChunk<RunDetail>(run?.detail ? `run/${id}` : undefined);
+  const judgements = useJudgements(index).filter((row) => row.run === id || row.before === id);
   if (!run) return <h1>There is no run {id}</h1>;
   const before = index.before(run);
   return (
@@ -60,6 +62,7 @@ export function RunPage({ index, id, route }: { index: Index; id: string; route:
           ],
         ]}
       />
+      <JudgementLinks rows={judgements} label="What was judged of the run" />
       {!run.detail ? (
         <p class="note">The details of this run were left out, to limit the size of the site.</p>
       ) : detail === undefined || detail instanceof Error ? (

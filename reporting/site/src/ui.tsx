@@ -25,6 +25,14 @@ const GLYPHS: Record<string, [glyph: string, label: string]> = {
   succeeded: ["✓", "succeeded"],
   timeout: ["◷", "timed out"],
   lost: ["!", "lost"],
+  identical: ["=", "identical"],
+  equal: ["≈", "equal within tolerance"],
+  differs: ["≠", "differs"],
+  could_not_run: ["?", "could not run"],
+  found: ["→", "found"],
+  noise: ["~", "within noise"],
+  elsewhere: ["?", "not among the changes"],
+  unclear: ["?", "not the only ones"],
 };
 
 export const glyph = (status: string): string => GLYPHS[status]?.[0] ?? "?";

@@ -36,7 +36,7 @@ test("text becomes HTML, script or an address where that was looked at", () => {
 });
 
 test("a link is to a page of the site, made by `href`, or goes through `Outside`", () => {
-  const MADE = /^\{(?:href|runHref|taskHref|liveHref|changed|to)\(/;
+  const MADE = /^\{(?:href|runHref|taskHref|judgementHref|liveHref|changed|to)\(/;
   const KNOWN = ['"#main"', '"NOTICES.txt"', "{point.href}", "{artifact.file}"];
   for (const name of sources.filter((one) => one.endsWith(".tsx"))) {
     for (const [, value] of read(name).matchAll(/\shref=("[^"]*"|\{[^\n]*)/g)) {
