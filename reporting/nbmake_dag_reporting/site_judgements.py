@@ -23,7 +23,7 @@ _ID = re.compile(r"\w[\w.-]{0,99}")
 
 def write_judgements(files: SiteFiles, found: Iterable[Judgement], scrub: Scrub) -> Iterator[str]:
     """Add verdicts and blames to a site; yield which of them hold a secret, and which."""
-    rows = {row["id"]: row for row in files.read_chunk(_LIST) or []}
+    rows: dict[str, Any] = {row["id"]: row for row in files.read_chunk(_LIST) or []}
     known = len(rows)
     for judgement in found:
         if judgement.id in rows or not _ID.fullmatch(judgement.id):
@@ -37,8 +37,8 @@ def write_judgements(files: SiteFiles, found: Iterable[Judgement], scrub: Scrub)
             continue
         rows[judgement.id] = {"kind": kind, **_row(document)}
     if len(rows) > known:
-        newest_first = sorted(rows.values(), key=lambda row: str(row["id"]), reverse=True)
-        files.write_chunk(_LIST, newest_first, "the verdicts")
+        newest_first = sorted(rows, reverse=True)
+        files.write_chunk(_LIST, [rows[name] for name in newest_first], "the verdicts")
 
 
 def count_judgements(files: SiteFiles) -> int:

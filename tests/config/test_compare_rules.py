@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbmake_dag.core.model import CompareRule
+from nbmake_dag.core.model import CompareRule, TaskName
 from nbmake_dag.errors import ConfigError
 from tests.config.expanding import pipeline
 
@@ -85,4 +85,7 @@ def test_a_rule_is_that_of_its_output() -> None:
     """Others are compared byte by byte."""
     keys = 'compare = "numeric"\nrtol = 1e-6\natol = 2\nignore_columns = ["a"]\n[tasks.a.outputs.s]\npath = "s"\n'
     numeric = CompareRule(how="numeric", rtol=1e-6, atol=2, ignored=("a",))
-    assert [output.rule for output in pipeline(_OUTPUT + keys).tasks["a"].outputs] == [numeric, CompareRule()]
+    assert [output.rule for output in pipeline(_OUTPUT + keys).tasks[TaskName("a")].outputs] == [
+        numeric,
+        CompareRule(),
+    ]
