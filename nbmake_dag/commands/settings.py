@@ -72,6 +72,7 @@ def options_of(pipeline: Pipeline, project: Project, secrets: Secrets | None = N
         previews=settings.previews,
         max_size=settings.max_size,
         metrics=_metrics(pipeline),
+        views=settings.views,
         secrets=secrets or secrets_to_find(project, pipeline, os.environ),
     )
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from nbmake_dag.config import units
 from nbmake_dag.core.vocabulary import CompareKind, KernelStart, RemoteMode, ValueType
-from nbmake_dag_reporting.vocabulary import ALERT, AN_ALERT, Direction
+from nbmake_dag_reporting.vocabulary import A_VIEW, ALERT, AN_ALERT, VIEW, Direction
 
 
 class Duration(float):
@@ -70,6 +70,7 @@ Flag: TypeAlias = bool | UnsetType
 Text: TypeAlias = str | UnsetType
 Texts: TypeAlias = list[str] | UnsetType
 AlertText: TypeAlias = Annotated[str, Meta(pattern=ALERT)] | UnsetType
+ViewAddress: TypeAlias = Annotated[str, Meta(pattern=VIEW)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType
 Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 Places: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -533,6 +534,10 @@ class ReportTable(_Table, frozen=True):
     ] = UNSET
     metrics: Annotated[
         dict[str, MetricTable] | UnsetType, _doc("Metrics that are compared, by name.", "a table of tables")
+    ] = UNSET
+    views: Annotated[
+        dict[str, ViewAddress] | UnsetType,
+        _doc("Pages of the site as they were set, by name: `Views` of the site copies such a line.", A_VIEW),
     ] = UNSET
 
 

@@ -12,6 +12,7 @@ from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.key import Ingredient, Key
 from nbmake_dag_cache.record import Logged, Output, Record
 from nbmake_dag_reporting.cell_ref import CellRef
+from nbmake_dag_reporting.schema import FIGURE_SCRIPT
 
 ABSENT = ""
 """The digest of a file that does not exist."""
@@ -68,6 +69,7 @@ def logged_values(result: Result, of: LoggedKind) -> Mapping[str, Any]:
         case "tags":
             return result.logged.tags
         case "artifacts":
-            return {name: artifact.sha256 for name, artifact in result.logged.artifacts.items()}
+            artifacts = result.logged.artifacts.items()
+            return {name: one.sha256 for name, one in artifacts if one.media_type != FIGURE_SCRIPT}
         case _:
             assert_never(of)

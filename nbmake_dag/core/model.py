@@ -347,6 +347,8 @@ class ReportSettings:
     allow: tuple[str, ...] = ()
     """Variables that are named like secrets, and are none."""
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict[str, MetricSettings])
+    views: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names of the site's pages as somebody set them, each with its address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from nbmake_dag.inside.table import plain, table_document
 
 _MEDIA_TYPES = {
     ".csv": "text/csv",
+    ".flac": "audio/flac",
+    ".geojson": "application/geo+json",
     ".gif": "image/gif",
     ".htm": "text/html",
     ".html": "text/html",
@@ -24,13 +26,19 @@ _MEDIA_TYPES = {
     ".jpg": "image/jpeg",
     ".json": "application/json",
     ".log": "text/plain",
+    ".m4a": "audio/mp4",
     ".md": "text/markdown",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".ogg": "audio/ogg",
     ".parquet": "application/vnd.apache.parquet",
     ".pdf": "application/pdf",
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".tsv": "text/tab-separated-values",
     ".txt": "text/plain",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
     ".webp": "image/webp",
     ".xml": "application/xml",
     ".yaml": "application/yaml",
@@ -95,6 +103,11 @@ def log_artifact(local_path: str | os.PathLike[str] | bytes, artifact_path: str 
         _log(name, _copier(path))
         return
     log_directory(path, f"{name}/")
+
+
+def log_data(name: str, data: bytes, media_type: str) -> None:
+    """Log bytes of a media type that their name does not tell."""
+    _log(name, _bytes_writer(data), media_type=media_type)
 
 
 def log_directory(path: str, prefix: str) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 from typing import Any
 
+from nbmake_dag.inside.figure_scripts import MEDIA_TYPE as FIGURE_SCRIPT
+
 
 def latest_records(folder: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Return params, metrics, tags and artifacts (name to path of the file) of every task's latest execution.
@@ -56,6 +58,7 @@ def _left(cache: str, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "artifacts": {
             name: os.path.join(cache, "blobs", artifact["sha256"][:2], artifact["sha256"])
             for name, artifact in logged["artifacts"].items()
+            if artifact["media_type"] != FIGURE_SCRIPT
         },
     }
 

@@ -14,6 +14,7 @@ from nbmake_dag.referee.readers import MissingLibraryError
 from nbmake_dag_cache.record import Output, OutputFile, Record
 from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.compare import Declared, Verdict, judge
+from nbmake_dag_reporting.schema import FIGURE_SCRIPT
 from nbmake_dag_reporting.verdict import Difference, TaskJudgement
 
 LARGEST = 64 << 20
@@ -126,7 +127,10 @@ def _number(value: float | None) -> str:
 
 
 def _unequal_artifacts(before: Record, after: Record, read: Read) -> Iterator[Difference]:
-    old, new = before.logged.artifacts, after.logged.artifacts
+    old, new = (
+        {name: one for name, one in record.logged.artifacts.items() if one.media_type != FIGURE_SCRIPT}
+        for record in (before, after)
+    )
     for name in [*old, *(name for name in new if name not in old)]:
         if name not in new:
             where = "it was not logged"

@@ -14,7 +14,8 @@ from typing import Any
 
 from nbmake_dag_reporting.compare import Declared, Verdict, judge
 from nbmake_dag_reporting.run import Run
-from nbmake_dag_reporting.site_index import LETTERS, SiteIndex
+from nbmake_dag_reporting.site_index import Column, SiteIndex
+from nbmake_dag_reporting.site_shard import LETTERS
 
 _WINDOW = 8
 _FEWEST = 2
@@ -26,29 +27,30 @@ def alerts_of_site(index: SiteIndex, declared: Mapping[str, Declared]) -> list[s
     """Judge the metrics of the newest run by the limits, and by the runs of its branch before it."""
     if not len(index):
         return []
-    newest = index.row(index.newest_first()[0])
+    rows = sorted(index.recent(), key=lambda row: (row["started"], row["id"]))
     return [
         sentence
-        for column in index.columns
-        if column["kind"] == "metrics" and (wanted := declared.get(column["name"])) and wanted.alert
-        if (sentence := _of_column(index, column, newest, wanted))
+        for column in index.columns()
+        if column[0] == "metrics" and (wanted := declared.get(column[2])) and wanted.alert
+        if (sentence := _of_column(index, column, rows, wanted))
     ]
 
 
 def _of_column(
-    index: SiteIndex, column: Mapping[str, Any], newest: Mapping[str, Any], wanted: Declared
+    index: SiteIndex, column: Column, rows: Sequence[Mapping[str, Any]], wanted: Declared
 ) -> str | None:
-    values, letters = index.values(column), index.matrix[column["task"]]
+    """Judge the newest of some runs, which are in the order of their starts."""
+    _, task, name = column
+    values, letters = index.values(column), index.letters(task)
+    newest = rows[-1]
     number = newest["number"]
     if (value := _at(values, number)) is None:
         return None
-    what = f"{column['name']} of {column['task']}"
+    what = f"{name} of {task}"
     if wanted.alert != "worse":
         return _beyond(what, value, wanted)
-    rows = sorted(
-        (row for row in index.all_rows() if _same_line(row, newest)), key=lambda row: (row["started"], row["id"])
-    )
-    computed = [row["number"] for row in rows if letters[row["number"] :][:1] == LETTERS["ran"]]
+    line = [row["number"] for row in rows if _same_line(row, newest)]
+    computed = [one for one in line if letters.get(one) == LETTERS["ran"]]
     before = [item for one in computed if one != number and (item := _at(values, one)) is not None]
     if number not in computed or (usual := worse_than(before, value, wanted)) is None:
         return None
@@ -58,12 +60,11 @@ def _of_column(
 
 
 def _same_line(row: Mapping[str, Any], newest: Mapping[str, Any]) -> bool:
-    same = (row["branch"], row["pipeline"]) == (newest["branch"], newest["pipeline"])
-    return same and row["started"] <= newest["started"]
+    return (row["branch"], row["pipeline"]) == (newest["branch"], newest["pipeline"])
 
 
-def _at(values: Sequence[Any], number: int) -> float | None:
-    value = values[number] if number < len(values) else None
+def _at(values: Mapping[int, Any], number: int) -> float | None:
+    value = values.get(number)
     return None if value is None else float(value)
 
 

@@ -138,7 +138,7 @@ def blobs_of(run: Run) -> Iterator[str]:
     for task in run.tasks.values():
         named = [task.series, task.cells, task.notebook_source]
         named += [name for attempt in task.attempts for name in (attempt.log, attempt.notebook)]
-        named += [artifact.sha256 for artifact in task.artifacts.values()]
+        named += [artifact.sha256 for artifact in (*task.artifacts.values(), *task.scripts.values())]
         yield from (name for name in named if name)
 
 

@@ -17,15 +17,17 @@ class Look:
     words: str
     fill: str
     stroke: str
+    dark: str
+    """The fill on dark, below light text."""
 
 
 LOOKS: dict[TaskStatus, Look] = {
-    "ran": Look(glyph="✓", words="ran", fill="#d1f0d9", stroke="#1a7f37"),
-    "restored": Look(glyph="↺", words="restored", fill="#d6ebf5", stroke="#1b7c83"),
-    "up_to_date": Look(glyph="=", words="up to date", fill="#eceef0", stroke="#6e7781"),
-    "failed": Look(glyph="✗", words="failed", fill="#ffd9d6", stroke="#c22a2a"),
-    "skipped": Look(glyph="↷", words="skipped", fill="#fff1c9", stroke="#9a6700"),
-    "cancelled": Look(glyph="-", words="cancelled", fill="#f3e6ff", stroke="#8250df"),
+    "ran": Look(glyph="✓", words="ran", fill="#d1f0d9", stroke="#1a7f37", dark="#12351f"),
+    "restored": Look(glyph="↺", words="restored", fill="#d6ebf5", stroke="#1b7c83", dark="#0f3338"),
+    "up_to_date": Look(glyph="=", words="up to date", fill="#eceef0", stroke="#6e7781", dark="#2b3036"),
+    "failed": Look(glyph="✗", words="failed", fill="#ffd9d6", stroke="#c22a2a", dark="#4a1618"),
+    "skipped": Look(glyph="↷", words="skipped", fill="#fff1c9", stroke="#9a6700", dark="#3d2f08"),
+    "cancelled": Look(glyph="-", words="cancelled", fill="#f3e6ff", stroke="#8250df", dark="#33204d"),
 }
 
 

@@ -22,6 +22,10 @@ text { font: 12px ui-monospace, monospace; fill: #1f2328; text-anchor: middle }
 path { fill: none; stroke: #6e7781 }
 .task rect { fill: #fff; stroke: #57606a }
 """
+_DARK = """\
+text { fill: #e6edf3 }
+.task rect { fill: #161b22; stroke: #8b949e }
+"""
 
 
 def svg(drawing: Drawing) -> str:
@@ -34,11 +38,12 @@ def svg(drawing: Drawing) -> str:
     colours = "".join(
         f".{status} rect {{ fill: {look.fill}; stroke: {look.stroke} }}\n" for status, look in LOOKS.items()
     )
+    dark = "".join(f".{status} rect {{ fill: {look.dark} }}\n" for status, look in LOOKS.items())
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
         f"<title>{_text(drawing.title)}</title>",
-        f"<style>\n{_STYLE}{colours}</style>",
+        f"<style>\n{_STYLE}{colours}@media (prefers-color-scheme: dark) {{\n{_DARK}{dark}}}\n</style>",
     ]
     lines += [f'<path d="{_curve(points, lefts, columns)}"/>' for points in placed.edges.values()]
     for node in drawing.nodes:

@@ -8,21 +8,39 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from nbmake_dag_reporting.figures import figure_of, loads_only
 from nbmake_dag_reporting.notebook import INJECTED
 from nbmake_dag_reporting.scrub import Scrub, scrub_value
 from nbmake_dag_reporting.site_chunks import SiteFiles
 
 _INLINE = 8 << 10
 _LONGEST = 1 << 20
+_LARGEST_PAGE = 20 << 20
+"""What is not only text is broken where something is left out: it is kept whole, as far as notebooks have it."""
 _PICTURES = {
-    "image/png": ("png", b"\x89PNG\r\n\x1a\n"),
-    "image/jpeg": ("jpg", b"\xff\xd8\xff"),
+    "image/png": ("png", rb"\x89PNG\r\n\x1a\n"),
+    "image/jpeg": ("jpg", rb"\xff\xd8\xff"),
     "image/gif": ("gif", b"GIF8"),
     "image/webp": ("webp", b"RIFF"),
 }
+_FILES = {
+    **_PICTURES,
+    "application/pdf": ("pdf", b"%PDF-"),
+    "audio/flac": ("flac", b"fLaC"),
+    "audio/mp4": ("m4a", rb"(?s)....ftyp"),
+    "audio/mpeg": ("mp3", rb"ID3|\xff[\xe2-\xff]"),
+    "audio/ogg": ("ogg", b"OggS"),
+    "audio/wav": ("wav", rb"(?s)RIFF....WAVE"),
+    "video/mp4": ("mp4", rb"(?s)....ftyp"),
+    "video/webm": ("webm", rb"\x1aE\xdf\xa3"),
+}
+"""What browsers show by themselves, by its ending, and how its content begins: nothing that could be a page."""
+_BESIDE_A_FIGURE = (*_PICTURES, "image/svg+xml", "text/plain")
+"""What is shown of an interactive figure whose library was not kept."""
 
 
 def notebook_view(
@@ -55,21 +73,21 @@ def notebook_view(
     return cells
 
 
-def picture(data: bytes, media_type: str, sha256: str, files: SiteFiles, place: str) -> str | None:
-    """Publish a raster image as a file, if that is what it is."""
-    extension, magic = _PICTURES.get(media_type, ("", b""))
-    if not extension or not data.startswith(magic):
+def shown_file(data: bytes, media_type: str, sha256: str, files: SiteFiles, place: str) -> str | None:
+    """Publish a picture, sound, film or PDF as a file, if that is what it is."""
+    extension, beginning = _FILES.get(media_type, ("", b""))
+    if not extension or not re.match(beginning, data):
         return None
     return files.put_bytes(data, sha256, extension, place)
 
 
-def long_text(text: str, files: SiteFiles, place: str) -> str | dict[str, Any]:
+def long_text(text: str, files: SiteFiles, place: str, most: int = _LONGEST) -> str | dict[str, Any]:
     """Return a short text itself, a long one's reference; the middle of a very long one is left out."""
     if len(text) <= _INLINE:
         return text
-    if len(text) > _LONGEST:
-        left_out = len(text) - _LONGEST
-        text = f"{text[: _LONGEST // 2]}\n[… {left_out:,} characters left out …]\n{text[-_LONGEST // 2 :]}"
+    if len(text) > most:
+        left_out = len(text) - most
+        text = f"{text[: most // 2]}\n[… {left_out:,} characters left out …]\n{text[-most // 2 :]}"
     return {"ref": files.put(text, place), "size": len(text)}
 
 
@@ -97,11 +115,19 @@ def _output(output: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: st
                 "trace": long_text(trace, files, place),
             }
         case "display_data" | "execute_result":
+            given = output.get("data", {})
+            if loads_only(given):
+                return None
+            if figure := figure_of(given):
+                given = {name: value for name, value in given.items() if name in _BESIDE_A_FIGURE}
             data = {
                 media_type: shown
-                for media_type, value in output.get("data", {}).items()
+                for media_type, value in given.items()
                 if (shown := _data(media_type, value, files, scrub, place)) is not None
             }
+            if figure:
+                spec = files.put(scrub_value(figure.spec, scrub), place)
+                return {"t": "figure", "kind": figure.kind, "spec": spec, "d": data}
             return {"t": "data", "d": data} if data else None
         case _:
             return None
@@ -113,12 +139,13 @@ def _data(media_type: str, value: Any, files: SiteFiles, scrub: Scrub, place: st
             raw = base64.b64decode(_text(value))
         except binascii.Error:
             return None
-        path = picture(raw, media_type, hashlib.sha256(raw).hexdigest(), files, place)
+        path = shown_file(raw, media_type, hashlib.sha256(raw).hexdigest(), files, place)
         return None if path is None else {"file": path}
     if media_type.endswith("json"):
         value = scrub_value(value, scrub)
         return {"ref": files.put(value, place), "json": True}
-    return long_text(scrub(_text(value)), files, place)
+    most = _LONGEST if media_type == "text/plain" else _LARGEST_PAGE
+    return long_text(scrub(_text(value)), files, place, most)
 
 
 def _text(value: Any) -> str:

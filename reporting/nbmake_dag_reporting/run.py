@@ -153,6 +153,8 @@ class TaskRun:
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     artifacts: Mapping[str, Artifact] = field(default_factory=dict[str, Artifact])
+    scripts: Mapping[str, Artifact] = field(default_factory=dict[str, Artifact])
+    """Of the libraries that draw its interactive figures."""
     outputs: Mapping[str, str] = field(default_factory=dict[str, str])
     undeclared_reads: tuple[str, ...] = ()
     undeclared_writes: tuple[str, ...] = ()

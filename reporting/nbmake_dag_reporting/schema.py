@@ -237,6 +237,8 @@ ARTIFACT_HASH: Final = _declare(
     "artifact.hash", "string", "event `nbdag.artifact`", "`sha256:` and the blob's digest"
 )
 ARTIFACT_MEDIA: Final = _declare("nbdag.artifact.media_type", "string", "event `nbdag.artifact`", "what it is")
+FIGURE_SCRIPT: Final = "text/javascript; nbdag=figures"
+"""The media type of a library's script that draws interactive figures: no artifact that a notebook logged."""
 FILE_SIZE: Final = _declare("file.size", "int", "events `nbdag.artifact`, `nbdag.output`", "bytes")
 OUTPUT_PATH: Final = _declare("nbdag.output.path", "string", "event `nbdag.output`", "a declared output")
 OUTPUT_DIGEST: Final = _declare(

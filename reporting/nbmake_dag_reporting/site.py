@@ -28,14 +28,14 @@ from nbmake_dag_reporting.scrub import keep, public, scrub_value, scrubber
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 from nbmake_dag_reporting.site_budget import shrink
 from nbmake_dag_reporting.site_chunks import SiteFiles
-from nbmake_dag_reporting.site_graph import drawn_graph
+from nbmake_dag_reporting.site_graph import drawn_graph, folded_graph
 from nbmake_dag_reporting.site_index import SiteIndex
 from nbmake_dag_reporting.site_judgements import Judgement, count_judgements, write_judgements
 from nbmake_dag_reporting.site_page import frame, page
 from nbmake_dag_reporting.site_task import Executed, TaskPublisher
 
-FORMAT = 4
-_APP = ("app.js", "app.css", "maths.js", "maths.css", "NOTICES.txt")
+FORMAT = 5
+_APP = ("app.js", "app.css", "texts.js", "maths.js", "maths.css", "NOTICES.txt")
 _STATE = "site.json"
 _COUNTS = ("total", "ran", "restored", "up_to_date", "failed", "skipped", "cancelled")
 
@@ -71,6 +71,8 @@ class SiteOptions:
     """Whether declared outputs are looked into, too."""
     max_size: int = 900_000_000
     metrics: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
+    views: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Addresses of pages as somebody set them, by name."""
     secrets: Secrets = field(default_factory=lambda: Secrets({}))
 
 
@@ -132,7 +134,7 @@ def _write_site(
 ) -> SiteResult:
     files = SiteFiles(out, options.secrets)
     state = _state(out, options)
-    if not is_site(out):
+    if not state.runs and not is_site(out):
         files.write(_STATE, msgspec.json.encode(_BEGUN))
     seen = state.runs
     index = SiteIndex(files)
@@ -260,17 +262,19 @@ def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOp
     resource = run.resource.attributes if options.publish_host else public(run.resource)
     above = {task.name: task.upstreams for task in run.tasks.values()}
     graph = files.put(drawn_graph(above), f"run {run.id}")
+    folded = folded_graph(above, {task.name: task.family for task in run.tasks.values()})
     chunk = {
         "id": run.id,
         "tasks": tasks,
         "graph": graph,
+        **({"folded": files.put(folded, f"run {run.id}")} if folded else {}),
         "targets": list(run.targets),
         "parameters": spelled(scrub_value(dict(run.parameters), scrub)),
         "resource": dict(resource),
         "refs": sorted(files.refs),
     }
     files.write_chunk(f"run/{run.id}", chunk, f"run {run.id}")
-    index.add(run, _row(run))
+    index.add(run, _row(run), publisher.extremes)
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -298,12 +302,13 @@ def _row(run: Run) -> dict[str, Any]:
 def _write_pages(files: SiteFiles, index: SiteIndex, options: SiteOptions) -> str:
     """Write what all pages share; return what changes with it."""
     metrics = {name: asdict(metric) for name, metric in options.metrics.items()}
-    version = index.write({"metrics": metrics, "judgements": count_judgements(files)})
+    settings = {"metrics": metrics, "views": options.views, "judgements": count_judgements(files)}
+    version = index.write(settings)
     digest = hashlib.sha256()
     for name in _APP:
         data = package_files("nbmake_dag_reporting").joinpath("app", name).read_bytes()
         digest.update(data)
         files.write(name, data)
     files.write("frame.html", frame().encode())
-    files.write("index.html", page(index.rows, version, digest.hexdigest()[:8]).encode())
+    files.write("index.html", page(index.recent(), version, digest.hexdigest()[:8]).encode())
     return version

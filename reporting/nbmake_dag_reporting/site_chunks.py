@@ -33,6 +33,8 @@ class SiteFiles:
         """Paths of content that was put or found since this was last emptied."""
         self.previews: dict[str, Any] = {}
         """What is in files of data, by digest: the hits of many runs share them."""
+        self.scripts: dict[str, str] = {}
+        """Where the scripts of libraries are, by digest: they are large, and most tasks share them."""
 
     def write(self, path: str, data: bytes) -> None:
         target = os.path.join(self.root, path)
@@ -68,6 +70,10 @@ class SiteFiles:
         key = f"content/{ref}"
         self._once(chunk_path(key), _script(key, data))
         return ref
+
+    def keep(self, ref: str) -> None:
+        """Count content that was put before among what is put now."""
+        self.refs.add(chunk_path(f"content/{ref}"))
 
     def put_bytes(self, data: bytes, sha256: str, extension: str, place: str) -> str:
         """Store a file under its digest, once, and return its path. The extension decides how it is served."""

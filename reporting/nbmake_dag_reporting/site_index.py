@@ -1,144 +1,151 @@
-"""The index of a site: a row for each run, in the order of their arrival, and columns that load when shown.
+"""The index of a site: the list of its shards, and what the first page shows before any of them is loaded.
 
-A column is as long as its last value, so that a run which has nothing in it does not touch it. The matrix has one
-text for each task, with one letter for each run; its tasks are in the order of their pipelines.
+Runs are numbered in the order of their arrival, and every `SIZE` of them are a shard. So neither the first page
+nor the work for one run more grows with the years.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
-from nbmake_dag_reporting.numbers import spelled
-from nbmake_dag_reporting.run import Run, TaskRun
+from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.site_chunks import SiteFiles
-from nbmake_dag_reporting.site_tasks import TaskLedger, ledger_of, unsteady
-from nbmake_dag_reporting.vocabulary import TaskStatus
+from nbmake_dag_reporting.site_shard import NO_EXTREMES, Extremes, Shard
 
-LETTERS: dict[TaskStatus, str] = {
-    "ran": "R",
-    "restored": "r",
-    "up_to_date": "u",
-    "failed": "f",
-    "skipped": "s",
-    "cancelled": "c",
-}
-_ABSENT = " "
+SIZE = 2_000
+RECENT = 1_000
+"""The fewest runs that pages load without being asked, unless there are less."""
+EXCERPT = 50
+"""Rows that come with the index."""
+
+_OF_COLUMN = ("kind", "task", "name", "file", "family", "series")
+
+Column: TypeAlias = tuple[str, str, str]
+"""Kind, task and name."""
 
 
 class SiteIndex:
-    """What all pages share. Read from a site, extended in memory, written back."""
+    """What all pages share."""
 
     def __init__(self, files: SiteFiles) -> None:
         self._files = files
-        stored = files.read_chunk("index") or {}
-        self.rows: dict[str, list[Any]] = stored.get("rows", {})
-        self.columns: list[dict[str, Any]] = stored.get("columns", [])
-        self.matrix: dict[str, str] = dict(files.read_chunk("matrix") or ())
-        self._number = {run_id: number for number, run_id in enumerate(self.rows.get("id", []))}
-        self._place = {(column["kind"], column["task"], column["name"]): column for column in self.columns}
-        self._values: dict[str, list[Any]] = {}
-        self._ledgers = {name: ledger_of(known) for name, known in (files.read_chunk("tasks") or {}).items()}
+        self._heads: list[dict[str, Any]] = (files.read_chunk("index") or {}).get("shards", [])
+        self._shards: dict[int, Shard] = {}
+        self._changed: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._number)
+        return sum(head["runs"] for head in self._heads)
 
-    def add(self, run: Run, row: Mapping[str, Any]) -> None:
-        """Take in a run, or replace what is known of it."""
-        tasks = [(task, LETTERS[task.status], list(_values(task))) for task in run.tasks.values()]
-        # what a damaged run raises, it has raised above: below, its row is written whole
-        number = self._number.setdefault(run.id, len(self._number))
-        for name, value in row.items():
-            _set(self.rows.setdefault(name, []), number, value)
-        self._order(run)
-        for task, letter, values in tasks:
-            letters = self.matrix[task.name].ljust(number + 1, _ABSENT)
-            self.matrix[task.name] = letters[:number] + letter + letters[number + 1 :]
-            for kind, name, value in values:
-                self._set(kind, task, name, number, value)
-            self._ledgers.setdefault(task.name, TaskLedger()).add(task, number, len(self))
+    def add(self, run: Run, row: Mapping[str, Any], extremes: Mapping[str, Extremes] = NO_EXTREMES) -> None:
+        """Take in a run, or replace what is known of it; ``extremes`` are of the series of its tasks."""
+        number = self._of(run.id)
+        if number is None:
+            full = not self._heads or self._heads[-1]["runs"] >= SIZE
+            number = len(self._heads) - (not full)
+        shard = self._shard(number)
+        shard.add(run, row, extremes)
+        names = [name for name in shard.rows["id"] if name]
+        started = [at for at in shard.rows.get("started", ()) if at] or [0]
+        head = {
+            "first": min(names),
+            "last": max(names),
+            "from": min(started),
+            "to": max(started),
+            "runs": len(shard),
+        }
+        self._heads[number:] = [head, *self._heads[number + 1 :]]
+        self._changed.add(number)
 
     def newest_first(self) -> list[str]:
-        started = dict(enumerate(self.rows.get("started", [])))
-        return sorted(self._number, key=lambda run: started.get(self._number[run]) or 0, reverse=True)
+        """Name all runs; this reads every shard."""
+        rows = [
+            (row.get("started") or 0, row["id"])
+            for place in range(len(self._heads))
+            for row in self._shard(place).all_rows()
+        ]
+        return [run_id for _, run_id in sorted(rows, reverse=True)]
 
-    def all_rows(self) -> list[dict[str, Any]]:
-        """Give what is known of each run, with its number."""
-        return [self.row(run_id) for run_id in self._number]
+    def recent(self) -> list[dict[str, Any]]:
+        """Give what is known of the runs that pages load at first, each with its number."""
+        return [
+            {"number": first + place, **row}
+            for first, shard in self._recent()
+            for place, row in enumerate(shard.all_rows())
+        ]
 
-    def row(self, run_id: str) -> dict[str, Any]:
-        number = self._number[run_id]
-        values = {name: list_[number] if number < len(list_) else None for name, list_ in self.rows.items()}
-        return {"number": number, **values}
+    def columns(self) -> dict[Column, dict[str, Any]]:
+        """Give the columns of recent runs, each with the shards that have it."""
+        found: dict[Column, dict[str, Any]] = {}
+        for place in self._recent_places():
+            for column in self._shard(place).columns:
+                of = column["kind"], column["task"], column["name"]
+                before = found.get(of, {"shards": []})
+                told = {name: column[name] for name in _OF_COLUMN if name in column}
+                found[of] = {**told, "shards": [*before["shards"], place]}
+        return found
 
-    def values(self, column: Mapping[str, Any]) -> list[Any]:
-        """Read a column, whose end may be missing."""
-        file = column["file"]
-        return self._values[file] if file in self._values else self._files.read_chunk(file) or []
+    def values(self, column: Column) -> dict[int, Any]:
+        """Read what recent runs have in a column, by their numbers."""
+        return {
+            first + place: value
+            for first, shard in self._recent()
+            for place, value in enumerate(shard.values(column))
+        }
+
+    def letters(self, task: str) -> dict[int, str]:
+        """Return the letters of a task in recent runs, by their numbers."""
+        return {
+            first + place: letter
+            for first, shard in self._recent()
+            for place, letter in enumerate(shard.matrix.get(task, ""))
+        }
 
     def drop_details(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:
-            _set(self.rows.setdefault("detail", []), self._number[run_id], 0)
+            if (number := self._of(run_id)) is not None:
+                self._shard(number).drop_details(run_id)
+                self._changed.add(number)
 
     def write(self, settings: Mapping[str, Any]) -> str:
         """Write what changed; return a digest of the whole."""
-        for column in self.columns:
-            if column["file"] in self._values:
-                values = self._values[column["file"]]
-                column["version"] = self._files.write_chunk(column["file"], values, f"column {column['name']}")
-                column["count"] = sum(value is not None for value in values)
-                if column["kind"] == "result":
-                    self._ledgers[column["task"]].unsteady = unsteady(values)
-        index = {"rows": self.rows, "columns": self.columns, "settings": settings}
-        first = self._files.write_chunk("index", index, "the index")
-        ledgers = {name: ledger.document() for name, ledger in self._ledgers.items()}
-        tasks = self._files.write_chunk("tasks", ledgers, "the tasks")
-        return first + self._files.write_chunk("matrix", list(self.matrix.items()), "the matrix") + tasks
+        for number in sorted(self._changed):
+            self._heads[number]["version"] = self._shard(number).write()
+        self._changed.clear()
+        shown = self.recent()[-EXCERPT:]
+        names = [name for name in dict.fromkeys(name for row in shown for name in row) if name != "number"]
+        index = {
+            "shards": self._heads,
+            "recent": self._recent_places().start,
+            "rows": {name: [row.get(name) for row in shown] for name in names},
+            "columns": list(self.columns().values()),
+            "settings": settings,
+        }
+        return self._files.write_chunk("index", index, "the index")
 
-    def _order(self, run: Run) -> None:
-        """Give a new task its place after the one before it in the pipeline."""
-        if all(name in self.matrix for name in run.tasks):
-            return
-        names = list(self.matrix)
-        place = 0
-        for name in run.tasks:
-            if name in self.matrix:
-                place = names.index(name) + 1
-            else:
-                names.insert(place, name)
-                place += 1
-        self.matrix = {name: self.matrix.get(name, "") for name in names}
+    def _recent_places(self) -> range:
+        runs, place = 0, len(self._heads)
+        while place and runs < RECENT:
+            place -= 1
+            runs += self._heads[place]["runs"]
+        return range(place, len(self._heads))
 
-    def _set(self, kind: str, task: TaskRun, name: str, number: int, value: Any) -> None:
-        column = self._place.get((kind, task.name, name))
-        if column is None:
-            digest = hashlib.sha256(f"{kind}\0{task.name}\0{name}".encode(errors="surrogatepass")).hexdigest()
-            column = {"kind": kind, "task": task.name, "name": name, "file": f"column/{digest[:16]}"}
-            if task.family != task.name:
-                column["family"] = task.family
-            self._place[kind, task.name, name] = column
-            self.columns.append(column)
-        file = column["file"]
-        if file not in self._values:
-            self._values[file] = self._files.read_chunk(file) or []
-        _set(self._values[file], number, value)
+    def _recent(self) -> Iterator[tuple[int, Shard]]:
+        places = self._recent_places()
+        first = sum(head["runs"] for head in self._heads[: places.start])
+        for place in places:
+            yield first, self._shard(place)
+            first += self._heads[place]["runs"]
 
+    def _of(self, run_id: str) -> int | None:
+        """Find the shard of a run, of which only those are read whose runs have such names."""
+        for number in reversed(range(len(self._heads))):
+            head = self._heads[number]
+            if head["first"] <= run_id <= head["last"] and run_id in self._shard(number):
+                return number
+        return None
 
-def _values(task: TaskRun) -> Iterable[tuple[str, str, Any]]:
-    for name, parameter in task.params.items():
-        yield "params", name, spelled(parameter)
-    for name, metric in task.metrics.items():
-        yield "metrics", name, spelled(metric)
-    for name, tag in task.tags.items():
-        yield "tags", name, tag
-    if task.attempts and task.started is not None and task.ended is not None:
-        yield "duration", "", round((task.ended - task.started) / 1e9, 3)
-    if task.status == "ran" and task.key and task.outputs:
-        outputs = hashlib.sha256(repr(sorted(task.outputs.items())).encode(errors="surrogatepass"))
-        yield "result", "", f"{task.key[:16]} {outputs.hexdigest()[:16]}"
-
-
-def _set(values: list[Any], number: int, value: Any) -> None:
-    values.extend([None] * (number + 1 - len(values)))
-    values[number] = value
+    def _shard(self, number: int) -> Shard:
+        if number not in self._shards:
+            self._shards[number] = Shard(self._files, f"shard/{number}")
+        return self._shards[number]

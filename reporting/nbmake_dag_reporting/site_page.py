@@ -6,7 +6,6 @@ import html
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import zip_longest
 from typing import Any
 
 from nbmake_dag_reporting.vocabulary import RecordedResult
@@ -22,12 +21,12 @@ _GLYPH: dict[RecordedResult, str] = {
 }
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file: data: blob:; "
-    "font-src data:; frame-src 'self' file:; base-uri 'none'; form-action 'none'; "
+    "media-src 'self' file: data:; font-src data:; frame-src 'self' file:; base-uri 'none'; form-action 'none'; "
     "require-trusted-types-for 'script'; trusted-types nbdag dompurify"
 )
 FRAME_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
 _ICON = (
@@ -41,9 +40,9 @@ LIVE_POLICY = f"{POLICY.replace(' file:', '')}; connect-src 'self'"
 """The policy of a page that requests events from its own server."""
 
 
-def page(rows: Mapping[str, Sequence[Any]], version: str, app: str) -> str:
+def page(rows: Sequence[Mapping[str, Any]], version: str, app: str) -> str:
     """Write index.html; ``version`` and ``app`` are digests that make browsers load what is new."""
-    name = next((str(name) for name in reversed(rows.get("pipeline", [])) if name), "nbdag")
+    name = next((str(row["pipeline"]) for row in reversed(rows) if row.get("pipeline")), "nbdag")
     return f"""<!doctype html>
 <html lang="en" data-version="{version}">
 <head>
@@ -110,12 +109,10 @@ if (self.origin === "null" && parent !== self) {{
 """
 
 
-def _table(rows: Mapping[str, Sequence[Any]]) -> str:
-    # a column may be shorter than others: it ends with the last run that has a value in it
-    runs = [dict(zip(rows, values, strict=True)) for values in zip_longest(*rows.values())]
-    runs = [run for run in runs if run.get("id")]
-    runs.sort(key=lambda run: (run.get("started") or 0, run["id"]), reverse=True)
-    return "\n".join(_plain_row(defaultdict(lambda: None, run)) for run in runs[:_SHOWN])
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    runs = [defaultdict(lambda: None, row) for row in rows if row.get("id")]
+    runs.sort(key=lambda run: (run["started"] or 0, run["id"]), reverse=True)
+    return "\n".join(map(_plain_row, runs[:_SHOWN]))
 
 
 def _plain_row(run: Mapping[str, Any]) -> str:

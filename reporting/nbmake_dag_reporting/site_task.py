@@ -8,24 +8,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
 
 from nbmake_dag_reporting.bundle import Recorded, ingredients_of
 from nbmake_dag_reporting.data_preview import LARGEST, files_of, is_data, preview
-from nbmake_dag_reporting.notebook_view import long_text, notebook_view, picture
+from nbmake_dag_reporting.notebook_view import long_text, notebook_view, shown_file
 from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Artifact, AttemptRun, Failure, TaskRun
 from nbmake_dag_reporting.scrub import Scrub, scrub_value
 from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_shard import Extremes
 
 Executed: TypeAlias = Callable[[Recorded, TaskRun], Mapping[int, Mapping[str, Any]]]
 """Gives a task's executed notebooks by attempt, that of a hit as 0; raises `ValueError` for what does not fit."""
 
-_TEXTS = ("text/", "application/json", "application/xml", "image/svg+xml", "application/javascript")
+_TEXTS = (
+    "text/",
+    "application/json",
+    "application/xml",
+    "application/yaml",
+    "image/svg+xml",
+    "application/javascript",
+)
 _LARGEST_TEXT = 2 << 20
+_LARGEST_PAGE = 20 << 20
+"""Bytes of a page that holds its own scripts."""
 _LARGEST_FILE = 50 << 20
 
 
@@ -42,6 +52,8 @@ class TaskPublisher:
     """Whether declared outputs are looked into."""
     nodes: Mapping[str, str]
     """The names of a cluster's nodes on the site."""
+    extremes: dict[str, Extremes] = field(default_factory=dict[str, Extremes])
+    """Of what was published so far, the least and the greatest value of each series, by task."""
 
     def publish(self, task: TaskRun, numbers: Mapping[str, int], run_id: str) -> dict[str, Any]:
         """Return the row of a task for the chunk of its run; ``numbers`` are the tasks' places in it."""
@@ -86,13 +98,24 @@ class TaskPublisher:
                 self._artifact(name, artifact, f"{place}, artefact {name}")
                 for name, artifact in task.artifacts.items()
             ],
+            "scripts": dict(self._scripts(task, place)),
             "reads": list(task.undeclared_reads),
             "writes": list(task.undeclared_writes),
             "series": self._series(task, place),
             "notebook": self._notebook(task, max(notebooks, default=0), notebooks, place),
             "ingredients": self.files.put(self._ingredients(record), place) if record else None,
         }
-        return {name: value for name, value in detail.items() if value not in (None, [])}
+        return {name: value for name, value in detail.items() if value not in (None, [], {})}
+
+    def _scripts(self, task: TaskRun, place: str) -> Iterator[tuple[str, str]]:
+        """Publish the libraries that draw its figures: each kind with its content."""
+        known = self.files.scripts
+        for name, script in task.scripts.items():
+            if script.sha256 not in known and (data := self.recorded.blob(script.sha256)) is not None:
+                known[script.sha256] = self.files.put(data.decode(errors="replace"), place)
+            if script.sha256 in known:
+                self.files.keep(known[script.sha256])
+                yield name.removeprefix("figures/").split(" ")[0], known[script.sha256]
 
     def _ingredients(self, record: Mapping[str, Any]) -> list[list[str]]:
         return [
@@ -118,6 +141,11 @@ class TaskPublisher:
             name: [[step, value] for step, value, _ in points]
             for name, points in msgspec.json.decode(data).items()
         }
+        self.extremes[task.name] = {
+            name: (min(finite), max(finite))
+            for name, series in points.items()
+            if (finite := [value for _, value in series if isinstance(value, int | float)])
+        }
         return self.files.put(points, place)
 
     def _artifact(self, name: str, artifact: Artifact, place: str) -> dict[str, Any]:
@@ -127,9 +155,10 @@ class TaskPublisher:
             return {**shown, "digest": artifact.sha256}
         if is_data(name) and (found := self._preview(data, name, artifact.sha256, place)):
             shown["preview"] = found
-        if path := picture(data, artifact.media_type, artifact.sha256, self.files, place):
+        if path := shown_file(data, artifact.media_type, artifact.sha256, self.files, place):
             return {**shown, "file": path}
-        if artifact.size <= _LARGEST_TEXT and _is_text(artifact.media_type):
+        most = _LARGEST_PAGE if artifact.media_type == "text/html" else _LARGEST_TEXT
+        if artifact.size <= most and _is_text(artifact.media_type):
             try:
                 return {**shown, "text": self.files.put(data.decode(), place)}
             except UnicodeDecodeError:

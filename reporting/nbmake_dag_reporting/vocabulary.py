@@ -47,6 +47,9 @@ Direction: TypeAlias = Literal["higher", "lower"]
 ALERT: Final = r"^(?:worse|(?:<=?|>=?) ?-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)$"
 """What raises an alert of a metric."""
 AN_ALERT: Final = "`worse`, or a limit such as `< 0.9`"
+VIEW: Final = r"^#/[a-z]\S*$"
+"""The address of a page of the site."""
+A_VIEW: Final = "a table of addresses from `#` on"
 
 STATUSES: Final[tuple[TaskStatus, ...]] = get_args(TaskStatus)
 HITS: Final[frozenset[TaskStatus]] = frozenset({"restored", "up_to_date"})

@@ -21,9 +21,9 @@ const result = await build({
   metafile: true,
   logLevel: "warning",
 });
-const maths = await build({
+const more = await build({
   absWorkingDir: here,
-  entryPoints: { maths: "src/maths_bundle.ts" },
+  entryPoints: { maths: "src/maths_bundle.ts", texts: "src/texts_bundle.ts" },
   outdir: out,
   bundle: true,
   minify: true,
@@ -52,7 +52,7 @@ await build({
 });
 
 const packages = new Set();
-for (const path of [result, maths].flatMap(({ metafile }) => Object.keys(metafile.inputs))) {
+for (const path of [result, more].flatMap(({ metafile }) => Object.keys(metafile.inputs))) {
   const found = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path);
   if (found) packages.add(found[1]);
 }

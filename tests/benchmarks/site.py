@@ -4,6 +4,7 @@
 
 Prints the sizes of the index and the script, the time that one more run takes, and, in headless Chromium, the time
 until the first page can be used, and that of sorts and of filters: until they are painted, and of the processor.
+Then the site grows to ten years of 50 runs a day, by copies of its first shard, and is measured again.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ import time
 from pathlib import Path
 from statistics import median
 
+import msgspec
+
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.run import AttemptRun, Run, RunHead, TaskRun, Vcs
+from nbmake_dag_reporting.secrets_scan import Secrets
 from nbmake_dag_reporting.site import Found, SiteOptions, write_site
+from nbmake_dag_reporting.site_chunks import SiteFiles
 from nbmake_dag_reporting.vocabulary import TaskStatus
 
+YEARS = 182_500
 RUNS, FEW, TASKS, COLUMNS = 3_000, 200, 200, 300
 REPEATS = 9
 STATUSES: tuple[TaskStatus, ...] = ("up_to_date",) * 8 + ("ran", "restored")
@@ -105,10 +111,57 @@ def measure_writing(out: Path) -> None:
     say(f"{RUNS} runs of {TASKS} tasks: {time.perf_counter() - begun:.1f} s, {result.size / 1e6:.0f} MB")
     begun = time.perf_counter()
     write_site(str(out), [*runs, found(RUNS)], options)
-    say(f"one run more: {time.perf_counter() - begun:.2f} s (bar: 2 s)")
-    for path in ("data/index.js", "data/matrix.js", "app.js"):
+    say(f"one run more: {time.perf_counter() - begun:.2f} s (bar: 0.6 s)")
+    for path in ("data/index.js", "app.js", "texts.js"):
         size = len(gzip.compress((out / path).read_bytes()))
         say(f"{path}: {size / 1e3:.0f} kB compressed")
+
+
+def first_page(out: Path) -> int:
+    """Add up what a browser loads before it shows the first page."""
+    return sum((out / path).stat().st_size for path in ("index.html", "app.css", "app.js", "data/index.js"))
+
+
+def grow(out: Path) -> None:
+    """Add shards until the site has ten years of runs: copies of the first, without its columns."""
+    files = SiteFiles(str(out), Secrets({}))
+    index = files.read_chunk("index")
+    heads, last = index["shards"][:-1], index["shards"][-1]
+    rows, matrix, tasks = (files.read_chunk(f"shard/0/{name}") for name in ("rows", "matrix", "tasks"))
+    state = msgspec.json.decode((out / "site.json").read_bytes())
+    place = len(heads)
+    newest = {path.stem: files.read_chunk(f"shard/{place}/{path.stem}") for path in _chunks(out, place)}
+    while sum(head["runs"] for head in heads) < YEARS:
+        place = len(heads)
+        names = [f"2016{place:04d}-{name}" for name in rows["rows"]["id"]]
+        state["runs"] |= dict.fromkeys(names, "1")
+        files.write_chunk(f"shard/{place}/rows", {**rows, "rows": {**rows["rows"], "id": names}}, "the rows")
+        files.write_chunk(f"shard/{place}/matrix", matrix, "the matrix")
+        files.write_chunk(f"shard/{place}/tasks", tasks, "the tasks")
+        heads.append({**heads[0], "first": names[0], "last": names[-1]})
+    for name, value in newest.items():
+        files.write_chunk(f"shard/{len(heads)}/{name}", value, name)
+    heads.append(last)
+    for column in index["columns"]:
+        column["shards"] = [len(heads) - 1]
+    files.write_chunk("index", {**index, "shards": heads, "recent": len(heads) - 2}, "the index")
+    (out / "site.json").write_bytes(msgspec.json.encode(state))
+
+
+def _chunks(out: Path, place: int) -> list[Path]:
+    return list((out / f"data/shard/{place}").glob("*.js"))
+
+
+def measure_years(out: Path) -> None:
+    """Say what ten years add to the first page, and to the time for one run more."""
+    options = SiteOptions(executed=lambda _recorded, _task: {})
+    say(f"first page: {first_page(out) / 1e3:.0f} kB (bar: 300 kB)")
+    grow(out)
+    for number in (RUNS + 1, RUNS + 2):
+        begun = time.perf_counter()
+        write_site(str(out), [found(number)], options)
+        say(f"one run more than {YEARS}: {time.perf_counter() - begun:.2f} s (bar: 0.6 s)")
+    say(f"first page: {first_page(out) / 1e3:.0f} kB")
 
 
 def measure_reading(out: Path, chromium: str) -> None:
@@ -163,3 +216,6 @@ if __name__ == "__main__":
         if not (place / "index.html").exists():
             measure_writing(place)
         measure_reading(place, "/usr/bin/chromium")
+        if len(sys.argv) == 1:
+            measure_years(place)
+            measure_reading(place, "/usr/bin/chromium")

@@ -56,6 +56,8 @@ max_size = 5
 [report.metrics."auc mean"]
 direction = "higher"
 tolerance = 0.5
+[report.views]
+best = "#/runs?sort=-metrics.auc"
 [tasks.train]
 notebook = "nb//./train.py"
 kernel = "ir"
@@ -114,19 +116,19 @@ after = ["train"]
             sandbox=True,
             notebook_output=ProjectPath("executed/train.ipynb"),
         ),
-        line=29,
+        line=31,
     )
     score = Task(
         name=TaskName("score"),
         family="score",
         work=Function(module="pkg.scores", qualname="Best.score", inject_outputs=True),
         after=(TaskName("train"),),
-        line=50,
+        line=52,
     )
     file = parse(text.encode())
     assert file.sources() == {
-        "nb//./train.py": ("notebook", "pipeline.toml:30", ""),
-        "pkg.scores:Best.score": ("function", "pipeline.toml:51", ""),
+        "nb//./train.py": ("notebook", "pipeline.toml:32", ""),
+        "pkg.scores:Best.score": ("function", "pipeline.toml:53", ""),
     }
     assert expand(file, signatures, {}) == Pipeline(
         name="digits",
@@ -144,6 +146,7 @@ after = ["train"]
             previews=True,
             max_size=5,
             metrics={"auc mean": MetricSettings(direction="higher", tolerance=0.5)},
+            views={"best": "#/runs?sort=-metrics.auc"},
         ),
         keep_runs=10,
     )

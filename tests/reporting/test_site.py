@@ -5,10 +5,11 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from nbmake_dag_reporting import site_index
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import compare
 from nbmake_dag_reporting.documents import encode_document, task_document
@@ -16,6 +17,7 @@ from nbmake_dag_reporting.runs import read_run
 from nbmake_dag_reporting.secrets_scan import Secrets
 from nbmake_dag_reporting.site import SiteOptions, SiteResult, found_in, write_site
 from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_graph import folded_graph
 from nbmake_dag_reporting.site_index import SiteIndex
 from nbmake_dag_reporting.vocabulary import TaskStatus
 from tests.reporting.fabricate import Fabric, Made, code, executed, notebook, shown
@@ -59,7 +61,7 @@ def test_a_second_report_adds_only_what_is_new(fabric: Fabric) -> None:
     assert before[f"data/run/{first}.js"] == after[f"data/run/{first}.js"]
     assert chunk(fabric, "index")["rows"]["id"] == [first, second]
     [column] = [column for column in chunk(fabric, "index")["columns"] if column["name"] == "auc"]
-    assert chunk(fabric, column["file"]) == [0.5, 0.75]
+    assert chunk(fabric, f"shard/0/{column['file']}") == [0.5, 0.75]
 
 
 def test_adding_one_by_one_gives_the_same_site(tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_a_run_that_went_on_is_shown_as_it_is_now(fabric: Fabric) -> None:
     )
     assert report(fabric).added == (run_id,)
     assert chunk(fabric, "index")["rows"]["result"] == ["failure"]
-    assert chunk(fabric, "matrix") == [["a", "R"], ["b", "f"]]
+    assert chunk(fabric, "shard/0/matrix") == [["a", "R"], ["b", "f"]]
 
 
 def test_new_tasks_take_their_place_in_the_matrix(fabric: Fabric) -> None:
@@ -91,7 +93,7 @@ def test_new_tasks_take_their_place_in_the_matrix(fabric: Fabric) -> None:
     fabric.run(1, Made(name="a"), Made(name="c"))
     fabric.run(2, Made(name="a"), Made(name="b", status="cancelled", seconds=None), Made(name="c"))
     report(fabric)
-    assert chunk(fabric, "matrix") == [["a", "RR"], ["b", " c"], ["c", "RR"]]
+    assert chunk(fabric, "shard/0/matrix") == [["a", "RR"], ["b", " c"], ["c", "RR"]]
 
 
 def test_a_ledger_knows_what_hits_saved_and_what_is_unsteady(fabric: Fabric) -> None:
@@ -107,11 +109,14 @@ def test_a_ledger_knows_what_hits_saved_and_what_is_unsteady(fabric: Fabric) -> 
     )
     report(fabric)
     known = {"took": [[0, 2.0], [4, 1.5]], "retried": [[0, 2]], "saved": [[1, 2.0], [3, 3.0]], "unsteady": [0, 4]}
-    assert chunk(fabric, "tasks") == {"a": known, "b": {"took": [[4, 1.0]], "artifacts": {"x.png": "image/png"}}}
+    assert chunk(fabric, "shard/0/tasks") == {
+        "a": known,
+        "b": {"took": [[4, 1.0]], "artifacts": {"x.png": "image/png"}},
+    }
     fabric.run(1, Made(name="a", saved=9.0, **hit), Made(name="b"))  # type: ignore[arg-type]
     report(fabric)
-    assert chunk(fabric, "tasks")["a"]["saved"] == [[1, 9.0], [2, 2.0], [3, 3.0]]
-    assert chunk(fabric, "tasks")["b"]["took"] == [[1, 1.0], [4, 1.0]]
+    assert chunk(fabric, "shard/0/tasks")["a"]["saved"] == [[1, 9.0], [2, 2.0], [3, 3.0]]
+    assert chunk(fabric, "shard/0/tasks")["b"]["took"] == [[1, 1.0], [4, 1.0]]
 
 
 def test_hits_share_what_their_record_decides(fabric: Fabric) -> None:
@@ -264,7 +269,7 @@ def test_a_number_that_json_has_no_words_for_is_a_number_of_every_run(fabric: Fa
     fabric.run(2, hit, after)
     assert report(fabric).refused == ()
     columns = {column["name"]: column for column in chunk(fabric, "index")["columns"] if column["name"]}
-    values = {name: chunk(fabric, column["file"]) for name, column in columns.items()}
+    values = {name: chunk(fabric, f"shard/0/{column['file']}") for name, column in columns.items()}
     assert values == {"lr": [["NaN"]], "loss": ["NaN"] * 2, "low": ["-Infinity"] * 2, "auc": [0.5, 0.5]}
     [executed, reused] = [
         Recorded(run=read_run(found.path, fabric.record), blob=fabric.blob, record=fabric.record)
@@ -282,7 +287,7 @@ def test_a_run_that_cannot_be_read_leaves_no_row(fabric: Fabric) -> None:
     index = SiteIndex(SiteFiles(str(fabric.runs.parent / "site"), Secrets({})))
     with pytest.raises(KeyError):
         index.add(replace(run, tasks={**run.tasks, "b": broken}), {"id": run.id})
-    assert (len(index), index.rows, index.matrix, index.columns) == (0, {}, {}, [])
+    assert (len(index), index.recent(), index.columns(), index.letters("a")) == (0, [], {}, {})
 
 
 def test_damaged_content_is_written_again(fabric: Fabric) -> None:
@@ -301,3 +306,70 @@ def test_damaged_content_is_written_again(fabric: Fabric) -> None:
     shared = [path for path in whole if path in chunk(fabric, "run/run-00002")["refs"]]
     assert shared
     assert all(mended[path] == whole[path] for path in shared)
+
+
+def test_runs_are_in_shards_that_fill_one_after_the_other(fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index has the last rows; a new run touches the newest shard alone, a run that went on its own."""
+    monkeypatch.setattr(site_index, "SIZE", 3)
+    monkeypatch.setattr(site_index, "RECENT", 2)
+    monkeypatch.setattr(site_index, "EXCERPT", 4)
+    for number in range(7):
+        fabric.run(number, Made(name="a", metrics={"auc": number}))
+        report(fabric)
+    index = chunk(fabric, "index")
+    assert [(head["first"], head["last"], head["runs"]) for head in index["shards"]] == [
+        ("run-00000", "run-00002", 3),
+        ("run-00003", "run-00005", 3),
+        ("run-00006", "run-00006", 1),
+    ]
+    assert (index["recent"], index["rows"]["id"]) == (1, [f"run-{number:05d}" for number in (3, 4, 5, 6)])
+    [column] = [column for column in index["columns"] if column["name"] == "auc"]
+    assert column["shards"] == [1, 2]
+    assert chunk(fabric, f"shard/1/{column['file']}") == [3.0, 4.0, 5.0]
+    before = published(fabric)
+    fabric.run(7, Made(name="a"))
+    report(fabric)
+    after = published(fabric)
+    assert not [
+        path
+        for path in before
+        if path.startswith(("data/shard/0", "data/shard/1")) and before[path] != after[path]
+    ]
+    fabric.run(1, Made(name="a"), Made(name="b", status="failed"), result="failure")
+    report(fabric)
+    assert chunk(fabric, "shard/0/rows")["rows"]["result"] == ["success", "failure", "success"]
+    assert len(chunk(fabric, "index")["shards"]) == 3
+
+
+def test_a_series_has_its_least_and_greatest_value(fabric: Fabric) -> None:
+    """They are columns as metrics are; what is not finite does not count, nor what was logged under that name."""
+    series: dict[str, list[list[Any]]] = {
+        "loss": [[0, 0.5, None], [1, "NaN", None], [2, 0.2, None], [3, 0.3, None]]
+    }
+    fabric.run(1, Made(name="a", series=series, metrics={"loss": 0.3, "loss.max": 9.0}))
+    report(fabric)
+    columns = {column["name"]: column for column in chunk(fabric, "index")["columns"]}
+    values = {name: chunk(fabric, f"shard/0/{column['file']}") for name, column in columns.items() if name}
+    assert values == {"loss": [0.3], "loss.max": [9.0], "loss.min": [0.2]}
+    assert (columns["loss.min"]["series"], columns["loss.max"].get("series")) == ("loss", None)
+
+
+def test_families_fold_into_one_node_each(fabric: Fabric) -> None:
+    """A run whose tasks have instances has a second graph; one without has none."""
+    trains = [Made(name=f"train[{n}]", family="train", above=("load",)) for n in range(3)]
+    fabric.run(1, Made(name="load"), *trains, Made(name="sum", above=("train[0]", "train[1]", "train[2]")))
+    fabric.run(2, Made(name="load"))
+    report(fabric)
+    folded = chunk(fabric, f"content/{chunk(fabric, 'run/run-00001')['folded']}")
+    assert folded["groups"] == [["load", [0]], ["train", [1, 2, 3]], ["sum", [4]]]
+    assert [edge[:2] for edge in folded["graph"]["edges"]] == [[0, 1], [1, 2]]
+    assert "folded" not in chunk(fabric, "run/run-00002")
+    circle = {"a[1]": (), "b": ("a[1]",), "a[2]": ("b",)}
+    assert folded_graph(circle, {"a[1]": "a", "a[2]": "a", "b": "b"}) is None
+
+
+def test_views_are_in_the_index(fabric: Fabric) -> None:
+    """Their names lead to addresses of the site."""
+    fabric.run(1, Made(name="a"))
+    report(fabric, views={"best": "#/runs?sort=-metrics.auc"})
+    assert chunk(fabric, "index")["settings"]["views"] == {"best": "#/runs?sort=-metrics.auc"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_output
@@ -103,6 +104,11 @@ class NotebookCells:
     @property
     def executed(self) -> int:
         return self._client.code_cells_executed
+
+    @property
+    def widgets(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the models of widgets have, as far as the kernel told."""
+        return self._client.widget_state
 
     def saved(self) -> tuple[SavedCell, ...]:
         """Return what the cells that count have left so far."""

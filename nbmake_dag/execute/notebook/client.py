@@ -54,7 +54,7 @@ class CellClient(NotebookClient):
             iopub_timeout=IOPUB_TIMEOUT,
             raise_on_iopub_timeout=True,
             record_timing=False,
-            store_widget_state=False,
+            store_widget_state=True,
         )
         self.kc = kernel.client
         self._kernel = kernel

@@ -21,6 +21,7 @@ from nbmake_dag.execute.notebook.saved_state import SOCKET, SavedState, put_back
 from nbmake_dag.execute.notebook.silence import end_if_stuck
 from nbmake_dag.execute.notebook.snapshotting import Snapshotting
 from nbmake_dag.execute.notebook.source import ParameterError, PreparedNotebook, prepare_notebook, values_to_inject
+from nbmake_dag.execute.notebook.widgets import add_static_widgets
 from nbmake_dag.execute.processes.cancellation import Cancellation
 from nbmake_dag.execute.processes.process_tree import tree_rss
 from nbmake_dag.execute.processes.runtime_dir import folder_to_import_from
@@ -29,6 +30,7 @@ from nbmake_dag.execute.protocol import AttemptSpec, CellRun, Event, Failure, No
 from nbmake_dag.execute.redaction import NO_SECRETS, Redactor
 from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.notebook import UnreadableNotebookError, read_notebook
+from nbmake_dag_reporting.figures import kinds_in
 from nbmake_dag_reporting.vocabulary import AttemptOutcome
 
 TIMEOUT_GRACE = 3.0
@@ -51,6 +53,14 @@ def _start(path):
     start.start()
 _start({path!r})
 del _start
+"""
+
+_KEEP_SCRIPTS = """\
+def _keep():
+    from nbmake_dag.inside.figure_scripts import keep
+    keep({kinds!r})
+_keep()
+del _keep
 """
 
 
@@ -243,7 +253,18 @@ class _Attempt:
         self._ready = time.time_ns()
         if self._spec.timeout is not None:
             asyncio.get_running_loop().call_later(self._spec.timeout, self._stop.set)
-        return await self._cells.run(self._stop, after_cell)
+        failure = await self._cells.run(self._stop, after_cell)
+        add_static_widgets(prepared.notebook, self._cells.widgets)
+        if kernel.language == "python" and not self._stop.is_set():
+            await self._keep_scripts(kernel, prepared)
+        return failure
+
+    async def _keep_scripts(self, kernel: Kernel, prepared: PreparedNotebook) -> None:
+        """Have the kernel log the scripts of the libraries that drew figures; it may have ended itself."""
+        outputs = (output for cell in prepared.notebook.cells for output in cell.get("outputs", ()))
+        if kinds := kinds_in(outputs):
+            with suppress(KernelError):
+                await kernel.run(_KEEP_SCRIPTS.format(kinds=kinds))
 
     async def _compare_python(self, kernel: Kernel) -> str:
         """Describe how a kernel's Python is not the one that planning found; empty if it is."""

@@ -122,6 +122,9 @@ function quietOutput(output: Output): unknown {
       return [output.name, long(output.text)];
     case "error":
       return [output.name, quietText(output.value)];
+    case "figure":
+      // bokeh gives everything other names each time
+      return [output.kind, output.kind === "bokeh" ? "" : output.spec];
     case "data":
       return Object.entries(output.d).map(([type, item]) => [
         type,

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { ArtifactContent, isPicture } from "./artifacts.tsx";
-import { useChunk, useChunks } from "./chunks.ts";
+import { useChunks } from "./chunks.ts";
 import { Commit } from "./columns.tsx";
 import { countOf, FilterBox, type Filtered, FilterNotes, useFiltered } from "./filtered.tsx";
 import { plural, time } from "./format.ts";
@@ -17,6 +17,7 @@ import {
   statusOf,
 } from "./model.ts";
 import { changed, type Route, replace, taskHref } from "./route.ts";
+import { useLedgers, useMatrix } from "./shards.ts";
 import { Waiting } from "./ui.tsx";
 
 const COUNTS = [5, 10, 20, 40];
@@ -25,8 +26,8 @@ type View = (typeof VIEWS)[number];
 
 export function ArtefactsPage({ index, route }: { index: Index; route: Route }): JSX.Element {
   const filtered = useFiltered(index, route);
-  const ledgers = useChunk<Ledgers>("tasks");
-  const matrix = useChunk<Matrix>("matrix");
+  const ledgers = useLedgers(index);
+  const matrix = useMatrix(index);
   return (
     <>
       <div class="head">
@@ -38,20 +39,21 @@ export function ArtefactsPage({ index, route }: { index: Index; route: Route }):
       {!Array.isArray(matrix) || ledgers === undefined || ledgers instanceof Error ? (
         <Waiting error={[matrix, ledgers].find((one) => one instanceof Error) as Error} what="The artefacts" />
       ) : (
-        <Chosen route={route} filtered={filtered} ledgers={ledgers} matrix={matrix} />
+        <Chosen index={index} route={route} filtered={filtered} ledgers={ledgers} matrix={matrix} />
       )}
     </>
   );
 }
 
 interface ChosenProps {
+  index: Index;
   route: Route;
   filtered: Filtered;
   ledgers: Ledgers;
   matrix: Matrix;
 }
 
-function Chosen({ route, filtered, ledgers, matrix }: ChosenProps): JSX.Element {
+function Chosen({ index, route, filtered, ledgers, matrix }: ChosenProps): JSX.Element {
   const { query } = route;
   const tasks = matrix.filter(([name]) => ledgers[name]?.artifacts);
   if (tasks.length === 0) return <p class="note">No task has logged an artefact.</p>;
@@ -93,7 +95,7 @@ function Chosen({ route, filtered, ledgers, matrix }: ChosenProps): JSX.Element 
           </select>
         </label>
       </div>
-      <FilterNotes route={route} filtered={filtered} />
+      <FilterNotes index={index} route={route} filtered={filtered} />
       <Loaded key={`${task}\n${name}`} task={task} name={name} runs={runs} route={route} />
     </>
   );

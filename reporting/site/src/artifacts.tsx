@@ -1,20 +1,27 @@
 // What a task logged as files: pictures, texts, tables and pages shown, the rest to be downloaded.
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import { useContent } from "./chunks.ts";
 import { DataOf } from "./data_view.tsx";
 import { bytes } from "./format.ts";
 import { Framed } from "./frame.tsx";
+import { isGeo } from "./geo.ts";
+import { GeoView } from "./geo_view.tsx";
 import { Guarded } from "./guarded.tsx";
 import { JsonView, Rows } from "./json_view.tsx";
 import type { Artifact } from "./model.ts";
+import { Code } from "./notebook.tsx";
 import { Svg } from "./output.tsx";
 import { href } from "./route.ts";
 import { markdown } from "./safe.ts";
 import { parseCsv, parseJson } from "./tables.ts";
 import { Ansi, download, Fragment, Waiting } from "./ui.tsx";
 
-export const isPicture = (artifact: Artifact): boolean =>
-  artifact.file !== undefined && !artifact.file.endsWith(".bin");
+export const isPicture = (artifact: Artifact): boolean => /\.(?:png|jpg|gif|webp)$/.test(artifact.file ?? "");
+
+const isSound = ({ file }: Artifact): boolean => /\.(?:flac|m4a|mp3|ogg|wav)$/.test(file ?? "");
+const isFilm = ({ file }: Artifact): boolean => /\.(?:mp4|webm)$/.test(file ?? "");
+const isPdf = ({ file }: Artifact): boolean => file?.endsWith(".pdf") ?? false;
 
 export function Artifacts({ of, task }: { of: Artifact[]; task?: string }): JSX.Element {
   return (
@@ -46,6 +53,11 @@ export function Artifacts({ of, task }: { of: Artifact[]; task?: string }): JSX.
 /** What is in it, as far as a page can show that. */
 export function ArtifactContent({ artifact }: { artifact: Artifact }): JSX.Element | null {
   if (isPicture(artifact)) return <img src={artifact.file!} alt={artifact.name} loading="lazy" />;
+  // biome-ignore lint/a11y/useMediaCaption: nobody has written captions for it
+  if (isSound(artifact)) return <audio src={artifact.file!} controls preload="metadata" />;
+  // biome-ignore lint/a11y/useMediaCaption: likewise
+  if (isFilm(artifact)) return <video src={artifact.file!} controls preload="metadata" />;
+  if (isPdf(artifact)) return <Pdf file={artifact.file!} name={artifact.name} />;
   return (
     <Guarded what={artifact.name}>
       {artifact.text !== undefined && <Text artifact={artifact} />}
@@ -59,6 +71,18 @@ export function ArtifactContent({ artifact }: { artifact: Artifact }): JSX.Eleme
           </details>
         ))}
     </Guarded>
+  );
+}
+
+/** In the browser's own viewer, when asked for. */
+function Pdf({ file, name }: { file: string; name: string }): JSX.Element {
+  const [open, set] = useState(false);
+  return open ? (
+    <iframe class="sandbox pdf" src={file} title={name} />
+  ) : (
+    <button type="button" onClick={() => set(true)}>
+      Show {name}
+    </button>
   );
 }
 
@@ -85,9 +109,11 @@ function Shown({ artifact: { name, type }, text }: { artifact: Artifact; text: s
   if (type === "text/markdown") return <Fragment class="prose" make={markdown} of={text} />;
   if (type === "text/csv" || type === "text/tab-separated-values")
     return <Rows {...parseCsv(text, type === "text/csv" ? "," : "\t")} />;
+  if (type === "application/yaml") return <Code source={text} language="yaml" />;
   if (type.endsWith("json")) {
     try {
-      return <JsonView value={parseJson(text)} />;
+      const value = parseJson(text);
+      return isGeo(value) ? <GeoView value={value} name={name} /> : <JsonView value={value} />;
     } catch {
       return <Ansi text={text} />;
     }

@@ -19,6 +19,23 @@ const policy =
 
 let version = globalThis.document?.documentElement.dataset.version ?? "";
 let newer = false;
+let shards: readonly string[] = [];
+
+const shardOf = (key: string): number | undefined => {
+  const number = /^shard\/(\d+)\//.exec(key)?.[1];
+  return number === undefined ? undefined : Number(number);
+};
+
+/** Tell the version of each shard: those that did not change stay, here and in the caches of browsers. */
+export function knowShards(versions: readonly string[]): void {
+  for (const known of [values, pending]) {
+    for (const key of known.keys()) {
+      const shard = shardOf(key);
+      if (shard !== undefined && versions[shard] !== shards[shard]) known.delete(key);
+    }
+  }
+  shards = versions;
+}
 
 export function receive(key: string, json: string): void {
   const value: unknown = JSON.parse(json);
@@ -27,14 +44,16 @@ export function receive(key: string, json: string): void {
 }
 
 export function chunkPath(path: string): string {
-  if (/^maths\.js\?\w*$/.test(path)) return path;
+  if (/^(?:maths|texts)\.js\?\w*$/.test(path)) return path;
   if (/^data\/[^?#:\\]+\.js(?:\?\w*)?$/.test(path) && !path.includes("..")) return path;
   throw new Error(`${path} is no part of the site`);
 }
 
 function path(key: string): string {
   const content = /^content\/(.*)$/.exec(key)?.[1];
-  return content ? `data/content/${content.slice(0, 2)}/${content}.js` : `data/${encodeURI(key)}.js?${version}`;
+  if (content) return `data/content/${content.slice(0, 2)}/${content}.js`;
+  const shard = shardOf(key);
+  return `data/${encodeURI(key)}.js?${shard === undefined ? version : (shards[shard] ?? version)}`;
 }
 
 export function load<T>(key: string): Promise<T> {
@@ -67,26 +86,33 @@ let maths: Promise<SetFormula> | undefined;
 
 /** Load what sets formulas, with its fonts: only pages with formulas ask for it. */
 export function loadMaths(): Promise<SetFormula> {
-  maths ??= new Promise((resolve, reject) => {
-    const style = document.createElement("link");
-    style.rel = "stylesheet";
-    style.href = `maths.css?${version}`;
-    const script = document.createElement("script");
-    script.src = policy.createScriptURL(`maths.js?${version}`);
-    script.onload = () => resolve((window as unknown as { nbdag: { maths: SetFormula } }).nbdag.maths);
-    script.onerror = () => reject(new Error("maths.js could not be loaded"));
-    document.head.append(style, script);
-  });
+  if (maths) return maths;
+  const style = document.createElement("link");
+  style.rel = "stylesheet";
+  style.href = `maths.css?${version}`;
+  document.head.append(style);
+  maths = loadScript("maths.js").then(() => (window as unknown as { nbdag: { maths: SetFormula } }).nbdag.maths);
   return maths;
 }
 
-/** Load the index of a site that was written again. All that was loaded before is forgotten, except content. */
+/** Load a script of the application that its first page does without. */
+export function loadScript(name: "maths.js" | "texts.js"): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = policy.createScriptURL(`${name}?${version}`);
+    script.onload = () => resolve();
+    script.onerror = () => reject(new Error(`${name} could not be loaded`));
+    document.head.append(script);
+  });
+}
+
+/** Load the index of a site that was written again. All that was loaded before is forgotten, except content and shards. */
 export function renew<T>(to: string): Promise<T> | undefined {
   if (to === version) return undefined;
   version = to;
   newer = true;
   for (const known of [values, pending]) {
-    for (const key of known.keys()) if (!key.startsWith("content/")) known.delete(key);
+    for (const key of known.keys()) if (!/^(?:content|shard)\//.test(key)) known.delete(key);
   }
   return load<T>("index");
 }

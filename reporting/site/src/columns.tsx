@@ -107,7 +107,7 @@ export function bestOf(values: readonly unknown[], direction: "higher" | "lower"
 export function defaultColumns(index: Index): string[] {
   const metrics = index.columns.filter((column) => column.kind === "metrics");
   const declared = metrics.filter((column) => index.declared.has(column.name));
-  const others = metrics.filter((column) => !index.declared.has(column.name));
+  const others = metrics.filter((column) => !index.declared.has(column.name) && !column.series);
   const best = bestColumns(index).map((column) => column.id);
   return [...shownFacts(index.runs), ...[...best, ...[...declared, ...others].map(columnId)].slice(0, 6)];
 }

@@ -5,6 +5,7 @@ import { Artifacts } from "./artifacts.tsx";
 import { useChunks, useContent } from "./chunks.ts";
 import type { Compared } from "./compare.ts";
 import { DataDiff } from "./data_view.tsx";
+import { Scripts } from "./figure.tsx";
 import { ImageDiff } from "./image_diff.tsx";
 import type { Artifact, Cell, Detail, RunDetail } from "./model.ts";
 import { NotebookDiff, TextDiff } from "./notebook_diff.tsx";
@@ -128,7 +129,9 @@ function NotebooksOf(props: Props & { known: Map<string, Detail> }): JSX.Element
   return (
     <>
       <Chooser chosen={chosen} labels={labels} route={route} differs={differs} />
-      <NotebookDiff before={a.notebook} after={b.notebook} labels={[labels[0]!, labels[chosen.against]!]} />
+      <Scripts.Provider value={{ ...a.scripts, ...b.scripts }}>
+        <NotebookDiff before={a.notebook} after={b.notebook} labels={[labels[0]!, labels[chosen.against]!]} />
+      </Scripts.Provider>
     </>
   );
 }

@@ -2,7 +2,6 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { type Axis, distinct, scaleOf } from "./axis.ts";
-import { useChunk } from "./chunks.ts";
 import { coloursOf } from "./colours.ts";
 import { csv } from "./csv.ts";
 import {
@@ -24,6 +23,7 @@ import type { Declared, Index, Matrix, StoredColumn } from "./model.ts";
 import { Parallel, type Ranges } from "./parallel.tsx";
 import { changed, href, joined, type Route, replace, split, taskHref } from "./route.ts";
 import { Scatter } from "./scatter.tsx";
+import { useMatrix } from "./shards.ts";
 import { DataTable, download, Menu, Waiting } from "./ui.tsx";
 
 /** Something that an item has a value of. */
@@ -81,7 +81,7 @@ export function ExplorePage({ index, route }: { index: Index; route: Route }): J
     [known, outcome],
   );
   const filtered = useFiltered(index, route, columns);
-  const matrix = useChunk<Matrix>("matrix");
+  const matrix = useMatrix(index);
   return (
     <>
       <div class="head">
@@ -172,7 +172,7 @@ function Explored({ index, route, outcome, all, known, filtered, matrix }: Explo
           Reused results too
         </label>
       </div>
-      <FilterNotes route={route} filtered={filtered} />
+      <FilterNotes index={index} route={route} filtered={filtered} />
       <Guarded what="This page" key={outcome.id}>
         <section>
           <h2>Which parameter goes with it</h2>

@@ -1,13 +1,14 @@
 // The runs that a filter and a search leave: the same box, words and complaints on every page that has one.
 import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
-import { useChunk, useChunks } from "./chunks.ts";
 import { columnsNeeded, reader, resolved } from "./fields.ts";
 import { type Expression, FilterError, matches, parseFilter } from "./filter.ts";
 import { time, value } from "./format.ts";
-import type { Index, Matrix, RunRow, StoredColumn } from "./model.ts";
+import type { Index, RunRow, StoredColumn } from "./model.ts";
 import { valuesOf } from "./numbers.ts";
+import { Older } from "./older.tsx";
 import { changed, type Route, replace } from "./route.ts";
+import { useColumns, useMatrix } from "./shards.ts";
 import { Menu, Waiting } from "./ui.tsx";
 
 /** Columns of parameters and tags that a search looks into. */
@@ -54,10 +55,11 @@ export function useFiltered(
     ? index.columns.filter((column) => column.kind === "params" || column.kind === "tags").slice(0, MOST_SEARCHED)
     : [];
   const asked = [...new Set([...parsed.needed, ...wanted, ...first, ...searched])];
-  const loaded = useChunks<unknown[]>(asked.map((column) => column.file));
-  const matrix = useChunk<Matrix>(filter.includes("status") || search ? "matrix" : undefined);
-  const ready = Array.isArray(loaded);
-  const lists = new Map(ready ? asked.map((column, i) => [column.file, valuesOf(column, loaded[i]!)]) : []);
+  const loaded = useColumns(index, asked);
+  const matrix = useMatrix(index, filter.includes("status") || search !== "");
+  const known = Array.isArray(loaded);
+  const ready = known && index.complete;
+  const lists = new Map(known ? asked.map((column, i) => [column.file, valuesOf(column, loaded[i]!)]) : []);
   const values = (column: StoredColumn) => lists.get(column.file) ?? [];
   const last = useRef<RunRow[]>(undefined);
   const waits = !ready && !(loaded instanceof Error) && Boolean(parsed.expression || search || first.length);
@@ -88,7 +90,7 @@ const said = (run: RunRow): string =>
   `${run.id} ${run.branch} ${run.commit} ${run.result} ${run.trigger} ${run.profile ?? ""} ${run.pipeline} ${time(run.started)} ${run.title ?? ""} ${run.change ?? ""}`.toLowerCase();
 
 export const countOf = (index: Index, { runs }: Filtered): string =>
-  runs.length === index.runs.length ? `${runs.length}` : `${runs.length} of ${index.runs.length}`;
+  runs.length === index.runs.length ? `${index.size}` : `${runs.length} of ${index.size}`;
 
 /** The box of the filter, for the bar of a page. */
 export function FilterBox({ route, filtered }: { route: Route; filtered: Filtered }): JSX.Element {
@@ -111,7 +113,15 @@ export function FilterBox({ route, filtered }: { route: Route; filtered: Filtere
 }
 
 /** What is wrong with the filter, and how to write one: below the bar. */
-export function FilterNotes({ route, filtered }: { route: Route; filtered: Filtered }): JSX.Element {
+export function FilterNotes({
+  index,
+  route,
+  filtered,
+}: {
+  index: Index;
+  route: Route;
+  filtered: Filtered;
+}): JSX.Element {
   const filter = route.query.get("filter") ?? "";
   const { complaint, failed } = filtered;
   return (
@@ -127,7 +137,10 @@ export function FilterNotes({ route, filtered }: { route: Route; filtered: Filte
           </>
         )}
       </p>
-      <FilterHelp />
+      <div class="help">
+        <FilterHelp />
+        <Older index={index} />
+      </div>
       {failed && <Waiting error={failed} what="A column" />}
     </>
   );
@@ -135,31 +148,29 @@ export function FilterNotes({ route, filtered }: { route: Route; filtered: Filte
 
 function FilterHelp(): JSX.Element {
   return (
-    <div class="help">
-      <Menu label="How to filter">
-        <p>
-          Conditions with <code>and</code>, <code>or</code>, <code>not</code> and brackets:
-        </p>
-        <ul>
-          <li>
-            <code>metrics.auc &gt; 0.9</code> – of any task; <code>metrics.auc@train</code> – of this one
-          </li>
-          <li>
-            <code>params.lr in (0.1, 0.01)</code>, <code>tags.kind ~ part</code>, <code>params.lr is known</code>
-          </li>
-          <li>
-            <code>branch = main</code>, <code>started &gt;= 2026-01-31</code>, <code>result != success</code>
-          </li>
-          <li>
-            <code>duration &gt; 2min</code>, <code>failed &gt; 0</code>, <code>saved &gt; 10</code>,{" "}
-            <code>duration@train &gt; 5</code>
-          </li>
-          <li>
-            <code>status@train = failed</code>
-          </li>
-        </ul>
-        <p>Write names with spaces in backticks, and values in quotes.</p>
-      </Menu>
-    </div>
+    <Menu label="How to filter">
+      <p>
+        Conditions with <code>and</code>, <code>or</code>, <code>not</code> and brackets:
+      </p>
+      <ul>
+        <li>
+          <code>metrics.auc &gt; 0.9</code> – of any task; <code>metrics.auc@train</code> – of this one
+        </li>
+        <li>
+          <code>params.lr in (0.1, 0.01)</code>, <code>tags.kind ~ part</code>, <code>params.lr is known</code>
+        </li>
+        <li>
+          <code>branch = main</code>, <code>started &gt;= 2026-01-31</code>, <code>result != success</code>
+        </li>
+        <li>
+          <code>duration &gt; 2min</code>, <code>failed &gt; 0</code>, <code>saved &gt; 10</code>,{" "}
+          <code>duration@train &gt; 5</code>
+        </li>
+        <li>
+          <code>status@train = failed</code>
+        </li>
+      </ul>
+      <p>Write names with spaces in backticks, and values in quotes.</p>
+    </Menu>
   );
 }

@@ -13,7 +13,7 @@ export function Framed({ html, title }: { html: string; title: string }): JSX.El
   );
 }
 
-function Sandbox({ html, title }: { html: string; title: string }): JSX.Element {
+export function Sandbox({ html, title, height }: { html: string; title: string; height?: number }): JSX.Element {
   const place = useRef<HTMLIFrameElement>(null);
   useEffect(() => {
     const ready = (event: MessageEvent) => {
@@ -32,6 +32,7 @@ function Sandbox({ html, title }: { html: string; title: string }): JSX.Element 
       sandbox="allow-scripts"
       referrerpolicy="no-referrer"
       title={title}
+      style={height === undefined ? {} : { height: `${height}px` }}
     />
   );
 }

@@ -1,8 +1,10 @@
 // The tasks of a run and what they need, where the build of the site laid them out.
 import type { JSX } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useContent } from "./chunks.ts";
 import type { Critical } from "./critical.ts";
-import type { Graph } from "./model.ts";
+import { countsOf, foldedNodes, type Node, pathOf } from "./folding.ts";
+import type { Folded, Graph } from "./model.ts";
 import { glyph, label } from "./ui.tsx";
 
 export const NODE = { width: 206, height: 30 };
@@ -13,52 +15,103 @@ interface Props {
   graph: Graph;
   tasks: { name: string; status: string; reasons?: string[] }[];
   critical?: Critical;
+  /** Its families, where there are any. */
+  folded?: string | undefined;
   /** The address of a task. */
   to: (task: string) => string;
 }
 
-export function GraphView({ graph, tasks, critical, to }: Props): JSX.Element {
+/** Beyond this many tasks, families are folded at first. */
+const MANY = 30;
+const SEARCHED = 8;
+
+export function GraphView({ graph: whole, tasks, critical, folded: ref, to }: Props): JSX.Element {
+  const [folds, setFolds] = useState(tasks.length > MANY);
+  const [fits, setFits] = useState(false);
+  const [over, setOver] = useState(false);
+  const [text, setText] = useState("");
+  const place = useRef<HTMLDivElement>(null);
+  const loaded = useContent<Folded>(ref);
+  const folded = folds && loaded && !(loaded instanceof Error) ? loaded : undefined;
+  const graph = folded?.graph ?? whole;
+  const nodes: Node[] = folded
+    ? foldedNodes(folded.groups, tasks)
+    : tasks.map((task, i) => ({ ...task, text: task.name, task: task.name, tasks: [i] }));
   const width = Math.max(0, graph.width - 1) * STEP.x + NODE.width + 2 * PAD;
   const height = Math.max(0, graph.height - 1) * STEP.y + NODE.height + 2 * PAD;
-  const [whole, setWhole] = useState(false);
-  const [over, setOver] = useState(false);
-  const place = useRef<HTMLDivElement>(null);
   useLayoutEffect(
-    () => setOver(place.current!.scrollWidth > place.current!.clientWidth + 1 || whole),
-    [width, whole],
+    () => setOver(place.current!.scrollWidth > place.current!.clientWidth + 1 || fits),
+    [width, fits],
   );
+  const wanted = text.trim().toLowerCase();
+  const isFound = (node: Node) => node.tasks.some((number) => tasks[number]!.name.toLowerCase().includes(wanted));
+  const found = wanted ? nodes.filter(isFound) : nodes;
+  useEffect(() => {
+    if (wanted) place.current!.querySelector(".found")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [wanted, folds]);
+  const isCritical = (node: Node) => node.tasks.some((number) => critical?.tasks.has(number));
+  const path = pathOf(nodes, critical);
   return (
     <figure class="graph">
-      {over && (
-        <button type="button" aria-pressed={whole} onClick={() => setWhole(!whole)}>
-          {whole ? "Full size" : "Fit the width"}
-        </button>
-      )}
+      <div class="bar" hidden={tasks.length <= SEARCHED && !ref && !over}>
+        {tasks.length > SEARCHED && (
+          <label>
+            <span class="hidden">Find in the graph</span>
+            <input
+              type="search"
+              placeholder="Find a task"
+              value={text}
+              onInput={(event) => setText(event.currentTarget.value)}
+            />
+          </label>
+        )}
+        {wanted && (
+          <span class="note" role="status">
+            {found.length} of {nodes.length}
+          </span>
+        )}
+        {ref && (
+          <button type="button" aria-pressed={folds} onClick={() => setFolds(!folds)}>
+            Instances together
+          </button>
+        )}
+        {over && (
+          <button type="button" aria-pressed={fits} onClick={() => setFits(!fits)}>
+            Fit the width
+          </button>
+        )}
+      </div>
       <div class="scroll" ref={place} tabIndex={0} role="group" aria-label="Graph of the tasks">
         <svg
           viewBox={`0 0 ${width} ${height}`}
-          width={whole ? "100%" : width}
-          height={whole ? undefined : height}
+          width={fits ? "100%" : width}
+          height={fits ? undefined : height}
           role="list"
         >
-          {graph.edges.map(([from, to, points]) => (
-            <path class={critical?.edges.has(`${from}-${to}`) ? "edge critical" : "edge"} d={route(points)} />
+          {graph.edges.map(([from, end, points]) => (
+            <path class={path.has(`${from}-${end}`) ? "edge critical" : "edge"} d={route(points)} />
           ))}
-          {tasks.map((task, i) => {
+          {nodes.map((node, i) => {
             const [x, y] = graph.nodes[i]!;
+            const members = node.tasks.map((number) => tasks[number]!);
+            const why = node.reasons?.[0] ? ` (${node.reasons[0]})` : "";
             return (
-              <g role="listitem" transform={`translate(${PAD + x * STEP.x} ${PAD + y * STEP.y})`}>
-                <title>{`${task.name}: ${label(task.status)}${task.reasons?.[0] ? ` (${task.reasons[0]})` : ""}`}</title>
-                <a
-                  href={to(task.name)}
-                  class={`node is-${task.status} ${critical?.tasks.has(i) ? "critical" : ""}`}
-                >
+              <g
+                role="listitem"
+                class={wanted ? (isFound(node) ? "found" : "lost") : ""}
+                transform={`translate(${PAD + x * STEP.x} ${PAD + y * STEP.y})`}
+              >
+                <title>{`${node.text}: ${members.length > 1 ? countsOf(members, label) : label(node.status)}${why}`}</title>
+                <a href={to(node.task)} class={`node is-${node.status} ${isCritical(node) ? "critical" : ""}`}>
+                  {members.length > 1 && (
+                    <rect class="behind" x="4" y="4" width={NODE.width} height={NODE.height} rx="7" />
+                  )}
                   <rect width={NODE.width} height={NODE.height} rx="7" />
                   <text class="glyph" aria-hidden="true" x="15" y="19.5" text-anchor="middle">
-                    {glyph(task.status)}
+                    {glyph(node.status)}
                   </text>
                   <text x="28" y="19.5">
-                    {short(task.name)}
+                    {short(node.text)}
                   </text>
                 </a>
               </g>

@@ -1,24 +1,17 @@
 // A task's metrics and durations from run to run: hits hollow, regressions marked against the values before them.
 import type { JSX } from "preact";
 import { LineChart, type Point } from "./chart.tsx";
-import { useChunk, useChunks } from "./chunks.ts";
 import { Commit } from "./columns.tsx";
 import { Copy } from "./copy.tsx";
 import { number, seconds, time } from "./format.ts";
 import { Guarded } from "./guarded.tsx";
 import { JudgementLinks, useJudgements } from "./judgements.tsx";
-import {
-  columnId,
-  type Index,
-  type JudgementRow,
-  type Matrix,
-  type RunRow,
-  type StoredColumn,
-  statusOf,
-} from "./model.ts";
+import { columnId, type Index, type JudgementRow, type RunRow, type StoredColumn, statusOf } from "./model.ts";
 import { valuesOf } from "./numbers.ts";
+import { Older } from "./older.tsx";
 import { durationMarks, marks } from "./regress.ts";
 import { changed, type Route, replace, taskHref } from "./route.ts";
+import { useColumns, useMatrix } from "./shards.ts";
 import { BranchSelect, Waiting } from "./ui.tsx";
 import { commands, regression } from "./what_changed.ts";
 
@@ -38,14 +31,14 @@ export function HistoryPage({ index, route }: { index: Index; route: Route }): J
   const branch = route.query.get("branch") ?? "";
   const axis = route.query.get("x") ?? "run";
   const columns = index.columns
-    .filter((column) => column.task === task && (column.kind === "metrics" || column.kind === "duration"))
+    .filter((column) => column.task === task && !column.series && ["metrics", "duration"].includes(column.kind))
     .sort(
       (a, b) =>
         Number(index.declared.has(b.name)) - Number(index.declared.has(a.name)) ||
         Number(a.kind === "duration") - Number(b.kind === "duration"),
     );
-  const values = useChunks<unknown[]>(columns.map((column) => column.file));
-  const matrix = useChunk<Matrix>("matrix");
+  const values = useColumns(index, columns);
+  const matrix = useMatrix(index);
   const judgements = useJudgements(index).filter((row) => row.task === task);
   const set = (changes: Record<string, string | undefined>) => replace(changed(route, changes));
   const runs = [...index.newest].reverse().filter((run) => !branch || run.branch === branch);
@@ -72,6 +65,7 @@ export function HistoryPage({ index, route }: { index: Index; route: Route }): J
             <option value="time">time</option>
           </select>
         </label>
+        <Older index={index} />
       </div>
       {task === undefined ? (
         <p class="note">No run has logged a metric.</p>

@@ -3,7 +3,7 @@ import { type JSX, options, render } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { guard } from "./addresses.ts";
 import { ArtefactsPage } from "./artefacts_page.tsx";
-import { load, receive, renew } from "./chunks.ts";
+import { knowShards, load, receive, renew } from "./chunks.ts";
 import { ComparePage } from "./compare_page.tsx";
 import { ExplorePage } from "./explore_page.tsx";
 import { plural } from "./format.ts";
@@ -13,14 +13,18 @@ import { BlamePage, JudgementsPage, VerdictPage } from "./judgements_page.tsx";
 import { LivePage } from "./live_page.tsx";
 import { LiveTaskPage } from "./live_task.tsx";
 import { MatrixPage } from "./matrix_page.tsx";
-import { Index, type StoredIndex } from "./model.ts";
-import { href, type Route, useRoute } from "./route.ts";
+import { Index, type ShardRows, type StoredIndex } from "./model.ts";
+import { href, type Route, split, useRoute } from "./route.ts";
 import { RunPage } from "./run_page.tsx";
 import { RunsPage } from "./runs_page.tsx";
+import { loadMore, onMore } from "./shards.ts";
 import { follow, isLive } from "./stream.ts";
 import { TaskPage } from "./task_page.tsx";
 import { TasksPage } from "./tasks_page.tsx";
+import { useTexts } from "./texts.ts";
 import { ThemeButton } from "./theme.tsx";
+import { Waiting } from "./ui.tsx";
+import { Views } from "./views.tsx";
 
 interface Shown {
   index: Index;
@@ -43,7 +47,7 @@ const PAGES: { path: string; label: string; show: (shown: Shown) => JSX.Element 
 const ABOVE: Record<string, string> = { run: "runs", verdict: "verdicts", blame: "verdicts" };
 const FIRST = PAGES[0]!.path;
 
-function App({ index }: { index: Index }): JSX.Element {
+function App({ index, failure }: { index: Index; failure: Error | undefined }): JSX.Element {
   const route = useRoute();
   const [page = FIRST, id = "", part] = route.path;
   const main = useRef<HTMLElement>(null);
@@ -101,23 +105,37 @@ function App({ index }: { index: Index }): JSX.Element {
             </a>
           ))}
         </nav>
+        <Views index={index} route={route} />
         <ThemeButton />
       </header>
       <main id="main" tabIndex={-1} ref={main} key={page in ABOVE || page === "live" ? address : page}>
         <Guarded what="This page" key={address}>
-          <Page index={index} route={route} />
+          <Page index={index} route={route} failure={failure} />
         </Guarded>
       </main>
       <footer class="foot">
-        {plural(index.runs.length, "run")} · times are of your zone,{" "}
-        {Intl.DateTimeFormat().resolvedOptions().timeZone} · written by nbdag · <a href="NOTICES.txt">licences</a>
+        {plural(index.total, "run")} · times are of your zone, {Intl.DateTimeFormat().resolvedOptions().timeZone} ·
+        written by nbdag · <a href="NOTICES.txt">licences</a>
       </footer>
     </>
   );
 }
 
-function Page({ index, route }: Shown): JSX.Element {
+function Page({ index, route, failure }: Shown & { failure: Error | undefined }): JSX.Element {
   const [page = FIRST, id = "", part, task] = route.path;
+  const reads = (page === "run" && part === "task") || (page === "live" && id === "task");
+  const texts = useTexts(reads || page === "compare" || page === "artefacts");
+  const named = page === "run" ? [id] : page === "compare" ? split(route.query.get("runs")) : [];
+  const older = index.complete
+    ? [...new Set(named.flatMap((one) => (index.byId.has(one) ? [] : index.mayHold(one))))]
+    : [];
+  useEffect(() => {
+    if (older.length) loadMore(older);
+  }, [older.join()]);
+  // the table of runs begins with what comes with the index, other pages want all of it
+  if (older.length || (!index.complete && page !== "runs" && page !== "live"))
+    return <Waiting error={failure} what="The runs" />;
+  if (texts !== true) return <Waiting error={texts || undefined} what="The page" />;
   if (page === "run") {
     return part === "task" && task !== undefined ? (
       <TaskPage index={index} id={id} name={task} route={route} />
@@ -153,12 +171,39 @@ function NoPage(): JSX.Element {
 
 guard(options);
 (window as unknown as { nbdag: unknown }).nbdag = { load: receive };
-function show(stored: StoredIndex): void {
-  render(<App index={new Index(stored)} />, document.getElementById("app")!);
+
+let stored: StoredIndex;
+let failure: Error | undefined;
+const loaded = new Map<number, ShardRows>();
+
+function show(): void {
+  render(<App index={new Index(stored, loaded)} failure={failure} />, document.getElementById("app")!);
 }
 
-void load<StoredIndex>("index").then((stored) => {
+/** Load shards besides those that are there, and show the runs of all. */
+async function add(places: readonly number[]): Promise<void> {
+  try {
+    const rows = await Promise.all(places.map((place) => load<ShardRows>(`shard/${place}/rows`)));
+    places.forEach((place, i) => void loaded.set(place, rows[i]!));
+  } catch (error) {
+    failure = error as Error;
+  }
+  show();
+}
+
+/** Take an index in, and the shards that it recommends, unless its own rows are all of these. */
+function take(index: StoredIndex): Promise<void> {
+  stored = index;
+  knowShards(stored.shards.map(({ version }) => version));
+  const recent = [...stored.shards.keys()].slice(stored.recent);
+  return add(new Index(stored).complete && loaded.size === 0 ? [] : [...new Set([...loaded.keys(), ...recent])]);
+}
+
+onMore((places) => void add(loaded.size ? places : [...stored.shards.keys()].slice(stored.recent).concat(places)));
+void load<StoredIndex>("index").then((index) => {
   document.getElementById("app")!.replaceChildren();
-  show(stored);
-  if (isLive) follow((version) => void renew<StoredIndex>(version)?.then(show));
+  stored = index;
+  show();
+  void take(index);
+  if (isLive) follow((version) => void renew<StoredIndex>(version)?.then(take));
 });

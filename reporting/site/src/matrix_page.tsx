@@ -2,17 +2,18 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { onTheme, resolved } from "./canvas.ts";
-import { useChunk } from "./chunks.ts";
 import { time } from "./format.ts";
 import { type Index, type Matrix, type RunRow, type Status, statusOf } from "./model.ts";
+import { Older } from "./older.tsx";
 import { changed, go, type Route, replace, taskHref } from "./route.ts";
+import { useMatrix } from "./shards.ts";
 import { Badge, BranchSelect, glyph, label, STATUSES, Waiting } from "./ui.tsx";
 
 const CELL = 22;
 const HEAD = 26;
 
 export function MatrixPage({ index, route }: { index: Index; route: Route }): JSX.Element {
-  const matrix = useChunk<Matrix>("matrix");
+  const matrix = useMatrix(index);
   const text = route.query.get("search") ?? "";
   const branch = route.query.get("branch") ?? "";
   const branches = [...new Set(index.newest.map((run) => run.branch ?? ""))].filter(Boolean).sort();
@@ -42,6 +43,7 @@ export function MatrixPage({ index, route }: { index: Index; route: Route }): JS
           />
         </label>
         <BranchSelect branch={branch} branches={branches} to={(branch) => set({ branch })} />
+        <Older index={index} />
         <p class="legend">
           {STATUSES.map((status) => (
             <Badge of={status} />

@@ -1,4 +1,6 @@
 // What the chunks hold, and the index through which every page looks at it.
+import type { FigureKind } from "./figures.ts";
+
 export type Status = "ran" | "restored" | "up_to_date" | "failed" | "skipped" | "cancelled";
 export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
 /** A `result` is the key of an execution and the digest of its outputs. */
@@ -10,8 +12,10 @@ export interface StoredColumn {
   name: string;
   file: string;
   family?: string;
-  count: number;
-  version: string;
+  /** The metric of whose series this is the least or the greatest value. */
+  series?: string;
+  /** The shards that have it. */
+  shards: number[];
 }
 
 export interface Declared {
@@ -19,10 +23,32 @@ export interface Declared {
   tolerance: number;
 }
 
+/** Some thousand runs that are loaded together: the range of their names and starts, and how many they are. */
+export interface ShardHead {
+  first: string;
+  last: string;
+  from: number;
+  to: number;
+  runs: number;
+  version: string;
+}
+
+type Rows = Record<string, (string | number | boolean | null)[]>;
+
+/** What a shard holds besides its columns, which are loaded when they are shown. */
+export interface ShardRows {
+  rows: Rows;
+  columns: Omit<StoredColumn, "shards">[];
+}
+
 export interface StoredIndex {
-  rows: Record<string, (string | number | boolean | null)[]>;
+  shards: ShardHead[];
+  /** The first of the shards that are loaded without being asked for. */
+  recent: number;
+  /** The last rows of these. */
+  rows: Rows;
   columns: StoredColumn[];
-  settings: { metrics: Record<string, Declared>; judgements?: number };
+  settings: { metrics: Record<string, Declared>; views?: Record<string, string>; judgements?: number };
 }
 
 /** What the list of verdicts and blames has of one. */
@@ -167,10 +193,18 @@ export interface Graph {
   height: number;
 }
 
+/** A graph of families, each with the numbers of its tasks. */
+export interface Folded {
+  graph: Graph;
+  groups: [family: string, tasks: number[]][];
+}
+
 export interface RunDetail {
   id: string;
   tasks: Task[];
   graph: string;
+  /** Its families, where there are any. */
+  folded?: string;
   targets: string[];
   parameters: Record<string, Value>;
   resource: Record<string, Value>;
@@ -223,6 +257,8 @@ export interface Detail {
   /** Declared outputs that were looked into. */
   data?: Artifact[];
   artifacts?: Artifact[];
+  /** The libraries that draw its interactive figures, by kind. */
+  scripts?: Record<string, string>;
   reads?: string[];
   writes?: string[];
   series?: string;
@@ -242,7 +278,10 @@ export function ingredientName(name: string, path: string): string {
 export type Output =
   | { t: "stream"; name: string; text: LongText }
   | { t: "error"; name: string; value: string; trace: LongText; allowed?: true }
-  | { t: "data"; d: Record<string, LongText | { file: string } | { ref: string; json: true }> };
+  | { t: "data"; d: Shown }
+  | { t: "figure"; kind: FigureKind; spec: string; d: Shown };
+
+type Shown = Record<string, LongText | { file: string } | { ref: string; json: true }>;
 
 export interface Cell {
   t: string;
@@ -265,7 +304,7 @@ const LETTERS: Record<string, Status> = {
 /** For each task, one letter for each run. */
 export type Matrix = [task: string, letters: string][];
 
-type Pairs = [run: number, value: number][];
+export type Pairs = [run: number, value: number][];
 
 /** What is known of a task over all runs, by their numbers: see `site_tasks.py`. */
 export interface Ledger {
@@ -281,10 +320,34 @@ export type Ledgers = Record<string, Ledger>;
 export const statusOf = (letter: string | undefined): Status | undefined => (letter ? LETTERS[letter] : undefined);
 
 /** Columns are named as in a filter: `metrics.auc`, and `@task` where more than one task has it. */
-export function columnId(column: StoredColumn): string {
+export function columnId(column: Omit<StoredColumn, "shards">): string {
   return column.name === "" ? `${column.kind}@${column.task}` : `${column.kind}.${column.name}@${column.task}`;
 }
 
+function rowsOf(rows: Rows, first: number): RunRow[] {
+  const names = Object.keys(rows);
+  const lists = Object.values(rows);
+  return Array.from({ length: rows.id?.length ?? 0 }, (_, place) => {
+    const row: Record<string, unknown> = { number: first + place };
+    for (let i = 0; i < names.length; i++) row[names[i]!] = lists[i]![place];
+    return row as unknown as RunRow;
+  });
+}
+
+function columnsOf(loaded: ReadonlyMap<number, ShardRows>): StoredColumn[] {
+  const found = new Map<string, StoredColumn>();
+  for (const [shard, { columns }] of [...loaded].sort(([a], [b]) => b - a)) {
+    for (const column of columns) {
+      const id = columnId(column);
+      const known = found.get(id);
+      if (known) known.shards.push(shard);
+      else found.set(id, { ...column, shards: [shard] });
+    }
+  }
+  return [...found.values()];
+}
+
+/** What is known of the runs of the shards that are loaded; before any is, of the last runs. */
 export class Index {
   readonly runs: RunRow[];
   readonly newest: RunRow[];
@@ -294,22 +357,49 @@ export class Index {
   readonly judgements: number;
   readonly byId = new Map<string, RunRow>();
   readonly byColumn = new Map<string, StoredColumn>();
+  /** The shards that this is of, and the number of the first run of each. */
+  readonly shards: { place: number; first: number }[];
+  /** The runs of these shards, and of all. */
+  readonly size: number;
+  readonly total: number;
+  /** Whether all runs of these shards are known. */
+  readonly complete: boolean;
 
-  constructor(stored: StoredIndex) {
-    const names = Object.keys(stored.rows);
-    const lists = Object.values(stored.rows);
-    const length = stored.rows.id?.length ?? 0;
-    this.runs = Array.from({ length }, (_, number) => {
-      const row: Record<string, unknown> = { number };
-      for (let i = 0; i < names.length; i++) row[names[i]!] = lists[i]![number];
-      return row as unknown as RunRow;
+  constructor(
+    readonly stored: StoredIndex,
+    loaded: ReadonlyMap<number, ShardRows> = new Map(),
+  ) {
+    const heads = stored.shards;
+    const places = loaded.size ? [...loaded.keys()].sort((a, b) => a - b) : [...heads.keys()].slice(stored.recent);
+    let size = 0;
+    this.shards = places.map((place) => {
+      const first = size;
+      size += heads[place]!.runs;
+      return { place, first };
     });
+    this.size = size;
+    this.total = heads.reduce((sum, head) => sum + head.runs, 0);
+    this.runs = loaded.size
+      ? this.shards.flatMap(({ place, first }) => rowsOf(loaded.get(place)!.rows, first))
+      : rowsOf(stored.rows, size - (stored.rows.id?.length ?? 0));
+    this.complete = this.runs.length === size;
     for (const run of this.runs) this.byId.set(run.id, run);
     this.newest = [...this.runs].sort((a, b) => b.started - a.started || (a.id < b.id ? 1 : -1));
-    this.columns = stored.columns;
+    this.columns = loaded.size ? columnsOf(loaded) : stored.columns;
     for (const column of this.columns) this.byColumn.set(columnId(column), column);
     this.declared = new Map(Object.entries(stored.settings.metrics));
     this.judgements = stored.settings.judgements ?? 0;
+  }
+
+  /** The shards that are not loaded. */
+  others(): { place: number; head: ShardHead }[] {
+    const loaded = new Set(this.shards.map(({ place }) => place));
+    return this.stored.shards.flatMap((head, place) => (loaded.has(place) ? [] : [{ place, head }]));
+  }
+
+  /** Those of them that may have a run of this name. */
+  mayHold(id: string): number[] {
+    return this.others().flatMap(({ place, head }) => (head.first <= id && id <= head.last ? [place] : []));
   }
 
   /** The run before another, of the same pipeline and branch if there is one. */

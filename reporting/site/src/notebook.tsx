@@ -7,11 +7,11 @@ import { OutputView } from "./output.tsx";
 import { markdown } from "./safe.ts";
 import { Fragment } from "./ui.tsx";
 
-export function Code({ source }: { source: string }): JSX.Element {
+export function Code({ source, language }: { source: string; language?: "json" | "yaml" }): JSX.Element {
   return (
     <pre class="code" tabIndex={0}>
       <code>
-        {coloured(source).map((piece) =>
+        {coloured(source, language).map((piece) =>
           piece.classes ? <span class={piece.classes}>{piece.text}</span> : piece.text,
         )}
       </code>

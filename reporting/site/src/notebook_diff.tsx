@@ -1,5 +1,4 @@
 // Two executed notebooks side by side, cell by cell: code by lines and words, texts without noise, pictures laid over.
-import { diffLines, diffWordsWithSpace } from "diff";
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { align, isOwn, type Pair, quietText } from "./align.ts";
@@ -10,6 +9,7 @@ import type { Cell, LongText, Output } from "./model.ts";
 import { Code } from "./notebook.tsx";
 import { OutputView } from "./output.tsx";
 import { markdown } from "./safe.ts";
+import { texts } from "./texts.ts";
 import { Fragment, Waiting } from "./ui.tsx";
 
 const LABELS: Record<Pair["change"], string> = {
@@ -113,7 +113,7 @@ export function TextDiff({ before, after }: { before: string; after: string }): 
   const flush = (added: string[]) => {
     for (let i = 0; i < Math.max(removed.length, added.length); i++) {
       const [a, b] = [removed[i], added[i]];
-      const words = a !== undefined && b !== undefined ? diffWordsWithSpace(a, b) : undefined;
+      const words = a !== undefined && b !== undefined ? texts().diffWordsWithSpace(a, b) : undefined;
       rows.push([
         a === undefined
           ? undefined
@@ -137,7 +137,7 @@ export function TextDiff({ before, after }: { before: string; after: string }): 
     }
     removed = [];
   };
-  for (const part of diffLines(before, after)) {
+  for (const part of texts().diffLines(before, after)) {
     if (part.removed) removed.push(...lines(part.value));
     else if (part.added) flush(lines(part.value));
     else {
@@ -210,12 +210,13 @@ function Outputs({
 }
 
 function picture(output: Output | undefined): string | undefined {
-  if (output?.t !== "data") return undefined;
+  if (output?.t !== "data" && output?.t !== "figure") return undefined;
   for (const item of Object.values(output.d)) if (typeof item === "object" && "file" in item) return item.file;
   return undefined;
 }
 
 function plain(output: Output | undefined): string | undefined {
+  if (output?.t === "figure") return undefined;
   const text: LongText | undefined =
     output?.t === "stream"
       ? output.text

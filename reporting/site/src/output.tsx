@@ -1,13 +1,17 @@
 // One output of a cell, in the richest form that is safe.
 import type { JSX } from "preact";
 import { useContent } from "./chunks.ts";
+import { Figure } from "./figure.tsx";
 import { Framed } from "./frame.tsx";
+import { isGeo } from "./geo.ts";
+import { GeoView } from "./geo_view.tsx";
 import { JsonView } from "./json_view.tsx";
 import { isFormula } from "./maths.ts";
 import type { LongText, Output } from "./model.ts";
 import { isTable, markdown, needsFrame, sanitized } from "./safe.ts";
 import { Fragment, Long, Waiting } from "./ui.tsx";
 
+const WIDGET = "application/vnd.jupyter.widget-view+json";
 const PICTURES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 export function OutputView({ output }: { output: Output }): JSX.Element | null {
@@ -33,6 +37,14 @@ export function OutputView({ output }: { output: Output }): JSX.Element | null {
       );
     case "data":
       return <DisplayData data={output.d} />;
+    case "figure":
+      return (
+        <Figure
+          kind={output.kind}
+          spec={output.spec}
+          instead={Object.keys(output.d).length ? <DisplayData data={output.d} /> : null}
+        />
+      );
   }
 }
 
@@ -59,6 +71,13 @@ function DisplayData({ data }: { data: Extract<Output, { t: "data" }>["d"] }): J
   const latex = data["text/latex"];
   if (typeof latex === "string" && isFormula(latex))
     return <Fragment class="output prose" make={markdown} of={latex} />;
+  if (WIDGET in data)
+    return (
+      <div class="output">
+        {plain !== undefined && <Long text={plain} />}
+        <p class="note">A widget, which only a running kernel can show.</p>
+      </div>
+    );
   const json = Object.entries(data).find(([, item]) => typeof item === "object" && "json" in item);
   if (json) return <JsonRef of={(json[1] as { ref: string }).ref} />;
   const shown = plain ?? (Object.values(data)[0] as LongText);
@@ -82,7 +101,19 @@ export function Svg({ svg, name }: { svg: string; name: string }): JSX.Element {
   return <Picture file={`data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`} name={name} />;
 }
 
+/** The sound or film in what IPython writes for one. */
+const MEDIA =
+  /^\s*<(audio|video)\b[\s\S]{0,500}?\bsrc="(data:(?:audio|video)\/[\w.+-]+;base64,[A-Za-z0-9+/=\s]+)"/;
+
 function Html({ html, plain }: { html: string; plain: LongText | undefined }): JSX.Element {
+  const [, kind, address] = MEDIA.exec(html) ?? [];
+  if (kind)
+    return (
+      <div class="output">
+        {/* biome-ignore lint/a11y/useMediaCaption: nobody has written captions for it */}
+        {kind === "audio" ? <audio src={address!} controls /> : <video src={address!} controls />}
+      </div>
+    );
   return (
     <div class="output">
       {isTable(html) || !needsFrame(html) ? (
@@ -101,6 +132,8 @@ function JsonRef({ of }: { of: string }): JSX.Element {
     <div class="output">
       {value === undefined || value instanceof Error ? (
         <Waiting error={value as undefined} what="The value" />
+      ) : isGeo(value) ? (
+        <GeoView value={value} name="GeoJSON" />
       ) : (
         <JsonView value={value} />
       )}

@@ -120,6 +120,7 @@ function Details({
               graph={graph}
               tasks={detail.tasks}
               critical={critical}
+              folded={detail.folded}
               to={(name) => taskHref(run.id, name)}
             />
           </>

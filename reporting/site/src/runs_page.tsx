@@ -99,7 +99,7 @@ export function RunsPage({ index, route }: { index: Index; route: Route }): JSX.
         </button>
         {selected.length > MOST_COMPARED && <span class="note">at most {MOST_COMPARED}</span>}
       </div>
-      <FilterNotes route={route} filtered={filtered} />
+      <FilterNotes index={index} route={route} filtered={filtered} />
       <RunTable
         rows={shown}
         place={location.hash}

@@ -1,8 +1,8 @@
 // Makes hostile HTML harmless: no script, style, form, frame, name, or address of a picture is left.
-import createDOMPurify from "dompurify";
-import { Marked } from "marked";
 import { isHarmless } from "./addresses.ts";
 import { mathsExtension, withMaths } from "./maths.ts";
+import { texts } from "./texts.ts";
+import type { Texts } from "./texts_bundle.ts";
 
 const TAGS =
   "a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td tfoot th thead tr tt u ul var";
@@ -10,11 +10,11 @@ const ATTRIBUTES = "align colspan href rowspan scope start title";
 const NEEDS_FRAME =
   /<\s*(?:script|iframe|canvas|form|input|video|audio|object|embed|style|svg|button|select)\b|\son\w+\s*=/i;
 
-let made: ReturnType<typeof createDOMPurify> | undefined;
+let made: ReturnType<Texts["createDOMPurify"]> | undefined;
 
-function purifier(): ReturnType<typeof createDOMPurify> {
+function purifier(): ReturnType<Texts["createDOMPurify"]> {
   if (made) return made;
-  made = createDOMPurify(window);
+  made = texts().createDOMPurify(window);
   made.addHook("afterSanitizeAttributes", (node) => {
     if (node.tagName === "IMG" && !PICTURE.test(node.getAttribute("src") ?? "")) {
       node.replaceWith(`[picture: ${node.getAttribute("alt") || node.getAttribute("src") || "without a name"}]`);
@@ -52,20 +52,25 @@ export function withoutStyles(html: string): string {
     .replace(/<[a-z][^<>]*>/gi, (tag) => tag.replace(/\sstyle=(?:"[^"]*"|'[^']*')/gi, ""));
 }
 
-const marked = new Marked(mathsExtension, {
-  renderer: {
-    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
-    image: ({ href, text }) =>
-      PICTURE.test(href) ? `<img src="${href}" alt="${escaped(text)}">` : escaped(`[picture: ${text || href}]`),
-  },
-});
+let reader: { parse(text: string, options: { async: false; gfm: true }): string } | undefined;
+
+function marked(): NonNullable<typeof reader> {
+  reader ??= new (texts().Marked)(mathsExtension, {
+    renderer: {
+      checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+      image: ({ href, text }) =>
+        PICTURE.test(href) ? `<img src="${href}" alt="${escaped(text)}">` : escaped(`[picture: ${text || href}]`),
+    },
+  });
+  return reader;
+}
 const PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$/;
 const escaped = (text: string): string =>
   text.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]!);
 
 /** Markdown of a notebook. Its headings start one level further down, below that of the page. */
 export function markdown(source: string): DocumentFragment {
-  const fragment = withMaths(source, (text) => sanitized(marked.parse(text, { async: false, gfm: true }), true));
+  const fragment = withMaths(source, (text) => sanitized(marked().parse(text, { async: false, gfm: true }), true));
   for (const heading of fragment.querySelectorAll("h1,h2,h3,h4,h5,h6")) {
     const level = document.createElement(`h${Math.min(6, Number(heading.tagName[1]) + 1)}`);
     level.append(...heading.childNodes);

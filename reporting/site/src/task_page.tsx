@@ -7,6 +7,7 @@ import { LineChart } from "./chart.tsx";
 import { useChunk, useContent } from "./chunks.ts";
 import { Copies } from "./copy.tsx";
 import { disagreeing } from "./determinism.ts";
+import { Scripts } from "./figure.tsx";
 import { bytes, seconds, time, value } from "./format.ts";
 import { Guarded } from "./guarded.tsx";
 import {
@@ -17,7 +18,6 @@ import {
   type Index,
   type Ingredient,
   ingredientName,
-  type Matrix,
   type RunDetail,
   type RunRow,
   type Series,
@@ -28,6 +28,7 @@ import { Code, Notebook } from "./notebook.tsx";
 import { metricsOf, numeric } from "./numbers.ts";
 import { changed, href, joined, type Route, runHref, taskHref } from "./route.ts";
 import { RunLink } from "./run_page.tsx";
+import { useColumns, useMatrix } from "./shards.ts";
 import { Ansi, Badge, Facts, glyph, Long, label, Tabs, Values, Waiting } from "./ui.tsx";
 
 export function TaskPage({
@@ -82,7 +83,9 @@ export function TaskPage({
       {detail === undefined || detail instanceof Error ? (
         <Waiting error={detail} what="The task" />
       ) : (
-        <Body index={index} id={id} task={task} detail={detail} above={above} route={route} />
+        <Scripts.Provider value={detail.scripts ?? {}}>
+          <Body index={index} id={id} task={task} detail={detail} above={above} route={route} />
+        </Scripts.Provider>
       )}
     </>
   );
@@ -93,7 +96,7 @@ const quoted = (name: string): string => (/^[\w.-]+$/.test(name) ? name : `'${na
 
 /** The runs before and after that have this task, in the same view. */
 function Neighbours({ index, run, task }: { index: Index; run: RunRow; task: string }): JSX.Element | null {
-  const matrix = useChunk<Matrix>("matrix");
+  const matrix = useMatrix(index);
   if (!Array.isArray(matrix)) return null;
   const letters = matrix.find(([name]) => name === task)?.[1] ?? "";
   const runs = index.newest.filter((one) => statusOf(letters[one.number]));
@@ -151,9 +154,11 @@ function Why({ task, index }: { task: Task; index: Index }): JSX.Element | null 
 
 /** The same key promises the same result. */
 function Disagreement({ task, index, id }: { task: Task; index: Index; id: string }): JSX.Element | null {
-  const results = useChunk<(string | null)[]>(index.byColumn.get(`result@${task.name}`)?.file);
-  if (!task.key || !Array.isArray(results)) return null;
-  const runs = disagreeing(results, task.key).flatMap((number) => index.runs[number] ?? []);
+  const column = index.byColumn.get(`result@${task.name}`);
+  const results = useColumns<string | null>(index, column ? [column] : []);
+  if (!task.key || !Array.isArray(results) || !results[0]) return null;
+  const numbers = new Set(disagreeing(results[0], task.key));
+  const runs = index.runs.filter((run) => numbers.has(run.number));
   if (runs.length === 0) return null;
   return (
     <p class="why warning" role="note">
@@ -459,13 +464,13 @@ function KeyView({
 }
 
 function TaskHistory({ index, task, id }: { index: Index; task: Task; id: string }): JSX.Element {
-  const matrix = useChunk<Matrix>("matrix");
+  const matrix = useMatrix(index);
   const column = index.byColumn.get(`duration@${task.name}`);
-  const durations = useChunk<(number | null)[]>(column?.file);
+  const durations = useColumns<number | null>(index, column ? [column] : []);
   if (matrix === undefined || matrix instanceof Error) return <Waiting error={matrix} what="The history" />;
   const letters = matrix.find(([name]) => name === task.name)?.[1] ?? "";
   const runs = index.newest.filter((run) => statusOf(letters[run.number])).slice(0, 200);
-  const took = Array.isArray(durations) ? durations : [];
+  const took = (Array.isArray(durations) ? durations[0] : undefined) ?? [];
   return (
     <>
       <p>

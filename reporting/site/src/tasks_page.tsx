@@ -1,13 +1,13 @@
 // Every task over the filtered runs: what hurts first, how long it takes, how often it fails, what the cache saves.
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import { useChunk } from "./chunks.ts";
 import { csv } from "./csv.ts";
 import { countOf, FilterBox, FilterNotes, useFiltered } from "./filtered.tsx";
 import { percent, seconds, time } from "./format.ts";
 import type { Index, Ledgers, Matrix, RunRow } from "./model.ts";
 import { order } from "./numbers.ts";
 import { changed, href, type Route, replace, taskHref } from "./route.ts";
+import { useLedgers, useMatrix } from "./shards.ts";
 import { Sparkline } from "./sparkline.tsx";
 import { byHurt, type Complaint, type Month, months, type TaskFacts, taskFacts } from "./task_facts.ts";
 import { download, Waiting } from "./ui.tsx";
@@ -95,8 +95,8 @@ const COLUMNS: Column[] = [
 
 export function TasksPage({ index, route }: { index: Index; route: Route }): JSX.Element {
   const filtered = useFiltered(index, route);
-  const matrix = useChunk<Matrix>("matrix");
-  const ledgers = useChunk<Ledgers>("tasks");
+  const matrix = useMatrix(index);
+  const ledgers = useLedgers(index);
   return (
     <>
       <div class="head">
@@ -153,7 +153,7 @@ function Body({ index, route, filtered, matrix, ledgers }: BodyProps): JSX.Eleme
           CSV
         </button>
       </div>
-      <FilterNotes route={route} filtered={filtered} />
+      <FilterNotes index={index} route={route} filtered={filtered} />
       <Months of={months(facts, runs, monthOf)} />
       <h2>Each task{column ? "" : ", what hurts first"}</h2>
       <div class="scroll" tabIndex={0} role="group" aria-label="Tasks">

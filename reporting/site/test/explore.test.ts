@@ -4,14 +4,14 @@ import { scaleOf, spaced } from "../src/axis.ts";
 import { coloursOf } from "../src/colours.ts";
 import { groupsOf, itemsOf, outcomes, parted, ranksOf, readerOf, relation } from "../src/explore.ts";
 import { Index, type StoredColumn } from "../src/model.ts";
+import { stored } from "./stored.ts";
 
 const column = (kind: StoredColumn["kind"], task: string, name: string, family?: string): StoredColumn => ({
   kind,
   task,
   name,
   file: `${kind}.${name}@${task}`,
-  count: 1,
-  version: "",
+  shards: [0],
   ...(family ? { family } : {}),
 });
 const columns = [
@@ -23,11 +23,13 @@ const columns = [
   column("params", "split", "images"),
   column("duration", "split", ""),
 ];
-const index = new Index({
-  rows: { id: ["r", "s", "t"], started: [1, 2, 3] },
-  columns,
-  settings: { metrics: { auc: { direction: "higher", tolerance: 0 } } },
-});
+const index = new Index(
+  stored({
+    rows: { id: ["r", "s", "t"], started: [1, 2, 3] },
+    columns,
+    settings: { metrics: { auc: { direction: "higher", tolerance: 0 } } },
+  }),
+);
 const data: Record<string, unknown[]> = {
   "metrics.auc@train[a]": [0.5, 0.5, 0.7],
   "metrics.auc@train[b]": [0.6, null, NaN],

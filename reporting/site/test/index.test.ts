@@ -7,27 +7,29 @@ import { FilterError, fields, parseFilter } from "../src/filter.ts";
 import { columnId, Index, type StoredColumn, statusOf } from "../src/model.ts";
 import { median } from "../src/regress.ts";
 import { changed, href, joined, parse, runHref, split, taskHref } from "../src/route.ts";
+import { stored } from "./stored.ts";
 
 const column = (kind: StoredColumn["kind"], task: string, name: string): StoredColumn => ({
+  shards: [0],
   kind,
   task,
   name,
   file: "",
-  count: 1,
-  version: "",
 });
-const index = new Index({
-  rows: {
-    id: ["a", "b", "c", "d"],
-    pipeline: ["p", "p", "q", "p"],
-    branch: ["main", "x", "main", "main"],
-    started: [1, 2, 3, 3],
-    commit: ["aaaaaaaaa", "bbbbbbbbb", null, "aaaaaaaaa"],
-    result: ["success", "failure", "success", "success"],
-  },
-  columns: [column("metrics", "train[lr=1]", "auc"), column("duration", "train[lr=1]", "")],
-  settings: { metrics: { auc: { direction: "higher", tolerance: 0 } } },
-});
+const index = new Index(
+  stored({
+    rows: {
+      id: ["a", "b", "c", "d"],
+      pipeline: ["p", "p", "q", "p"],
+      branch: ["main", "x", "main", "main"],
+      started: [1, 2, 3, 3],
+      commit: ["aaaaaaaaa", "bbbbbbbbb", null, "aaaaaaaaa"],
+      result: ["success", "failure", "success", "success"],
+    },
+    columns: [column("metrics", "train[lr=1]", "auc"), column("duration", "train[lr=1]", "")],
+    settings: { metrics: { auc: { direction: "higher", tolerance: 0 } } },
+  }),
+);
 
 test("rows are runs, the newest first, and ties in one order", () => {
   assert.deepEqual(

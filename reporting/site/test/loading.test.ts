@@ -6,7 +6,7 @@ Object.assign(globalThis, { document: { documentElement: { dataset: { version: "
 const { chunkPath, load, receive } = await import("../src/chunks.ts");
 
 test("only chunks of the site are loaded as scripts", () => {
-  for (const path of ["data/index.js?v1", "data/run/run-1.js?ab", "data/content/ab/abcd.js"]) {
+  for (const path of ["data/index.js?v1", "data/run/run-1.js?ab", "data/content/ab/abcd.js", "texts.js?v1"]) {
     assert.equal(chunkPath(path), path);
   }
   for (const path of [

@@ -3,20 +3,23 @@ import { test } from "node:test";
 import { Index, type Ledgers, type Matrix } from "../src/model.ts";
 import { durationMarks, durationTrend } from "../src/regress.ts";
 import { byHurt, months, taskFacts } from "../src/task_facts.ts";
+import { stored } from "./stored.ts";
 
 const count = 10;
-const index = new Index({
-  rows: {
-    id: Array.from({ length: count }, (_, i) => `run ${i}`),
-    started: Array.from({ length: count }, (_, i) => i * 5 * 86_400_000),
-    saved: Array.from({ length: count }, (_, i) => (i % 2 ? 4 : 0)),
-  },
-  columns: [
-    { kind: "duration", task: "train[a]", family: "train", name: "", file: "", count: 1, version: "" },
-    { kind: "duration", task: "train[b]", family: "train", name: "", file: "", count: 1, version: "" },
-  ],
-  settings: { metrics: {} },
-});
+const index = new Index(
+  stored({
+    rows: {
+      id: Array.from({ length: count }, (_, i) => `run ${i}`),
+      started: Array.from({ length: count }, (_, i) => i * 5 * 86_400_000),
+      saved: Array.from({ length: count }, (_, i) => (i % 2 ? 4 : 0)),
+    },
+    columns: [
+      { kind: "duration", task: "train[a]", family: "train", name: "", file: "" },
+      { kind: "duration", task: "train[b]", family: "train", name: "", file: "" },
+    ],
+    settings: { metrics: {} },
+  }),
+);
 const matrix: Matrix = [
   ["load", "RuRuRuRuRu"],
   ["train[a]", "RRRRRRRRRR"],

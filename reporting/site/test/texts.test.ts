@@ -1,3 +1,4 @@
+import "../src/texts_bundle.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { common, similarity } from "../src/align.ts";

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from nbmake_dag_reporting import site_index
 from tests.reporting.browser.conftest import Opened, publish
 from tests.reporting.browser.test_site_access import PAGES
 from tests.reporting.fabricate import Fabric, Made
@@ -362,3 +363,56 @@ def test_an_artefact_is_seen_over_many_runs_at_once(opened: Opened) -> None:
     expect(page.locator(".sequence figcaption")).to_contain_text("main")
     page.get_by_role("combobox", name="Artefact").select_option("scores.csv")
     expect(page.get_by_role("group", name="A table")).to_have_count(8)
+
+
+def test_older_runs_are_loaded_when_they_are_asked_for(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the menu, all or by their days, and by an address that names one; a filter then counts them."""
+    monkeypatch.setattr(site_index, "SIZE", 3)
+    monkeypatch.setattr(site_index, "RECENT", 2)
+    monkeypatch.setattr(site_index, "EXCERPT", 1)
+    fabric = Fabric(tmp_path)
+    for number in range(8):
+        fabric.run(number, Made(name="a", metrics={"auc": number / 10}, params={"lr": number}))
+    page = browser.new_page()
+    opened = Opened(page, f"file://{publish(fabric, tmp_path / 'site')}/")
+    opened.go("#/runs?columns=started,metrics.auc%2540a&filter=metrics.auc>=0")
+    expect(page.get_by_role("status")).to_have_text("2")
+    page.get_by_role("button", name="Older runs: 6").click()
+    expect(page.locator("ul.older li")).to_have_count(2)
+    page.get_by_role("button", name="2023-11").first.click()
+    expect(page.get_by_role("status")).to_have_text("5")
+    expect(page.locator("tbody tr td:last-child")).to_have_text([f"0.{n}0000" for n in (7, 6, 5, 4, 3)])
+    opened.go("#/run/run-00001/task/a?view=history")
+    expect(page.get_by_role("row", name="this run")).to_be_visible()
+    opened.go("#/compare?runs=run-00000,run-00006")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare 2 runs")
+    opened.go("#/tasks")
+    page.get_by_role("button", name="Older runs: 6").click()
+    page.get_by_role("button", name="Load all").click()
+    expect(page.get_by_role("status")).to_have_text("over 8 runs")
+    page.close()
+    assert opened.said == []
+
+
+def test_instances_fold_and_tasks_are_found_in_a_graph(browser: Browser, tmp_path: Path) -> None:
+    """A large graph begins folded; what is not sought fades."""
+    fabric = Fabric(tmp_path)
+    trains = [Made(name=f"train[{n}]", family="train", above=("load",)) for n in range(40)]
+    trains[7] = Made(name="train[7]", family="train", above=("load",), status="failed", error=("E", "m", "t"))
+    fabric.run(1, Made(name="load"), *trains, Made(name="last", above=("train[0]",)))
+    page = browser.new_page()
+    opened = Opened(page, f"file://{publish(fabric, tmp_path / 'site')}/")
+    opened.go("#/run/run-00001?view=graph")
+    expect(page.locator(".graph .node")).to_have_count(3)
+    family = page.locator(".graph .node", has_text="train \N{MULTIPLICATION SIGN} 40")
+    expect(family).to_have_class(re.compile("is-failed"))
+    expect(family).to_have_attribute("href", re.compile("train%5B7%5D$"))
+    page.get_by_role("searchbox", name="Find in the graph").fill("[12]")
+    expect(page.locator(".graph .found")).to_have_count(1)
+    page.get_by_role("button", name="Instances together").click()
+    expect(page.locator(".graph .node")).to_have_count(42)
+    expect(page.locator(".graph .found")).to_have_text(re.compile("train\\[12\\]"))
+    page.close()
+    assert opened.said == []

@@ -1,0 +1,75 @@
+"""Interactive figures in the outputs of a notebook: which library draws one, and from what.
+
+Libraries show themselves as they are used in Jupyter: by media types of their own, and by HTML that loads their
+script from the web, which the site must do without.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+FigureKind: TypeAlias = Literal["plotly", "vega", "bokeh"]
+
+PACKAGES: dict[FigureKind, str] = {"plotly": "plotly", "vega": "vl-convert-python", "bokeh": "bokeh"}
+"""What has to be installed where the notebook runs."""
+
+_BOKEH = "application/vnd.bokehjs_exec.v0+json"
+_BOKEH_LOADS = "application/vnd.bokehjs_load.v0+json"
+_VEGA = re.compile(r"application/vnd\.vega(?:lite)?\.v\d+(?:\.\d+)*\+json")
+_ALTAIR = re.compile(r"\}\)\((\{.*\}), (\{[^\n]*\})\);\s*</script>", re.DOTALL)
+_PLOTLY = "application/vnd.plotly.v1+json"
+_LOADERS = ("plotly.js v", "cdn.plot.ly", "PlotlyConfig", "BokehJS", "bk-notebook-logo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """``spec`` is what the library is given: JSON, or the script of one of bokeh."""
+
+    kind: FigureKind
+    spec: Any
+
+
+def figure_of(data: Mapping[str, Any]) -> Figure | None:
+    """Find the figure in the data of an output."""
+    if isinstance(spec := data.get(_PLOTLY), dict):
+        return Figure(kind="plotly", spec=spec)
+    if _BOKEH in data and "application/javascript" in data:
+        return Figure(kind="bokeh", spec=_text(data["application/javascript"]))
+    for media_type, spec in data.items():
+        if _VEGA.fullmatch(media_type) and isinstance(spec, dict):
+            return Figure(kind="vega", spec=spec)
+    html = _text(data.get("text/html", ""))
+    if "vega-embed" in html and (found := _ALTAIR.search(html)):
+        try:
+            return Figure(kind="vega", spec=msgspec.json.decode(found[1]))
+        except msgspec.DecodeError:
+            return None
+    return None
+
+
+def loads_only(data: Mapping[str, Any]) -> bool:
+    """Whether an output shows nothing itself: it loads a library, or is the place of a figure that follows."""
+    if _BOKEH_LOADS in data:
+        return True
+    html = _text(data.get("text/html", "")).strip()
+    if _BLANK.fullmatch(html):
+        return True
+    return "newPlot" not in html and any(sign in html for sign in _LOADERS)
+
+
+_BLANK = re.compile(r'(?s)<div id="[^"]*" data-root-id="[^"]*"[^>]*>\s*</div>')
+
+
+def kinds_in(outputs: Iterable[Mapping[str, Any]]) -> list[FigureKind]:
+    """Name the libraries that draw the figures in some outputs."""
+    found = (figure_of(output["data"]) for output in outputs if "data" in output)
+    return sorted({figure.kind for figure in found if figure})
+
+
+def _text(value: Any) -> str:
+    return "".join(map(str, value)) if isinstance(value, list) else str(value)
