@@ -68,7 +68,9 @@ def _has_working_directory() -> bool:
 
 
 def _say(*paragraphs: str) -> None:
-    text = "\n\n".join(paragraphs)
+    from nbmake_dag.core.urls import without_users  # noqa: PLC0415 - only for an error
+
+    text = without_users("\n\n".join(paragraphs))
     if sys.stderr.isatty():
         from nbmake_dag.present.text import fitted  # noqa: PLC0415 - only for an error
 

@@ -41,8 +41,18 @@ def prepare_file(path: str, beginning: bytes) -> None:
 
 
 def check_folder(path: str, *, may_be_site: bool = False) -> None:
-    """Refuse a folder that has anything in it, unless it ``may_be_site`` and is one."""
+    """Refuse a folder that cannot be made, or has anything in it, unless it ``may_be_site`` and is one."""
+    if not path:
+        raise UsageError("the name of a folder is empty", (), "name a new folder, or an empty one")
+    above = os.path.abspath(path)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not (os.path.isdir(above) or os.path.lexists(path)):
+        raise UsageError(f"{path} cannot be made: {above} is not a folder", (), "name another folder")
     if not os.path.lexists(path) or (os.path.isdir(path) and not os.listdir(path)):
+        as_we_are = os.access in os.supports_effective_ids
+        if not os.access(above, os.W_OK | os.X_OK, effective_ids=as_we_are):
+            raise UsageError(f"{path} cannot be written: {above} is read-only", (), "name another folder")
         return
     if not may_be_site:
         raise UsageError(f"{path} is not an empty folder", (), "name a new folder, or an empty one")

@@ -15,6 +15,9 @@ IDENTITY = 32
 _SECRET = re.compile(r"token|secret|passw|pwd|sig|key|credential|auth|session|code", re.IGNORECASE)
 _LONGEST_VALUE = 32
 """Characters of a value in a query; a longer one may be a secret whatever its name is."""
+_SHORTEST_SECRET = 16
+_SHORTEST_USER = 3
+"""Characters of a user up to which it cannot be distinguished from other text."""
 _LONGEST_NAME = 100
 _PAIR = re.compile(r"[^&;/]+")
 _USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -31,6 +34,25 @@ def scrubbed(url: str) -> str:
     return urlunsplit(
         (parts.scheme, parts.netloc.rpartition("@")[2], path, _PAIR.sub(_without_secret, parts.query), "")
     )
+
+
+def secrets_in(url: str) -> dict[str, str]:
+    """Return what may be secrets in the query of a URL, by name; none so short that other text may have it."""
+    try:
+        pairs = (pair.partition("=") for pair in _PAIR.findall(urlsplit(url).query))
+    except ValueError:
+        return {}
+    return {
+        f"?{unquote(name)}": unquote(value)
+        for name, _, value in pairs
+        if len(value) > _LONGEST_VALUE or (len(value) >= _SHORTEST_SECRET and _SECRET.search(unquote(name)))
+    }
+
+
+def users_in(url: str) -> tuple[str, ...]:
+    """Return user and password in a URL, where they are there."""
+    parts = urlsplit(url)
+    return tuple(unquote(each) for each in (parts.username, parts.password) if each and len(each) > _SHORTEST_USER)
 
 
 def without_users(text: str) -> str:

@@ -13,7 +13,7 @@ from nbmake_dag.observe.changes import content_at
 from nbmake_dag.observe.ci import CiJob, ci_job, in_ci
 from nbmake_dag.observe.instance_data import Commit, parse_with_parts
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.secrets import declared_secrets
+from nbmake_dag.observe.secrets import declared_secrets, secrets_in_urls
 from nbmake_dag_reporting.secrets_scan import SHORTEST_SEARCHED, Secrets, suspects
 
 
@@ -25,20 +25,21 @@ def secrets_to_find(
     ``allow`` names variables of the command line that are no secrets, besides those of ``[report]``.
     """
     notes: list[str] = []
-    declared = declared_secrets(pipeline.tasks.values(), environ) if pipeline else {}
+    tasks = pipeline.tasks.values() if pipeline else ()
+    declared = declared_secrets(tasks, environ)
     allowed = {*allow, *(_allowed(project, pipeline, environ, notes) if project and pipeline else ())}
     suspected = {
         name: value for name, value in suspects(environ).items() if name not in declared and name not in allowed
     }
     remembered = read_remembered(project, notes.append) if project else ()
     known = {item.name for item in remembered}
-    names = dict.fromkeys(name for task in pipeline.tasks.values() for name in task.secrets) if pipeline else {}
+    names = dict.fromkeys(name for task in tasks for name in task.secrets)
     for name in names:
         if name in declared and len(declared[name]) < SHORTEST_SEARCHED:
             notes.append(f"nothing is searched for {name}: its value has under {SHORTEST_SEARCHED} characters")
         if name not in declared and name not in known:
             notes.append(f"nothing is searched for {name}: it is declared as a secret, and is not set here")
-    return Secrets(declared, suspected=suspected, remembered=remembered, unsearched=notes)
+    return Secrets(secrets_in_urls(tasks) | declared, suspected=suspected, remembered=remembered, unsearched=notes)
 
 
 def _allowed(

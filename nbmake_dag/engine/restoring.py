@@ -22,7 +22,7 @@ from nbmake_dag.engine.shared_cache.trust import trust_of
 from nbmake_dag.engine.state.previous_results import LastRestored
 from nbmake_dag.engine.state.rescued_files import note_rescued, rescue_files
 from nbmake_dag.engine.state.stores import Stores
-from nbmake_dag.errors import UsageError
+from nbmake_dag.errors import UsageError, describe
 from nbmake_dag.execute.collect import collect_outputs
 from nbmake_dag.execute.protocol import Failure
 from nbmake_dag.execute.redaction import Redactor
@@ -34,6 +34,7 @@ from nbmake_dag_cache.admission import RefusedError, check_outputs
 from nbmake_dag_cache.blobs import BlobStore, StoredFile
 from nbmake_dag_cache.depot import Depot
 from nbmake_dag_cache.digest import Digest
+from nbmake_dag_cache.layout import remove
 from nbmake_dag_cache.record import DamagedRecordError, Output, OutputFile, record_from
 from nbmake_dag_cache.remote import Remote, RemoteError, UnknownRemoteError, check_url
 from nbmake_dag_reporting.bundle import Recorded
@@ -170,13 +171,18 @@ def _depot(url: str, reads: tuple[str, ...]) -> Depot:
 
 
 def restore_into(folder: str, left: Left, supply: Supply) -> Restored:
-    """Put outputs into a new or empty folder, each at its path below it."""
+    """Put outputs into a new or empty folder, each at its path below it; where that fails nothing is left."""
     done = Restored(run_id=supply.recorded.run.id, lost=dict(left.lost))
-    os.makedirs(folder, exist_ok=True)
     target = Project(config="", root=os.path.abspath(folder), repository="")
-    for _, outputs in _available(left, supply, done):
-        restore(target, supply.blobs, outputs)
-        done.restored += (output.path for output in outputs)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        for _, outputs in _available(left, supply, done):
+            restore(target, supply.blobs, outputs)
+            done.restored += (output.path for output in outputs)
+    except BaseException:
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            remove(os.path.join(folder, name))
+        raise
     return done
 
 
@@ -216,7 +222,11 @@ def restore_here(
                     wanted.setdefault(task, []).append(output)
         done.rescued = _rescue(project, stores, pipeline, wanted)
         for task, missing in wanted.items():
-            restore(project, stores.blobs, missing)
+            try:
+                restore(project, stores.blobs, missing)
+            except (FileExistsError, NotADirectoryError, PermissionError) as error:
+                done.lost[task] = f"its outputs cannot be put in their places: {describe(error)}"
+                continue
             files = {file.path: Digest(file.xxh3) for output in missing for file in output.files}
             stores.previous.note_restored(task, LastRestored(run_id=done.run_id, files=files))
             done.restored += (output.path for output in missing)

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nbmake_dag.core.urls import secrets_in
 from nbmake_dag.execute.protocol import (
     AttemptResult,
     AttemptSpec,
@@ -169,8 +170,10 @@ class RedactedStream:
 
 
 def redactor_of(spec: AttemptSpec) -> Redactor:
-    """Return what redacts the secrets of a task."""
-    return Redactor({name: spec.env[name] for name in spec.secrets if name in spec.env})
+    """Return what redacts the secrets of a task, also those in a URL that it gets in place of a file."""
+    given = spec.inputs.values() if isinstance(spec.inputs, dict) else spec.inputs
+    urls = {name: value for text in given if isinstance(text, str) for name, value in secrets_in(text).items()}
+    return Redactor(urls | {name: spec.env[name] for name in spec.secrets if name in spec.env})
 
 
 def search_for(names: Collection[str], variables: Mapping[str, str]) -> Callable[[str, str], str | None]:

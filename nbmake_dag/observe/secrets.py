@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nbmake_dag.core.model import Task
+from nbmake_dag.core.urls import secrets_in
+
+
+def secrets_in_urls(tasks: Iterable[Task]) -> dict[str, str]:
+    """Return what may be secrets in the URLs of remote inputs."""
+    urls = (item.remote.url for task in tasks for item in task.inputs if item.remote is not None)
+    return {name: value for url in urls for name, value in secrets_in(url).items()}
 
 
 def declared_secrets(tasks: Iterable[Task], variables: Mapping[str, str]) -> dict[str, str]:

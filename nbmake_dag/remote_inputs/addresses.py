@@ -14,6 +14,10 @@ from urllib3.util.connection import create_connection
 
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv4 addresses as IPv6 networks translate them."""
+_GLOBAL = ipaddress.IPv6Network("2000::/3")
+"""All addresses of IPv6 that the internet has; others are translated, of one site, or of former standards."""
+_NO_HOSTS = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))
+"""What older versions of Python take for addresses of the internet."""
 
 
 class RefusedAddressError(Exception):
@@ -55,6 +59,10 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return _is_public(inner)
+        if address not in _GLOBAL:
+            return False
+    elif any(address in network for network in _NO_HOSTS):
+        return False
     return address.is_global and not address.is_multicast
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from nbmake_dag.config.remote_inputs import WEB
 from nbmake_dag.core.model import RemoteFile
-from nbmake_dag.core.urls import copy_of, identity_of, scrubbed
+from nbmake_dag.core.urls import copy_of, identity_of, scrubbed, secrets_in, users_in
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import Learned, RemoteCopies, folder_of, learned_file
 from nbmake_dag.remote_inputs.limits import DownloadError, Got, Limits
@@ -148,6 +148,8 @@ class Fetcher:
         return True
 
     def _fall_back(self, remote: RemoteFile, learned: Learned | None, why: str, done: Fetched) -> None:
+        for secret in (*secrets_in(remote.url).values(), *users_in(remote.url)):
+            why = why.replace(secret, "...")
         if learned is None or self._rules.strict:
             done.failed[remote.key] = why
         else:

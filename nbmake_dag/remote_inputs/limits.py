@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_LONGEST = 400
+
 
 class DownloadError(Exception):
-    """A file could not be fetched; the message gives the reason, without a secret."""
+    """A file could not be fetched; the message gives the reason, as one line of a terminal.
+
+    What a server or a library said may be in it.
+    """
+
+    def __init__(self, why: str) -> None:
+        why = why if len(why) <= _LONGEST else f"{why[:_LONGEST]}…"
+        super().__init__(why if why.isprintable() else repr(why)[1:-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

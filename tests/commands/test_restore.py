@@ -87,6 +87,24 @@ def test_nothing_is_done_twice_and_links_are_not_made(project: Project, tmp_path
 
 
 @pytest.mark.slow
+def test_a_file_of_the_user_where_a_folder_belongs_is_kept(project: Project) -> None:
+    """By `restore` and by `build`; one in whose place no folder may be made stays, and the rest is restored."""
+    project.remove("pages").write("pages", "mine")
+    done = project.nbdag("restore", "pages")
+    assert (done.returncode, "pages was not made by nbdag; to get it back: cp" in done.stderr) == (0, True)
+    copy = done.stderr.partition("get it back: cp ")[2].split()[0]
+    assert (project.read(copy), project.read("pages/1.txt")) == ("mine", "TWO")
+    project.remove("pages").write("pages", "other")
+    project.edit("pipeline.toml", "false; cp words", "cp words").build().said("pages was not made by nbdag")
+
+    project.edit("pipeline.toml", "mkdir -p pages/empty; cp words.txt pages/1.txt", "cp words.txt new/1.txt")
+    project.edit("pipeline.toml", '["pages/"]', '["new/1.txt"]').build().ran("pages")
+    project.remove("new", "words.txt").write("new", "mine")
+    done = project.nbdag("restore")
+    assert (done.returncode, done.stdout, project.read("new")) == (1, "words.txt\n", "mine")
+    assert "warning: pages: its outputs cannot be put in their places: File exists" in done.stderr
+
+
 def test_only_declared_outputs_reach_the_project(project: Project) -> None:
     """Of all outputs the others are named; one that was asked for is an error, and nothing is done."""
     project.edit("pipeline.toml", '"words.txt"]\n\n', '"letters.txt"]\n\n').remove("words.txt", "pages")
@@ -109,6 +127,9 @@ def test_only_declared_outputs_reach_the_project(project: Project) -> None:
         (["--run", "latest~9"], 5, "3 are recorded"),
         (["--to", "pipeline.toml"], 2, "is not an empty folder"),
         (["--from", "strange://x"], 2, "no file system is known for strange://"),
+        (["--from", "strange://me:word@h/x"], 2, "strange://...@h/x"),
+        (["--to", "pipeline.toml/x"], 2, "pipeline.toml is not a folder"),
+        (["--to", ""], 2, "the name of a folder is empty"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(built: Project, arguments: list[str], code: int, said: str) -> None:
@@ -216,3 +237,16 @@ def test_a_hostile_bundle_writes_nothing(
     done = restore_into(str(tmp_path / "to"), left, supply)
     assert (done.restored, list(done.lost)) == ([], ["words"])
     assert [path for path in tmp_path.rglob("*") if path.is_file() and "cache" not in path.parts] == []
+
+
+def test_what_cannot_be_restored_to_its_end_leaves_nothing(bundle: bytes, tmp_path: Path) -> None:
+    """As with a full disk, or two tasks whose outputs cannot stand beside each other."""
+    document = json.loads(bundle)
+    for record in document["records"].values():
+        if record["task"] == "pages":
+            record["outputs"] = json.loads(json.dumps(record["outputs"]).replace("pages/", "words.txt/below/"))
+    recorded = decode_bundle(json.dumps(document).encode(), "run.json")
+    supply = Supply(blobs=BlobStore(str(tmp_path / "cache")), recorded=recorded, max_size=1 << 20)
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        restore_into(str(tmp_path / "to"), left_by(recorded, []), supply)
+    assert list((tmp_path / "to").iterdir()) == []

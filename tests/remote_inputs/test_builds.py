@@ -98,6 +98,31 @@ def test_a_url_can_be_handed_through(project: Project, server: Server) -> None:
 
 
 @pytest.mark.slow
+def test_what_may_be_a_secret_in_a_url_is_recorded_and_published_nowhere(project: Project, server: Server) -> None:
+    """Neither where the task gets the URL itself and prints it, nor in the words of who refuses it."""
+    secret, sha256 = "hunter22hunter22", hashlib.sha256(b"content").hexdigest()
+    fetched, given = (server.url(f"/{name}?sig={secret}") for name in ("fetched", "given"))
+    project.pipeline(
+        f"""
+        [tasks.read]
+        notebook = "read.py"
+        inputs = {{ a = "{fetched}", b = {{ url = "{given}#sha256={sha256}", fetch = false }} }}
+        """
+    )
+    project.notebook("read.py", "# parameters\ninputs = {}", "print(inputs['b'])\nassert 'hunter' in inputs['b']")
+    project.build().ran("read")
+    wrote = [project.nbdag(*words) for words in (("export", "--bundle", "b.json"), ("report", "-o", "site"))]
+    assert [done.returncode for done in wrote] == [0, 0], wrote
+    crate = project.nbdag("export", "--ro-crate", "crate")
+    assert (crate.returncode, "pipeline.toml holds the value of ?sig" in crate.stderr) == (3, True)
+    server.answer = lambda request: request.says(302, headers={"Location": f"ftp://h/{secret}"})
+    refused = project.nbdag("build", "--recheck", "--strict-remote")
+    assert secret not in refused.stderr
+    holding = [path for path in project.root.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert [path.name for path in holding] == ["pipeline.toml"]
+
+
+@pytest.mark.slow
 def test_a_sandbox_has_the_copy(project: Project, server: Server) -> None:
     """And no result depends on where it is: another checkout shares it."""
     pipeline(project, json.dumps(server.url()))

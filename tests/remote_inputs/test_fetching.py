@@ -22,6 +22,7 @@ from nbmake_dag.core.model import RemoteFile
 from nbmake_dag.core.urls import copy_of, scrubbed
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import RemoteCopies, file_of, learned_file
+from nbmake_dag.remote_inputs.addresses import RefusedAddressError, check_host, named_in
 from nbmake_dag.remote_inputs.fetching import Fetched, Fetcher, Rules
 from nbmake_dag.remote_inputs.limits import Limits
 from nbmake_dag_cache.memo import StatMemo
@@ -243,6 +244,7 @@ def stall(request: Asked) -> None:
             "without its end",
         ),
         (lambda request: request.says(200, b"x", headers={"Content-Encoding": "br"}), "was not asked for"),
+        (lambda request: request.wfile.write(b"HTTP/1.1 500 \x1b[31m\r\n\r\n"), "answers 500 \\x1b[31m"),
     ],
 )
 def test_a_hostile_or_broken_server_gives_nothing(
@@ -318,6 +320,27 @@ def test_a_name_of_a_private_address_is_not_connected_to(
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     checkout.fails(RemoteFile(url=server.url(host="data.example")), "write the address itself into the URL")
     assert server.asked() == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.0.0.1", "100.64.0.1", "169.254.169.254", "0.0.0.0", "192.0.0.8", "192.88.99.1"),
+        *("198.18.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "::127.0.0.1", "::ffff:10.0.0.1"),
+        *("::ffff:0:127.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::10.0.0.1", "2002:7f00:1::", "2001::7f00:1"),
+        *("fe80::1", "fec0::1", "fc00::1", "ff0e::1"),
+    ],
+)
+def test_an_address_that_the_internet_does_not_have_is_refused(address: str) -> None:
+    """Also as IPv6 writes and translates those of IPv4; one that the URL itself has is meant."""
+    with pytest.raises(RefusedAddressError):
+        check_host(address, frozenset())
+    check_host(address, named_in(f"http://{f'[{address}]' if ':' in address else address}/x"))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
+def test_an_address_of_the_internet_is_connected_to(address: str) -> None:
+    check_host(address, frozenset())
 
 
 def test_a_download_that_broke_off_goes_on(checkout: Checkout, server: Server, remote: RemoteFile) -> None:

@@ -75,6 +75,8 @@ def rescue_files(
 
 
 def files_at(path: str) -> Iterator[str]:
+    """Yield the files at the path of an output, also one that stands where a folder belongs."""
+    path = path.rstrip("/")
     if os.path.isfile(path):
         yield path
         return
