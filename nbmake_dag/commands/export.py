@@ -72,7 +72,7 @@ def command(
         (out, _write_tree),
         (crate, partial(_write_crate, project_of(directory, file))),
         (metrics, _write_metrics),
-        (attest, _attest),
+        (attest, partial(_attest, project_of(directory, file))),
     )
     for path, write in writers:
         if path:
@@ -86,8 +86,9 @@ def command(
     report_found(secrets)
 
 
-def _attest(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
+def _attest(project: Project, path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
     from nbmake_dag.engine.shared_cache.client import SIGNING_KEY, signing  # noqa: PLC0415 - likewise
+    from nbmake_dag.runs.find import vcs_of  # noqa: PLC0415 - likewise
     from nbmake_dag_reporting.attestation import statements_about  # noqa: PLC0415 - likewise
 
     key = os.environ.get(SIGNING_KEY)
@@ -97,7 +98,7 @@ def _attest(path: str, recorded: Recorded, secrets: Secrets) -> tuple[str, ...]:
         )
     if os.path.isfile(recorded.run.directory):
         raise UsageError(f"run {recorded.run.id} came from another machine: it is attested where it ran")
-    statements = [secrets.clean(data, name) for name, data in statements_about(recorded)]
+    statements = [secrets.clean(data, name) for name, data in statements_about(recorded, partial(vcs_of, project))]
     if not statements:
         raise UsageError(f"run {recorded.run.id} has no output that is recorded")
     try:

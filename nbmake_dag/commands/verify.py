@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbmake_dag_reporting.attestation import Statement
 
 
+_CHANGES = {True: ", with uncommitted changes", False: "", None: ", perhaps with uncommitted changes"}
 _LARGEST = 64 << 20
 """Bytes of an attestation that may come from anybody."""
 
@@ -34,6 +35,7 @@ class VerifiedDocument(Struct, frozen=True, kw_only=True):
     run: Annotated[str, described("the run that executed the task")]
     started: Annotated[str, described("when it began")]
     commit: Annotated[str | None, described("the commit of the repository")]
+    uncommitted: Annotated[bool | None, described("whether there were changes in no commit; null: not known")]
     repository: Annotated[str | None, described("the address of the repository, `unknown:` without one")]
     pipeline: Annotated[str, described("`[pipeline] name`")]
     task: Annotated[str, described("the task")]
@@ -163,6 +165,7 @@ def _document(found: Statement, key: str) -> VerifiedDocument:
         run=found.run,
         started=found.started,
         commit=found.commit,
+        uncommitted=found.uncommitted,
         repository=found.repository,
         pipeline=work.pipeline,
         task=work.task,
@@ -180,7 +183,7 @@ def _document(found: Statement, key: str) -> VerifiedDocument:
 def _lines(path: str, found: VerifiedDocument) -> Iterator[str]:
     yield f"{os.path.basename(path)} is {found.file}, made by task {found.task} of {found.pipeline}"
     yield f"  run         {found.run}, {found.started}"
-    yield f"  commit      {found.commit or 'not known'}"
+    yield f"  commit      {found.commit or 'not known'}{_CHANGES[found.uncommitted] if found.commit else ''}"
     yield f"  {found.type:<11} {found.source or ''}".rstrip()
     for name, value in found.parameters.items():
         yield f"  parameter   {name} = {value!r}"

@@ -24,7 +24,7 @@ from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.records import RecordStore
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import BundleError, Recorded
-from nbmake_dag_reporting.run import TaskRun
+from nbmake_dag_reporting.run import TaskRun, Vcs
 from nbmake_dag_reporting.runs import (
     AmbiguousRunError,
     RunNotFoundError,
@@ -73,6 +73,14 @@ def recorded_in(project: Project, ref: str, *, good: bool = False) -> Recorded:
     if run.id == run_under_way(project):
         run = replace(run, result="running")
     return Recorded(run=run, blob=blob, record=record)
+
+
+def vcs_of(project: Project, run_id: str) -> Vcs:
+    """Return what a recorded run saw of the repository, as far as that is known here."""
+    if run_id != os.path.basename(run_id):
+        return Vcs()
+    head = read_head(os.path.join(project.runs, run_id))
+    return head.vcs if head is not None else Vcs()
 
 
 def tried_in(project: Project, ref: str) -> Recorded | None:

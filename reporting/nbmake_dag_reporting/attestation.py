@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 from nbmake_dag_reporting.bundle import Recorded, RecordedIngredient, ingredients_of
-from nbmake_dag_reporting.run import Run, TaskRun
+from nbmake_dag_reporting.run import Run, TaskRun, Vcs
 
 _TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
 _PREDICATE: Literal["https://slsa.dev/provenance/v1"] = "https://slsa.dev/provenance/v1"
@@ -49,11 +49,16 @@ class Used(_Struct, frozen=True):
     others: tuple[tuple[str, str, str], ...]
 
 
+class _Annotations(_Struct, frozen=True):
+    uncommitted: bool | None
+
+
 class Dependency(_Struct, frozen=True):
-    """The commit of the repository."""
+    """The commit of the repository, and whether git saw changes that were in none."""
 
     uri: str
     digest: dict[Literal["gitCommit"], str]
+    annotations: _Annotations = _Annotations(uncommitted=None)
 
 
 class _Definition(_Struct, frozen=True):
@@ -97,6 +102,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     started: str
     commit: str | None
+    uncommitted: bool | None
     repository: str | None
     work: Work
     used: Used
@@ -106,13 +112,16 @@ class StatementError(ValueError):
     """Bytes are not a statement that this version reads."""
 
 
-def statements_about(recorded: Recorded) -> Iterator[tuple[str, bytes]]:
-    """Yield path and statement of each file that is an output of the run; tasks without a record have none."""
+def statements_about(recorded: Recorded, vcs_of: Callable[[str], Vcs]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and statement of each file that is an output of the run; tasks without a record have none.
+
+    ``vcs_of`` returns what the run with an id saw of the repository.
+    """
     for task in recorded.run.tasks.values():
         record = recorded.record(task.record.own_key, task.record.key) if task.record else None
         for output in record["outputs"] if record is not None else ():
             for file in output["files"]:
-                statement = _statement(recorded.run, task, record or {}, file)
+                statement = _statement(recorded.run, task, record or {}, file, vcs_of)
                 yield file["path"], msgspec.json.encode(statement)
 
 
@@ -130,17 +139,26 @@ def read_statement(data: bytes) -> Statement:
         run=found.predicate.run_details.metadata.invocation_id,
         started=found.predicate.run_details.metadata.started_on,
         commit=source.digest.get("gitCommit") if source else None,
+        uncommitted=source.annotations.uncommitted if source else None,
         repository=source.uri.removeprefix("git+") if source else None,
         work=definition.external_parameters,
         used=definition.internal_parameters,
     )
 
 
-def _statement(run: Run, task: TaskRun, record: Mapping[str, Any], file: Mapping[str, Any]) -> _Statement:
+def _statement(
+    run: Run,
+    task: TaskRun,
+    record: Mapping[str, Any],
+    file: Mapping[str, Any],
+    vcs_of: Callable[[str], Vcs],
+) -> _Statement:
     origin, ingredients = record["origin"], ingredients_of(record)
-    commit = origin.get("commit") or (run.vcs.head_revision if origin["run_id"] == run.id else None)
+    vcs = run.vcs if origin["run_id"] == run.id else vcs_of(origin["run_id"])
+    commit = origin.get("commit") or vcs.head_revision
     repository = f"git+{run.vcs.repository_url or 'unknown:'}"
-    source = (Dependency(uri=repository, digest={"gitCommit": commit}),) if commit else ()
+    known = _Annotations(uncommitted=vcs.dirty)
+    source = (Dependency(uri=repository, digest={"gitCommit": commit}, annotations=known),) if commit else ()
     named = {item.kind: _rows(ingredients, frozenset({item.kind})) for item in ingredients}
     parameters = {name: _value(value) for _, name, value in named.get("parameter", ())}
     started = datetime.fromtimestamp(origin["started"] / 1e9, UTC)

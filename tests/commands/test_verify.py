@@ -56,6 +56,7 @@ def test_elsewhere_a_file_is_verified(attested: Project, tmp_path: Path) -> None
     found = json.loads(done.stdout)
     assert (found["file"], found["task"], found["parameters"]) == ("a.txt", "make", {"size": 3})
     assert found["commit"] == attested.git("rev-parse", "HEAD").strip()
+    assert found["uncommitted"] is False
     assert [row[:2] for row in found["inputs"]] == [["input", "in.txt"]]
     assert [row[:2] for row in found["software"]] == [["variable", "LANG"]]
     text = place.nbdag(*arguments, "--public-key", PUBLIC).stdout
@@ -65,6 +66,19 @@ def test_elsewhere_a_file_is_verified(attested: Project, tmp_path: Path) -> None
         1,
         "error: nobody's key is known, so nothing can be verified",
     )
+
+
+@pytest.mark.slow
+def test_changes_in_no_commit_are_said(attested: Project, tmp_path: Path) -> None:
+    """Of the run that made the bytes, also where a later one reuses them; and that it is not known."""
+    project = Project.copied(attested.root, tmp_path / "dirty").edit("pipeline.toml", "size = 3", "size = 4")
+    executed = project.build().ran("make").summary["run_id"]
+    project.build().ran()
+    for said in (", with uncommitted changes\n", ", perhaps with uncommitted changes\n"):
+        project.nbdag("export", "--attest", "a.jsonl", env=KEY)
+        done = project.nbdag("verify", "a.txt", "--attestation", "a.jsonl", "--public-key", PUBLIC)
+        assert said in done.stdout, done
+        shutil.rmtree(project / ".nbdag/runs" / executed, ignore_errors=True)
 
 
 @pytest.mark.slow
@@ -132,6 +146,7 @@ STATEMENTS = [
     _in("predicate", "buildDefinition", "resolvedDependencies", to=[]),
     _in("predicate", "buildDefinition", "resolvedDependencies", 0, "uri", to="git+https://evil.example/x"),
     _in("predicate", "buildDefinition", "resolvedDependencies", 0, "digest", "gitCommit", to="0" * 40),
+    _in("predicate", "buildDefinition", "resolvedDependencies", 0, "annotations", "uncommitted", to=True),
     _in("predicate", "runDetails", "metadata", "invocationId", to="another"),
     _in("predicate", "runDetails", "metadata", "startedOn", to="2020-01-01T00:00:00Z"),
     _in("predicate", "runDetails", "builder", "id", to="urn:evil"),

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import Project
+from tests.support.watching import Watching
 from tests.support.wheels import Wheels, serving
 
 pytestmark = [pytest.mark.uv, pytest.mark.slow]
@@ -143,6 +145,46 @@ def test_what_cannot_be_made_fails_its_tasks_once_with_the_last_words_of_uv_and_
     refused = two.build("-k", "-B", "first", "apart", env=without)
     refused.ended(1, failed=["first"], ran=["apart"])
     refused.said("made by uv, which is not here").said("nbmake-dag[uv]")
+
+
+def test_what_could_not_be_made_is_tried_again_in_the_next_round(two: Project, wheels: Wheels, tmp_path: Path):
+    """A watcher lives on: the failure of one round is not that of the next."""
+    wheel = tmp_path / "wheels" / "tool-1.0-py3-none-any.whl"
+    wheel.rename(tmp_path / "away")
+    with Watching(two, "first") as watching:
+        watching.said("environment `old` could not be made")
+        (tmp_path / "away").rename(wheel)
+        two.save("say.py", SAY.replace("tool.VERSION", "tool.VERSION * 2"))
+        watching.said("environment `old` made")
+        watching.said("1 ran")
+    assert two.read("first.txt") == "1.01.0"
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_build_that_ends_while_it_makes_one_leaves_nothing_in_the_way(
+    two: Project, wheels: Wheels, end: signal.Signals, tmp_path: Path
+):
+    """Not the tool, and in the end no folder; the build of another checkout that waits goes on by itself."""
+    wheels.answers.clear()
+    first = two.start("build", "first")
+    assert wheels.asked.wait(60)
+    waiting = Project.copied(two.root, tmp_path / "other").start("build", "first")
+    first.send_signal(end)
+    assert first.wait(60) == (130 if end == signal.SIGINT else -9)
+    wheels.answers.set()
+    assert waiting.wait(60) == 0
+    two.build("first").ran("first")
+    assert [path.suffix for path in made()] == [""]
+
+
+def test_a_cache_folder_that_cannot_be_used_is_no_defect(two: Project, tmp_path: Path):
+    """A relative one is ignored; what is in the way is named, once for each task, and others go on."""
+    (tmp_path / "file").touch()
+    build = two.build("-k", "first", "apart", env={"XDG_CACHE_HOME": str(tmp_path / "file")})
+    build.ended(1, failed=["first"], ran=["apart"]).said("`old` could not be made: Not a directory")
+    two.build("first", env={"XDG_CACHE_HOME": "relative", "HOME": str(tmp_path / "home")}).ran("first")
+    assert (tmp_path / "home/.cache/nbdag/environments").is_dir()
+    assert not (two / "relative").exists()
 
 
 def test_two_builds_make_an_environment_once(two: Project, tmp_path: Path):

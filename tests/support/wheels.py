@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import threading
 import zipfile
@@ -14,6 +15,15 @@ from pathlib import Path
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    asked: threading.Event
+    answers: threading.Event
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.answers.wait(60)
+        with contextlib.suppress(ConnectionError):
+            super().do_GET()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as in the base class
         pass
 
@@ -24,6 +34,11 @@ class Wheels:
     def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
         self.url = url
+        self.asked = threading.Event()
+        """Set when somebody has asked for a file."""
+        self.answers = threading.Event()
+        """Nobody is answered while it is not set."""
+        self.answers.set()
         self.hashes: dict[str, str] = {}
 
     def add(self, name: str, version: str, code: str = "") -> str:
@@ -76,11 +91,18 @@ def _urlsafe(data: bytes) -> str:
 def serving(folder: Path) -> Iterator[Wheels]:
     """Serve a folder of wheels on loopback."""
     folder.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+
+    class Handler(_Quiet):
+        pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        wheels = Wheels(folder, f"http://127.0.0.1:{server.server_port}")
+        Handler.asked, Handler.answers = wheels.asked, wheels.answers
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield Wheels(folder, f"http://127.0.0.1:{server.server_port}")
+            yield wheels
         finally:
+            wheels.answers.set()
             server.shutdown()
             thread.join()
