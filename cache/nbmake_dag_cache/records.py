@@ -39,13 +39,21 @@ class RecordStore:
         publish(self._layout, path, encode_record(record))
         self.published.append((record.own_key, record.key))
 
-    def candidates(self, own_key: Key) -> tuple[Record, ...]:
-        """Return the records of executions that looked the same before anything ran, newest first."""
+    def candidates(self, own_key: Key, known: Record | None = None) -> tuple[Record, ...]:
+        """Return the records of executions that looked the same before anything ran, newest first.
+
+        One that was read just now may be ``known``: it is not read again.
+        """
         try:
             names = os.listdir(self._layout.record_folder(own_key))
         except (FileNotFoundError, NotADirectoryError):
             return ()
-        found = [record for name in names if (record := self._read_named(own_key, name))]
+        here = known.key + _SUFFIX if known is not None and known.own_key == own_key else None
+        found = [
+            record
+            for name in names
+            if (record := known if name == here else self._read_named(own_key, name)) is not None
+        ]
         if len(found) > 1:
             found.sort(key=attrgetter("origin.started", "key"), reverse=True)
         return tuple(found)

@@ -17,6 +17,7 @@ from nbmake_dag.core.vocabulary import ValueType
 from nbmake_dag.errors import UsageError
 
 _CANNOT_BE_TOML = re.compile(r"(?!true$|false$|inf$|nan$)[A-Za-z_./][\w./:@%-]*", re.ASCII)
+_IS_TOML_INT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MAX_DIGITS = 400
@@ -145,6 +146,7 @@ def _single_fault(value: object) -> str | None:
 def _stands_unquoted(text: str) -> bool:
     return (
         text != ""
+        and not _IS_TOML_INT.fullmatch(text)
         and not any(char in ',[]="' or char.isspace() or not char.isprintable() for char in text)
         and _toml(text) is text
     )

@@ -11,7 +11,6 @@ a folder that was not keeps the file from being written at all. Losing or damagi
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import stat
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nbmake_dag import __version__
+from nbmake_dag.engine.heap import growing_heap
 from nbmake_dag.engine.request import Request
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.state_file import StateFile
@@ -164,13 +164,9 @@ def _file(project: Project, name: str) -> StateFile[Unchanged]:
 
 
 def _read(file: StateFile[Unchanged], warn: Callable[[str], None]) -> Unchanged | None:
-    gc.disable()  # it would go through a growing heap again and again, in which nothing is garbage
-    try:
+    with growing_heap(), contextlib.suppress(OSError):
         return file.read(warn)
-    except OSError:
-        return None
-    finally:
-        gc.enable()
+    return None
 
 
 def _write(project: Project, file: StateFile[Unchanged], unchanged: Unchanged) -> None:
@@ -192,6 +188,7 @@ def _folder(project: Project) -> str:
     return os.path.join(project.state, "unchanged")
 
 
+@growing_heap()
 def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores, outcome: RunOutcome) -> None:
     """If everything is up to date now, let the next build with this request see that at once."""
     from nbmake_dag.engine.results.undeclared import undeclared_files  # noqa: PLC0415 - likewise

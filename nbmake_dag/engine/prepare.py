@@ -20,6 +20,7 @@ from nbmake_dag.core.targets import UnknownTargetError, matched, refuse_needed, 
 from nbmake_dag.core.text import encodable
 from nbmake_dag.core.urls import scrubbed
 from nbmake_dag.engine.affected import affected_tasks
+from nbmake_dag.engine.heap import growing_heap
 from nbmake_dag.engine.loading import Loaded, load_file, read_pipeline
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.selection import forced, last_results_of, refusal_of_code, selected
@@ -111,6 +112,7 @@ def load(
     return look.pipeline, look.loaded.sources, look.loaded.interpreters
 
 
+@growing_heap()
 def prepare(
     project: Project, request: Request, stores: Stores, *, by_last: bool = False, fetches: bool = False
 ) -> Prepared:
@@ -133,6 +135,7 @@ def prepare(
         late |= wrong
 
 
+@growing_heap()
 def prepare_further(
     before: Prepared, request: Request, stores: Stores, family: TaskName, results: Mapping[TaskName, Result]
 ) -> Prepared:
@@ -416,7 +419,9 @@ class _Look:
         chosen = needed - left_out
         if before is not None:
             chosen |= before.graph.tasks.keys() & whole.tasks.keys()
-        graph = build_graph(self.pipeline, only=chosen, whole=whole if left_out else None)
+        graph = whole
+        if len(chosen) < len(whole.order):
+            graph = build_graph(self.pipeline, only=chosen, whole=whole if left_out else None)
         fetched = self._fetch(graph) if self.fetches else ()
         survey = self._survey_of(graph, self._inputs(graph, leftovers.digests))
         previous = self._previous(needed | chosen)

@@ -13,6 +13,7 @@ from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import Verdict, plan
 from nbmake_dag.ending_signals import handling
 from nbmake_dag.engine.dispatch.resources import refuse_what_never_fits, refuse_what_no_node_fits, usable_cpus
+from nbmake_dag.engine.heap import growing_heap
 from nbmake_dag.engine.noop import remember_if_up_to_date
 from nbmake_dag.engine.prepare import Prepared, prepare
 from nbmake_dag.engine.recording import open_writer, run_header
@@ -217,6 +218,7 @@ def remind(prepared: Prepared, stores: Stores, outcome: RunOutcome, listener: Li
         listener.notify(UndeclaredFound(task=name, files=files))
 
 
+@growing_heap()
 def _note_hits(
     prepared: Prepared,
     stores: Stores,

@@ -12,6 +12,8 @@ _SEPARATOR = re.compile(r"[;&|()\n]+|[<>]\(")
 _QUOTED_OR_COMMENT = re.compile(
     r"""'[^']*'|"(?:\\.|[^"\\])*"|(?P<continued>\\\n)|\\.|(?<![^\s;&|()])(?P<comment>#[^\n]*)""", re.DOTALL
 )
+_PLAIN = re.compile(r"[\w./=,:@%+*?~^$\[\]{}! \t-]*", re.ASCII)
+"""One line without quotes, comments and what separates commands: it is taken apart at white space."""
 _BACKTICKS = re.compile(r"`([^`]*)`")
 
 
@@ -70,6 +72,8 @@ def commands(lines: str) -> list[tuple[list[str], str]]:
 
 
 def _words(lines: str) -> list[str]:
+    if _PLAIN.fullmatch(lines):
+        return lines.split()
     lines = _QUOTED_OR_COMMENT.sub(
         lambda match: " " if match["continued"] else "" if match["comment"] else match[0],
         without_backticks(lines),

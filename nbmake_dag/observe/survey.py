@@ -80,6 +80,7 @@ class Survey:
         self.refused: dict[TaskName, Complaint] = {}
         """The tasks that cannot begin because their kernel, source or input is missing."""
         self._now = time.time_ns()
+        self._last: tuple[TaskName, Observed, Software] | None = None
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -163,7 +164,7 @@ class Survey:
 
     def code_of(self, task: Task) -> frozenset[str]:
         """Return the modules and scripts that a task is known to use, relative to the root."""
-        return frozenset(self._observe(task)[0].modules)
+        return frozenset(self._observed(task)[0].modules)
 
     def code(self) -> frozenset[str]:
         """Return the modules and scripts that the tasks are known to use, relative to the root."""
@@ -180,7 +181,7 @@ class Survey:
     ) -> tuple[str, ...]:
         """Return which own ingredients of a task are not what they were, but for modules that it wrote itself."""
         try:
-            now = own_ingredients(task, *self._observe(task), self.pipeline.cache.epoch)
+            now = own_ingredients(task, *self._observed(task), self.pipeline.cache.epoch)
         except ConfigError as error:
             return (str(error),)
         return tuple(
@@ -291,7 +292,7 @@ class Survey:
             return Facts(own=(), own_key=key_of(()))
         own = own_ingredients(task, *self._observe(task), self.pipeline.cache.epoch)
         own_key = key_of(own)
-        found = self._look.records.candidates(own_key)
+        found = self._look.records.candidates(own_key, previous)
         unusable = {record.key: self._unusable(record, task) for record in found}
         usable = tuple(record for record in found if not unusable[record.key])
         traced = {
@@ -330,6 +331,12 @@ class Survey:
         if record.undeclared and (task.policy.strict or task.policy.sandbox):
             return "strict: its result depends on files that are not declared"
         return ""
+
+    def _observed(self, task: Task) -> tuple[Observed, Software]:
+        """Observe the last task that was asked for once, however often that is."""
+        if self._last is None or self._last[0] != task.name:
+            self._last = task.name, *self._observe(task)
+        return self._last[1:]
 
     def _observe(self, task: Task) -> tuple[Observed, Software]:
         look = self._look

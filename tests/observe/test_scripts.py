@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbmake_dag.observe.scripts import scripts_of
-from nbmake_dag.observe.shell import recipes
+from nbmake_dag.observe.shell import commands, recipes
 
 
 @pytest.fixture
@@ -135,3 +137,9 @@ def test_makefiles_are_read_by_lines() -> None:
 def test_a_computed_argument_of_another_program_is_no_script(folder: Path, lines: str) -> None:
     """Only interpreters run what they are given."""
     assert scripts_of(lines, str(folder)).unknown == ()
+
+
+@given(st.text(alphabet="ab1_./=,:@%+*?~^$[]{}! \t-", max_size=20))
+def test_a_line_without_quotes_is_taken_apart_as_any_other_is(line: str) -> None:
+    """A comment turns the short way off."""
+    assert commands(line) == commands(f"{line} # said")
