@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import subprocess
 import sys
@@ -20,12 +21,24 @@ TASK = TaskName("train")
 PATH = "main/claims/ab/ab12.json"
 
 
+class _Seen(Remote):
+    """A remote that remembers what was last read from it."""
+
+    content = b""
+
+    def read(self, path: str, max_size: int) -> bytes | None:
+        data = super().read(path, max_size)
+        self.content = data or b""
+        return data
+
+
 class Build:
     """One build with claims; ``said`` has what it was told, in order."""
 
     def __init__(self, url: str, room: int = 4) -> None:
         self.said: queue.Queue[tuple[str, TaskName]] = queue.Queue()
-        self.claims = Claims(Remote(url), room=room, waits=lambda task: self.said.put(("waits", task)))
+        self.remote = _Seen(url)
+        self.claims = Claims(self.remote, room=room, waits=lambda task: self.said.put(("waits", task)))
 
     def claim(self, task: TaskName = TASK, path: str = PATH) -> None:
         self.claims.claim(
@@ -79,7 +92,7 @@ def test_the_second_waits_and_asks_again_when_the_first_is_done(make, tmp_path: 
     assert not file.exists()
 
 
-def test_when_two_have_failed_all_others_may_try_at_once(make):
+def test_when_two_have_failed_all_others_may_try_at_once(make, tmp_path: Path):
     """They do not fail one after the other: each waits for two other builds only."""
     first, others = make(), [make() for _ in range(4)]
     first.claim()
@@ -93,6 +106,8 @@ def test_when_two_have_failed_all_others_may_try_at_once(make):
     assert second.hears() == "asks"
     others.remove(second)
     assert all(other.said.empty() for other in others)
+    name = json.loads((tmp_path / "shared" / PATH).read_bytes())["build"].encode()
+    await_true(lambda: all(name in other.remote.content for other in others), 30, "not all see the second")
     second.claims.release(TASK)
     assert [other.hears() for other in others] == ["asks"] * 3
 
