@@ -45,7 +45,13 @@ def _write_summary(run: Run, path: str) -> None:
 
 
 def prepare_junit(path: str) -> None:
-    """Make room for a report: one of an earlier build is removed, as it would pass for that of this one."""
+    """Make room for a report: one of an earlier build is removed, as it would pass for that of this one.
+
+    A link stays one. It may be one of the system's, such as ``/dev/stdout``, whose file is what a shell opened.
+    """
     prepare_file(path, BEGINNING)
     if os.path.isfile(path):
-        os.unlink(path)
+        if os.path.islink(path):
+            os.truncate(path, 0)
+        else:
+            os.unlink(path)

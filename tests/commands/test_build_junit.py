@@ -121,6 +121,18 @@ def test_folders_above_are_made_wherever_a_file_is_named(project):
     assert project.nbdag("build", "--junit=/dev/stdout").stdout.startswith("<?xml ")
 
 
+def test_a_link_stays_one(project):
+    """As ``/dev/stdout`` is, which is a link to a file where a shell sent the output to one."""
+    project.pipeline("[pipeline]\nname = 'p'\n[tasks.a]\ncommand = 'true'\n").write("real.xml", "")
+    (project / "link.xml").symlink_to("real.xml")
+    for _ in range(2):
+        assert project.nbdag("build", "--junit=link.xml").returncode == 0
+        assert (project / "link.xml").is_symlink()
+        assert (project / "real.xml").read_text().startswith("<?xml ")
+    assert project.write("pipeline.toml", "no pipeline").nbdag("build", "--junit=link.xml").returncode == 2
+    assert (project / "real.xml").read_text() == ""
+
+
 def test_it_is_xml_whatever_a_record_holds(tmp_path):
     """Every character that there is, in every place that a pipeline or its work can fill."""
     hostile = "".join(map(chr, [*range(0x300), 0x2028, 0xFFFD, 0xFFFE, 0xFFFF, 0x1F600])) + "]]>&lt;"
