@@ -17,11 +17,12 @@ from nbmake_dag.execute.import_blocklist import stay_light
 # before nbformat is imported: seconds for each process that runs tests
 stay_light()
 
+# the commands that tests start by the hundred need not be compiled by each
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 from tests.support.examples import QUICK  # noqa: E402
 from tests.support.project import Project  # noqa: E402
 
-# the commands that tests start by the hundred need not be compiled by each
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # a test that plays a CI says which; the one that runs the tests is not its business
 for name in [name for name in os.environ if name in {"CI", "GITLAB_CI"} or name.startswith(("GITHUB_", "CI_"))]:
     del os.environ[name]

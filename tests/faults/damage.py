@@ -20,7 +20,6 @@ from nbmake_dag_reporting.bundle import BundleError, decode_bundle, encode_bundl
 from nbmake_dag_reporting.runs import decode_run, find_run, read_content, read_trace
 from nbmake_dag_reporting.secrets_scan import Secrets
 from tests.faults.campaign import Row, Trials
-from tests.faults.warm import WarmProject
 from tests.support.damage import CHANGES, DAMAGES, damage
 from tests.support.every_kind import OUTPUTS, files_of, make_every_kind, other_of
 from tests.support.project import Project
@@ -50,11 +49,11 @@ _BUILT = 500
 
 def of_the_table(folder: Path) -> Trials:
     """Damage one file of a kind, and build by the command line: 40 times for each kind."""
-    victim = WarmProject(folder / "victim")
+    victim = Project(folder / "victim")
     make_every_kind(victim)
 
     def run(number: int, chance: Random, place: Path) -> None:
-        project = WarmProject.copied(victim.root, place / "project")
+        project = Project.copied(victim.root, place / "project")
         path = chance.choice(files_of(project, STATE_KINDS[number % len(STATE_KINDS)]))
         how = chance.choice(DAMAGES)
         damage(project / ".nbdag" / path, how, chance, other_of(victim, path))
@@ -119,7 +118,7 @@ _Reader = tuple[bytes, Callable[[bytes], object], tuple[type[Exception], ...]]
 
 
 def _readers(folder: Path) -> Mapping[str, _Reader]:
-    victim = WarmProject(folder / "victim")
+    victim = Project(folder / "victim")
     _make_for_readers(victim)
     run = find_run(str(victim / ".nbdag/runs"), "latest")
     record = next((victim / ".nbdag/cache/records").rglob("*.json")).read_bytes()
@@ -138,12 +137,12 @@ def _readers(folder: Path) -> Mapping[str, _Reader]:
 
 def by_the_command_line(kind: str, folder: Path) -> Trials:
     """Build, or list runs, where a file is mutated: no traceback, and nothing but a usage error or a success."""
-    victim = WarmProject(folder / "victim")
+    victim = Project(folder / "victim")
     _make_for_readers(victim)
 
     def run(number: int, chance: Random, place: Path) -> None:
         del number
-        project = WarmProject.copied(victim.root, place / "project")
+        project = Project.copied(victim.root, place / "project")
         command: tuple[str, ...] = ("build",)
         match kind:
             case "toml":

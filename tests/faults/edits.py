@@ -14,7 +14,6 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.campaign import Row, Trials
-from tests.faults.warm import WarmProject
 from tests.support.project import Project
 
 _STEPS = 20
@@ -30,7 +29,7 @@ class Edited:
     """A project of a few commands over a few files, whose every part may be edited."""
 
     def __init__(self, root: Path, chance: Random) -> None:
-        self.project = WarmProject(root)
+        self.project = Project(root)
         self._chance = chance
         self._tasks = {name: self._task(name) for name in "abcd"[: chance.randrange(2, 5)]}
         self._family = self._new_family()
@@ -229,7 +228,7 @@ def against_clean_builds(folder: Path) -> Trials:
             build = project.build(*edited.options)
             about = f"{story}\n{build.err}\n{(project / 'pipeline.toml').read_text()}"
             assert build.code == 0, about
-            clean = WarmProject(place / "clean")
+            clean = Project(place / "clean")
             for path in ("pipeline.toml", *_CODE):
                 shutil.copy2(project / path, clean / path)
             shutil.copytree(project / "in", clean / "in")

@@ -11,7 +11,6 @@ from random import Random
 
 from tests.faults.campaign import Row, Trials
 from tests.faults.victims import commands_victim, without_a_past
-from tests.faults.warm import WarmProject
 from tests.support.project import DEADLINE_S, NBDAG, Project
 
 _WITH: dict[str, list[tuple[str, ...]]] = {
@@ -65,7 +64,7 @@ def _eight(place: Path) -> None:
     """Build one pipeline in eight checkouts that share a cache."""
     clones: list[Project] = []
     for number in range(8):
-        clone: Project = WarmProject(place / str(number))
+        clone: Project = Project(place / str(number))
         clone.pipeline("""
             [cache]
             remote = "../shared"

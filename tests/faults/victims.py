@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.test_kill import ended_well
-from tests.faults.warm import WarmProject
 from tests.support.project import Project
 
 COMMANDS = """
@@ -55,7 +54,7 @@ class Victim:
     new: dict[str, bytes]
 
     def copy(self, folder: Path) -> Project:
-        return WarmProject.copied(self.root, folder / "project")
+        return Project.copied(self.root, folder / "project")
 
     def holds(self, project: Project, *arguments: str, clean: dict[str, bytes] | None = None) -> None:
         """Claim that the next build ends well and repeats nothing, and that the one after has nothing to do.
@@ -88,7 +87,7 @@ def commands_victim(folder: Path) -> Victim:
 
 def mixed_victim(folder: Path) -> Victim:
     """Make one of a notebook, a function and a command."""
-    project = WarmProject(folder)
+    project = Project(folder)
     project.notebook(
         "note.py",
         "text = open('in.txt').read()",
@@ -100,7 +99,7 @@ def mixed_victim(folder: Path) -> Victim:
 
 
 def _victim(folder: Path, pipeline: str, outputs: tuple[str, ...]) -> Victim:
-    project = WarmProject(folder).pipeline(pipeline)
+    project = Project(folder).pipeline(pipeline)
     contents: list[dict[str, bytes]] = []
     for text in ("new", "old"):
         build = project.write("in.txt", text).build()

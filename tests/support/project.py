@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from tests.support import forked
+
 NBDAG = [sys.executable, "-m", "nbmake_dag"]
 DEADLINE_S = 240
 MARK = "STORY_OF_NBDAG"
@@ -176,10 +178,13 @@ class Project:
 
     def nbdag(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
+        command, variables = self.command(*arguments), self.environment(env)
+        if command == [*NBDAG, *arguments] and forked.may_fork(variables):
+            return forked.run([*arguments], self.root, variables, DEADLINE_S)
         return subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=self.root,
-            env=self.environment(env),
+            env=variables,
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
