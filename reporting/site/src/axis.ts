@@ -24,8 +24,9 @@ const ROOM = 0.04;
 /** From the least to the most, as a factor, beyond which steps are logarithmic unless one says otherwise. */
 const WIDE = 30;
 const MOST_NAMES = 12;
-/** So few numbers are ticks themselves. */
+/** So few numbers are ticks themselves, unless some are too close to be written. */
 const FEW = 8;
+const LEAST_APART = 0.08;
 
 const isKnown = (item: unknown): boolean => item !== null && item !== undefined;
 
@@ -41,7 +42,8 @@ export function scaleOf({ values, show = number, log }: Axis, count = 5): Scale 
   const [from, to] = [scaled(low) - room, scaled(high) + room];
   const at = (item: number) => (scaled(item) - from) / (to - from);
   const few = distinct(finite) as number[];
-  const marks = few.length <= FEW ? few : isLog ? logTicks([low, high]) : ticks([low, high], count);
+  const apart = few.slice(1).every((item, i) => at(item) - at(few[i]!) >= LEAST_APART);
+  const marks = few.length <= FEW && apart ? few : isLog ? logTicks([low, high]) : ticks([low, high], count);
   return {
     kind: isLog ? "log" : "even",
     mayLog,

@@ -1,7 +1,7 @@
 // The columns that the table of runs can have: facts of the run itself, and what its tasks logged.
 import type { ComponentChildren } from "preact";
 import { FACTS, shownFacts, text } from "./facts.ts";
-import { ago, even, seconds, time, value } from "./format.ts";
+import { ago, even, seconds, time, value, weekday } from "./format.ts";
 import { columnId, type Index, type RunRow, type StoredColumn } from "./model.ts";
 import { alike, order } from "./numbers.ts";
 import { Badge, glyph, label, Outside } from "./ui.tsx";
@@ -21,7 +21,12 @@ export interface RunColumn {
 
 /** Facts that are shown as more than text. */
 const SHOW: Record<string, (value: unknown, run: RunRow) => ComponentChildren> = {
-  started: (_, run) => <time title={`${time(run.started)} · ${ago(run.started)}`}>{time(run.started)}</time>,
+  started: (_, run) => (
+    <>
+      <time title={`${time(run.started)} · ${ago(run.started)}`}>{time(run.started)}</time>{" "}
+      <small>{weekday(run.started)}</small>
+    </>
+  ),
   result: (_, run) => <Badge of={run.result} />,
   commit: (item, run) => (item ? <Commit run={run} /> : ""),
   tasks: (_, run) => <Counts run={run} />,

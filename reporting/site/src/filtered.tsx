@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import { columnsNeeded, reader, resolved } from "./fields.ts";
 import { type Expression, FilterError, matches, parseFilter } from "./filter.ts";
-import { time, value } from "./format.ts";
+import { time, value, weekday } from "./format.ts";
 import type { Index, RunRow, StoredColumn } from "./model.ts";
 import { valuesOf } from "./numbers.ts";
 import { Older } from "./older.tsx";
@@ -87,7 +87,7 @@ export function useFiltered(
 }
 
 const said = (run: RunRow): string =>
-  `${run.id} ${run.branch} ${run.commit} ${run.result} ${run.trigger} ${run.profile ?? ""} ${run.pipeline} ${time(run.started)} ${run.title ?? ""} ${run.change ?? ""}`.toLowerCase();
+  `${run.id} ${run.branch} ${run.commit} ${run.result} ${run.trigger} ${run.profile ?? ""} ${run.pipeline} ${time(run.started)} ${weekday(run.started)} ${run.title ?? ""} ${run.change ?? ""}`.toLowerCase();
 
 export const countOf = (index: Index, { runs }: Filtered): string =>
   runs.length === index.runs.length ? `${index.size}` : `${runs.length} of ${index.size}`;

@@ -50,6 +50,11 @@ export function time(milliseconds: number): string {
   return `${day} ${pad(date.getHours())}:${pad(date.getMinutes())}`;
 }
 
+/** The day of the week in the reader's zone. */
+export const weekday = (milliseconds: number): string => DAYS[new Date(milliseconds).getDay()]!;
+
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+
 /** A time of the reader's zone, with its distance from UTC: as filters compare it, and CSV has it. */
 export function zoned(milliseconds: number): string {
   const date = new Date(milliseconds);

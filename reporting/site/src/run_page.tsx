@@ -7,7 +7,7 @@ import { useChunk, useContent } from "./chunks.ts";
 import { Commit } from "./columns.tsx";
 import { Copies } from "./copy.tsx";
 import { criticalPath, took } from "./critical.ts";
-import { ago, seconds, time, value } from "./format.ts";
+import { ago, seconds, time, value, weekday } from "./format.ts";
 import { GraphView } from "./graph.tsx";
 import { JudgementLinks, useJudgements } from "./judgements.tsx";
 import type { Graph, Index, RunDetail, RunRow, Task } from "./model.ts";
@@ -44,7 +44,12 @@ export function RunPage({ index, id, route }: { index: Index; id: string; route:
       />
       <Facts
         rows={[
-          ["Started", <time title={ago(run.started)}>{time(run.started)}</time>],
+          [
+            "Started",
+            <>
+              <time title={ago(run.started)}>{time(run.started)}</time> {weekday(run.started)}
+            </>,
+          ],
           ["Duration", run.seconds === null ? "its end was not recorded" : seconds(run.seconds)],
           ["Branch", run.branch],
           ["Commit", run.commit && <Commit run={run} />],

@@ -136,7 +136,10 @@ test("axes are even, logarithmic or of names, and have no place for what is unkn
   const names = axis(["x", null, "a"]);
   assert.deepEqual([names.kind, names.at("a"), names.at("x"), names.at(null)], ["names", 0.25, 0.75, undefined]);
   assert.equal(axis([1, NaN, 2]).at(NaN), undefined);
-  assert.equal(spaced(axis([1, 1.01, 2]).ticks, 0.2).length, 2);
+  const written = (values: unknown[]) => axis(values).ticks.map(({ text }) => text);
+  assert.deepEqual(written([1, 1.3, 2]), ["1", "1.3", "2"]);
+  assert.deepEqual(written([1, 1.01, 2]), ["1", "1.2", "1.4", "1.6", "1.8", "2"]);
+  assert.equal(spaced(axis([1, 1.01, 2]).ticks, 0.3).length, 3);
 });
 
 test("few names have a colour each, numbers a ramp", () => {
