@@ -118,7 +118,8 @@ def _read_parquet(data: bytes, _path: str) -> Table:
         from pyarrow import parquet  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise MissingLibraryError("Parquet files are compared with pyarrow (the extra `compare`)") from error
-    table = parquet.read_table(io.BytesIO(data))
+    # unlike `read_table`, it knows columns of the same name
+    table = parquet.ParquetFile(io.BytesIO(data)).read()
     names = _distinct([*map(str, table.column_names)])
     return Table({name: _plain(table.column(place)) for place, name in enumerate(names)})
 

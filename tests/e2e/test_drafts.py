@@ -104,6 +104,8 @@ def test_a_draft_that_rests_on_hidden_state_is_found_out(project: Project) -> No
         watching.awaits("out/copy.txt", "['first', 1, 'else']")
         await_true(watching.rests, 30, "the build goes on")
         assert watching.end() == 143
+    replayed = project.nbdag("replay", "slow")
+    assert (replayed.returncode, "could not run: its result is a draft" in replayed.stdout) == (3, True)
     build = project.build().ran("below", "slow")
     build.said("warning: slow: a run from the start differs from the draft: what cell 2 shows, out/result.txt")
     assert project.read("out/copy.txt") == "['first', 2, 'else']"

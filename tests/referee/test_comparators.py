@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from nbmake_dag.core.model import CompareRule
 from nbmake_dag.referee.cell_outputs import first_difference
 from nbmake_dag.referee.comparators import Comparison, Differs, Same, Within, compare
+from nbmake_dag.referee.readers import MissingLibraryError
 from nbmake_dag_reporting.cell_ref import CellRef
 
 NUMERIC = CompareRule(how="numeric", rtol=1e-3)
@@ -362,3 +364,34 @@ def test_what_cells_show_differs_only_by_more_than_noise() -> None:
     assert first_difference(before, noise, cells) == ""
     after = shown("made at 2026-11-30 12:00:00 in 3.2 s", "<object at 0x7f0011223344>", "accuracy 0.8\n")
     assert first_difference(before, after, cells) == "cell 4: its stdout: accuracy 0.9 → accuracy 0.8"
+
+
+@pytest.mark.parametrize(
+    ("path", "library", "rule"),
+    [("t.parquet", "pyarrow", EXACT), ("a.npy", "numpy", EXACT), ("p.png", "PIL", CompareRule(how="image"))],
+)
+def test_a_library_that_is_not_there_is_named(
+    path: str, library: str, rule: CompareRule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only bytes count, nothing is needed."""
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingLibraryError, match=r"the extra `compare`"):
+        compare(b"a", b"b", path, rule)
+    assert compare(b"a", b"b", path, CompareRule()) == Differs(where="byte 1 of 1")
+
+
+def test_times_to_the_nanosecond_are_compared_without_a_type_for_them() -> None:
+    """So are columns that have one name."""
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+
+    def written(moment: int, other: int) -> bytes:
+        file = io.BytesIO()
+        times = pa.array([moment], pa.timestamp("ns"))
+        parquet.write_table(pa.Table.from_arrays([times, pa.array([1]), pa.array([other])], ["t", "x", "x"]), file)
+        return file.getvalue()
+
+    found = compare(written(1, 1), written(2, 1), "t.parquet", NUMERIC)
+    assert isinstance(found, Differs)
+    assert found.where.startswith("row 1, column `t`: 1970-01-01 00:00:00.000000001 → ")
+    found = compare(written(1, 1), written(1, 2), "t.parquet", EXACT)
+    assert found == Differs(where="row 1, column `x#3`: 1 → 2")

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 from nbmake_dag.commands.schema import document_schema
+from nbmake_dag.referee.environment import redacted, redactor_of
+from tests.config.expanding import pipeline as expanded
 from tests.referee.test_trial import state_of
+from tests.reporting.judgements import VERDICT
 from tests.support.project import Project
 from tests.support.replayed import REASONS, make_clean, make_irreproducible
 
@@ -130,8 +134,6 @@ def test_tasks_get_recorded_inputs_or_with_from_scratch_replayed_ones(project: P
 @pytest.mark.slow
 def test_a_verdict_is_signed_where_there_is_a_key(project: Project) -> None:
     """Whoever has the public key sees whether somebody changed it; secrets and plans come from nobody else."""
-    import msgspec
-
     from nbmake_dag.engine.shared_cache.client import new_keys
     from nbmake_dag.referee.verdicts import signed_bytes
     from nbmake_dag_cache.signatures import Verifier
@@ -174,13 +176,23 @@ def test_mistakes_are_answered(project: Project, arguments: list[str], message: 
 
 @pytest.mark.slow
 def test_results_that_cannot_be_made_again_are_found(tmp_path: Path) -> None:
-    """For as many reasons as there are tasks; those that only another place or time shows need `--vary`."""
+    """For as many reasons as there are tasks; of those that are conditions, the one that matters is named.
+
+    Five only show in another place, or at another time: a replay alone does not find them.
+    """
     project = Project(tmp_path / "project")
     make_irreproducible(project)
-    found = verdicts(replayed(project, code=1))
-    hidden = {name for name, verdict in found.items() if verdict in {"identical", "equal"}}
-    assert hidden == {"locale", "time_zone", "hostname", "listing", "reduction"}
-    assert hidden <= {reason.name for reason in REASONS if reason.condition}
+    document = replayed(project, "--vary", "all", "--yes", code=1)
+    matter = {
+        task["name"]: [each["name"] for each in task["conditions"] if each["matters"]]
+        for task in document["tasks"]
+    }
+    assert matter == {reason.name: [reason.condition] if reason.condition else [] for reason in REASONS}
+    assert set(verdicts(document).values()) == {"differs", "could_not_run"}
+    alone = {
+        task["name"] for task in document["tasks"] if not task["differences"] and task["verdict"] == "differs"
+    }
+    assert alone == {"locale", "time_zone", "hostname", "listing", "reduction"}
 
 
 @pytest.mark.slow
@@ -190,3 +202,55 @@ def test_results_that_can_be_made_again_raise_no_alarm(tmp_path: Path) -> None:
     make_clean(project)
     done = project.nbdag("replay", env={"DECLARED": "declared"})
     assert done.returncode == 0, done.stdout
+
+
+def test_a_condition_that_matters_is_named(project: Project) -> None:
+    """The one that was asked for; the others are not tried."""
+    project.edit("counting.py", "str(size)", "str(list({'a', 'b', 'c', 'd', 'e', 'f', 'g'}))").build().ran("count")
+    document = replayed(project, "count", "--vary", "hashseed", code=1)
+    (count,) = document["tasks"]
+    assert [(each["name"], each["matters"]) for each in count["conditions"]] == [("hashseed", True)]
+
+
+@pytest.mark.slow
+def test_a_notebook_that_no_branch_reaches_needs_trust(project: Project) -> None:
+    """Although its text is stored, as that of each executed notebook is."""
+    notebook = PIPELINE.replace('function = "counting:count"', 'notebook = "count.py"')
+    project.pipeline(notebook.replace('outputs = ["count.txt"]', ""))
+    project.notebook("count.py", "print(1)").commit()
+    project.git("checkout", "-q", "-b", "other")
+    project.edit("count.py", "print(1)", "print(2)").commit()
+    project.build().ran("count")
+    project.git("checkout", "-q", "-")
+    project.git("branch", "-q", "-D", "other")
+    document = replayed(project, "count", code=3)
+    assert "which no local branch reaches (--trust)" in whys(document)["count"]
+    assert verdicts(replayed(project, "count", "--trust")) == {"count": "identical"}
+
+
+def test_no_secret_is_in_a_verdict() -> None:
+    """Files and cells that differ may show one, and failures may; numbers stay what they are."""
+    pipeline = expanded('[tasks.a]\ncommand = "x"\nsecrets = ["TOKEN", "NUMBER"]\n')
+    (task, *others) = VERDICT.tasks
+    shown = msgspec.structs.replace(task, why="line 1: k8sT-0b7Qx93LmZ2 → 1800000000", duration_s=12345.0)
+    verdict = msgspec.structs.replace(VERDICT, tasks=(shown, *others))
+    found = redacted(verdict, redactor_of(pipeline, {"TOKEN": "k8sT-0b7Qx93LmZ2", "NUMBER": "12345"}))
+    hidden = msgspec.structs.replace(shown, why="line 1: [secret TOKEN] → 1800000000")
+    assert found == msgspec.structs.replace(verdict, tasks=(hidden, *others))
+
+
+def test_trials_are_listed_by_their_kind(project: Project) -> None:
+    """And nowhere else, unless all are asked for."""
+    (built,) = (run["id"] for run in json.loads(project.nbdag("runs", "--json").stdout)["runs"])
+    tried = replayed(project)["id"]
+
+    def listed(*arguments: str) -> list[tuple[str, str]]:
+        runs = json.loads(project.nbdag("runs", "--json", *arguments).stdout)["runs"]
+        return [(run["id"], run["kind"]) for run in runs]
+
+    assert listed() == [(built, "")]
+    assert listed("--kind", "replay") == [(tried, "replay")]
+    assert listed("--kind", "blame") == []
+    assert listed("--kind", "all") == [(tried, "replay"), (built, "")]
+    assert "no bisect is recorded" in project.nbdag("runs", "--kind", "bisect").stderr
+    assert "replay" in project.nbdag("runs", "--kind", "all").stdout
