@@ -296,9 +296,10 @@ def _written(document: Any, path: str) -> str:
 
 
 def _leaves(table: Mapping[str, Any], above: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """Yield all values; an empty table says nothing."""
     for name, value in table.items():
         place = (*above, name)
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             yield from _leaves(value, place)
         else:
             yield place, value
@@ -307,8 +308,8 @@ def _leaves(table: Mapping[str, Any], above: Place = ()) -> Iterator[tuple[Place
 def _decides(place: Place) -> bool:
     if place[0] not in _DECIDING:
         return False
-    key = place[1] if place[0] == "defaults" else place[2] if place[0] == "tasks" and len(place) > 2 else ""
-    return key not in _OTHER_KEYS
+    at = {"defaults": 1, "tasks": 2}.get(place[0])
+    return at is None or len(place) <= at or place[at] not in _OTHER_KEYS
 
 
 def _put(table: dict[str, Any], place: Place, value: Any) -> None:

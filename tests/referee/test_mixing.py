@@ -117,10 +117,11 @@ def test_a_mix_has_the_cells_that_were_chosen() -> None:
 
 
 def test_each_value_of_the_pipeline_file_is_a_change() -> None:
-    """What decides no result is none; tables that appear or go are values too."""
+    """What decides no result is none, nor is an empty table; values of tables that appear or go are."""
     before = {"cache": {"epoch": "a"}, "tasks": {"t": {"timeout": 1, "parameters": {"n": 1}, "env": {"A": "x"}}}}
     after = {
         "cache": {"epoch": "b"},
+        "defaults": {},
         "parameters": {"depth": 2},
         "tasks": {"t": {"timeout": 2, "parameters": {"n": 1.0}, "inputs": ["in"]}},
     }
