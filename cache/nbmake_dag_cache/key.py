@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Literal, NewType, TypeAlias
 
 import msgspec
-from xxhash import xxh3_128
+from xxhash import xxh3_128_hexdigest
 
 from nbmake_dag_cache.digest import Sha256
 
@@ -48,10 +48,7 @@ def key_of(ingredients: Iterable[Ingredient]) -> Key:
 
     Each text is preceded by its length in bytes, so that no two different lists have the same encoding.
     """
-    hasher = xxh3_128()
-    for text in _texts(ingredients):
-        hasher.update(text)
-    return Key(hasher.hexdigest())
+    return Key(xxh3_128_hexdigest(b"".join(_texts(ingredients))))
 
 
 def shared_name_of(ingredients: Iterable[Ingredient]) -> Sha256:
@@ -66,5 +63,4 @@ def _texts(ingredients: Iterable[Ingredient]) -> Iterator[bytes]:
     for texts in sorted((*item.which, item.value) for item in ingredients):
         for text in texts:
             encoded = text.encode("utf-8", "surrogatepass")
-            yield b"%d:" % len(encoded)
-            yield encoded
+            yield b"%d:%b" % (len(encoded), encoded)

@@ -8,7 +8,7 @@ import time
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
-_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+_RESERVED = re.compile(rb"[^A-Za-z0-9._~/-]")
 
 
 def new_trace_id() -> str:
@@ -63,6 +63,5 @@ def task_url(run: str, task: str) -> str:
 
 def _quote(text: str) -> str:
     """Percent-encode all but unreserved characters and ``/``; without urllib, whose import costs milliseconds."""
-    return "".join(
-        chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape")
-    )
+    encoded = text.encode("utf-8", "surrogateescape")
+    return _RESERVED.sub(lambda match: b"%%%02X" % match[0][0], encoded).decode()

@@ -89,12 +89,12 @@ def _size(value: AttributeValue) -> int:
     match value:
         case str() | bytes():
             return len(value)
+        case None | bool() | int() | float():
+            return 0
         case Mapping():
             return sum(_ITEM + len(name) + _size(item) for name, item in value.items())
-        case Sequence():
-            return sum(_ITEM + _size(item) for item in value)
         case _:
-            return 0
+            return sum(_ITEM + _size(item) for item in value)
 
 
 def _cut(value: AttributeValue, limit: int) -> AttributeValue:

@@ -17,6 +17,7 @@ from tests.benchmarks.families import one_row_more
 from tests.benchmarks.measure import adopt_orphans
 from tests.benchmarks.opening import added_to_an_open
 from tests.benchmarks.resuming import edited_to_shown
+from tests.benchmarks.sizes import BAR_MB, BAR_S, SIZES, dry_runs
 from tests.benchmarks.table import HEAD, bounded, document, machine, rows
 from tests.benchmarks.timing import Race
 from tests.benchmarks.watching import saved_to_done
@@ -25,7 +26,8 @@ WATCH = "watch"
 RESUME = "resume"
 OPENS = "opens"
 FAMILIES = "families"
-NAMES = (*(line.name for line in LINES), WATCH, RESUME, OPENS, FAMILIES)
+SIZES_LINE = "sizes"
+NAMES = (*(line.name for line in LINES), WATCH, RESUME, OPENS, FAMILIES, SIZES_LINE)
 _REPORTED = (
     "nbmake-dag",
     "doit",
@@ -84,6 +86,12 @@ def main(only: tuple[str, ...], runs: int, file: Path | None, *, quick: bool) ->
         growth = one_row_more(tools["nbdag"], work / FAMILIES, runs, 300 if quick else 10_000)
         found["lines"].append({"name": FAMILIES, **asdict(growth)})
         _say(growth.lines())
+    if SIZES_LINE in wanted:
+        sized = dry_runs(tools["nbdag"], work / SIZES_LINE, SIZES[:1] if quick else SIZES)
+        found["lines"].append({"name": SIZES_LINE, "sizes": [asdict(each) for each in sized]})
+        _say(
+            [f"{SIZES_LINE}: dry runs; the bar of the largest is {BAR_S:g} s and {BAR_MB:g} MB", *map(str, sized)]
+        )
     if file:
         file.write_text(json.dumps(found, indent=1))
 

@@ -128,6 +128,13 @@ LINES = (
         cpu_s=(3.0, 1.5),
     ),
     Line(
+        name="look-2000-chain",
+        workload=Copies(count=2000, deep=True, chain=2000),
+        small=Copies(count=100, deep=True, chain=100),
+        state="looked",
+        peers=(DOIT,),
+    ),
+    Line(
         name="copies-1000",
         workload=Copies(count=1000),
         small=Copies(count=50),

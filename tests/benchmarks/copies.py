@@ -58,9 +58,11 @@ class Copies:
 
     count: int
     deep: bool = False
+    chain: int = CHAIN
 
     def __str__(self) -> str:
-        return f"{self.count:,} copies, {'deep' if self.deep else 'wide'}"
+        shape = ("deep" if self.chain == CHAIN else f"in chains of {self.chain:,}") if self.deep else "wide"
+        return f"{self.count:,} copies, {shape}"
 
     def write(self, folder: Path, tool: str) -> None:
         """Write what a tool needs into an empty folder."""
@@ -84,7 +86,7 @@ class Copies:
             return [(f"in/{number}.txt", f"out/{number}.txt") for number in range(self.count)]
         return [
             (f"out/{chain}-{step - 1}.txt" if step else f"in/{chain}.txt", f"out/{chain}-{step}.txt")
-            for chain, step in (divmod(number, CHAIN) for number in range(self.count))
+            for chain, step in (divmod(number, self.chain) for number in range(self.count))
         ]
 
 

@@ -26,6 +26,8 @@ class Sample:
 
     wall_s: float
     cpu_s: float
+    peak_mb: float = 0.0
+    """The memory of the command itself, at most."""
     left: tuple[str, ...] = ()
     """The command lines of daemons; they were killed."""
 
@@ -56,7 +58,7 @@ def measured(argv: Sequence[str], folder: Path, variables: Mapping[str, str]) ->
     left = tuple(_end(children()))
     if process.returncode != 0:
         raise CommandError(f"{' '.join(argv)} ended with {process.returncode}:\n{log.read_text()[-4000:]}")
-    return Sample(wall_s=wall_s, cpu_s=cpu_s, left=left)
+    return Sample(wall_s=wall_s, cpu_s=cpu_s, peak_mb=usage.ru_maxrss / 1000, left=left)
 
 
 def children() -> list[int]:
