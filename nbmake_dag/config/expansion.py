@@ -169,7 +169,7 @@ def _expand(
     }
     sources = Families(families, sets, overrides, found, complaints)
     instances = sources.instances()
-    _check_names({name: file.folder_of(name) for name in (*families, *left_out)}, instances, complaints)
+    _check_names(file, (*families, *left_out), instances, complaints)
     groups: dict[str, tuple[TaskName, ...]] = dict.fromkeys(left_out, ())
     for name, those in instances.items():
         names = () if those is None else those.names
@@ -288,14 +288,18 @@ def _place_of(family: str, instances: Instances | None) -> Place:
 
 
 def _check_names(
-    families: Mapping[str, str],
+    file: PipelineFile,
+    families: Iterable[str],
     instances: Mapping[str, Instances | None],
     complaints: Complaints,
 ) -> None:
     seen: dict[str, str] = {}
-    for family, folder in families.items():
+    for family in families:
+        folder = file.folder_of(family)
         own = family.removeprefix(f"{folder}/") if folder else family
-        if fault := matrix.name_fault(own) or matrix.length_fault(family):
+        # a file without parts may name its tasks as those of parts are named
+        names = (own,) if file.parts else own.split("/")
+        if fault := next(filter(None, map(matrix.name_fault, names)), None) or matrix.length_fault(family):
             complaints.add(("tasks", family), f"`{family}` cannot be the name of a task: it {fault}")
         those = instances.get(family)
         for name in dict.fromkeys((family, *(those.names if those else ()))):

@@ -58,6 +58,14 @@ class Lines:
                 return there + path[length:]
         return path
 
+    def profile_of(self, path: tuple[str, ...]) -> str | None:
+        """Return the profile that the value comes from that counts at ``path``."""
+        if (found := self._in_part(path)) is not None:
+            _, lines, path = found
+            return lines.profile_of(path)
+        there = self.place(path)
+        return there[1] if there != path else None
+
     def has(self, path: tuple[str, ...]) -> bool:
         """Return whether a table or key stands in the text."""
         if (found := self._in_part(path)) is not None:

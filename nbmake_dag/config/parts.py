@@ -7,7 +7,8 @@ with `etl/`. Nothing after this knows of parts, but for the file in which a task
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbmake_dag.config.paths import PathError, read_pattern
@@ -71,16 +72,11 @@ def in_whole(keys: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Return the keys of a task of a part, with paths and names as the whole pipeline has them."""
     if not folder:
         return dict(keys)
-    found: dict[str, Any] = {"workdir": ".", **keys}
-    for key in ("notebook", "workdir", "notebook_output"):
-        if key in found:
-            found[key] = _below(folder, found[key])
-    for key in ("inputs", "outputs"):
-        declared = found.get(key)
-        if isinstance(declared, list):
-            found[key] = [_below(folder, text) for text in declared]
-        elif isinstance(declared, dict):
-            found[key] = {name: _input(folder, item) for name, item in declared.items()}
+    found = with_paths({"workdir": ".", **keys}, partial(_below, folder))
+    if "notebook" in found:
+        found["notebook"] = _below(folder, found["notebook"])
+    if isinstance(found.get("inputs"), dict):
+        found["inputs"] = {name: _named_below(folder, item) for name, item in found["inputs"].items()}
     if "after" in found:
         found["after"] = [f"{folder}/{name}" for name in found["after"]]
     if "instances" in found:
@@ -102,19 +98,31 @@ def set_in_whole(table: Mapping[str, Any], folder: str) -> dict[str, Any]:
     return found
 
 
-def _input(folder: str, item: str | Mapping[str, Any]) -> str | dict[str, Any]:
-    if isinstance(item, str):
-        return _below(folder, item)
-    moved = dict(item)
-    if "path" in moved:
-        moved["path"] = _below(folder, moved["path"])
-    if "task" in moved:
-        moved["task"] = f"{folder}/{moved['task']}"
-    return moved
+def with_paths(keys: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return the keys of a task with all its paths changed that can have parameters in them."""
+
+    def changed(item: str | Mapping[str, Any]) -> str | dict[str, Any]:
+        if isinstance(item, str):
+            return change(item)
+        return {**item, "path": change(item["path"])} if "path" in item else dict(item)
+
+    found = {key: change(value) if key in {"workdir", "notebook_output"} else value for key, value in keys.items()}
+    for key in ("inputs", "outputs"):
+        declared = found.get(key)
+        if isinstance(declared, list):
+            found[key] = [change(text) for text in declared]
+        elif isinstance(declared, dict):
+            found[key] = {name: changed(item) for name, item in declared.items()}
+    return found
+
+
+def _named_below(folder: str, item: str | dict[str, Any]) -> str | dict[str, Any]:
+    """Return an input, where it gathers outputs with the whole name of their task."""
+    return item if isinstance(item, str) or "task" not in item else {**item, "task": f"{folder}/{item['task']}"}
 
 
 def _below(folder: str, text: str) -> str:
     """Return a declared path from the root; one that cannot be declared stays, to be complained about."""
     if not text or text.startswith(("/", "~")) or "://" in text:
         return text
-    return f"{folder}/{text}"
+    return f"{folder}/" if text == "." else f"{folder}/{text}"

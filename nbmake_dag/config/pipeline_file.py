@@ -61,14 +61,24 @@ def parse(
 
 
 def effective(
-    text: bytes, *, file: str, profiles: Sequence[str], elsewhere: Sequence[str] = ()
-) -> tuple[dict[str, Any], Lines]:
-    """Return what one file says with profiles laid over it, and where; raise `ConfigError` as `parse` does.
+    text: bytes,
+    *,
+    file: str,
+    profiles: Sequence[str],
+    elsewhere: Sequence[str] = (),
+    parts: Mapping[str, bytes | Unreadable] | None = None,
+) -> tuple[dict[str, dict[str, Any]], Lines]:
+    """Return what a file and its parts say with profiles laid over them, by folder, and where.
 
-    Profiles ``elsewhere`` are those of other files, which this one need not have.
+    Profiles ``elsewhere`` are those of other files, which these need not have. Raises `ConfigError`, as `parse`
+    does.
     """
-    content, parsed = _read(text, file, profiles, {}, elsewhere)
-    return {key: value for key, value in content.items() if key != "profiles"}, parsed.lines
+    contents, parsed = _read(text, file, profiles, parts or {}, elsewhere)
+    without = {
+        folder: {key: value for key, value in content.items() if key != "profiles"}
+        for folder, content in contents.items()
+    }
+    return without, parsed.lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ def _read(
     profiles: Sequence[str],
     parts: Mapping[str, bytes | Unreadable],
     elsewhere: Sequence[str] = (),
-) -> tuple[dict[str, Any], PipelineFile]:
+) -> tuple[dict[str, dict[str, Any]], PipelineFile]:
     whole = _checked(text, file)
     folders, complaints = _parts(whole, file, parts), whole.complaints
     elsewhere = [*elsewhere, *(name for _, each in folders.values() for name in profiles_of(each.raw))]
@@ -122,7 +132,8 @@ def _read(
     raw, lines, document = whole.under(profiles)
     overlays = {folder: (path, each.under(profiles)) for folder, (path, each) in folders.items()}
     lines = replace(lines, parts={folder: (path, under[1]) for folder, (path, under) in overlays.items()})
-    return raw, PipelineFile(
+    contents = {"": raw, **{folder: under[0] for folder, (_, under) in overlays.items()}}
+    return contents, PipelineFile(
         document=document,
         lines=lines,
         file=file,

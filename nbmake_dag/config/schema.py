@@ -44,8 +44,9 @@ _NAMES: Rules = {
         "not": {"enum": [*keyword.kwlist, "inputs", "outputs"]},
     }
 }
+_NAME_PART = r"(?!\.{1,2}(?:/|$))[^\s\[\]=,/](?:[^\[\]=,/\x00-\x1f\x7f]*[^\s\[\]=,/])?"
 _TASK_NAME: Rules = {
-    "pattern": r"^(?!\.{1,2}$)[^\s\[\]=,/](?:[^\[\]=,/\x00-\x1f\x7f]*[^\s\[\]=,/])?$",
+    "pattern": rf"^{_NAME_PART}(?:/{_NAME_PART})*$",
     "maxLength": 255,
 }
 _AXES: Rules = {**_NAMES, "additionalProperties": {"minItems": 1}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import permutations
@@ -165,6 +165,19 @@ class Family:
         """Note the parameters that a task without instances would have: nobody can tell that they reach none."""
         self._shared.reaching(self._shared.visible(self._own), self._own, self._signature)
         self._shared.use(self._names_in_paths())
+
+    def shared_values(self, columns: Collection[str]) -> tuple[dict[str, Value], frozenset[str]]:
+        """Return the parameters of its file that a task names, and which of them reach its work if it had them.
+
+        ``columns`` are the names that its instances have values for.
+        """
+        visible, own = self._shared.visible(self._own), {*self._own, *columns}
+        names = self._shared.reaching(visible, dict.fromkeys(own), self._signature)
+        in_paths = self._names_in_paths()
+        # a task that takes any parameter would get those of its paths too
+        kept = names if self._signature.takes_any else names | in_paths
+        there = {name: value for name, value in visible.items() if name in names | in_paths and name not in own}
+        return there, kept
 
     def instances(
         self,

@@ -48,6 +48,11 @@ def fill_path(template: str, values: Mapping[str, Value]) -> str:
     return FIELD.sub(spelled, template)
 
 
+def fill_known(template: str, values: Mapping[str, Value]) -> str:
+    """Replace the ``{name}``s of a path that have a value, as `fill_path` does; others stay."""
+    return FIELD.sub(lambda field: plain(values[field[1]]) if field[1] in values else field[0], template)
+
+
 def path_glob(template: str, values: Mapping[str, Value]) -> str:
     """Return a glob of all paths that a template can become.
 

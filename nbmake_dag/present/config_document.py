@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Struct
 
@@ -24,9 +24,13 @@ class ValueDocument(Struct, frozen=True, kw_only=True):
     ]
     key: Annotated[str, described("the key")]
     value: Annotated[Any, described("the value; an object for a table within a line")]
+    file: Annotated[str, described("the file that it stands in, a part or that of the pipeline")]
     line: Annotated[int, described("the line that it stands in, from 1")]
     profile: Annotated[str | None, described("the profile that it comes from")]
     default: Annotated[bool, described("whether it comes from `[defaults]`")]
+    shared: Annotated[
+        bool, described("whether a task has it from `[parameters]`, as where several files are said in one")
+    ]
 
 
 class ConfigDocument(Struct, frozen=True, kw_only=True):
@@ -39,21 +43,37 @@ class ConfigDocument(Struct, frozen=True, kw_only=True):
 
 
 def config_document(
-    content: Mapping[str, Any], lines: Lines, file: str, profiles: Sequence[str]
+    content: Mapping[str, Any],
+    contents: Mapping[str, Mapping[str, Any]],
+    lines: Lines,
+    file: str,
+    profiles: Sequence[str],
 ) -> ConfigDocument:
-    """Describe the ``content`` of a file, over which the profiles are laid already."""
-    return ConfigDocument(file=file, profiles=tuple(profiles), values=tuple(_Values(content, lines)))
+    """Describe the ``content`` of a file, over which the profiles are laid already.
+
+    It says what its ``contents`` say, which are those of one file, or of several by folder.
+    """
+    values = tuple(_Values(content, contents, lines, file))
+    return ConfigDocument(file=file, profiles=tuple(profiles), values=values)
 
 
 class _Values:
     """The values of a file, in its order."""
 
-    def __init__(self, content: Mapping[str, Any], lines: Lines) -> None:
+    def __init__(
+        self,
+        content: Mapping[str, Any],
+        contents: Mapping[str, Mapping[str, Any]],
+        lines: Lines,
+        file: str,
+    ) -> None:
         self._content = content
+        self._contents = contents
         self._defaults: dict[str, Any] = {
             key: value for key, value in content.get("defaults", {}).items() if key != "parameters"
         }
         self._lines = lines
+        self._file = file
 
     def __iter__(self) -> Iterator[ValueDocument]:
         for table, values in self._tables((), self._content):
@@ -77,26 +97,41 @@ class _Values:
                 yield from self._tables((*place, key), values[key])
 
     def _described(self, table: Place, key: str, value: object) -> ValueDocument:
-        """Return a value with the line that it stands in, and why it counts here."""
+        """Return a value with the file and the line that it stands in, and why it counts here."""
         place = (*table, key)
-        is_default = place[0] == "tasks" and not self._is_own(place)
-        if is_default:
-            place = ("defaults", *place[2:])
-        there = self._lines.place(place)
+        source = self._source(place) if place[0] == "tasks" else None
+        if source is not None:
+            folder = self._lines.folder_of(place[1])
+            place = (*(("parts", f"{folder}/") if folder else ()), source, *place[2:])
+            if source == "parameters":
+                place = (*place[:-2], place[-1])
         return ValueDocument(
             table=table,
             key=key,
             value=value,
+            file=self._lines.file_of(place, self._file),
             line=self._lines.of(place),
-            profile=there[1] if there[0] == "profiles" != place[0] else None,
-            default=is_default,
+            profile=self._lines.profile_of(place),
+            default=source == "defaults",
+            shared=source == "parameters",
         )
 
-    def _is_own(self, place: Place) -> bool:
-        """Return whether a key of a task stands there, and not among the defaults."""
-        found: Any = self._content
-        for name in place:
-            if name not in found:
-                return False
-            found = found[name]
-        return True
+    def _source(self, place: Place) -> Literal["defaults", "parameters"] | None:
+        """Return which other table of its file the value of a task comes from."""
+        folder = self._lines.folder_of(place[1])
+        content, name = self._contents[folder], place[1].removeprefix(f"{folder}/") if folder else place[1]
+        if _has(content["tasks"][name], place[2:]):
+            return None
+        if _has(content.get("defaults", {}), place[2:]):
+            return "defaults"
+        is_shared = place[2] == "parameters" and place[-1] in content.get("parameters", {})
+        return "parameters" if is_shared else None
+
+
+def _has(table: Any, place: Place) -> bool:
+    """Return whether a key stands there."""
+    for name in place:
+        if name not in table:
+            return False
+        table = table[name]
+    return True

@@ -87,8 +87,8 @@ def test_an_override_counts_more_than_a_profile():
 
 def test_the_effective_file_is_one_without_profiles():
     """Written as a file, what counts with a profile means the same."""
-    content, lines = effective(PIPELINE.encode(), file="p.toml", profiles=("ci", "quick"))
-    assert "profiles" not in content
+    contents, lines = effective(PIPELINE.encode(), file="p.toml", profiles=("ci", "quick"))
+    assert "profiles" not in contents[""]
     assert [lines.of(place) for place in (("parameters", "rows"), ("parameters", "kind"))] == [26, 3]
     assert [lines.of(("tasks", "train", "env", name)) for name in ("LANG", "CI")] == [13, 23]
 

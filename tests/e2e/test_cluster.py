@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.families_everywhere import MADE, NAMES, make_families
 from tests.e2e.on_hosts import OnHost, at_head
 from tests.support.hosts import PORT, RAY, Host, Hosts
 from tests.support.project import Project, await_true, kill
@@ -149,6 +150,38 @@ def test_the_runtime_environment_reaches_the_tasks(hosts: Hosts) -> None:
     project.pipeline(text).build("--ray-address=auto").ran(*hosts.hosts)
     assert len(set(project.nodes().values())) == len(hosts.hosts)
     assert {project.read(f"{name}.txt") for name in hosts.hosts} == {"vanilla\n"}
+
+
+def test_families_are_the_same_on_hosts_that_share_no_files(hosts: Hosts, tmp_path: Path) -> None:
+    """What is gathered, the folder of a part and lists that tasks make travel; a list with a fault says so."""
+    project = make_families(at_head(hosts))
+    alone = Project.copied(project.root, tmp_path / "alone")
+    for names, options in ((NAMES, ()), ("moss\noslo\n", ("--profile", "ci")), ('oslo\n"rome\n', ("-k",))):
+        alone.write("names.txt", names)
+        project.write("names.txt", names)
+        without, found = alone.build("--executor=inline", *options), project.build("--ray-address=auto", *options)
+        statuses = {task["status"] for task in without.summary["tasks"]}
+        found.ended(without.code, **{status: without.having(status) for status in statuses})
+        assert project.contents(MADE) == alone.contents(MADE)
+        if options != ("-k",):
+            assert len(set(project.nodes().values())) > 1
+    assert found.having("failed") == ["fit[...]"]
+    project.write("names.txt", NAMES).build("--ray-address=auto").ran()
+
+
+def test_a_host_may_be_lost_while_families_become_known(hosts: Hosts) -> None:
+    """What ran on it runs on another, and all else once."""
+    project = make_families(at_head(hosts))
+    project.edit("pipeline.toml", '"cat clean/', '"sleep 2; cat clean/')
+    build = project.start("build", "--ray-address=auto")
+    await_true(lambda: list((project / "clean").glob("*.txt")), 240, "no instance ended")
+    hosts.hosts["right"].kill()
+    assert build.wait(300) == 0, project.log.read_text()
+    for task in project.run().tasks.values():
+        outcomes = [attempt.outcome for attempt in task.attempts]
+        assert outcomes[-1:] == ["succeeded"]
+        assert set(outcomes[:-1]) <= {"lost"}
+    project.build("--ray-address=auto").ran()
 
 
 def test_another_version_on_a_node_is_refused(hosts: Hosts) -> None:

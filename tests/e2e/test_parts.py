@@ -89,6 +89,23 @@ def test_a_pipeline_of_several_files_is_built_from_its_root_and_from_the_folder_
     parts.build().ran().said("5 up to date")
 
 
+def test_what_config_prints_is_one_file_with_the_same_results(parts: Project) -> None:
+    """Built in the place of the parts, everything is up to date, and what is gone is restored."""
+    parts.build("--profile", "up").ran("etl/load", "etl/show", "models/a/fit", "models/b/fit", "report")
+    printed = parts.nbdag("config", "--profile", "up").stdout
+    origins = {line.partition("#")[0].strip(): line.partition("# ")[2] for line in printed.splitlines()}
+    assert origins['order = "-n"'] == "etl/pipeline.toml:16, profile up, [parameters]"
+    assert origins['command = "cat models/*/model.txt > report.txt"'] == "pipeline.toml:5"
+    assert origins['inputs = { clean = "etl/clean.txt" }'] == "etl/pipeline.toml:11"
+    found = json.loads(parts.nbdag("config", "--json").stdout)["values"]
+    (order,) = [each for each in found if each["key"] == "order"]
+    assert (order["file"], order["line"], order["shared"]) == ("etl/pipeline.toml", 2, True)
+    parts.write("pipeline.toml", printed).build().ran().said("5 tasks: 0 ran, 0 restored, 5 up to date")
+    parts.remove("etl/clean.txt", "report.txt").build().ran().restored("etl/load", "report")
+    parts.build("etl/").ran().said("2 tasks: 0 ran")
+    assert parts.nbdag("config").stdout.count("\n") == printed.count("\n")
+
+
 def test_commands_know_the_tasks_of_parts(parts: Project) -> None:
     """Status, graph, explain and completions name them, and say in which file they are."""
     parts.build()
