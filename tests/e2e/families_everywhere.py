@@ -76,8 +76,8 @@ WORK = """
     from pathlib import Path
 
 
-    def fit(n, factor, fit):
-        Path(fit).write_text(f"{n} {Path(factor).read_text() if factor else None}\\n")
+    def fit(n, inputs, outputs):
+        Path(outputs["fit"]).write_text(f"{n} {inputs['factor']}\\n")
 
 
     def summary(inputs):
