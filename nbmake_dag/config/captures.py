@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nbmake_dag.config.paths import PathError, read_path
 from nbmake_dag.config.templates import FIELD
-from nbmake_dag.config.values import convert_text, name_fault, scalar
+from nbmake_dag.config.values import convert_text, name_fault, scalar, shortened
 from nbmake_dag.core.globs import escaped, is_glob, unescaped
 from nbmake_dag.core.model import Value
 from nbmake_dag.core.vocabulary import ValueType
@@ -49,11 +49,11 @@ class Captures:
         values: dict[str, Value] = {}
         for name, text in texts.items():
             if set(text) & set("*?["):
-                raise CaptureError(f"has a `{text}` for `{name}`, which would be a wildcard in a path")
+                raise CaptureError(f"has a `{shortened(text)}` for `{name}`, which would be a wildcard in a path")
             try:
                 values[name] = convert_text(text, types[name]) if name in types else scalar(text)
             except ValueError as error:
-                raise CaptureError(f"has `{text}` for `{name}`, which {error}") from None
+                raise CaptureError(f"has `{shortened(text)}` for `{name}`, which {error}") from None
         return values
 
 

@@ -11,14 +11,13 @@ from msgspec import UNSET, Meta, Struct
 
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.tables import decode
-from nbmake_dag.config.values import quoted
+from nbmake_dag.config.values import quoted, shortened
 
 T = TypeVar("T", bound=Struct)
 
 _RENAMED: dict[tuple[str, ...], str] = {("environment",): "the table is called `[software]` now"}
 """What keys of earlier versions were renamed to."""
 _ITEM = re.compile(r" - at `\$\[(\d+)\]`$")
-_MAX_SHOWN = 60
 
 
 def convert(raw: dict[str, Any], kind: type[T], complaints: Complaints, path: tuple[str, ...] = ()) -> T:
@@ -39,7 +38,7 @@ def convert(raw: dict[str, Any], kind: type[T], complaints: Complaints, path: tu
             table = f" in `{'.'.join(path)}`" if path else ""
             hint = _RENAMED.get((*path, key)) or complaints.suggest(key, tuple(annotations))
             hint = hint or f"known are {', '.join(sorted(annotations))}"
-            complaints.add((*path, key), f"unknown key `{_shortened(key)}`{table}", hint)
+            complaints.add((*path, key), f"unknown key `{shortened(key)}`{table}", hint)
     for field in msgspec.structs.fields(kind):
         if field.required and field.name not in raw:
             complaints.add(path, f"`{'.'.join(path)}` has no `{field.name}`", f"add `{field.name} = ...`")
@@ -53,7 +52,7 @@ def shown(value: object) -> str:
         case bool():
             return "`true`" if value else "`false`"
         case str():
-            return f"`{quoted(_shortened(value))}`"
+            return f"`{quoted(shortened(value))}`"
         case int() if abs(value) >= 2**64:
             return "a number of more than 64 bits"
         case int() | float():
@@ -77,6 +76,7 @@ def _convert_value(value: Any, annotation: Any, complaints: Complaints, path: tu
     except msgspec.ValidationError as error:
         fault = str(error)
     kinds, expected = _taken_apart(annotation)
+    entry = ""
     if isinstance(value, dict):
         for kind in kinds:
             if _is_table(kind):
@@ -91,10 +91,10 @@ def _convert_value(value: Any, annotation: Any, complaints: Complaints, path: tu
         got = shown(value)
         if (item := _ITEM.search(fault)) is not None:
             got = f"a list whose item {int(item[1]) + 1} is {shown(value[int(item[1])])}"
-        elif isinstance(value, dict):
-            got += _wrong_entry(cast("dict[str, Any]", value), kinds)
+        elif isinstance(value, dict) and (entry := _wrong_entry(cast("dict[str, Any]", value), kinds)):
+            got += f" whose entry `{shortened(entry)}` is {shown(value[entry])}"
         fault = f"must be {expected}, not {got}"
-    complaints.add(path, f"`{_shortened(path[-1])}` {fault}")
+    complaints.add((*path, entry) if entry else path, f"`{shortened(path[-1])}` {fault}")
     return UNSET
 
 
@@ -120,10 +120,8 @@ def _is_table(kind: Any) -> bool:
 def _wrong_entry(table: dict[str, Any], kinds: tuple[Any, ...]) -> str:
     """Name the first entry that no kind of table takes."""
     items = [get_args(kind)[1] for kind in kinds if get_origin(kind) is dict]
-    for name, value in table.items() if items else ():
-        if not any(_fits(value, item) for item in items):
-            return f" whose entry `{_shortened(name)}` is {shown(value)}"
-    return ""
+    wrong = (name for name, value in table.items() if items and not any(_fits(value, item) for item in items))
+    return next(wrong, "")
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -154,7 +152,3 @@ def _taken_apart(annotation: Any) -> tuple[tuple[Any, ...], str]:
         return (annotation,), "a table"
     kind = get_args(annotation)[0]
     return get_args(kind), (metas[-1].extra or {})["expected"]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

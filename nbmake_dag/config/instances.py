@@ -15,7 +15,7 @@ from nbmake_dag.config.captures import CaptureError, Captures, read_captures
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.paths import PathError, read_path
 from nbmake_dag.config.rows import EXTENSIONS, Row, RowsError, read_rows
-from nbmake_dag.config.values import name_fault, spelling, value_fault
+from nbmake_dag.config.values import name_fault, shortened, spelling, value_fault
 from nbmake_dag.core.globs import is_glob
 from nbmake_dag.core.model import Input, ProjectPath, TaskName, Value
 
@@ -298,34 +298,39 @@ class Families:
 
     def _checked(self, found: _Rows, at: Place, *, replaced: Collection[str] = ()) -> _Rows | None:
         """Complain of the first row that cannot be an instance; ``replaced`` have the value of ``-p`` already."""
-        if found.rows and (what := self._fault(found, self._overrides.keys() - set(replaced))):
-            self._complaints.add(at, what)
+        if found.rows and (fault := self._fault(found, self._overrides.keys() - set(replaced))):
+            self._complaints.add(at, *fault)
             return None
         return found
 
-    def _fault(self, found: _Rows, overridden: Collection[str]) -> str:
+    def _fault(self, found: _Rows, overridden: Collection[str]) -> tuple[str, str] | None:
+        """Return what is wrong with rows, and a hint."""
         columns = found.rows[0].values.keys()
         for name in columns:
             if fault := name_fault(name):
-                return f"{found.origin} has a column `{name}`, which cannot be a parameter: it {fault}"
+                what = f"{found.origin} has a column `{shortened(name)}`, which cannot be a parameter: it {fault}"
+                return what, "separate columns by commas" if set(name) & set(";\t|") else ""
             if name in overridden:
-                return f"`{name}` is a column of {found.origin}, whose values -p cannot replace"
+                return f"`{name}` is a column of {found.origin}, whose values -p cannot replace", ""
         if not columns:
-            return f"{found.origin} has no columns in {found.rows[0].place}"
+            return f"{found.origin} has no columns in {found.rows[0].place}", ""
         seen: dict[str, str] = {}
         for row in found.rows:
             if row.values.keys() != columns:
                 missing = min(columns ^ row.values.keys())
                 has, lacks = (found.rows[0], row) if missing in columns else (row, found.rows[0])
-                return f"{found.origin} has `{missing}` in {has.place}, and none in {lacks.place}"
+                what = f"{found.origin} has `{missing}` in {has.place}, and none in {lacks.place}"
+                return what, "give it a value in each of them"
             for name, value in row.values.items():
                 if fault := value_fault(value):
-                    return f"`{name}` in {row.place} of {found.origin} cannot be a value: it {fault}"
+                    what = f"`{name}` in {row.place} of {found.origin} cannot be a value: it {fault}"
+                    return what, "write it as a string"
             name = matrix.instance_name("", row.values)
             if name in seen:
-                return f"{found.origin} has the same values in {seen[name]} and in {row.place}: {name}"
+                what = f"{found.origin} has the same values in {seen[name]} and in {row.place}: {shortened(name)}"
+                return what, "leave one of them out"
             seen[name] = row.place
-        return ""
+        return None
 
 
 def read_rows_path(text: str) -> ProjectPath:

@@ -12,7 +12,7 @@ import msgspec
 import tomli
 
 from nbmake_dag.config.lines import MAX_DEPTH, TooDeepError, scan
-from nbmake_dag.config.values import convert_text
+from nbmake_dag.config.values import convert_text, shortened
 from nbmake_dag.core.model import Value
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.core.vocabulary import ValueType
@@ -67,10 +67,10 @@ def _csv(text: str, types: Mapping[str, ValueType]) -> Iterator[Row]:
     try:
         header = next((line for line in reader if line), None)
         if header is None:
-            raise RowsError("has no line with the names of its columns")
+            raise RowsError("has no line with the names of its columns", "its first line names them: `city,year`")
         names = [name.strip() for name in header]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise RowsError(f"has two columns `{twice[0]}`")
+            raise RowsError(f"has two columns `{twice[0]}`", "give each a name of its own")
         if unknown := [name for name in types if name not in names]:
             raise RowsError(f"has no column `{unknown[0]}`, which `types` names", did_you_mean(unknown[0], names))
         for line in reader:
@@ -79,7 +79,8 @@ def _csv(text: str, types: Mapping[str, ValueType]) -> Iterator[Row]:
             place = f"line {reader.line_num}"
             if len(line) != len(names):
                 values, columns = _count(len(line), "value"), _count(len(names), "column")
-                raise RowsError(f"has {values} for {columns} in {place}")
+                hint = "a value with a comma in it stands in quotes"
+                raise RowsError(f"has {values} for {columns} in {place}", hint)
             yield Row(
                 {
                     name: _converted(value, types.get(name, "text"), name, place)
@@ -95,14 +96,14 @@ def _converted(text: str, kind: ValueType, column: str, place: str) -> Value:
     try:
         return convert_text(text, kind)
     except ValueError as error:
-        raise RowsError(f"has `{text}` for `{column}` in {place}, which {error}") from None
+        raise RowsError(f"has `{shortened(text)}` for `{column}` in {place}, which {error}") from None
 
 
 def _json(text: str, place: str) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        reason = str(error)
+        reason = str(error).removeprefix("JSON is malformed: ")
         raise RowsError(f"is not JSON{place}: {reason[:1].lower()}{reason[1:]}") from None
     except RecursionError:
         raise RowsError(f"is nested deeper than {MAX_DEPTH} levels{place}") from None
@@ -129,7 +130,7 @@ def _toml(text: str) -> object:
 
 def _tables(document: object) -> Iterator[Row]:
     if not isinstance(document, list):
-        raise RowsError("has no list of tables")
+        raise RowsError("has no list of tables", 'write one for each instance: `[{ "city": "oslo" }]`')
     for number, item in enumerate(cast("list[object]", document), 1):
         yield Row(_table(item, f"row {number}"), f"row {number}")
 

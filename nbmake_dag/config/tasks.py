@@ -208,9 +208,7 @@ class Family:
             yield Task(
                 name=name,
                 family=self.name,
-                work=Command(arguments=fill_command(keys["command"], values))
-                if self._kind == "command"
-                else self._work,
+                work=self._command(keys["command"], values) if self._kind == "command" else self._work,
                 inputs=tuple(self._inputs(values)),
                 outputs=tuple(self._outputs(values)),
                 parameters={key: value for key, value in values.items() if key in reaching},
@@ -378,11 +376,15 @@ class Family:
                     what = f'`{key}` of output `{name}` does nothing with `compare = "{how}"`'
                     self._complaints.add((*self._path, "outputs", name, key), what, f"it goes with {fitting}")
 
+    def _command(self, template: list[str] | str, values: Mapping[str, Value]) -> Command:
+        arguments = fill_command(template, values)
+        if "\0" in "".join(arguments):
+            self._complain("command", f"the command of task `{self.name}` holds a NUL character")
+        return Command(arguments=arguments)
+
     def _check_command(self, command: list[str] | str) -> None:
         if not command or (isinstance(command, list) and not command[0]) or not "".join(command).strip():
             self._complain("command", f"the command of task `{self.name}` is empty")
-        if "\0" in "".join(command):
-            self._complain("command", f"the command of task `{self.name}` holds a NUL character")
 
     def _check(self) -> None:
         """Complain about what is the same for all instances."""

@@ -23,6 +23,7 @@ _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _MAX_DIGITS = 400
 _CONTROLS = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _RESERVED = frozenset({"inputs", "outputs"})
+_MAX_SHOWN = 60
 
 
 def name_fault(name: str) -> str | None:
@@ -164,6 +165,11 @@ def quoted(value: Value) -> str:
             return "{" + ",".join(f"{quoted(key)}={quoted(value[key])}" for key in sorted(value)) + "}"
         case _:
             return repr(value)
+
+
+def shortened(text: str) -> str:
+    """Cut what is too long to be shown within a sentence."""
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 
 def escaped(char: str) -> str:

@@ -49,7 +49,7 @@ FAULTS = {
     "pool without places": (
         "[pools]\napi = 0\n" + TASK + 'pools = ["api"]\n',
         (
-            "pipeline.toml:1: `pools` must be a table of whole numbers from 1 to 1000000,"
+            "pipeline.toml:2: `pools` must be a table of whole numbers from 1 to 1000000,"
             " not a table whose entry `api` is `0`"
         ),
     ),
@@ -255,6 +255,10 @@ FAULTS = {
             "pipeline.toml:3: `A=B` cannot be the name of an environment variable\n"
             "pipeline.toml:4: `my token` cannot be the name of an environment variable"
         ),
+    ),
+    "NUL in a value of a command": (
+        '[tasks.a]\ncommand = ["x", "{n}"]\ninstances = { rows = [{ n = "\\u0000" }] }\n',
+        "pipeline.toml:2: the command of task `a` holds a NUL character",
     ),
     "NUL in a variable": (TASK + 'env = { A = "\\u0000" }\n', "pipeline.toml:3: `A` holds a NUL character"),
     "unknown after": (

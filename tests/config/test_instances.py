@@ -183,15 +183,15 @@ FAULTS = {
     "row without values": ("{ rows = [{}] }", "`rows` has no columns in row 1"),
     "missing column": (
         "{ rows = [{ a = 1, b = 1 }, { a = 2 }] }",
-        "`rows` has `b` in row 1, and none in row 2",
+        "`rows` has `b` in row 1, and none in row 2\n  hint: give it a value in each of them",
     ),
     "column too many": (
         "{ rows = [{ a = 1 }, { a = 2, b = 1 }] }",
-        "`rows` has `b` in row 2, and none in row 1",
+        "`rows` has `b` in row 2, and none in row 1\n  hint: give it a value in each of them",
     ),
     "the same twice": (
         "{ rows = [{ a = 1, b = 1 }, { a = 2, b = 1 }, { b = 1, a = 1 }] }",
-        "`rows` has the same values in row 1 and in row 3: [a=1,b=1]",
+        "`rows` has the same values in row 1 and in row 3: [a=1,b=1]\n  hint: leave one of them out",
     ),
     "keyword as a column": (
         "{ rows = [{ class = 1 }] }",
@@ -199,7 +199,10 @@ FAULTS = {
     ),
     "date": (
         "{ rows = [{ a = 1, b = 2024-01-01 }] }",
-        "`b` in row 1 of `rows` cannot be a value: it holds a date or a time, whose type not every kernel knows",
+        (
+            "`b` in row 1 of `rows` cannot be a value: it holds a date or a time,"
+            " whose type not every kernel knows\n  hint: write it as a string"
+        ),
     ),
     "unused column": (
         "{ rows = [{ a = 1, b = 2, c = 3 }] }",
@@ -215,7 +218,10 @@ FAULTS = {
     ),
     "included but for some": (
         "{ product = { a = [1, 2] }, include = [{ a = 1, b = 2 }] }",
-        "`product` with `include` has `b` in combination 1, and none in combination 2",
+        (
+            "`product` with `include` has `b` in combination 1, and none in combination 2"
+            "\n  hint: give it a value in each of them"
+        ),
     ),
     "no such file": (
         '{ rows = "row.csv" }',
@@ -313,18 +319,42 @@ def test_a_wrong_source_is_reported_at_its_line(name: str):
 
 
 FILES = {
-    "header": ("x.csv", b"\n\n", "has no line with the names of its columns"),
-    "column twice": ("x.csv", b"a,b,a\n", "has two columns `a`"),
-    "short line": ("x.csv", b"a,b\n1,2\n3\n", "has 1 value for 2 columns in line 3"),
+    "header": (
+        "x.csv",
+        b"\n\n",
+        "has no line with the names of its columns\n  hint: its first line names them: `city,year`",
+    ),
+    "column twice": ("x.csv", b"a,b,a\n", "has two columns `a`\n  hint: give each a name of its own"),
+    "short line": (
+        "x.csv",
+        b"a,b\n1,2\n3\n",
+        "has 1 value for 2 columns in line 3\n  hint: a value with a comma in it stands in quotes",
+    ),
+    "other separator": (
+        "x.csv",
+        b"a;b\n1;2\n",
+        (
+            "has a column `a;b`, which cannot be a parameter: it is not an identifier"
+            "\n  hint: separate columns by commas"
+        ),
+    ),
     "open quote": ("x.csv", b'a,b\n"1,2\n', "is not CSV, in line 2: unexpected end of data"),
     "not UTF-8": ("x.csv", b"a,b\n\xff,1\n", "is not UTF-8, in line 2\n  hint: save it as UTF-8"),
+    "NaN": ("x.json", b'[{"a": NaN}]', "is not JSON: invalid character (byte 7)"),
     "not JSON": ("x.json", b"[1", "is not JSON: input data was truncated"),
-    "no list": ("x.json", b'{"a": 1}', "has no list of tables"),
+    "no list": (
+        "x.json",
+        b'{"a": 1}',
+        'has no list of tables\n  hint: write one for each instance: `[{ "city": "oslo" }]`',
+    ),
     "no table": ("x.json", b"[1]", "has something other than a table of values in row 1"),
     "null": (
         "x.json",
         b'[{"a": null, "b": 1}]',
-        "`a` in row 1 of `x.json` cannot be a value: it holds nothing, which TOML cannot express",
+        (
+            "`a` in row 1 of `x.json` cannot be a value: it holds nothing, which TOML cannot express"
+            "\n  hint: write it as a string"
+        ),
     ),
     "deep": (
         "x.json",
