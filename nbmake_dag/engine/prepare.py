@@ -409,7 +409,7 @@ class _Look:
         if leftovers.unread is not None:
             notes = (
                 *notes,
-                f"warning: {leftovers.unread} cannot be read, so files of tasks that no longer exist stay",
+                f"warning: {leftovers.unread}, so files of tasks that no longer exist stay",
             )
         targets, wanted = selected(whole, request, targets, excluded, barred)
         needed = frozenset(whole.with_upstream(wanted))

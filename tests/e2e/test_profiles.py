@@ -59,6 +59,9 @@ def test_a_folder_that_holds_files_of_two_profiles_is_reported(project: Project)
     warning = "input `made/*` of task `sum` holds made/9.txt, made with another profile"
     project.build().ran("make[depth=2]", "sum").said(warning)
     assert warning in project.nbdag("status").stderr
+    project.edit("pipeline.toml", 'end = "-far"', 'enb = "-far"')
+    unread = "pipeline.toml with profile far cannot be read (pipeline.toml:18: no task has a parameter `enb`), so"
+    assert unread in project.nbdag("status").stderr
 
 
 def test_an_unknown_profile_is_refused_by_every_command(

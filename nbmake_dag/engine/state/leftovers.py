@@ -55,7 +55,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """What a build moves away; ``unread`` is a pipeline file that cannot be read, for which everything stays."""
+    """What a build moves away; ``unread`` says which pipeline file cannot be read, for which everything stays."""
 
     files: tuple[Leftover, ...] = ()
     unread: str | None = None
@@ -99,7 +99,7 @@ def find_leftovers(
     try:
         others = list(_pipelines(project, stores, made, read, code))
     except _UnreadError as error:
-        return Leftovers(unread=error.file)
+        return Leftovers(unread=str(error))
     found: list[Leftover] = []
     of_profiles: list[ProjectPath] = []
     for path, versions in there.items():
@@ -269,9 +269,7 @@ def _made_and_read(project: Project, graph: Graph, made: Made) -> dict[ProjectPa
 
 
 class _UnreadError(Exception):
-    def __init__(self, file: str) -> None:
-        super().__init__(file)
-        self.file = file
+    """A pipeline file cannot be read; the message says which, and why."""
 
 
 def _pipelines(
@@ -304,10 +302,11 @@ def _pipelines(
                 graph = build_graph(pipeline)
                 traced = (path for task in graph.order for path in made.modules.get(task, ()))
                 yield entry.name, _Names(project, pipeline, graph, (*code(pipeline, graph), *traced))
-            except ConfigError:
+            except ConfigError as error:
                 if len(chosen) < 2:
-                    with_it = f"{entry.name} with profile {chosen[0]}" if chosen else entry.name
-                    raise _UnreadError(with_it) from None
+                    with_it = f" with profile {chosen[0]}" if chosen else ""
+                    why = str(error.complaints[0]).partition("\n")[0]
+                    raise _UnreadError(f"{entry.name}{with_it} cannot be read ({why})") from None
                 # they go together no more
 
 
