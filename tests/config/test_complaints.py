@@ -256,6 +256,30 @@ FAULTS = {
             "pipeline.toml:4: `my token` cannot be the name of an environment variable"
         ),
     ),
+    "exclude that is no list": (
+        TASK + "instances = { product = { n = [1] }, exclude = { n = 1 } }\n",
+        "pipeline.toml:3: `exclude` must be a list of tables, not a table",
+    ),
+    "include that is no list of tables": (
+        TASK + "instances = { product = { n = [1] }, include = [1] }\n",
+        "pipeline.toml:3: `include` must be a list of tables, not a list whose item 1 is `1`",
+    ),
+    "list of a product that is none": (
+        TASK + "[tasks.a.instances.product]\nm = [1]\nn = 1\n",
+        "pipeline.toml:5: `product` must be a table of lists of values, not a table whose entry `n` is `1`",
+    ),
+    "set that is no name": (
+        TASK + "instances = { set = 1 }\n",
+        "pipeline.toml:3: `set` must be a string, not `1`",
+    ),
+    "files that are a list": (
+        TASK + 'instances = { files = ["a/{n}.csv"] }\n',
+        "pipeline.toml:3: `files` must be a path with `{name}` for each parameter, not a list",
+    ),
+    "parts that are a text": (
+        '[pipeline]\nparts = "a/pipeline.toml"\n' + TASK,
+        'pipeline.toml:2: `parts` must be a list of strings, not `"a/pipeline.toml"`',
+    ),
     "NUL in a value of a command": (
         '[tasks.a]\ncommand = ["x", "{n}"]\ninstances = { rows = [{ n = "\\u0000" }] }\n',
         "pipeline.toml:2: the command of task `a` holds a NUL character",
