@@ -29,7 +29,7 @@ class ValueDocument(Struct, frozen=True, kw_only=True):
     profile: Annotated[str | None, described("the profile that it comes from")]
     default: Annotated[bool, described("whether it comes from `[defaults]`")]
     shared: Annotated[
-        bool, described("whether a task has it from `[parameters]`, as where several files are said in one")
+        bool, described("whether a task has it from `[parameters]`: where several files are printed as one")
     ]
 
 
