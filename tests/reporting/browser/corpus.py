@@ -30,6 +30,8 @@ PAGES = (
     "#/run/run-00001/task/show?view=key",
     "#/run/run-00001/task/show?view=history",
     "#/run/run-00001/task/fails",
+    "#/run/run-00001/task/media",
+    "#/run/run-00001/task/media?view=results",
     "#/compare?runs=run-00000,run-00001,run-00002",
     "#/compare?runs=run-00000,run-00001&view=tasks",
     "#/compare?runs=run-00000,run-00001&view=notebooks",
@@ -106,6 +108,50 @@ def _show(number: int, **more: Any) -> Made:
     return Made(name="show", **(fields | more))
 
 
+PLOTLY = b"""window.Plotly = {
+  newPlot: (id, data) => { document.getElementById(id).textContent = `${data.length} drawn`; },
+};"""
+SOUND = base64.b64encode(b"RIFF0000WAVEfmt ").decode()
+AREA = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[[10, 60], [12, 60], [11, 61], [10, 60]]]},
+        },
+        {"type": "Feature", "geometry": {"type": "Point", "coordinates": [11, 60.4]}},
+    ],
+}
+
+
+def _media() -> Made:
+    """Log what a browser plays or draws, and figures with and without their script."""
+    source = f'<source src="data:audio/wav;base64,{SOUND}" type="audio/wav" />'
+    heard = f'<audio controls="controls" >\n {source}\n</audio>'
+    figures: dict[str, Any] = {
+        "application/vnd.plotly.v1+json": {"data": [{"y": [1]}], "layout": {"height": 200}},
+        "application/vnd.vegalite.v5+json": {"mark": "bar"},
+        "application/vnd.jupyter.widget-view+json": {"model_id": "m"},
+    }
+    outputs = [{**shown(), "data": {kind: spec, "text/plain": f"of {kind}"}} for kind, spec in figures.items()]
+    return Made(
+        name="media",
+        above=("show",),
+        notebook=notebook(
+            code("figures", *outputs), code("Audio()", shown(text_html=heard, text_plain="<Audio>"))
+        ),
+        artifacts={
+            "figures/plotly 6.1.js": (PLOTLY, "text/javascript; nbdag=figures"),
+            "tone.wav": (base64.b64decode(SOUND), "audio/wav"),
+            "film.webm": (b"\x1aE\xdf\xa3", "video/webm"),
+            "page.pdf": (b"%PDF-1.4\n", "application/pdf"),
+            "config.yaml": (f"name: {LONG}\nlist:\n  - 1\n".encode(), "application/yaml"),
+            "area.geojson": (json.dumps(AREA).encode(), "application/geo+json"),
+            "no.mp3": (b"<script>alert(1)</script>", "audio/mpeg"),
+        },
+    )
+
+
 def corpus(fabric: Fabric, long_history: int = 230) -> Fabric:
     """Write three runs of everything, two of nothing, and a history that is long."""
     trace = f"\x1b[31mValueError\x1b[0m: {LONG}"
@@ -122,7 +168,7 @@ def corpus(fabric: Fabric, long_history: int = 230) -> Fabric:
             Made(name=f"train[seed={seed}]", family="train", above=("show",), metrics={"auc": seed / 10})
             for seed in range(6)
         ]
-        fabric.run(number, _show(number), fails, *many, last, result="failure", branch=BRANCH)
+        fabric.run(number, _show(number), fails, *many, last, _media(), result="failure", branch=BRANCH)
     for number in range(3, 3 + long_history):
         hit = {"status": "up_to_date", "seconds": None, "source": "run-00003"} if number % 5 == 4 else {}
         fell = 0.4 if number == long_history else 0.9 + (number % 3) / 100

@@ -93,6 +93,23 @@ def test_formulas_are_set_and_prices_are_not(walked: Opened) -> None:
     assert page.evaluate("document.querySelector('script[src^=maths]')") is None
 
 
+def test_figures_and_media_are_shown(walked: Opened) -> None:
+    """A figure is drawn in the sandbox by the script that was kept; without one, the package is named."""
+    page = walked.go("#/run/run-00001/task/media")
+    page.locator(".figure iframe").scroll_into_view_if_needed()
+    expect(page.frame_locator(".figure iframe").locator("#figure")).to_have_text("1 drawn")
+    expect(page.get_by_text("It is shown here if vl-convert-python is installed")).to_be_visible()
+    expect(page.get_by_text("A widget, which only a running kernel can show.")).to_be_visible()
+    expect(page.locator(".cell audio")).to_be_visible()
+    files = page.locator(".artifacts")
+    expect(files.locator("audio")).to_have_count(1)
+    expect(files.locator("video")).to_have_count(1)
+    expect(files.get_by_role("img", name="area.geojson: 2 shapes")).to_be_visible()
+    expect(files.locator(".hljs-attr").first).to_have_text("name:")
+    expect(files.get_by_role("button", name="Show page.pdf")).to_be_visible()
+    expect(files.locator("figure", has_text="no.mp3").get_by_role("link", name="Download")).to_be_visible()
+
+
 def test_small_faults_stay_mended(walked: Opened) -> None:
     """Each of six reasons is shown, a headline has no escape codes, and titles name their page."""
     page = walked.go("#/run/run-00001/task/show")
@@ -129,6 +146,34 @@ def test_the_filter_complains_of_what_could_never_be_meant(walked: Opened) -> No
     filter_.fill("")
     page.get_by_role("searchbox", name="Search").fill("train[seed=4]")
     expect(page.get_by_role("status")).to_have_text("3 of 233")
+
+
+def test_who_comes_back_finds_the_table_as_it_was(walked: Opened) -> None:
+    """The table is scrolled to where it was left."""
+    page = walked.go("#/runs")
+    expect(page.locator("tr[data-row='5']")).to_be_visible()
+    table = page.locator(".runs")
+    table.evaluate("element => element.scrollTo(0, 3400)")
+    page.locator("tr[data-row='104'] a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Run")
+    page.go_back()
+    expect(page.locator("tr[data-row='104']")).to_be_visible()
+    assert table.evaluate("element => element.scrollTop") == 3400
+
+
+def test_a_filter_means_the_days_that_the_reader_sees(browser: Browser, tmp_path: Path) -> None:
+    """Times are of the zone of the reader, which the page names."""
+    fabric = Fabric(tmp_path)
+    for number in (1, 9, 10):  # 23:13, 07:13 and 08:13 of Greenwich
+        fabric.run(number, Made(name="a"))
+    context = browser.new_context(timezone_id="America/Los_Angeles")
+    opened = Opened(context.new_page(), f"file://{publish(fabric, tmp_path / 'site')}/")
+    page = opened.go("#/runs?filter=started+%3E%3D+2023-11-15")
+    expect(page.get_by_role("status")).to_have_text("1 of 3")
+    expect(page.locator("tbody time")).to_have_text("2023-11-15 00:13")
+    expect(page.get_by_role("contentinfo")).to_contain_text("America/Los_Angeles")
+    context.close()
+    assert opened.said == []
 
 
 def test_runs_of_commands_alone_are_compared(browser: Browser, tmp_path: Path) -> None:
