@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import re
 import shlex
@@ -10,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import click
 import jsonschema
 import jupytext
@@ -20,7 +22,12 @@ from nbmake_dag.commands.help import TOPICS
 from nbmake_dag.config.pipeline_file import json_schema
 from nbmake_dag.execute.environments import uv
 from tests.docs.reference import DOCS, ROOT
+from tests.remote_inputs.conftest import server
+from tests.remote_inputs.servers import Server
+from tests.support.buckets import bucket_called
 from tests.support.project import Project
+
+__all__ = ["server"]
 
 PAGES = {page.stem: page.read_text() for page in sorted(DOCS.glob("*.md"))}
 PAGES["README"] = (ROOT / "README.md").read_text()
@@ -101,14 +108,17 @@ def test_every_block_for_a_shell_is_one_that_shells_read(page: str) -> None:
             assert (done.returncode, done.stderr) == (0, ""), code
 
 
-def played(project: Project, page: str, name: str) -> list[str]:
-    """Run the commands of a page's block of this name, which must all succeed; return what each wrote."""
+def played(project: Project, page: str, name: str, env: dict[str, str] | None = None) -> list[str]:
+    """Run the commands of a page's block of this name, which must all succeed; return what each wrote.
+
+    Words that begin with a ``$`` are variables of ``env``.
+    """
     (text,) = [text for language, found, text in blocks(PAGES[page]) if (language, found) == ("sh", name)]
     wrote: list[str] = []
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line.partition("  #")[0])
         assert words[0] == "nbdag", line
-        done = project.nbdag(*words[1:])
+        done = project.nbdag(*((env or {})[word[1:]] if word[0] == "$" else word for word in words[1:]), env=env)
         assert done.returncode == 0, f"{line}: {done.stderr}"
         wrote.append(done.stdout + done.stderr)
     return wrote
@@ -123,6 +133,54 @@ def test_results_go_to_another_machine_as_the_page_says(tmp_path: Path) -> None:
     *_, status = played(other.pipeline(text % "false"), "restoring", "restored")
     assert other.read("out.txt") == "x"
     assert "the outputs of 1 task are as of run" in status
+
+
+@pytest.mark.slow
+def test_who_made_a_file_is_verified_as_the_page_says(project: Project, tmp_path: Path) -> None:
+    """With the keys that the first command prints; elsewhere nothing but the file and the statement is there."""
+    project.pipeline('[tasks.train]\ncommand = "echo 1 > model.onnx"\noutputs = ["model.onnx"]\n')
+    (keys,) = played(project, "attestations", "keys")
+    public, private = keys.splitlines()[:2]
+    name, _, value = private.partition("=")
+    played(project, "attestations", "attested", {name: value})
+    other = Project(tmp_path / "elsewhere")
+    for file in ("model.onnx", "run.intoto.jsonl"):
+        (project / file).rename(other / file)
+    (said,) = played(other, "attestations", "verified", {"PUBLIC_KEY": tomllib.loads(public)["public_keys"][0]})
+    assert said.startswith("model.onnx is model.onnx, made by task train of pipeline\n")
+
+
+@pytest.mark.slow
+def test_remote_inputs_are_fetched_as_the_page_says(
+    project: Project, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pipeline, with a server and a bucket of this machine in the place of those that it names."""
+    (toml,) = [text for language, _, text in blocks(PAGES["remote-inputs"]) if language == "toml"]
+    project.pipeline(toml.replace("https://example.org", server.url("")))
+    regions = re.search("sha256=([0-9a-f]{64})", toml)
+    assert regions is not None
+    assert regions[1] == hashlib.sha256(b"4").hexdigest()
+    server.answer = lambda request: request.says(200, b"4", headers={"ETag": '"v1"'})
+    code = "# %%\ntext = ''.join(open(path).read() for path in inputs.values())\n"
+    code += "open(outputs[0], 'w').write(text)\n"
+    project.write("data/.gitkeep", "").write("notebooks/.gitkeep", "")
+    tagged = f'# %% tags=["parameters"]\ninputs, outputs = {{}}, []\n{code}'
+    jupytext.write(jupytext.reads(tagged, "py:percent"), project / "notebooks/clean.ipynb")
+    with bucket_called("our-bucket") as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("s3", endpoint_url=variables["AWS_ENDPOINT_URL"])
+        client.put_object(Bucket="our-bucket", Key="scans/2024.parquet", Body=b"5")
+        fetched, built = played(project, "remote-inputs", "ahead")
+    assert ("downloaded 4 remote inputs, 4 bytes" in fetched, "1 ran" in built) == (True, True)
+    assert (project.read("data/clean.csv"), len(server.asked())) == ("4544", 3)
+    # the table of commands; `rates` is asked for in each build
+    project.build().ran()
+    assert server.asked() == ['/rates.csv If-None-Match: "v1"']
+    server.answer = lambda request: request.says(500)
+    project.build("--recheck").ran().said("the last copy is used")
+    assert project.build("--recheck", "--strict-remote").code == 2
+    assert not any("regions" in asked for asked in server.asked())
 
 
 @pytest.mark.slow
