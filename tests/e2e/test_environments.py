@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import Project
+from tests.support.project import Project, await_true
 from tests.support.watching import Watching
 from tests.support.wheels import Wheels, serving
 
@@ -243,6 +243,37 @@ def test_a_notebook_of_a_fresh_clone_runs_in_its_environment_with_a_kernel_that_
     assert "pipeline.toml:4: task `again` imports `pandas`, which is not in uv.lock" in found
     assert "imports `tool`" not in found
     assert f"{sys.version_info[0]}.{sys.version_info[1]}" in project.nbdag("explain", "report").stdout
+
+
+@pytest.mark.timing
+def test_a_draft_goes_on_from_a_snapshot_in_its_environment(project: Project, wheels: Wheels):
+    """The cells before an edit are not executed again, and what they imported is still that of the environment."""
+    project.write("uv.lock", wheels.uv_lock(wheels.add("tool", "2.0"))).pipeline(
+        """
+        [kernel]
+        snapshots = "500MB"
+        [environments.main]
+        lock = "uv.lock"
+        [tasks.report]
+        notebook = "report.py"
+        environment = "main"
+        outputs = ["report.txt"]
+        """
+    )
+    project.notebook(
+        "report.py",
+        "import time, tool\nwith open('.nbdag/runs.txt', 'a') as file: print('slow', file=file)\ntime.sleep(0.5)",
+        "result = 'old'",
+        "import sys\nopen('report.txt', 'w').write(f'{tool.VERSION} {sys.prefix} {result}')",
+    )
+    with Watching(project) as watching:
+        project.edit("report.py", "'old'", "'new'")
+        watching.awaits("report.txt", f"2.0 {made()[0]} new")
+        await_true(watching.rests, 30, "the build goes on")
+        assert "draft from cell 2" in watching.text()
+        assert project.read(".nbdag/runs.txt") == "slow\n"
+        assert watching.end() == 143
+    project.build().ran("report").said("report: the draft is confirmed by a run from the start")
 
 
 def test_gc_removes_what_nobody_uses_and_leftovers_but_nothing_in_use(two: Project):
