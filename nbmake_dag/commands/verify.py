@@ -86,7 +86,7 @@ def command(
     if not keys:
         hint = "name a key with --public-key: who signed is all that an attestation can show"
         raise NotVerifiedError("nobody's key is known, so nothing can be verified", (), hint)
-    found, key = signed_statement(dsse, _read(attestation), _digest(path), keys)
+    found, key = signed_statement(dsse, _read(attestation), _digest(path), keys, os.path.basename(path))
     document = _document(found, key)
     if writes_json:
         from nbmake_dag_reporting.documents import encode_document  # noqa: PLC0415 - only where it is asked for
@@ -94,7 +94,7 @@ def command(
         click.echo(encode_document(document), nl=False)
         return
     for line in _lines(path, document):
-        say(line)
+        say(line if line.isprintable() else repr(line)[1:-1])
 
 
 def _configured(directory: str | None, file: str | None) -> tuple[str, ...]:
@@ -128,10 +128,16 @@ def _read(path: str) -> bytes:
     return data
 
 
-def signed_statement(dsse: ModuleType, data: bytes, sha256: str, keys: tuple[str, ...]) -> tuple[Statement, str]:
-    """Return the statement about some bytes that a key signed, and the key; raises `NotVerifiedError`."""
+def signed_statement(
+    dsse: ModuleType, data: bytes, sha256: str, keys: tuple[str, ...], name: str = ""
+) -> tuple[Statement, str]:
+    """Return the statement about some bytes that a key signed, and the key; raises `NotVerifiedError`.
+
+    Of several, as of empty files, it is the one about a file with this name, if there is one.
+    """
     from nbmake_dag_reporting.attestation import StatementError, read_statement  # noqa: PLC0415 - not for --help
 
+    found: list[tuple[Statement, str]] = []
     others = False
     try:
         for envelope in dsse.read_envelopes(data):
@@ -141,7 +147,7 @@ def signed_statement(dsse: ModuleType, data: bytes, sha256: str, keys: tuple[str
                 continue
             statement = read_statement(envelope.payload)
             if statement.sha256 == sha256:
-                return statement, key
+                found.append((statement, key))
     except dsse.EnvelopeError as error:
         raise NotVerifiedError(f"the attestation was changed: {error}") from error
     except StatementError as error:
@@ -150,6 +156,8 @@ def signed_statement(dsse: ModuleType, data: bytes, sha256: str, keys: tuple[str
         raise UsageError(
             "a public key is not an Ed25519 key in base64", (), "`nbdag cache keygen` makes one"
         ) from error
+    if found:
+        return next((each for each in found if os.path.basename(each[0].file) == name), found[0])
     unsigned = "; statements of others, or changed ones, are in it" if others else ""
     raise NotVerifiedError(
         f"no statement about these bytes is signed by a known key{unsigned}", (("sha256", sha256),)

@@ -249,6 +249,18 @@ def test_a_changed_envelope_is_found(line: bytes, change: Callable[[bytes], byte
         signed(changed)
 
 
+def test_of_several_files_with_the_same_bytes_the_one_of_the_name_is_meant(line: bytes) -> None:
+    """And all of the attestation must be sound."""
+    statement = json.loads(base64.b64decode(json.loads(line)["payload"]))
+    _in("subject", 0, "name", to="sub/other.txt")(statement)
+    both = line + dsse.sign([json.dumps(statement).encode()], PRIVATE)
+    sha256 = hashlib.sha256(b"3\n").hexdigest()
+    for name, file in (("a.txt", "a.txt"), ("other.txt", "sub/other.txt"), ("renamed.txt", "a.txt")):
+        assert signed_statement(dsse, both, sha256, (PUBLIC,), name)[0].file == file
+    with pytest.raises(NotVerifiedError):
+        signed(both + b"{}\n")
+
+
 def test_other_bytes_and_other_keys_are_not_verified(line: bytes) -> None:
     """The file may be the one that was changed; of two keys one is enough."""
     with pytest.raises(NotVerifiedError):
