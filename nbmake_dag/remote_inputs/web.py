@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from glob import escape, glob
 from hashlib import sha256
 from http import HTTPStatus
 from typing import BinaryIO
@@ -71,6 +73,9 @@ class WebFile:
             etag = _strong(response)
             version = sha256(etag.encode()).hexdigest()[:16] if etag else "new"
             path = f"{part}-{version}.part"
+            for other in glob(f"{escape(part)}-*.part"):
+                if other != path:
+                    os.unlink(other)
             with open(path, "ab") as file:
                 if etag is None or "Content-Encoding" in response.headers:
                     file.truncate(0)

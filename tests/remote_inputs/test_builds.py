@@ -98,6 +98,31 @@ def test_a_url_can_be_handed_through(project: Project, server: Server) -> None:
 
 
 @pytest.mark.slow
+def test_a_copy_that_a_task_writes_into_makes_no_result(project: Project, server: Server) -> None:
+    """Neither of that task nor of the next one that reads it; the copy is put back before the next build's."""
+    append = "import os, sys; os.chmod(sys.argv[1], 0o644); open(sys.argv[1], 'a').write('!'); open('a', 'w')"
+    read = "import sys; open('b', 'w').write(open(sys.argv[1]).read())"
+    place = ".nbdag/state/remote/$(ls .nbdag/state/remote)/sales.csv"
+    project.write("append.py", append).write("read.py", read).pipeline(
+        f"""
+        [tasks.append]
+        command = "python append.py {place}"
+        inputs = ["{server.url()}"]
+        outputs = ["a"]
+        [tasks.read]
+        command = "python read.py {place}"
+        inputs = ["{server.url()}", "a"]
+        outputs = ["b"]
+        """
+    )
+    build = project.build().ran("append", "read")
+    build.said(f"append: not recorded: input: {server.url()} changed while it ran")
+    assert project.read("b") == "content!"
+    project.edit("append.py", "write('!')", "write('')").build().ran("append", "read")
+    assert project.read("b") == "content"
+
+
+@pytest.mark.slow
 def test_what_may_be_a_secret_in_a_url_is_recorded_and_published_nowhere(project: Project, server: Server) -> None:
     """Neither where the task gets the URL itself and prints it, nor in the words of who refuses it."""
     secret, sha256 = "hunter22hunter22", hashlib.sha256(b"content").hexdigest()

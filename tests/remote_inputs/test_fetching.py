@@ -21,7 +21,7 @@ from nbmake_dag.config.remote_inputs import read_url
 from nbmake_dag.core.model import RemoteFile
 from nbmake_dag.core.urls import copy_of, scrubbed
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.remote_copies import RemoteCopies, file_of, learned_file
+from nbmake_dag.observe.remote_copies import RemoteCopies, file_of, folder_of, learned_file
 from nbmake_dag.remote_inputs.addresses import RefusedAddressError, check_host, named_in
 from nbmake_dag.remote_inputs.fetching import Fetched, Fetcher, Rules
 from nbmake_dag.remote_inputs.limits import Limits
@@ -371,6 +371,22 @@ def test_a_download_goes_on_in_the_next_build(checkout: Checkout, server: Server
     assert checkout.fetch(remote).kept
     server.answer = lambda request: request.says(200, b"other", headers={"ETag": '"v3"'})
     checkout.gets(remote, b"other")
+
+
+def test_one_part_of_a_file_is_kept_at_most(checkout: Checkout, server: Server, remote: RemoteFile) -> None:
+    """That of the newest version: a server that breaks off each of them does not fill the disk."""
+
+    def parts() -> list[Path]:
+        return sorted(Path(folder_of(checkout.project)).glob("*.part"))
+
+    for version in ("v1", "v2", "v3"):
+        headers = {"ETag": f'"{version}"'}
+        server.answer = lambda request, headers=headers: request.says(200, b"0123", length=10, headers=headers)
+        checkout.fails(remote, "broke off")
+        assert len(parts()) == 1
+    server.answer = lambda request: request.says(200, b"content")
+    checkout.gets(remote, b"content")
+    assert parts() == []
 
 
 def test_gzip_that_was_not_asked_for_is_unpacked(checkout: Checkout, server: Server) -> None:

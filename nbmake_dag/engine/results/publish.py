@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from nbmake_dag.config.remote_inputs import is_url
 from nbmake_dag.core.facts import ABSENT, Facts, Result
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.ingredients import modules_among
 from nbmake_dag.core.lookup import Made, TaskKeys, present_trace, read_name
 from nbmake_dag.core.model import Task, TaskName
+from nbmake_dag.core.urls import scrubbed
 from nbmake_dag.engine.results.undeclared import undeclared
 from nbmake_dag.errors import describe
 from nbmake_dag.execute.protocol import AttemptResult
@@ -96,9 +98,19 @@ def record_of(
     )
     record = keys.record(task, trace, made, origin, source=source)
     changed = set(after.changed_since(task, facts.own, written))
+    changed |= set(_changed_copies(task, after))
     changed |= set(_changed_upstream(task, survey.graph, results, after))
     changed |= set(after.touched_since(attempt.started, (path for _, path in modules)))
     return Publication(record=record, unstable=tuple(sorted(changed)))
+
+
+def _changed_copies(task: Task, after: Survey) -> Iterator[str]:
+    """Yield the remote inputs whose copy on disk is not what was fetched: something wrote into it."""
+    for item in task.inputs:
+        if item.remote is not None and item.remote.fetch:
+            fetched = after.copies.digest(item.remote)
+            if fetched not in {None, after.content_digest(item.path)}:
+                yield f"input: {scrubbed(item.remote.url)} changed"
 
 
 def with_digests(found: Iterable[Access], after: Survey) -> Iterator[Access]:
@@ -113,7 +125,8 @@ def kept_inputs(
     """Store the inputs of a task that no task made, but for those that hold a secret."""
     kept: list[OutputFile] = []
     for item in facts.own:
-        if item.kind != "input" or item.value == ABSENT:
+        # the content of remote inputs is kept anyway
+        if item.kind != "input" or item.value == ABSENT or is_url(item.path):
             continue
         path = project.absolute(item.path)
         try:
