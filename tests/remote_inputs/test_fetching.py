@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -381,7 +382,7 @@ def test_one_part_of_a_file_is_kept_at_most(checkout: Checkout, server: Server, 
 
     for version in ("v1", "v2", "v3"):
         headers = {"ETag": f'"{version}"'}
-        server.answer = lambda request, headers=headers: request.says(200, b"0123", length=10, headers=headers)
+        server.answer = partial(Asked.says, status=200, body=b"0123", length=10, headers=headers)
         checkout.fails(remote, "broke off")
         assert len(parts()) == 1
     server.answer = lambda request: request.says(200, b"content")
