@@ -125,4 +125,8 @@ def _below(folder: str, text: str) -> str:
     """Return a declared path from the root; one that cannot be declared stays, to be complained about."""
     if not text or text.startswith(("/", "~")) or "://" in text:
         return text
+    while folder and text.startswith("../") and text != "../":
+        folder, text = folder.rpartition("/")[0], text[3:]
+    if not folder:
+        return text
     return f"{folder}/" if text == "." else f"{folder}/{text}"

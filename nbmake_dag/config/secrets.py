@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -10,12 +10,14 @@ from msgspec import UNSET
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.expansion import PipelineFile
 from nbmake_dag.config.tables import given
-from nbmake_dag.core.model import Value
+from nbmake_dag.core.model import Task, Value
+from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag_reporting.secrets_scan import SHORTEST
 
 _TELLING = 8
 """Characters of a value that is no plain word, from which on it is told from others within a longer text."""
 _READ_IT = "have the task read it from its environment"
+_LEAVE_IT_OUT = "leave it out of the rows or names of files that instances come from"
 
 
 def check_secrets(
@@ -54,6 +56,21 @@ def check_secrets(
             what = f"parameter `{parameter}` of -p holds the value of the secret `{name}`, and it is recorded"
             complaints.add_unplaced(what, _READ_IT)
     complaints.raise_if_any()
+
+
+def check_instances(tasks: Iterable[Task], values: Mapping[str, str]) -> None:
+    """Raise `ConfigError` for instances with a value of a secret, which their names would show.
+
+    ``values`` are those of the secrets that are set, by the names of their variables.
+    """
+    found: dict[tuple[str, str], Complaint] = {}
+    for task in tasks:
+        for name in (name for value in task.values.values() for name in _held(str(value), values)):
+            what = f"an instance of `{task.family}` has the value of the secret `{name}`, and its name is recorded"
+            complaint = Complaint(what=what, place=task.place_of("instances"), hint=_LEAVE_IT_OUT)
+            found.setdefault((task.family, name), complaint)
+    if found:
+        raise ConfigError(tuple(found.values()))
 
 
 def _declared(file: PipelineFile) -> Iterator[tuple[tuple[str, ...], str]]:

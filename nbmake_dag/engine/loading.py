@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from nbmake_dag.config.expansion import expand
 from nbmake_dag.config.paths import read_path
 from nbmake_dag.config.pipeline_file import Found, PipelineFile
-from nbmake_dag.config.secrets import check_secrets
+from nbmake_dag.config.secrets import check_instances, check_secrets
 from nbmake_dag.core.model import Function, Pipeline, ProjectPath, Signature, Value
 from nbmake_dag.core.trial import Trial, as_tried
 from nbmake_dag.engine.dispatch.task_environment import driver_environment
@@ -58,6 +58,10 @@ class Loaded:
             awaited=self.found.awaited - known.rows.keys() - known.files.keys(),
         )
         pipeline = expand(self.file, self.signatures, self.overrides, found)
+        if any(task.secrets for task in pipeline.tasks.values()):
+            check_instances(
+                pipeline.tasks.values(), declared_secrets(pipeline.tasks.values(), driver_environment())
+            )
         return as_tried(pipeline, self.trial) if self.trial is not None else pipeline
 
 

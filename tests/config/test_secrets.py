@@ -7,9 +7,10 @@ from textwrap import dedent
 import pytest
 
 from nbmake_dag.config.pipeline_file import parse
-from nbmake_dag.config.secrets import check_secrets
+from nbmake_dag.config.secrets import check_instances, check_secrets
 from nbmake_dag.core.model import Value
 from nbmake_dag.errors import ConfigError
+from tests.config.expanding import pipeline_beside
 
 FILE = """
 [software]
@@ -82,3 +83,27 @@ def test_a_parameter_of_the_command_line_is_no_secret() -> None:
 def test_a_plain_word_may_stand_in_the_file() -> None:
     """It says nothing there."""
     assert _complaints(FILE.replace('"true"', '"psql postgres"'), {"API_PW": "postgres"}) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "data"),
+    [
+        ('rows = "r.csv"', "r.csv", b"a\nx\nhunter2+pass\n"),
+        ('files = "in/{a}.txt"', "in/x-hunter2+pass.txt", b""),
+        ('rows = "r.json"', "r.json", b'[{"a": ["hunter2+pass"]}]'),
+        ('rows = "r.csv"', "r.csv", b"a\n9137\n"),
+    ],
+)
+def test_an_instance_has_no_value_of_a_secret(source: str, path: str, data: bytes) -> None:
+    """Its name would show it, in the record and on the terminal; the error does not."""
+    text = f'[tasks.t]\ncommand = "x {{a}}"\ninstances = {{ {source} }}\nsecrets = ["API_PW", "PIN"]\n'
+    tasks = pipeline_beside({path: data}, text).tasks.values()
+    secrets = {"API_PW": "hunter2+pass", "PIN": "9137"}
+    with pytest.raises(ConfigError) as caught:
+        check_instances(tasks, secrets)
+    (complaint,) = caught.value.complaints
+    name = "PIN" if b"9137" in data else "API_PW"
+    what = f"an instance of `t` has the value of the secret `{name}`, and its name is recorded"
+    assert (complaint.place, complaint.what) == ("pipeline.toml:3", what)
+    assert not any(value in str(caught.value) for value in secrets.values())
+    check_instances(tasks, {"API_PW": "hunter3"})

@@ -208,3 +208,32 @@ def test_what_an_editor_shows_is_redacted_when_it_ends(project: Project) -> None
     assert "is [secret API_PW]" in opened.read_text()
     assert _spills(project, "") == []
     assert "secret" not in project.read("a.py")
+
+
+def test_instances_with_a_secret_are_refused_before_they_have_names(project: Project) -> None:
+    """When the pipeline is read, and when a task has made what they come from."""
+    project.pipeline(
+        """
+        [tasks.list]
+        command = "(echo n; cat names.txt) > list.csv"
+        inputs = ["names.txt"]
+        outputs = ["list.csv"]
+
+        [tasks.each]
+        command = "echo {n}"
+        instances = { rows = "list.csv", types = { n = "int" } }
+        secrets = ["API_PW"]
+        """
+    )
+    secret = "canary-7c1f-d9e0b3a1"
+    project.write("names.txt", f"{secret}\n")
+    found = project.build(env={"API_PW": secret})
+    found.ended(1, ran=["list"], failed=["each[...]"]).said("which is not a whole number")
+    found = project.edit("pipeline.toml", ', types = { n = "int" }', "").build(env={"API_PW": secret})
+    said = "an instance of `each` has the value of the secret `API_PW`, and its name is recorded"
+    found.ended(1, ran=["list"], failed=["each[...]"]).said(said)
+    left = [
+        path for path in (project / ".nbdag").rglob("*") if path.is_file() and secret.encode() in path.read_bytes()
+    ]
+    assert left == []
+    assert secret not in found.err

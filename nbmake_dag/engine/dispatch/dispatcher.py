@@ -305,7 +305,7 @@ class Dispatcher:
         """Let a task fail that cannot begin, and never could."""
         self._refused.add(name)
         now, number = time.time_ns(), len(self._all[name].attempts) + 1
-        failure = Failure(type="Refused", message=why)
+        failure = Failure(type="Refused", message=self._redactor.text(why))
         result = AttemptResult(outcome="failed", started=now, ended=now, failure=failure)
         self._pool.events.put(Ended(task=name, attempt=number, result=result))
 
