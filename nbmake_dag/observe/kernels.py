@@ -18,7 +18,6 @@ from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint, UsageError, describe
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernel_python import python_of
-from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.variables import Variables
 from nbmake_dag_cache.digest import Digest, digest_text
 from nbmake_dag_cache.memo import IdentityMemo
@@ -26,6 +25,9 @@ from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
+
+    # a worker imports kernels, and reads no pipeline
+    from nbmake_dag.observe.sources import Sources
 
 DEFAULT = "python3"
 _ALIAS = "python"

@@ -176,3 +176,14 @@ def test_folders_of_the_user_cannot_stand_in_for_our_packages(tmp_path: Path) ->
     argv = python_argv("nbmake_dag.execute.ray.host", "--help")
     ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_worker_imports_nothing_that_plans():
+    """It starts with each build, and is told what to do: no pipeline is read in it, and nothing decided."""
+    code = (
+        "from nbmake_dag.execute.import_blocklist import stay_light; stay_light();"
+        "import sys, nbmake_dag.execute.worker, nbmake_dag.execute.notebook.run, nbmake_dag.execute.ray.host;"
+        "print([name for name in sys.modules if name.startswith(('nbmake_dag.config', 'nbmake_dag.engine'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
