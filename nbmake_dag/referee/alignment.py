@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 _CLOSE = 0.5
+_LONGEST = 60
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 
 
@@ -101,8 +102,16 @@ def difference(before: str, after: str) -> str:
     end = 0
     while end < min(len(words), len(others)) - shared and words[-1 - end] == others[-1 - end]:
         end += 1
+    if shared + end in {len(words), len(others)}:
+        # one has all of the other, and more: both are shown whole
+        return f"{_cut(gone)} → {_cut(come)}"
     first = "".join(words[:shared])
     if end:
         # within brackets, the argument is enough
         first = re.split(r"[(\[{,]\s*", first)[-1]
-    return f"{first}{''.join(words[shared : len(words) - end])} → {''.join(others[shared : len(others) - end])}"
+    was, now = ("".join(line[shared : len(line) - end]) for line in (words, others))
+    return f"{_cut(first + was)} → {_cut(now)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

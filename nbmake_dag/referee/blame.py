@@ -136,7 +136,10 @@ class Blame:
 
     def plan(self) -> Blamed:
         """Return the changes, and what the search may cost; raises `UsageError` where there is none."""
-        return self._begin(*self._bases()[0])
+        for bases in self._bases():
+            if (planned := self._begin(*bases)) is not None:
+                return planned
+        raise self._nothing_differs()
 
     def run(self) -> Blamed:
         """Find the changes that carry the difference; raises `UsageError` where the runs cannot be made again."""
@@ -144,6 +147,8 @@ class Blame:
         why, is_approved = "", False
         for bases in self._bases():
             planned = self._begin(*bases)
+            if planned is None:
+                continue
             if not is_approved:
                 self.approve(planned.cost)
                 is_approved = True
@@ -151,6 +156,8 @@ class Blame:
             if not why:
                 return self._search(planned)
             self._mixes.clear()
+        if not why:
+            raise self._nothing_differs()
         hint = "a run of a commit, without changes that were not committed, can be made again"
         raise UsageError("a run cannot be made again as it was", (("because", why),), hint)
 
@@ -183,7 +190,19 @@ class Blame:
             hint = "if you trust it, add --trust; or check a branch out that has it"
             raise UsageError(what, (("commit", commit or "unknown"),), hint)
 
-    def _begin(self, old: Base, new: Base) -> Blamed:
+    def _nothing_differs(self) -> UsageError:
+        """Return what to say where no change was found, whatever the runs began with."""
+        if files := self._difference.files:
+            facts = tuple(("differs", name) for name in files[:5])
+            hint = "a run of a commit, without changes that were not committed, can be made again"
+            return UsageError("what differs between the runs is not stored as they had it", facts, hint)
+        machine = self._difference.machine
+        facts = (("differs", ", ".join(machine)),) if machine else ()
+        hint = "" if machine else "`nbdag replay` says whether its results can be made again at all"
+        return UsageError(f"nothing that `{self.metric}` is made of differs between the runs", facts, hint)
+
+    def _begin(self, old: Base, new: Base) -> Blamed | None:
+        """Find the changes between the runs, if they began with these; ``None`` where there is none."""
         self._sides = (
             side_of(self.project, self.before, self._task, old, trusted=self.accused.trust),
             side_of(self.project, self.after, self._task, new, trusted=self.accused.trust),
@@ -192,10 +211,7 @@ class Blame:
         self._changes = self._difference.sides.changes()
         values = [self._recorded(recorded) for recorded in (self.before, self.after)]
         if not self._changes:
-            machine = self._difference.machine
-            facts = (("differs", ", ".join(machine)),) if machine else ()
-            hint = "" if machine else "`nbdag replay` says whether its results can be made again at all"
-            raise UsageError(f"nothing that `{self.metric}` is made of differs between the runs", facts, hint)
+            return None
         count = len(self._changes)
         trials = (2 + 2 * ceil(log2(count + 1)) + 1) * self.accused.times
         records = [

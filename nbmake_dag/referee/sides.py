@@ -61,6 +61,8 @@ class Difference:
     """The results of the others, which both runs took."""
     machine: tuple[str, ...]
     """Ingredients that differ and that nothing here can mix."""
+    files: tuple[str, ...]
+    """Modules, cells and inputs that differ, wherever their bytes are."""
 
 
 def side_of(project: Project, recorded: Recorded, task: TaskName, base: Base, *, trusted: bool) -> Side:
@@ -129,6 +131,7 @@ def difference(project: Project, before: Side, after: Side) -> Difference:
         tasks=tasks,
         given=given,
         machine=tuple(sorted({_named(kind, name) for kind, name, _ in items if kind in _OF_MACHINE})),
+        files=tuple(sorted({_named(kind, path or name) for kind, name, path in items if kind in _OF_FILES})),
     )
 
 

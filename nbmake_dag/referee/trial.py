@@ -191,6 +191,7 @@ def _link(source: str, place: str, layout: CacheLayout) -> None:
         if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
             raise
         if not os.path.lexists(place):
+            os.makedirs(layout.temporary, exist_ok=True)
             temporary = temporary_in(layout.temporary)
             shutil.copyfile(source, temporary)
             os.replace(temporary, place)

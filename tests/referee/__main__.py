@@ -40,7 +40,7 @@ def _blamed(seed: int, *, noise_alone: bool) -> bool:
         return noise_alone
     found = json.loads(done.stdout)
     named = [change["what"] for change in found["changes"] if change["is_culprit"]]
-    is_right = {name.split(" (")[0] for name in named} == pair.named
+    is_right = frozenset(name.split(" (")[0] for name in named) == pair.named
     allowed = 2 * math.log2(len(pair.kinds)) * len(pair.guilty) + 4
     verdict = "right" if is_right else "WRONG"
     say(f"{seed}: {verdict}, {found['executed']} of {allowed:.1f} trials, {found['finding']}")

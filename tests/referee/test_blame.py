@@ -112,6 +112,21 @@ def test_what_works_only_together_is_named_together(project: Project) -> None:
 
 
 @pytest.mark.slow
+def test_a_module_that_nobody_committed_is_mixed_while_it_is_there(project: Project) -> None:
+    """Once the workspace has another one, the run cannot be made again, and which file is missing is said."""
+    project.write("scores.py", "def scale(value):\n    return value / 2\n")
+    project.build("--executor=inline").ran("train")
+    assert _culprits(_blame(project)) == ["module scores.py (return value → return value / 2)"]
+    project.write("scores.py", "def scale(value):\n    return value / 3\n")
+    done = project.nbdag("blame", "accuracy")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "task `train` is not as it was: module: scores.py changed" in done.stderr
+    project.git("checkout", "-q", "scores.py")
+    done = project.nbdag("blame", "accuracy", "--dry-run")
+    assert "what differs between the runs is not stored as they had it\n  differs  module scores.py" in done.stderr
+
+
+@pytest.mark.slow
 def test_the_regularisation_is_named_among_changes_of_the_mnist_example(tmp_path: Path) -> None:
     """Beside it two edits of texts, and two of code that change nothing that is measured."""
     project = Project.copied(_MNIST, tmp_path / "mnist")

@@ -193,5 +193,8 @@ def test_a_change_of_one_line_is_shown_from_where_it_begins_to_differ() -> None:
     """More than one is not shown."""
     assert difference("a = 1\nC = 1.0", "a = 1\nC = 0.01") == "C = 1.0 → 0.01"
     assert difference("fit(x, depth=3)", "fit(x, depth=12)") == "depth=3 → 12"
+    assert difference("return value", "return value / 2") == "return value → return value / 2"
+    assert difference("f(x)", "f(x, y)") == "f(x) → f(x, y)"
+    assert difference(f"a = {'1' * 99}", "a = 2") == f"a = {'1' * 55}… → 2"
     assert difference("a = 1", "a = 1\nb = 2") == "b = 2 added"
     assert difference("a\nb", "c\nd") == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -138,8 +139,16 @@ def test_a_task_that_is_not_what_it_must_be_is_not_executed(project: Project) ->
 
 
 @pytest.mark.slow
-def test_a_commit_is_tried_as_it_was(project: Project) -> None:
-    """Its files are in the copy, whatever is in the workspace; what the cache has need not be executed."""
+def test_a_commit_is_tried_as_it_was(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are in the copy, whatever is in the workspace; what the cache has need not be executed.
+
+    So it is where the cache is on another disk, whose files cannot be linked.
+    """
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
     trials = Trials(find_project(str(project.root)))
     project.edit("double.py", "times = 2", "times = 3").commit()
     before = state_of(project)
