@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def growing_heap() -> Iterator[None]:
+def growing_heap() -> Generator[None]:
     """Let no collection go through all that was made so far, again and again, while more is made.
 
     It is for work that leaves what it makes; what is garbage by count of references goes as ever.

@@ -44,6 +44,8 @@ _ENTERED = re.compile(
 
 def with_own_folder(lines: str, folder: str) -> str:
     """Put the folder of a shell script in place of the usual ways in which it names that."""
+    if "$" not in lines and "`" not in lines:
+        return lines
     lines = _OWN_FOLDER.sub(lambda _: folder, _OWN_PATH.sub("$0", without_backticks(lines)))
     return _ENTERED.sub(lambda match: match["folder"], lines)
 
