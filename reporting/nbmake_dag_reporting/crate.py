@@ -260,6 +260,7 @@ class _Description:
         version = str(self._run.resource.attributes.get(RUNTIME_VERSION, ""))
         python = self._software("generic", "python", version)
         tools: dict[str, Any] = {}
+        seen: set[tuple[str, str, str]] = set()
         for each in done:
             family, task = each.task.family, each.task
             if family not in tools:
@@ -268,9 +269,12 @@ class _Description:
                 if formal := self._formal.get(family):
                     said["input"] = list(formal.values())
                 tools[family] = self._files.entity(f"#tool/{id_of(family)}", "SoftwareApplication", said)
-            found = (item for item in each.ingredients if item.kind in {"package", "locked"})
-            needed = (self._software("pypi", item.name, *item.value.split(" ")) for item in found)
-            tools[family]["softwareRequirements"] = _distinct((*tools[family]["softwareRequirements"], *needed))
+            packages = [(item.name, item.value) for item in each.ingredients if item.kind in {"package", "locked"}]
+            for name, value in packages:
+                if (family, name, value) not in seen:
+                    seen.add((family, name, value))
+                    package = self._software("pypi", name, *value.split(" "))
+                    tools[family].append_to("softwareRequirements", package)
         return tools
 
     def _software(self, kind: str, name: str, version: str, *pinned: str) -> Any:

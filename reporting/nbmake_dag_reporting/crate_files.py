@@ -21,6 +21,12 @@ from nbmake_dag_reporting.secrets_scan import Secrets
 
 _TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 """What the context of RO-Crate 1.1 lacks; as a part of the crate, it need not be fetched by who reads it."""
+_TYPES = {
+    ".ipynb": "application/x-ipynb+json",
+    ".toml": "application/toml",
+    ".parquet": "application/vnd.apache.parquet",
+}
+"""What not every machine has in its list."""
 _METADATA = "ro-crate-metadata.json"
 URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]+")
 """An address that can be the name of an entity as it is."""
@@ -148,13 +154,16 @@ class CrateFiles:
     def _free(self, place: str) -> str:
         """Return a path like this one at which nothing is, on any file system."""
         number, free = 1, place
-        while free.casefold() in self._files | self._folders or self._files.intersection(_above(free)):
+        while self._is_taken(free.casefold()) or self._files.intersection(_above(free)):
             number += 1
             above, _, rest = place.partition("/")
             free = f"{above}/{number}~/{rest}" if rest else f"{number}~{above}"
         self._files.add(free.casefold())
         self._folders.update(_above(free))
         return free
+
+    def _is_taken(self, folded: str) -> bool:
+        return folded in self._files or folded in self._folders
 
     def _write(self, path: str, data: bytes) -> None:
         place = os.path.join(self._folder, path)
@@ -183,8 +192,8 @@ def _facts(name: str, data: bytes) -> dict[str, str]:
 
 
 def _type_of(name: str) -> str:
-    if name.endswith(".ipynb"):
-        return "application/x-ipynb+json"
+    if known := _TYPES.get(os.path.splitext(name)[1]):
+        return known
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
