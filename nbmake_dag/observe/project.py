@@ -162,51 +162,51 @@ def _like(folder: str, path: str) -> str:
 
 
 def _project(config: str, profiles: tuple[str, ...]) -> Project:
-    part, config = config, _whole(config)
+    config, part = _whole(config)
     root = os.path.dirname(config)
-    part = os.path.relpath(part, root) if part != config else ""
     return Project(config=config, root=root, repository=git_root(root) or root, profiles=profiles, part=part)
 
 
-def _whole(config: str) -> str:
-    """Return the file of which another is a part, else that itself."""
-    found: list[str] = []
+def _whole(config: str) -> tuple[str, str]:
+    """Return the file of which another is a part, and how that names it; else the file itself."""
+    found: list[tuple[str, str]] = []
     folder = os.path.dirname(config)
     for above in _upward(folder):
-        if above != folder and _names(os.path.join(above, CONFIG), config):
-            found.append(os.path.join(above, CONFIG))
+        if above != folder and (name := _name_in(os.path.join(above, CONFIG), config)):
+            found.append((os.path.join(above, CONFIG), name))
         if _is_git_root(above):
             break
     if len(found) > 1:
         what = f"{config} is a part of two pipelines"
-        raise UsageError(what, tuple(("named in", path) for path in found), "leave it out of one of them")
-    return found[0] if found else config
+        raise UsageError(what, tuple(("named in", path) for path, _ in found), "leave it out of one of them")
+    return found[0] if found else (config, "")
 
 
-def _names(config: str, part: str) -> bool:
-    """Return whether a pipeline file names another as a part."""
+def _name_in(config: str, part: str) -> str:
+    """Return how a pipeline file names another as a part, where a folder may be a link; empty if it does not."""
     try:
         with open(config, "rb") as file:
             data = file.read()
     except OSError:
-        return False
+        return ""
     if b"parts" not in data:
-        return False
+        return ""
     from nbmake_dag.config.parts import parts_in  # noqa: PLC0415 - most projects have one file
     from nbmake_dag.core.globs import is_glob, matches  # noqa: PLC0415 - likewise
 
     root = os.path.dirname(config)
+    path = os.path.relpath(part, root)
     try:
         patterns = parts_in(data)
     except ValueError as error:
         what = f"{config} may name {part} as a part, and cannot be read: {error}"
         raise UsageError(what, (), "mend it first") from error
-    return any(
-        matches(pattern, os.path.relpath(part, root))
-        if is_glob(pattern)
-        else os.path.realpath(os.path.join(root, pattern)) == os.path.realpath(part)
-        for pattern in patterns
-    )
+    for pattern in patterns:
+        if is_glob(pattern) and matches(pattern, path):
+            return path
+        if not is_glob(pattern) and os.path.realpath(os.path.join(root, pattern)) == os.path.realpath(part):
+            return pattern
+    return ""
 
 
 def git_root(folder: str) -> str | None:

@@ -158,3 +158,12 @@ def test_a_part_lies_in_the_repository_once_and_belongs_to_one_pipeline(parts: P
     parts.build("-C", "models/a").said("is a part of two pipelines")
     parts.edit("pipeline.toml", "models/*/pipeline.toml", "model/*/pipeline.toml")
     parts.build().said("pipeline.toml:2: part `model/*/pipeline.toml` matches no file")
+
+
+def test_a_part_may_be_named_by_a_link_to_its_folder(parts: Project) -> None:
+    """Its tasks have the name of the link, also in the folder itself."""
+    (parts / "link").symlink_to("etl")
+    parts.edit("pipeline.toml", "etl/pipeline.toml", "link/pipeline.toml")
+    for folder in "etl", "link":
+        tasks = json.loads(parts.nbdag("-C", folder, "status", "--json").stdout)["tasks"]
+        assert [task["name"] for task in tasks] == ["link/load", "link/show"]
