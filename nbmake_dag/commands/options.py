@@ -124,6 +124,11 @@ def targets_of(
     if not targets and not tags:
         return project.default_targets
     base = os.path.abspath(directory or click.get_current_context().obj[0] or os.curdir)
+    named = os.path.dirname(project.file)
+    real = os.path.realpath(named)
+    if project.part and f"{base}/".startswith(f"{real}/"):
+        # the pipeline may name the folder by a link to it
+        base = named + base[len(real) :]
     return tuple(
         project.relative(os.path.join(base, target)) if target.startswith(("./", "../")) else target
         for target in targets

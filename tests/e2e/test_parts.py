@@ -167,3 +167,5 @@ def test_a_part_may_be_named_by_a_link_to_its_folder(parts: Project) -> None:
     for folder in "etl", "link":
         tasks = json.loads(parts.nbdag("-C", folder, "status", "--json").stdout)["tasks"]
         assert [task["name"] for task in tasks] == ["link/load", "link/show"]
+        (task,) = json.loads(parts.nbdag("-C", folder, "status", "./load", "--json").stdout)["tasks"]
+        assert task["name"] == "link/load"
