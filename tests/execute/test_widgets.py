@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from nbformat import NotebookNode, from_dict
+from nbformat import from_dict
 
 from nbmake_dag.execute.notebook.widgets import add_static_widgets
 
@@ -19,7 +19,7 @@ PRINTED = {"_model_name": "OutputModel", "outputs": [{"output_type": "stream", "
 
 def shown(model: dict[str, Any], **others: dict[str, Any]) -> str | None:
     output = {"output_type": "display_data", "metadata": {}, "data": {VIEW: {"model_id": "m"}, "text/plain": "w"}}
-    book: NotebookNode = from_dict({"cells": [{"cell_type": "code", "outputs": [output]}]})
+    book: Any = from_dict({"cells": [{"cell_type": "code", "outputs": [output]}]})
     add_static_widgets(book, {"m": model, **others})
     html: str | None = book.cells[0].outputs[0].data.get("text/html")
     return html

@@ -113,3 +113,23 @@ def test_gantt_has_the_attempts_along_the_time(tmp_path: Path) -> None:
         "    section ran[x=a/b]\n    attempt 1 succeeded :done, 1000, 2000\n"
         "    section say #34;no#34;\n    attempt 1 timeout :crit, 2000, 3000\n"
     )
+
+
+def test_a_picture_has_both_themes_with_the_colours_of_statuses(happened: Drawing) -> None:
+    """Text stays readable on each fill, as WCAG asks for: at least 4.5 to 1."""
+    drawn = svg(happened)
+    _, dark = drawn.split("@media (prefers-color-scheme: dark)")
+    for status, look in LOOKS.items():
+        assert f".{status} rect {{ fill: {look.dark} }}" in dark
+        assert _contrast("#e6edf3", look.dark) >= 4.5
+        assert _contrast("#1f2328", look.fill) >= 4.5
+
+
+def _contrast(text: str, fill: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(text), luminance(fill)))
+    return (high + 0.05) / (low + 0.05)
