@@ -15,6 +15,7 @@ from nbmake_dag.core.trial import Trial, as_tried
 from nbmake_dag.engine.dispatch.task_environment import driver_environment
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.state.made_files import MadeFiles
+from nbmake_dag.engine.state.previous_results import CarriedResults
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint, ConfigError, UsageError
 from nbmake_dag.execute.redaction import Redactor
@@ -41,6 +42,7 @@ class Loaded:
     interpreters: Interpreters
     kernels: Kernels
     made: MadeFiles
+    carried: CarriedResults
     copies: RemoteCopies
     is_new: bool
     """Nothing was built in this checkout before."""
@@ -87,6 +89,7 @@ def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loade
         interpreters=interpreters,
         kernels=Kernels(interpreters.variables, stores.identities, interpreters),
         made=MadeFiles(stores),
+        carried=CarriedResults(project, stores.records),
         copies=RemoteCopies(project=project, warn=stores.warnings.append),
         is_new=stores.previous.is_empty,
         trial=request.trial,

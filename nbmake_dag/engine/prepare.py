@@ -26,7 +26,6 @@ from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.selection import forced, last_results_of, refusal_of_code, selected
 from nbmake_dag.engine.state.leftovers import Leftover, Leftovers, find_leftovers
 from nbmake_dag.engine.state.lost_artifacts import without_lost_artifacts
-from nbmake_dag.engine.state.previous_results import carried_results
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.engine.unknown_families import Made, awaiting, instances_of, steady_results, untouched_facts
 from nbmake_dag.errors import ConfigError
@@ -354,7 +353,7 @@ class _Look:
     def _previous(self, names: Iterable[TaskName]) -> dict[TaskName, Record]:
         names, stores = tuple(names), self._stores
         if self.loaded.is_new:
-            found = carried_results(self._project, names, stores.records)
+            found = self.loaded.carried.of(names)
         else:
             last = ((name, stores.previous.record(name, stores.records)) for name in names)
             found = {name: record for name, record in last if record is not None}

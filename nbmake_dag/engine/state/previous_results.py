@@ -141,17 +141,33 @@ _RUNS = 5
 """Runs that are read: in the newest one some tasks may have failed."""
 
 
-def carried_results(project: Project, tasks: Iterable[TaskName], records: RecordStore) -> dict[TaskName, Record]:
-    """Return the newest record of each task that the last runs name and the cache still has."""
-    wanted = set(tasks)
-    found: dict[TaskName, Record] = {}
-    for folder in run_folders(project.runs)[:_RUNS]:
-        with suppress(RunNotFoundError):
-            run = read_run(folder)
-            for name in wanted.difference(found).intersection(run.tasks):
-                ref = run.tasks[name].record
-                if ref and (record := records.get(Key(ref.own_key), Key(ref.key))) is not None:
+class CarriedResults:
+    """The newest record of each task that the last runs name and the cache still has; each run is read once."""
+
+    def __init__(self, project: Project, records: RecordStore) -> None:
+        self._project = project
+        self._records = records
+        self._read: dict[str, dict[str, tuple[Key, Key]]] = {}
+
+    def of(self, tasks: Iterable[TaskName]) -> dict[TaskName, Record]:
+        wanted = set(tasks)
+        found: dict[TaskName, Record] = {}
+        for folder in run_folders(self._project.runs)[:_RUNS]:
+            keys = self._keys_in(folder)
+            for name in wanted.difference(found).intersection(keys):
+                if (record := self._records.get(*keys[name])) is not None:
                     found[name] = record
-        if len(found) == len(wanted):
-            break
-    return found
+            if len(found) == len(wanted):
+                break
+        return found
+
+    def _keys_in(self, folder: str) -> dict[str, tuple[Key, Key]]:
+        """Return own key and key of the record of each task in a run."""
+        if folder not in self._read:
+            self._read[folder] = {}
+            with suppress(RunNotFoundError):
+                tasks = read_run(folder).tasks.items()
+                self._read[folder] = {
+                    name: (Key(task.record.own_key), Key(task.record.key)) for name, task in tasks if task.record
+                }
+        return self._read[folder]
