@@ -50,6 +50,8 @@ def _way_on(error: OSError) -> str:
     """Return what to do about something that the machine refused, or that is not where it was."""
     if not _has_working_directory():
         return "the current directory was removed; change to one that exists"
+    if error.errno == errno.EROFS:
+        return "nbdag keeps its files below .nbdag: let that be on a file system that can be written to"
     if isinstance(error, PermissionError):
         return "let this user read and write it"
     if error.errno in _TOO_FEW_FILES:

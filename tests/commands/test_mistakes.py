@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nbmake_dag.commands.cli import run
+from nbmake_dag.commands.ending import exit_code_of
 from tests.support.project import Project
 
 PIPELINE = """
@@ -123,3 +125,15 @@ def test_a_task_is_named_by_its_source(project: Project, capsys: pytest.CaptureF
     for source, task in (("notebooks/clean.py", "clean"), ("plotting.py", "plot")):
         assert run(["-C", str(project.root), "explain", source]) == 0
         assert f"  {task}  " in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_file_system_that_cannot_be_written_to_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is done about it has nothing to do with the next build."""
+
+    def refuse() -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/p/.nbdag/state")
+
+    assert exit_code_of(refuse) == 3
+    said = capsys.readouterr().err
+    assert "Read-only file system: /p/.nbdag/state" in said
+    assert "let that be on a file system that can be written to" in said
