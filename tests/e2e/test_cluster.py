@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.e2e.families_everywhere import MADE, NAMES, make_families
 from tests.e2e.on_hosts import OnHost, at_head
 from tests.support.hosts import PORT, RAY, Host, Hosts
 from tests.support.project import Project, await_true, kill
+from tests.support.wheels import Wheels
 
 pytestmark = [pytest.mark.slow, pytest.mark.manual, pytest.mark.netns, pytest.mark.timeout(3600)]
 
@@ -182,6 +184,44 @@ def test_a_host_may_be_lost_while_families_become_known(hosts: Hosts) -> None:
         assert outcomes[-1:] == ["succeeded"]
         assert set(outcomes[:-1]) <= {"lost"}
     project.build("--ray-address=auto").ran()
+
+
+@pytest.mark.uv
+def test_each_node_makes_an_environment_once_and_gets_remote_inputs_from_the_driver(hosts: Hosts) -> None:
+    """Two tasks on each host run in it, and only the driver connects to the server of the input."""
+    head = hosts.hosts["head"]
+    served = head.tree / "served"
+    served.mkdir()
+    (served / "sales.csv").write_text("content")
+    wheels = Wheels(served, f"http://{head.address}:8123")
+    project = at_head(hosts)
+    project.write("requirements.txt", wheels.requirements(wheels.add("tool", "1.0")))
+    project.write(
+        "work.py",
+        """
+        import tool
+        def run(inputs, outputs):
+            with open(inputs[0]) as source, open(outputs[0], "w") as target:
+                target.write(tool.VERSION + source.read())
+        """,
+    )
+    text = '[environments.e]\nlock = "requirements.txt"\n\n[defaults]\nenvironment = "e"\n\n'
+    names = [f"{host}{number}" for host in hosts.hosts for number in (1, 2)]
+    for name in names:
+        text += f'[tasks.{name}]\nfunction = "work:run"\ninputs = ["{wheels.url}/sales.csv"]\n'
+        text += f'outputs = ["{name}.txt"]\nresources = {{ node = {{ host = "{name[:-1]}" }} }}\n\n'
+    serve = head.command([sys.executable, "-m", "http.server", "8123"], cwd=served)
+    log = head.tree / "served.log"
+    with log.open("wb") as said:
+        # it ends with its host
+        subprocess.Popen(serve, env=hosts.environment(head), stdout=said, stderr=said)
+    build = project.pipeline(text).build("--ray-address=auto")
+    build.ran(*names)
+    assert {project.read(f"{name}.txt") for name in names} == {"1.0content"}
+    assert build.err.count("making the environment `e`") == len(hosts.hosts)
+    (trace,) = project.root.glob(".nbdag/runs/*/trace.otlp.jsonl")
+    assert trace.read_text().count('"name":"environment e"') == len(hosts.hosts)
+    assert log.read_text().count("GET /sales.csv") == 1
 
 
 def test_another_version_on_a_node_is_refused(hosts: Hosts) -> None:

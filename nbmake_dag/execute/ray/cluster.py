@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 import ray
@@ -28,12 +28,19 @@ from nbmake_dag.execute.protocol import (
     CellEnded,
     CellStarted,
     Ended,
+    EnvironmentMade,
     Event,
+    ExecutorLost,
+    ExecutorReady,
+    MakingEnvironment,
     Node,
     Printed,
+    Returned,
     SeenFile,
+    Snapshotted,
     Started,
     Transfer,
+    Unresumable,
 )
 from nbmake_dag.execute.ray.blobs import Post
 from nbmake_dag.execute.ray.kind import Cluster
@@ -108,10 +115,19 @@ class ClusterCarrier:
                 if isinstance(event, Started):
                     now = time.time_ns()
                     skew, placed_s = now - event.time, (now - submitted) / 1e9
-                if isinstance(event, Ended):
-                    yield self._arrived(spec, event, skew, placed_s)
-                elif isinstance(event, Started | CellStarted | CellEnded | Printed):
-                    yield replace(event, time=event.time + skew)
+                match event:
+                    case Ended():
+                        yield self._arrived(spec, event, skew, placed_s)
+                    case EnvironmentMade():
+                        yield replace(event, started=event.started + skew, time=event.time + skew)
+                    case Started() | CellStarted() | CellEnded() | Printed() | MakingEnvironment():
+                        yield replace(event, time=event.time + skew)
+                    case Snapshotted() | Unresumable():
+                        pass  # a snapshot is of use on the machine that has it
+                    case Returned() | ExecutorReady() | ExecutorLost():
+                        pass  # between a node and its own processes
+                    case _:
+                        assert_never(event)
 
     def watch(self, session: RaySession, lose: Callable[[str], object]) -> None:
         """Notice, from now on, attempts of which nothing is heard."""
