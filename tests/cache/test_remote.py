@@ -16,7 +16,7 @@ from tests.cache.sharing import RECORD_NAME, TABLE_NAME, Clone, place
 SHORT = Limits(operation=1.0, failures=2)
 
 
-@pytest.mark.parametrize("scheme", ["http", "s3"])
+@pytest.mark.parametrize("scheme", ["http", pytest.param("s3", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 def test_a_server_that_misbehaves_is_a_miss(tmp_path: Path, monkeypatch, behaviour: str, scheme: str):
     """Lookups end, nothing is found, and what went wrong is one printable line for each kind."""

@@ -25,9 +25,9 @@ def _ipynb(metadata: dict[str, Any]) -> str:
     "metadata",
     [
         {"execution": {"allow_errors": True}},
-        {"allow_errors": True},
-        {"mystnb": {"execution_allow_errors": True}},
-        {"nbsphinx": {"allow_errors": True}},
+        pytest.param({"allow_errors": True}, marks=pytest.mark.slow),
+        pytest.param({"mystnb": {"execution_allow_errors": True}}, marks=pytest.mark.slow),
+        pytest.param({"nbsphinx": {"allow_errors": True}}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

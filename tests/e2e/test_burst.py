@@ -28,7 +28,10 @@ def _log(project: Project) -> str:
 
 @pytest.mark.parametrize(
     ("end", "code", "executions"),
-    [pytest.param("echo done > one.txt", 0, 1, id="success"), pytest.param("exit 3", 1, 4, id="failure")],
+    [
+        pytest.param("echo done > one.txt", 0, 1, id="success"),
+        pytest.param("exit 3", 1, 4, id="failure", marks=pytest.mark.slow),
+    ],
 )
 def test_a_burst_executes_once_or_fails_at_once(project: Project, end: str, code: int, executions: int):
     """The first clone executes and three say that they wait; its failure lets all of them try, side by side."""

@@ -182,8 +182,8 @@ def test_what_is_above_is_read_in_pipeline_order(project: Project) -> None:
     [
         ('{ z = "made.txt", a = "ext.txt" }', 'inputs = {"z": "made.txt", "a": "ext.txt"}'),
         ('{ "0" = "ext.txt", "1" = "made.txt" }', 'inputs = {"0": "ext.txt", "1": "made.txt"}'),
-        ('{ "my: data" = "ext.txt" }', 'inputs = {"my: data": "ext.txt"}'),
-        ('["ext.txt", "made.txt"]', 'inputs = ["ext.txt", "made.txt"]'),
+        pytest.param('{ "my: data" = "ext.txt" }', 'inputs = {"my: data": "ext.txt"}', marks=pytest.mark.slow),
+        pytest.param('["ext.txt", "made.txt"]', 'inputs = ["ext.txt", "made.txt"]', marks=pytest.mark.slow),
     ],
     ids=["in the order of their declaration", "names that are numbers", "a name with a colon", "a list"],
 )

@@ -55,7 +55,9 @@ ALL_OR_ONE = (1.0, 0.0)
 MANY = (1.0, 0.5, 0.5, 0.2, 0.2, *[0.0] * 15)
 
 
-@pytest.mark.parametrize("how", ["cut", "flip", "deleted"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("cut", marks=pytest.mark.slow), "flip", pytest.param("deleted", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("outputs", ["in place", "gone"])
 @pytest.mark.parametrize(
     "shares",

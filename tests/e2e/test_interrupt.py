@@ -126,7 +126,7 @@ def terminate(terminal: Terminal) -> None:
     [
         (ctrl_c, False, 130),
         pytest.param(ctrl_c, True, 130, marks=pytest.mark.slow),
-        (ctrl_c_twice, True, 130),
+        pytest.param(ctrl_c_twice, True, 130, marks=pytest.mark.slow),
         (terminate, False, 143),
     ],
 )

@@ -38,7 +38,7 @@ def _env(project: Project, argv: object) -> dict[str, str]:
     return {"JUPYTER_PATH": str(project / "jupyter")}
 
 
-@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("is_known", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_wrapped_kernel_runs_and_is_cached(project: Project, is_known: bool) -> None:  # noqa: FBT001  # a parameter
     """Whether its Python is known or not; that it is not is said once, with its file."""
     command = " ".join([sys.executable, *IPYKERNEL])

@@ -77,7 +77,9 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     return Victim.of("mnist-digits", tmp_path_factory.mktemp("kill"), ["data", "models", "results"])
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize(
+    "part", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_a_killed_build_is_finished_by_the_next(quickstart, part):
     """At a random moment of each third."""
     quickstart.survives((part + random.random()) / 3)

@@ -118,7 +118,14 @@ def test_tasks_of_all_kinds_make_a_pipeline(project, monkeypatch):
     assert project.read("final.txt").startswith("hello 10\n")
 
 
-@pytest.mark.parametrize("last", ["# markdown\nThe end.", "# a comment", ""], ids=["text", "comment", "nothing"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param("# markdown\nThe end.", id="text"),
+        pytest.param("# a comment", id="comment", marks=pytest.mark.slow),
+        pytest.param("", id="nothing", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", ["note.py", "note.ipynb"])
 def test_a_notebook_may_end_in_a_cell_that_does_not_count(project: Project, name: str, last: str):
     """Nothing runs after it; what it shows is kept, and found again."""

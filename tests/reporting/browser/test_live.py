@@ -140,7 +140,7 @@ def test_a_task_has_a_page_that_goes_on(watching: Watching, opened: Opened) -> N
     expect(page.locator("pre .ansi-1")).to_have_text("more", timeout=5_000)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("view", ["#/live", "#/live?view=timeline", "#/live?view=tasks", "#/live/task/talk"])
 @pytest.mark.axe
 def test_everybody_can_use_it(opened: Opened, view: str, theme: Any) -> None:
