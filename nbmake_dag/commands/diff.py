@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -109,6 +108,7 @@ def _links(site: str) -> SiteLinks:
 def _write_pictures(path: str, found: Comparison, old: Recorded, new: Recorded, project: Project | None) -> None:
     """Write the page, or remove that of an earlier comparison; a picture with a secret in it is left out."""
     from nbmake_dag.commands.settings import secrets_of  # noqa: PLC0415 - only where it is asked for
+    from nbmake_dag.commands.targets import discard_file  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.results.executed_notebook import counted_cells  # noqa: PLC0415 - likewise
     from nbmake_dag.errors import naming  # noqa: PLC0415 - likewise
     from nbmake_dag.present.pictures import changed_pictures, pictures_page  # noqa: PLC0415 - likewise
@@ -127,8 +127,7 @@ def _write_pictures(path: str, found: Comparison, old: Recorded, new: Recorded, 
     pairs = changed_pictures(found, old, new, counted_cells)
     with naming(path):
         if not pairs:
-            if os.path.isfile(path):
-                os.unlink(path)
+            discard_file(path)
             return
         with open(path, "w", encoding="utf-8", errors="replace") as page:
             page.write(pictures_page(found, pairs, refuse))

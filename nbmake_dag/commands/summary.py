@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from nbmake_dag.commands.targets import SUMMARY, prepare_file
+from nbmake_dag.commands.targets import SUMMARY, discard_file, prepare_file
 from nbmake_dag.errors import naming
 from nbmake_dag.present.junit import BEGINNING, junit_xml
 from nbmake_dag_reporting.documents import encode_document, summary_document
@@ -45,13 +43,6 @@ def _write_summary(run: Run, path: str) -> None:
 
 
 def prepare_junit(path: str) -> None:
-    """Make room for a report: one of an earlier build is removed, as it would pass for that of this one.
-
-    A link stays one. It may be one of the system's, such as ``/dev/stdout``, whose file is what a shell opened.
-    """
+    """Make room for a report: one of an earlier build is removed, as it would pass for that of this one."""
     prepare_file(path, BEGINNING)
-    if os.path.isfile(path):
-        if os.path.islink(path):
-            os.truncate(path, 0)
-        else:
-            os.unlink(path)
+    discard_file(path)

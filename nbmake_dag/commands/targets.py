@@ -40,6 +40,18 @@ def prepare_file(path: str, beginning: bytes) -> None:
         raise UsageError(f"{path} cannot be written: it is read-only, or its folder", (), "name another file")
 
 
+def discard_file(path: str) -> None:
+    """Remove what an earlier command wrote, if it is there; of a link the file is emptied, and the link stays.
+
+    It may be one of the system's, such as ``/dev/stdout``, whose file is what a shell opened.
+    """
+    if os.path.isfile(path):
+        if os.path.islink(path):
+            os.truncate(path, 0)
+        else:
+            os.unlink(path)
+
+
 def check_folder(path: str, *, may_be_site: bool = False) -> None:
     """Refuse a folder that cannot be made, or has anything in it, unless it ``may_be_site`` and is one."""
     if not path:

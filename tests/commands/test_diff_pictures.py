@@ -102,6 +102,11 @@ def test_no_page_is_left_where_no_picture_differs(plots):
     assert page.exists()
     assert plots.nbdag("diff", "latest", "latest", "--pictures", "pictures.html").returncode == 0
     assert not page.exists()
+    page.symlink_to("real.html")
+    plots.write("real.html", "")
+    assert plots.nbdag("diff", "latest", "latest", "--pictures", "pictures.html").returncode == 0
+    assert page.is_symlink()
+    page.unlink()
     page.write_text("mine")
     done = plots.nbdag("diff", "latest~1", "latest", "--pictures", "pictures.html")
     assert (done.returncode, page.read_text()) == (2, "mine")
