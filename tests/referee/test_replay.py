@@ -65,6 +65,18 @@ def whys(document: dict[str, Any]) -> dict[str, str]:
     return {task["name"]: task["why"] for task in document["tasks"]}
 
 
+def needs_trust(project: Project, path: str, old: str, new: str) -> None:
+    """Claim that what was built with an edit, on a branch that was deleted then, is replayed with trust only."""
+    project.git("checkout", "-q", "-b", "other")
+    project.edit(path, old, new).commit()
+    project.build().ran("count")
+    project.git("checkout", "-q", "-")
+    project.git("branch", "-q", "-D", "other")
+    document = replayed(project, "count", code=3)
+    assert "which no local branch reaches (--trust)" in whys(document)["count"]
+    assert verdicts(replayed(project, "count", "--trust")) == {"count": "identical"}
+
+
 def test_a_replay_changes_nothing_but_its_own_files(project: Project) -> None:
     """Workspace, caches, runs and git stay; `latest` is still the build, and the replay is found by its id."""
     before = state_of(project)
@@ -112,14 +124,7 @@ def test_what_is_not_there_as_it_was_could_not_run(project: Project) -> None:
 @pytest.mark.slow
 def test_code_that_no_branch_reaches_needs_trust(project: Project) -> None:
     """It may be anybody's."""
-    project.git("checkout", "-q", "-b", "other")
-    project.edit("counting.py", "str(size)", "str(-size)").commit()
-    project.build().ran("count")
-    project.git("checkout", "-q", "-")
-    project.git("branch", "-q", "-D", "other")
-    document = replayed(project, "count", code=3)
-    assert "which no local branch reaches (--trust)" in whys(document)["count"]
-    assert verdicts(replayed(project, "count", "--trust")) == {"count": "identical"}
+    needs_trust(project, "counting.py", "str(size)", "str(-size)")
 
 
 @pytest.mark.slow
@@ -218,14 +223,7 @@ def test_a_notebook_that_no_branch_reaches_needs_trust(project: Project) -> None
     notebook = PIPELINE.replace('function = "counting:count"', 'notebook = "count.py"')
     project.pipeline(notebook.replace('outputs = ["count.txt"]', ""))
     project.notebook("count.py", "print(1)").commit()
-    project.git("checkout", "-q", "-b", "other")
-    project.edit("count.py", "print(1)", "print(2)").commit()
-    project.build().ran("count")
-    project.git("checkout", "-q", "-")
-    project.git("branch", "-q", "-D", "other")
-    document = replayed(project, "count", code=3)
-    assert "which no local branch reaches (--trust)" in whys(document)["count"]
-    assert verdicts(replayed(project, "count", "--trust")) == {"count": "identical"}
+    needs_trust(project, "count.py", "print(1)", "print(2)")
 
 
 def test_no_secret_is_in_a_verdict() -> None:
