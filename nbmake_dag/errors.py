@@ -111,4 +111,4 @@ def shown(error: Exception) -> str:
     if isinstance(error, ConfigError) and len(error.complaints) == 1:
         (only,) = error.complaints
         return str(NbdagError(f"{only.place}: {only.what}" if only.place else only.what, (), only.hint))
-    return str(error)
+    return describe(error)

@@ -13,8 +13,8 @@ from nbmake_dag_cache.key import Ingredient, key_of
 from nbmake_dag_cache.layout import is_key, is_sha256
 from nbmake_dag_cache.record import Origin, Output, Record
 
-_AHEAD_NS = 3_600 * 10**9
-"""How far in the future a record's creation time may lie, as clocks differ."""
+_AHEAD_NS = 24 * 3_600 * 10**9
+"""How far in the future a record's creation time may lie: one that takes local time for UTC is hours ahead."""
 _LONGEST_S = 10 * 365 * 86_400.0
 _RUN_ID = re.compile(r"[0-9A-Za-z._-]{1,100}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")

@@ -23,7 +23,7 @@ from typing import Protocol
 from xxhash import xxh3_128
 
 from nbmake_dag_cache.digest import Digest, Sha256, digest_bytes, digest_file_twice
-from nbmake_dag_cache.layout import CacheLayout, is_sha256, move, publish, remove, temporary_in
+from nbmake_dag_cache.layout import CacheLayout, create, is_sha256, move, publish, remove, temporary_in
 
 _CHUNK = 1 << 20
 _FICLONE = 0x40049409
@@ -88,7 +88,6 @@ class BlobStore:
         What is hashed is what arrives in the store, so a file that changes meanwhile still gives a blob that is
         named by its bytes. It replaces a blob of that name, which may be damaged.
         """
-        os.makedirs(self._layout.temporary, exist_ok=True)
         temporary = temporary_in(self._layout.temporary)
         weak, strong = xxh3_128(), hashlib.sha256()
         try:
@@ -115,7 +114,6 @@ class BlobStore:
 
         They have no name until all have come, and their digest, and `xxh3` if it is given, is what it must be.
         """
-        os.makedirs(self._layout.temporary, exist_ok=True)
         temporary = temporary_in(self._layout.temporary)
         weak, strong = xxh3_128(), hashlib.sha256()
         try:
@@ -148,7 +146,6 @@ class BlobStore:
 
         Raises `BlobDamagedError` if the bytes do not match the name; no blob of that name is then stored.
         """
-        os.makedirs(self._layout.temporary, exist_ok=True)
         temporary = temporary_in(self._layout.temporary)
         digest = hashlib.sha256()
         try:
@@ -224,7 +221,6 @@ class BlobStore:
         """
         folder = os.path.dirname(destination)
         os.makedirs(folder or ".", exist_ok=True)
-        os.makedirs(self._layout.temporary, exist_ok=True)
         try:
             # a kill leaves nothing beside the destination
             self._restore_by_way_of(self._layout.temporary, sha256, destination, executable=executable)
@@ -290,7 +286,7 @@ def copy_file(source: str, destination: str) -> None:
 
 def _create(path: str, mode: int) -> FileIO:
     """Create a file to write and read; the umask applies to its mode, which need not allow writing."""
-    return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "r+")
+    return FileIO(create(path, os.O_RDWR, mode), "r+")
 
 
 def _copy(source: FileIO, target: FileIO, hashes: tuple[_Hash, ...]) -> int:

@@ -25,7 +25,7 @@ Which: TypeAlias = tuple[str, str, str]
 """Kind, name and path of an ingredient: its identity among those of a task."""
 
 
-class Ingredient(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Ingredient(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """One thing that decides a task's result.
 
     ``kind`` is a word such as ``cell``, ``parameter`` or ``input``; ``name`` identifies it, together with ``path``

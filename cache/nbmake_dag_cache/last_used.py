@@ -6,8 +6,10 @@ files from several machines lie side by side. Losing one costs nothing but a wor
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 from nbmake_dag_cache.digest import digest_bytes
 from nbmake_dag_cache.key import Key
@@ -31,14 +33,16 @@ class LastUsed:
     def read(self) -> dict[Key, int]:
         return self._read(0)
 
-    def keep_only(self, keys: Iterable[Key]) -> None:
-        """Forget every other record, and write what remains in as few files as times."""
-        known = self.read()
+    def uses(self) -> Iterator[tuple[Key, int]]:
+        """Yield what was used, and when, as often as it was noted."""
+        return self._uses(0)
+
+    def replace(self, uses: Iterable[tuple[int, Key]]) -> None:
+        """Note these uses, in the order of their times, in as few files as times, and forget all others."""
         old = [entry.path for entry in files_below(self._layout.last_used)]
-        times: dict[int, set[Key]] = {}
-        for key in known.keys() & set(keys):
-            times.setdefault(known[key], set()).add(key)
-        new = {self._write(when, used) for when, used in times.items()}
+        new = {
+            self._write(when, {key for _, key in same}) for when, same in itertools.groupby(uses, itemgetter(0))
+        }
         for path in old:
             if path not in new:
                 remove(path)
@@ -53,14 +57,16 @@ class LastUsed:
 
     def _read(self, since: int) -> dict[Key, int]:
         used: dict[Key, int] = {}
+        for key, when in self._uses(since):
+            used[key] = max(used.get(key, 0), when)
+        return used
+
+    def _uses(self, since: int) -> Iterator[tuple[Key, int]]:
         for entry in files_below(self._layout.last_used):
             when, _, digest = entry.name.partition("-")
             if not when.isdecimal() or int(when) < since or not entry.is_file(follow_symlinks=False):
                 continue
             with open(entry.path, "rb") as file:
                 data = file.read()
-            if digest_bytes(data) != digest:
-                continue
-            for key in data.decode(errors="replace").split("\n"):
-                used[Key(key)] = max(used.get(Key(key), 0), int(when))
-        return used
+            if digest_bytes(data) == digest:
+                yield from ((Key(key), int(when)) for key in data.decode(errors="replace").split("\n"))

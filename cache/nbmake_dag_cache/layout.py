@@ -26,7 +26,17 @@ def is_sha256(text: str) -> bool:
 
 def temporary_in(folder: str) -> str:
     """Return a name in `folder` that is not in use."""
-    return os.path.join(folder, f"{TEMPORARY_PREFIX}{os.urandom(12).hex()}")
+    return f"{folder}/{TEMPORARY_PREFIX}{os.urandom(12).hex()}"
+
+
+def create(path: str, flags: int, mode: int) -> int:
+    """Create a file, and the folder above it where that is missing; return its descriptor."""
+    flags |= os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, mode)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +94,8 @@ def publish(layout: CacheLayout, target: str, data: bytes, *, mode: int = 0o666)
     It is not forced to the disk, which takes as long as a short task: after a loss of power it may be short or
     empty, and readers check what they read.
     """
-    os.makedirs(layout.temporary, exist_ok=True)
     temporary = temporary_in(layout.temporary)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = create(temporary, os.O_WRONLY, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)

@@ -131,6 +131,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return tuple((item.kind, item.name) for item in self.ingredients if item.stage == "trace")
 
 
+def blobs_of(record: Record) -> frozenset[str]:
+    """Return the names of all blobs that a record needs."""
+    names = {artifact.sha256 for artifact in record.logged.artifacts.values()}
+    names.update(name for name in (record.cells, record.source, record.logged.series) if name is not None)
+    names.update(file.sha256 for file in record.inputs)
+    if record.stored:
+        names.update(file.sha256 for output in record.outputs for file in output.files)
+    return frozenset(names)
+
+
 class DamagedRecordError(ValueError):
     """The bytes of a record are not what was written, or not of a format that this version reads."""
 

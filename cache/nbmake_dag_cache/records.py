@@ -113,6 +113,14 @@ class RecordStore:
         return record
 
 
+def readable(root: str) -> Iterator[Record]:
+    """Yield the records of a cache folder that can be read; nothing is removed."""
+    layout = CacheLayout(root)
+    for own_key, key in RecordStore(root).names():
+        with contextlib.suppress(OSError, DamagedRecordError):
+            yield read_record(layout.record(own_key, key))
+
+
 def read_record(path: str) -> Record:
     """Read one record; raises `OSError`, and `DamagedRecordError`, also for something other than a file."""
     try:

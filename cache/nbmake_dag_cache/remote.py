@@ -17,7 +17,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any, NoReturn, TypeVar
 
@@ -26,6 +26,8 @@ from nbmake_dag_cache.layout import TEMPORARY_PREFIX
 
 _T = TypeVar("_T")
 _PIECE = 8 << 20
+SMALL = 1 << 20
+"""Bytes of a file up to which one request brings it, without a question about its size before."""
 _S3 = {
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}},
     "max_concurrency": 2,
@@ -42,6 +44,7 @@ _CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs"})
 """Whose servers can be asked to write only a file that is not there yet."""
 _VERSIONS = ("ETag", "etag", "md5Hash", "generation", "content_md5")
 """What file systems call the version of an object."""
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _STRANGE = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 
 
@@ -51,6 +54,10 @@ class UnknownRemoteError(ValueError):
 
 class RemoteError(Exception):
     """An operation failed, took too long, or was not begun because the remote had been given up."""
+
+
+class WriteRefusedError(RemoteError):
+    """Nothing may be written or removed there by this user, which says nothing about reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +105,8 @@ class Remote:
         self._opened: tuple[Any, str] | None = None
         self._opening = threading.Lock()
         self._failures = 0
-        self._waiting: set[Future[Any]] = set()
+        self._waiting: dict[Future[Any], None] = {}
+        """In the order in which they were begun."""
         self._lookups = _Watch()
         self.gone = ""
         """Why it was given up."""
@@ -106,12 +114,17 @@ class Remote:
         """What went wrong, each once."""
 
     def read(self, path: str, max_size: int) -> bytes | None:
-        """Return a small file's bytes, ``None`` if there is none; raises `RefusedError` if it is larger."""
+        """Return what `whole` returns, to look something up: there is a limit for the time of all that."""
         with self._lookups:
-            data = self._do(lambda: self._beginning(path, max_size + 1), self._limits.operation)
+            data = self.whole(path, max_size)
         if self._lookups.total > self._limits.lookups and not self.gone:
             self.errors.append(f"looking things up took more than {self._limits.lookups:g} s")
             self.give_up(self.errors[-1])
+        return data
+
+    def whole(self, path: str, max_size: int) -> bytes | None:
+        """Return a small file's bytes, ``None`` if there is none; raises `RefusedError` if it is larger."""
+        data = self._do(lambda: self._beginning(path, max_size + 1), self._limits.operation)
         if data is not None and len(data) > max_size:
             raise RefusedError("too large")
         return data
@@ -129,6 +142,14 @@ class Remote:
 
         Raises `RefusedError` where it has another, as soon as that shows, and `RemoteError`.
         """
+        if 0 < size <= SMALL:  # an empty one has no part that could be asked for
+            data = self._do(lambda: self._beginning(path, size + 1), self._limits.of(size))
+            if data is None:
+                raise RefusedError("missing")
+            if len(data) != size:
+                raise RefusedError("not of its size")
+            yield data
+            return
         deadline = time.monotonic() + self._limits.of(size)
         file = self._do(lambda: self._handle(path), self._limits.operation)
         if file is None:
@@ -151,20 +172,26 @@ class Remote:
 
     def write(self, path: str, data: bytes) -> None:
         """Write a small file; a reader sees all of it or none."""
-        self._do(lambda: self._put(path, lambda fs, name: fs.pipe_file(name, data)), self._limits.of(len(data)))
+        self._do(
+            lambda: self._put(path, lambda fs, name: fs.pipe_file(name, data)),
+            self._limits.of(len(data)),
+            writes=True,
+        )
 
     def create(self, path: str, data: bytes) -> bool | None:
         """Write a new small file; ``False`` if it is there already, ``None`` where that cannot be asked for."""
-        made = self._do(lambda: self._create(path, data), self._limits.operation)
+        made = self._do(lambda: self._create(path, data), self._limits.operation, writes=True)
         return None if made is None else made is _Made.NEW
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
-        self._do(lambda: self._remove(path), self._limits.operation)
+        self._do(lambda: self._remove(path), self._limits.operation, writes=True)
 
     def send(self, path: str, source: str, size: int) -> None:
         """Write the content of a local file; a reader sees all of it or none."""
-        self._do(lambda: self._put(path, lambda fs, name: fs.put_file(source, name)), self._limits.of(size))
+        self._do(
+            lambda: self._put(path, lambda fs, name: fs.put_file(source, name)), self._limits.of(size), writes=True
+        )
 
     def give_up(self, why: str) -> None:
         """Let every operation fail, also those that are under way."""
@@ -204,7 +231,12 @@ class Remote:
     def _beginning(self, path: str, size: int) -> bytes:
         fs, root = self._open()
         if _STREAMED.isdisjoint(_protocols(fs)):
-            return bytes(fs.cat_file(f"{root}/{path}", start=0, end=size))
+            try:
+                return bytes(fs.cat_file(f"{root}/{path}", start=0, end=size))
+            except OSError as error:
+                if error.errno != errno.EINVAL or fs.size(f"{root}/{path}"):
+                    raise
+                return b""  # of which a bucket has no part that could be asked for
         with self._handle(path) as file:
             return _exactly(file, size)
 
@@ -234,6 +266,12 @@ class Remote:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise OSError(f"nowhere to write: {error}") from error
 
+    @cached_property
+    def _is_conditional(self) -> bool:
+        """Whether the servers can be asked to write only a file that is not there yet."""
+        fs, _ = self._open()
+        return not _CONDITIONAL.isdisjoint(_protocols(fs)) and "mode" in signature(fs.pipe_file).parameters
+
     def _create(self, path: str, data: bytes) -> _Made | None:
         fs, root = self._open()
         target = f"{root}/{path}"
@@ -242,7 +280,7 @@ class Remote:
                 fs.makedirs(target.rpartition("/")[0], exist_ok=True)
                 with fs.open(target, "xb") as file:
                     file.write(data)
-            elif _CONDITIONAL.isdisjoint(_protocols(fs)) or "mode" not in signature(fs.pipe_file).parameters:
+            elif not self._is_conditional:
                 return None
             else:
                 fs.pipe_file(target, data, mode="create")
@@ -254,13 +292,13 @@ class Remote:
         fs, root = self._open()
         fs.rm_file(f"{root}/{path}")
 
-    def _do(self, action: Callable[[], _T], limit: float) -> _T | None:
+    def _do(self, action: Callable[[], _T], limit: float, *, writes: bool = False) -> _T | None:
         """Run an operation in a thread of its own, and wait for it; ``None`` where the file does not exist."""
         future: Future[_T] = Future()
         with self._lock:
             if self.gone:
                 raise RemoteError(self.gone)
-            self._waiting.add(future)
+            self._waiting[future] = None
         threading.Thread(target=_settle, args=(future, action), daemon=True).start()
         try:
             result = future.result(limit)
@@ -273,21 +311,29 @@ class Remote:
         except OSError as error:
             if error.errno in _STRANGE:
                 raise RefusedError("not a file") from error
+            # file systems of servers set no number
+            if writes and (isinstance(error, PermissionError) or error.errno in _REFUSED):
+                self._say(_said(error))
+                raise WriteRefusedError(_said(error)) from error
             self._fail(_said(error))
         except Exception as error:  # noqa: BLE001 - file systems raise what they like
             self._fail(_said(error))
         finally:
             with self._lock:
-                self._waiting.discard(future)
+                del self._waiting[future]
         with self._lock:
             self._failures = 0
         return result
 
-    def _fail(self, what: str) -> NoReturn:
+    def _say(self, what: str) -> None:
         with self._lock:
-            self._failures += 1
             if what not in self.errors:
                 self.errors.append(what)
+
+    def _fail(self, what: str) -> NoReturn:
+        self._say(what)
+        with self._lock:
+            self._failures += 1
             over = self._failures >= self._limits.failures
         if over:
             self.give_up(what)

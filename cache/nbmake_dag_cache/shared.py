@@ -25,9 +25,8 @@ from nbmake_dag_cache.admission import RefusedError, admit
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.depot import Depot
 from nbmake_dag_cache.key import Ingredient, shared_name_of
-from nbmake_dag_cache.record import DamagedRecordError, Record, decode_record, encode_record
+from nbmake_dag_cache.record import DamagedRecordError, Record, blobs_of, decode_record, encode_record
 from nbmake_dag_cache.remote import Remote, RemoteError
-from nbmake_dag_cache.retention import blobs_of
 
 FORMAT: Literal[1] = 1
 MAX_CLAIM = 4 << 10
@@ -236,13 +235,20 @@ class _Blob:
     xxh3: str | None
 
 
-def _needed(record: Record) -> set[_Blob]:
+def _needed(record: Record) -> Iterable[_Blob]:
+    """Return each blob once, in the order of the record."""
     logged = record.logged
-    return {
-        *(_Blob(file.sha256, file.size, file.xxh3) for output in record.outputs for file in output.files),
-        *(_Blob(artifact.sha256, artifact.size, None) for artifact in logged.artifacts.values()),
-        *(_Blob(name, None, None) for name in (record.cells, record.source, logged.series) if name is not None),
-    }
+    return dict.fromkeys(
+        (
+            *(_Blob(file.sha256, file.size, file.xxh3) for output in record.outputs for file in output.files),
+            *(_Blob(artifact.sha256, artifact.size, None) for artifact in logged.artifacts.values()),
+            *(
+                _Blob(name, None, None)
+                for name in (record.cells, record.source, logged.series)
+                if name is not None
+            ),
+        )
+    )
 
 
 def _path(zone: str, kind: str, name: str) -> str:

@@ -13,7 +13,7 @@ import stat
 import time
 from typing import TypeAlias
 
-from nbmake_dag_cache.digest import Digest, digest_descriptor
+from nbmake_dag_cache.digest import Digest, digest_bytes, digest_descriptor
 
 Stamp: TypeAlias = tuple[int, int, int, int]
 """Size in bytes, modification and change time in nanoseconds since the epoch, inode."""
@@ -36,6 +36,31 @@ def folder_stamp(path: str) -> Stamp | None:
         return stamp_of(os.stat(path))
     except OSError:
         return None
+
+
+def what_is_at(path: str) -> str | None:
+    """Describe what a search at a place can find: names and kinds in a folder, or the bytes of a file.
+
+    With its permissions; another folder is never the same. ``None`` where there is neither, or it cannot be read:
+    then only stamps can show a change.
+    """
+    try:
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode):
+            return f"{status.st_mode:o} {hash_file(path)[1]}"
+        with os.scandir(path) as entries:
+            names = sorted(os.fsencode(f"{entry.name}\0{_kind(entry)}") for entry in entries)
+    except (OSError, ValueError):
+        return None
+    listing = b"\0\0".join(names)
+    return f"{status.st_mode:o} {status.st_ino} {digest_bytes(listing)}"
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Name the kind of an entry, of a link where it leads."""
+    if entry.is_symlink():
+        return f"link {os.readlink(entry.path)}"
+    return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
 
 
 def is_at_rest(stamp: Stamp, now: int) -> bool:

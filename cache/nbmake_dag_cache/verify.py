@@ -10,9 +10,8 @@ from enum import Enum
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.key import key_of
 from nbmake_dag_cache.layout import CacheLayout, files_below, is_sha256
-from nbmake_dag_cache.record import DamagedRecordError
+from nbmake_dag_cache.record import DamagedRecordError, blobs_of
 from nbmake_dag_cache.records import read_record
-from nbmake_dag_cache.retention import blobs_of
 
 
 class Fault(Enum):

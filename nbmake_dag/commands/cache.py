@@ -22,6 +22,25 @@ from nbmake_dag_reporting.secrets_scan import Secrets
 if TYPE_CHECKING:
     from nbmake_dag.engine.state.secret_sweep import Searched
 
+_LARGEST = 10
+"""So many tasks and runs are listed."""
+
+
+class CacheTaskDocument(Struct, frozen=True, kw_only=True):
+    """What the results of one task take; a file that several need counts for the result used last."""
+
+    task: Annotated[str, described("its name when the results were made")]
+    records: Annotated[int, described("how many results are kept")]
+    size: Annotated[int, described("what they take")]
+
+
+class CacheRunDocument(Struct, frozen=True, kw_only=True):
+    """What the cache keeps for one run; what several runs show counts for the newest."""
+
+    run: Annotated[str, described("its identifier")]
+    records: Annotated[int, described("how many results it shows that no newer run shows")]
+    size: Annotated[int, described("what they and its other files in the cache take")]
+
 
 class CacheInfoDocument(Struct, frozen=True, kw_only=True):
     """The content of the cache; sizes in bytes."""
@@ -36,6 +55,9 @@ class CacheInfoDocument(Struct, frozen=True, kw_only=True):
     oldest_use: Annotated[int | None, described("the oldest last use of a record, in seconds since the epoch")]
     runs: Annotated[int, described("how many runs are recorded")]
     keep_runs: Annotated[int, described("`[runs] keep`")]
+    by_task: Annotated[tuple[CacheTaskDocument, ...], described("what takes the room, by task, the largest first")]
+    by_run: Annotated[tuple[CacheRunDocument, ...], described("the same by run, the newest first")]
+    shown_by_no_run: Annotated[int, described("what results and blobs take that no recorded run shows")]
 
 
 class CacheFaultDocument(Struct, frozen=True, kw_only=True):
@@ -63,15 +85,25 @@ def command() -> None:
 @as_json("cache-info")
 def info(directory: str | None, file: str | None, *, writes_json: bool) -> None:
     """Print the content, size and age of the cache."""
-    from nbmake_dag.engine.state.gc_roots import run_folders  # noqa: PLC0415 - not for --help
+    from nbmake_dag.engine.state.gc_roots import run_folders, shown_by_each  # noqa: PLC0415 - not for --help
     from nbmake_dag_cache.last_used import LastUsed  # noqa: PLC0415 - likewise
+    from nbmake_dag_cache.usage import usage  # noqa: PLC0415 - likewise
     from nbmake_dag_cache.verify import info as measure  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
     pipeline = settings_of(project)
     held = measure(project.cache)
     used = LastUsed(project.cache).read().values()
-    runs = len(run_folders(project.runs))
+    folders = run_folders(project.runs)
+    runs = len(folders)
+    taken = usage(project.cache, shown_by_each(folders))
+    by_task = tuple(
+        CacheTaskDocument(task=task, records=room.records, size=room.size)
+        for task, room in sorted(taken.tasks.items(), key=lambda item: (-item[1].size, item[0]))
+    )
+    by_run = tuple(
+        CacheRunDocument(run=run, records=room.records, size=room.size) for run, room in taken.runs.items()
+    )
     if writes_json:
         document = CacheInfoDocument(
             path=project.cache,
@@ -83,6 +115,9 @@ def info(directory: str | None, file: str | None, *, writes_json: bool) -> None:
             oldest_use=min(used, default=None),
             runs=runs,
             keep_runs=pipeline.keep_runs,
+            by_task=by_task,
+            by_run=by_run,
+            shown_by_no_run=taken.rest.size,
         )
         click.echo(encode_document(document), nl=False)
         return
@@ -97,6 +132,16 @@ def info(directory: str | None, file: str | None, *, writes_json: bool) -> None:
     }
     for name, value in rows.items():
         click.echo(f"{name:<10}  {value}")
+    _say_largest("by task", [(each.task, each.size) for each in by_task])
+    largest = sorted(by_run, key=lambda each: each.size, reverse=True)
+    _say_largest("by run", [*((each.run, each.size) for each in largest), ("in no run", taken.rest.size)])
+
+
+def _say_largest(heading: str, sizes: list[tuple[str, int]]) -> None:
+    for number, (name, size) in enumerate(sizes[:_LARGEST]):
+        click.echo(f"{'' if number else heading:<10}  {name}, {in_words(size)}")
+    if rest := sizes[_LARGEST:]:
+        click.echo(f"{'':<10}  {len(rest)} more, {in_words(sum(size for _, size in rest))} (--json has all)")
 
 
 @command.command

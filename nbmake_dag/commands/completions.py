@@ -183,9 +183,8 @@ def _runs(project: Project, incomplete: str) -> Iterable[str]:  # noqa: ARG001 -
     yield "latest"
     if os.path.isdir(project.runs):
         with os.scandir(project.runs) as entries:
-            yield from sorted(
-                (entry.name for entry in entries if entry.is_dir(follow_symlinks=False)), reverse=True
-            )
+            folders = (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            yield from sorted((name for name in folders if not name.startswith(".")), reverse=True)
 
 
 def _tasks(project: Project) -> dict[str, dict[str, Any]]:

@@ -31,6 +31,7 @@ def command(directory: str | None, file: str | None, profiles: tuple[str, ...], 
 
     Each task has the keys that `[defaults]` gives it, and the chosen profiles lie over all of it. A pipeline with
     parts is printed as one file, which can be built instead of them. In the folder of a part it is the part alone.
+    What may be a secret in a URL is left out.
     """
     from nbmake_dag.commands.edited import profiles_elsewhere  # noqa: PLC0415 - not for --help
     from nbmake_dag.config.pipeline_file import effective  # noqa: PLC0415 - likewise

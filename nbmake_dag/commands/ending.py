@@ -12,6 +12,7 @@ from nbmake_dag.errors import NbdagError, UsageError, describe, shown
 _KEPT = "what was finished is kept; the next build goes on from there"
 _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY}
 _TOO_FEW_FILES = {errno.EMFILE, errno.ENFILE}
+_NO_THREAD = "can't start new thread"
 
 
 def exit_code_of(command: Callable[[], object]) -> int:
@@ -41,6 +42,10 @@ def _internal(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno:
         _say(f"error: {describe(error)}", f"hint: {_way_on(error)}")
         return UsageError.exit_code if isinstance(error, PermissionError) else 3
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and str(error) == _NO_THREAD):
+        what = "memory" if isinstance(error, MemoryError) else "one more thread"
+        _say(f"error: the machine refused {what}", "hint: allow more, see `ulimit -v` and `ulimit -u`; " + _KEPT)
+        return 3
     hint = "hint: this is a defect of nbdag; NBDAG_TRACEBACK=1 shows where"
     _say(f"error: {type(error).__name__}: {error}", hint)
     return 3
@@ -56,6 +61,8 @@ def _way_on(error: OSError) -> str:
         return "let this user read and write it"
     if error.errno in _TOO_FEW_FILES:
         return "allow more open files, for example `ulimit -n 1024`"
+    if error.errno == errno.EFBIG:
+        return "allow larger files, for example `ulimit -f unlimited`"
     if error.errno in _IN_THE_WAY and "/.nbdag" in str(error.filename):
         return "something else is where nbdag keeps its files; move it away, and build again"
     return _KEPT

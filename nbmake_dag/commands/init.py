@@ -104,7 +104,7 @@ def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
     from nbmake_dag.config.tables import given  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.config_text import config_text  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.discovery import discover, installed_kernels  # noqa: PLC0415 - likewise
-    from nbmake_dag.scaffold.draft import draft  # noqa: PLC0415 - likewise
+    from nbmake_dag.scaffold.draft import as_made_here, draft  # noqa: PLC0415 - likewise
 
     root = os.path.dirname(config)
     found = discover(root)
@@ -113,9 +113,10 @@ def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
     if not found.notebooks:
         hint = "a notebook is an .ipynb file, or a .py file with cells that begin with `# %%`"
         raise UsageError(f"no notebook in {root} or below it", (), hint)
-    drafts = draft(root, found.notebooks)
+    kernels = installed_kernels()
+    drafts = as_made_here(root, draft(root, found.notebooks), kernels)
     lockfiles = [name for name in _LOCKFILES if os.path.isfile(os.path.join(root, name))]
-    text = config_text(title, drafts, lockfiles, installed_kernels(), _makeable(root, lockfiles))
+    text = config_text(title, drafts, lockfiles, kernels, _makeable(root, lockfiles))
     tasks = [given(table) for table in (parse(text.encode()).document.tasks or {}).values()]
     with open(config, "x", encoding="utf-8") as stream:
         stream.write(text)

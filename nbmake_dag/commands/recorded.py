@@ -21,6 +21,14 @@ def recorded_of(directory: str | None, file: str | None, ref: str, *, good: bool
     A name of a run or a branch is taken as such even if a file that is not a bundle has the same name. With
     ``good`` a git ref means a run that went well.
     """
+    recorded = _recorded(directory, file, ref, good=good)
+    if recorded.run.lost:
+        what = "a table of their spans is gone or damaged"
+        click.echo(f"warning: run {recorded.run.id} lacks tasks that were up to date: {what}", err=True)
+    return recorded
+
+
+def _recorded(directory: str | None, file: str | None, ref: str, *, good: bool) -> Recorded:
     before = click.get_current_context().obj[0]
     path = os.path.join(directory or before or "", ref)
     if not os.path.isfile(path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import click
 
@@ -64,12 +65,14 @@ def options_of(pipeline: Pipeline, project: Project, secrets: Secrets | None = N
     """Return the options of a site, with the secrets of the project unless they are given."""
     from nbmake_dag.engine.publishing import secrets_to_find  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - takes 0.3 s
+    from nbmake_dag.runs.surroundings import committed_pictures  # noqa: PLC0415 - likewise
 
     settings = pipeline.report
     return SiteOptions(
         executed=executed_notebooks,
         publish_host=settings.publish_host,
         previews=settings.previews,
+        committed=partial(committed_pictures, project),
         max_size=settings.max_size,
         metrics=_metrics(pipeline),
         views=settings.views,

@@ -214,7 +214,7 @@ def _expand(
         cache=settings.cache(document.cache, complaints),
         kernel=settings.kernel(document.kernel, complaints),
         watch=settings.watch(document),
-        ray=settings.ray(document),
+        ray=settings.ray(document, complaints),
         report=settings.report(document, [each for _, _, each in file.documents()], complaints),
         pools=pools,
         ignore=settings.ignored(document, complaints),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nbmake_dag.config.values import spelling
 from nbmake_dag.core.model import TaskName, Value
 
-MAX_TASKS = 100_000
+MAX_TASKS = 1_000_000
 MAX_NAME_BYTES = 255
 _RESERVED = frozenset("[]=,/")
 

@@ -64,7 +64,12 @@ def check(
     known = {*profiles, *elsewhere}
     for name in chosen:
         if name not in known:
-            hint = complaints.suggest(name, tuple(sorted(known))) or (
+            several = name.split(",")
+            hint = (
+                f"give each by itself: `{' '.join(f'--profile {each}' for each in several)}`"
+                if len(several) > 1 and known.issuperset(several)
+                else complaints.suggest(name, tuple(sorted(known)))
+            ) or (
                 f"there are {', '.join(f'`{each}`' for each in sorted(known))}"
                 if known
                 else f"write it as a table `[profiles.{name}]`"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -100,8 +102,15 @@ def _converted(text: str, kind: ValueType, column: str, place: str) -> Value:
 
 
 def _json(text: str, place: str) -> object:
+    def unique(pairs: list[tuple[str, object]]) -> None:
+        if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+            what = f"has the key `{shortened(twice[0])}` twice in one table{place}"
+            raise RowsError(what, "a reader of JSON takes either value; leave one out")
+
     try:
-        return msgspec.json.decode(text)
+        value = msgspec.json.decode(text)
+        json.loads(text, object_pairs_hook=unique)
+        return value
     except msgspec.DecodeError as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise RowsError(f"is not JSON{place}: {reason[:1].lower()}{reason[1:]}") from None

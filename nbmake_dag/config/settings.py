@@ -21,6 +21,7 @@ from nbmake_dag.core.model import (
     RaySettings,
     ReportSettings,
     Resources,
+    SlurmSettings,
     SoftwareSettings,
     WatchSettings,
 )
@@ -31,6 +32,27 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"(3)\.([0-9]{1,2})")
 _LOCK_FILE = re.compile(r"(?:^|/)(?:uv\.lock|pylock(?:\.[^./]+)?\.toml|[^/]+\.txt)$")
 _PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
+_SBATCH_OPTION = re.compile(r"--[a-z][a-z0-9-]*(?==|$)")
+_TAKEN_OPTIONS = {
+    "--nodes": "write `nodes`",
+    "--partition": "write `partition`",
+    "--account": "write `account`",
+    "--time": "write `time`",
+    "--gres": "write `gres`",
+    "--constraint": "write `constraint`",
+    "--array": "one build is one job",
+    "--chdir": "tasks run in the repository",
+    "--dependency": "the build waits for this job to begin",
+    "--export": "tasks get the environment of the build",
+    "--job-name": "nbdag finds its job by the name",
+    "--ntasks": "Ray runs once on each node",
+    "--ntasks-per-node": "Ray runs once on each node",
+    "--output": "nbdag shows the output if the job fails",
+    "--parsable": "nbdag sets it",
+    "--wait": "nbdag waits by itself",
+    "--wrap": "nbdag has a script of its own",
+}
+"""Options of `sbatch` that are nbdag's, with what to do instead."""
 _CREDENTIALS = re.compile(r"^[^/]*://[^/]*@")
 
 
@@ -190,8 +212,26 @@ def watch(document: Document) -> WatchSettings:
     return WatchSettings(**given(document.watch))
 
 
-def ray(document: Document) -> RaySettings:
-    return RaySettings(**given(document.ray))
+def ray(document: Document, complaints: Complaints) -> RaySettings:
+    values = given(document.ray)
+    table = values.pop("slurm", {})
+    at = (ray.__name__, "slurm")
+    for key in ("partition", "account", "gres", "constraint"):
+        text = table.get(key, "-")
+        if not text.strip() or not text.isprintable():
+            complaints.add((*at, key), f"`{key}` must be a line of text", "leave it out for the cluster's default")
+    options: tuple[str, ...] = tuple(table.pop("options", ()))
+    for option in options:
+        found = _SBATCH_OPTION.match(option)
+        if found is None or not option.isprintable():
+            hint = 'write each as `"--name=value"` or `"--name"`'
+            complaints.add((*at, "options"), f"`{option}` is not an option of sbatch", hint)
+        elif found[0] in _TAKEN_OPTIONS:
+            what = f"`options` cannot have `{found[0]}`"
+            complaints.add((*at, "options"), what, _TAKEN_OPTIONS[found[0]])
+    if "address" in values:
+        values["address_place"] = complaints.place((ray.__name__, "address"))
+    return RaySettings(**values, slurm=SlurmSettings(**table, options=options))
 
 
 def report(document: Document, files: Iterable[Document], complaints: Complaints) -> ReportSettings:

@@ -233,11 +233,33 @@ class WatchTable(_Table, frozen=True):
     ] = UNSET
 
 
+class SlurmTable(_Table, frozen=True):
+    """The allocation that a build on SLURM asks `sbatch` for."""
+
+    nodes: Annotated[
+        Places | UnsetType, _doc("How many nodes; 1 unless set.", "a whole number from 1 to 1000000")
+    ] = UNSET
+    partition: Annotated[Text, _doc("The partition.", _TEXT)] = UNSET
+    account: Annotated[Text, _doc("The account that is charged.", _TEXT)] = UNSET
+    time: Annotated[
+        PositiveDuration | UnsetType,
+        _doc("How long the nodes are kept at most; the partition's limit by default."),
+    ] = UNSET
+    gres: Annotated[Text, _doc("What each node has to give, such as `gpu:2`.", _TEXT)] = UNSET
+    constraint: Annotated[Text, _doc("Features that the nodes must have.", _TEXT)] = UNSET
+    options: Annotated[
+        Texts, _doc("Further options of `sbatch`, such as `--cpus-per-task=16`.", "a list of strings")
+    ] = UNSET
+
+
 class RayTable(_Table, frozen=True):
     """The Ray cluster, when tasks do not run on this machine."""
 
-    address: Annotated[Text, _doc("The address of a cluster, or `auto`.", _TEXT)] = UNSET
+    address: Annotated[
+        Text, _doc("The address of a cluster; `auto`; or `slurm`, to have nodes allocated.", _TEXT)
+    ] = UNSET
     runtime_env: Annotated[dict[str, Any] | UnsetType, _doc("Ray's runtime environment of tasks.", _TABLE)] = UNSET
+    slurm: Annotated[SlurmTable | UnsetType, _doc("The nodes of an allocation of SLURM.", _TABLE)] = UNSET
 
 
 class ResourcesTable(_Table, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 from nbmake_dag.core.facts import ABSENT
@@ -49,15 +50,19 @@ class Software:
     """Version and hash of what the lock file of a task's environment selects, by name."""
 
 
+_shared = lru_cache(maxsize=4096)(Ingredient)
+"""Makes an ingredient that many tasks have, once for all of them."""
+
+
 def own_ingredients(task: Task, observed: Observed, software: Software, epoch: str) -> tuple[Ingredient, ...]:
     """List a task's own ingredients, each once, in no particular order."""
     return (
-        Ingredient("format", "", FORMAT),
+        _shared("format", "", FORMAT),
         *([Ingredient("epoch", "", epoch)] if epoch else ()),
         *_work(task, observed),
         *(Ingredient("parameter", name, literal(value)) for name, value in task.parameters.items()),
         *_paths(task, observed),
-        *(Ingredient("module", path, digest) for path, digest in observed.modules.items()),
+        *(_shared("module", path, digest) for path, digest in observed.modules.items()),
         *_software(task, software),
     )
 
@@ -82,7 +87,7 @@ def _work(task: Task, observed: Observed) -> Iterator[Ingredient]:
             yield Ingredient("command", "", literal(list(arguments)))
     if observed.kernel:
         yield Ingredient("kernel", "", observed.kernel)
-    yield Ingredient("workdir", "", task.workdir)
+    yield _shared("workdir", "", task.workdir)
 
 
 def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
@@ -100,7 +105,7 @@ def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
             yield Ingredient("input", name, ABSENT, path=item.path)
         for path, digest in files:
             # a copy is somewhere; what it is a copy of can be read
-            yield Ingredient("input", name, digest, path=scrubbed(item.remote.url) if item.remote else path)
+            yield _shared("input", name, digest, path=scrubbed(item.remote.url) if item.remote else path)
     for name, gathered in task.gathers.items():
         listed: Value = [[file.path, dict(file.params)] for file in gathered]
         yield Ingredient("gathered", name, digest_text(literal(listed)))
@@ -111,13 +116,13 @@ def _paths(task: Task, observed: Observed) -> Iterator[Ingredient]:
 
 def _software(task: Task, software: Software) -> Iterable[Ingredient]:
     for path, digest in software.lockfiles.items():
-        yield Ingredient("lockfile", path, digest)
+        yield _shared("lockfile", path, digest)
     for package, version in software.packages.items():
-        yield Ingredient("package", package, version)
+        yield _shared("package", package, version)
     for package, identity in software.locked.items():
-        yield Ingredient("locked", package, identity)
+        yield _shared("locked", package, identity)
     for variable, value in software.variables.items():
-        yield Ingredient("variable", variable, "unset" if value is None else value)
+        yield _shared("variable", variable, "unset" if value is None else value)
     for name, value in task.env.items():
         yield Ingredient("env", name, value)
     for name in task.secrets:

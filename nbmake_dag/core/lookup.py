@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,35 @@ from nbmake_dag.core.vocabulary import ReadKind
 from nbmake_dag_cache.digest import digest_text
 from nbmake_dag_cache.key import Ingredient, Key, key_of
 from nbmake_dag_cache.record import Access, Logged, Origin, Output, Record
+
+
+class Above(Mapping[TaskName, Result]):
+    """The results of all tasks above one, in pipeline order.
+
+    ``results`` has those of more tasks, and more to come. Which are above is found where somebody asks: few tasks
+    do, and along a chain it would be all tasks for each of them.
+    """
+
+    def __init__(self, name: TaskName, graph: Graph, results: Mapping[TaskName, Result]) -> None:
+        self._name = name
+        self._graph = graph
+        self._results = results
+        self._next = frozenset((graph.whole or graph).upstream[name])
+
+    @functools.cached_property
+    def _all(self) -> Mapping[TaskName, None]:
+        return dict.fromkeys(self._graph.readable_by(self._name))
+
+    def __getitem__(self, name: TaskName) -> Result:
+        if name in self._next or name in self._all:
+            return self._results[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[TaskName]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,14 +185,12 @@ def present_trace(
     results: Mapping[TaskName, Result],
 ) -> Iterator[Ingredient]:
     """Yield what a trace names, (kind, name) each, with its present digest."""
-    upstream: Mapping[TaskName, Result] | None = None
+    above = Above(name, graph, results)
     for kind, which in used:
         if kind == "module":
             yield Ingredient(kind, which, modules.get(which, ABSENT), "trace")
         else:
-            if upstream is None:
-                upstream = {other: results[other] for other in graph.readable_by(name)}
-            yield Ingredient(kind, which, read_digest(which, upstream), "trace")
+            yield Ingredient(kind, which, read_digest(which, above), "trace")
 
 
 def read_name(task: str, kind: ReadKind, name: str | None) -> str:

@@ -308,7 +308,7 @@ class KernelSettings:
     start: KernelStart = "warm"
     preload: tuple[str, ...] = ()
     snapshots: int = 1_000_000_000
-    shutdown_timeout: float = 10.0
+    shutdown_timeout: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,11 +319,27 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmSettings:
+    """``[ray.slurm]``: the allocation that ``sbatch`` is asked for. ``time`` in seconds."""
+
+    nodes: int = 1
+    partition: str | None = None
+    account: str | None = None
+    time: float | None = None
+    gres: str | None = None
+    constraint: str | None = None
+    options: tuple[str, ...] = ()
+    """Further options of ``sbatch``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RaySettings:
     """``[ray]``."""
 
     address: str | None = None
+    address_place: str = field(default="", compare=False)
     runtime_env: Mapping[str, object] = field(default_factory=dict[str, object])
+    slurm: SlurmSettings = field(default_factory=SlurmSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from typing import TypeAlias
 from nbmake_dag.core.decide import Restorable, Rules, Stale, UpToDate, decide, standing_reason
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.graph import Graph
-from nbmake_dag.core.lookup import TaskKeys, task_keys
+from nbmake_dag.core.lookup import Above, TaskKeys, task_keys
 from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag_cache.record import Record
 
@@ -241,9 +241,9 @@ class Schedule:
         """Whether every task has ended."""
         return not self._open
 
-    def upstream_results(self, task: TaskName) -> dict[TaskName, Result]:
+    def upstream_results(self, task: TaskName) -> Mapping[TaskName, Result]:
         """Return the results of all tasks above one that may run."""
-        return {name: self._results[name] for name in self._graph.readable_by(task)}
+        return Above(task, self._graph, self._results)
 
     def start(self) -> list[Instruction]:
         return self._decide(name for name in self._graph.order if not self._missing[name])

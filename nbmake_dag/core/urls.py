@@ -20,7 +20,8 @@ _SHORTEST_USER = 3
 """Characters of a user up to which it cannot be distinguished from other text."""
 _LONGEST_NAME = 100
 _PAIR = re.compile(r"[^&;/]+")
-_USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_URL = re.compile(r"""\b[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+""")
+_USER = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
 def scrubbed(url: str) -> str:
@@ -60,11 +61,35 @@ def without_users(text: str) -> str:
     return _USER.sub("...", text)
 
 
+def without_secrets(text: str) -> str:
+    """Return a text with what may be a secret taken out of each URL in it."""
+    return _URL.sub(_with_query, without_users(text))
+
+
+def _with_query(url: re.Match[str]) -> str:
+    address, number_sign, fragment = url[0].partition("#")
+    path, mark, query = address.partition("?")
+    path, semicolon, beside = path.partition(";")
+    # a fragment holds hashes, which are as long as secrets
+    return "".join(
+        (
+            f"{path}{semicolon}{_PAIR.sub(_without_secret, beside)}",
+            f"{mark}{_PAIR.sub(_without_secret, query)}",
+            f"{number_sign}{_PAIR.sub(_without_named, fragment)}",
+        )
+    )
+
+
 def _without_secret(pair: re.Match[str]) -> str:
     name, equals, value = pair[0].partition("=")
-    if not equals:
-        return pair[0] if len(name) <= _LONGEST_VALUE else "..."
-    return f"{name}=..." if _SECRET.search(unquote(name)) or len(value) > _LONGEST_VALUE else pair[0]
+    if len(value if equals else name) > _LONGEST_VALUE:
+        return f"{name}=..." if equals else "..."
+    return _without_named(pair)
+
+
+def _without_named(pair: re.Match[str]) -> str:
+    name, equals, _ = pair[0].partition("=")
+    return f"{name}=..." if equals and _SECRET.search(unquote(name)) else pair[0]
 
 
 def identity_of(remote: RemoteFile) -> str:

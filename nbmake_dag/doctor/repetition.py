@@ -36,8 +36,7 @@ from nbmake_dag_cache.blobs import BlobError, BlobStore
 from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.layout import CacheLayout
 from nbmake_dag_cache.notebook import read_notebook
-from nbmake_dag_cache.record import Output, Record
-from nbmake_dag_cache.retention import blobs_of
+from nbmake_dag_cache.record import Output, Record, blobs_of
 
 _LARGEST = 1 << 30
 """Bytes of a file that is compared by its values."""

@@ -104,7 +104,7 @@ class Copy:
         """Return what both were when they last agreed, ``None`` where that can no longer be told."""
         try:
             return msgspec.json.decode(_read(_taken_path(self.path)), type=_Taken)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _load(self, base: str, source: str, copy: str, *, keeps: bool) -> tuple[str, ...]:

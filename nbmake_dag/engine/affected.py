@@ -127,7 +127,7 @@ def _usual(project: Project, job: CiJob | None) -> tuple[str, ...]:
     if job is None:
         return default_bases(project.repository)
     if job.base_branch is None:
-        what = f"--affected: the {job.event} of this job has no base branch to compare with"
+        what = f"--affected: the {job.event or 'event'} of this job has no base branch to compare with"
         raise UsageError(what, (), "name it: --affected=BASE")
     bases = (f"origin/{job.base_branch}", job.base_branch)
     return (*bases, job.base_revision) if job.base_revision else bases

@@ -38,7 +38,7 @@ def build(
             return accept(project, request, listeners, started)
         from nbmake_dag.engine.session import run_session  # noqa: PLC0415 - most builds have nothing to do
 
-        return run_session(project, request, listeners, started, lock)
+        return run_session(project, request, listeners, started, lock, waiting)
 
 
 def fetch(project: Project, request: Request, *, waiting: Callable[[str], None]) -> tuple[str, ...]:
@@ -62,10 +62,10 @@ def _record_hits(
     header = run_header(project, request, unchanged.pipeline, started, dirty=None)
     writer = open_writer(project, header, warnings.append)
     writer.started()
-    writer.hits(unchanged.template, start=started, end=time.time_ns())
+    writer.hits(unchanged.hits, start=started, end=time.time_ns())
     writer.ended("success", 0)
     LastUsed(project.cache).note((key for _, key in unchanged.records), started / 1e9)
-    outcome = RunOutcome(run_id=header.run_id, folder=writer.directory, unchanged=unchanged.template.count)
+    outcome = RunOutcome(run_id=header.run_id, folder=writer.directory, unchanged=unchanged.hits.count)
     outcome.duration_s = (time.time_ns() - started) / 1e9
     for listener in listeners:
         for warning in warnings:

@@ -22,12 +22,12 @@ from nbmake_dag.execute.redaction import Redactor
 from nbmake_dag.observe.instance_data import Data, found_for, parse_with_parts
 from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import Kernels
+from nbmake_dag.observe.places import Places
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import RemoteCopies
 from nbmake_dag.observe.secrets import declared_secrets
 from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.variables import Variables
-from nbmake_dag_cache.stamps import Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Loaded:
     copies: RemoteCopies
     is_new: bool
     """Nothing was built in this checkout before."""
-    places: dict[str, Stamp | None] = field(default_factory=dict[str, "Stamp | None"])
+    places: Places = field(default_factory=Places)
     """All that was looked for, in whichever survey: a build with nothing to do looks there too."""
     trial: Trial | None = None
     listed: dict[str, tuple[ProjectPath, ...]] = field(default_factory=dict[str, tuple[ProjectPath, ...]])

@@ -130,7 +130,9 @@ class Loop:
             self._give_up(describe(error))
         finally:
             self._restoring.close()
-            self._dispatcher.return_all_outputs()
+            self._dispatcher.close()
+        for executor, costs in self._pool.costs():
+            self._stores.previous.note_costs(executor, costs)
         # one that came too late to end anything counts as well
         self._outcome.signal = self._signalled
         return self._outcome
@@ -413,7 +415,7 @@ class Loop:
 
 
 def _line_of(event: Event) -> str:
-    """Return a line about the making of an environment; nothing for other events."""
+    """Return what there is to say of an event, if anything."""
     match event:
         case protocol.MakingEnvironment(environment=name, packages=1):
             return f"making the environment `{name}`: 1 package"
@@ -421,5 +423,7 @@ def _line_of(event: Event) -> str:
             return f"making the environment `{name}`: {packages} packages"
         case protocol.EnvironmentMade(environment=name, started=started, time=ended, error=""):
             return f"environment `{name}` made in {(ended - started) / 1e9:.1f} s"
+        case protocol.ExecutorSays(text=text):
+            return text
         case _:
             return ""

@@ -5,7 +5,7 @@ that this depends on. The next build with the same request checks whether they a
 the record of its run, whose lines are ready in the file but for ids and times.
 
 Only what was verified by content is trusted: a file that was not at rest is hashed when it is next checked, and
-a folder that was not keeps the file from being written at all. Losing or damaging the file costs time.
+what a folder holds is listed. Losing or damaging the file costs time.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ import msgspec
 from nbmake_dag import __version__
 from nbmake_dag.engine.heap import growing_heap
 from nbmake_dag.engine.request import Request
+from nbmake_dag.observe.places import PathKind, is_program, kind_of
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.state_file import StateFile
 from nbmake_dag.observe.variables import digest_variable
-from nbmake_dag.record.hits import HitTemplate, hit_template
+from nbmake_dag.record.hits import Hits, store_hits
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome, UndeclaredFile
 from nbmake_dag_cache.digest import digest_file, digest_text
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.layout import CacheLayout
 from nbmake_dag_cache.record import Output, Record
-from nbmake_dag_cache.stamps import FileClock, Stamp, folder_stamp, hash_file, is_at_rest
+from nbmake_dag_cache.stamps import FileClock, Stamp, folder_stamp, hash_file, is_at_rest, what_is_at
+from nbmake_dag_reporting.hit_tables import table_path
 from nbmake_dag_reporting.vocabulary import HITS
 
 if TYPE_CHECKING:
@@ -39,9 +41,11 @@ if TYPE_CHECKING:
     from nbmake_dag.engine.prepare import Prepared
     from nbmake_dag.engine.state.stores import Stores
 
-_KIND = "nbdag-unchanged 3"
+_KIND = "nbdag-unchanged 6"
 _FILES = 8
 """Files at most: of the latest requests that differ."""
+_RESTLESS: Stamp = (-1, -1, -1, -1)
+"""Stands for the stamp of a place that was not at rest; no place has it."""
 
 
 class Unchanged(msgspec.Struct, frozen=True, array_like=True):
@@ -56,6 +60,11 @@ class Unchanged(msgspec.Struct, frozen=True, array_like=True):
     folders: list[str]
     folder_stamps: list[Stamp | None]
     """``None`` for a folder, or a file, that did not exist."""
+    contents: dict[str, str]
+    """Of those of them that may be compared by it, what they held: they may have other stamps."""
+    kinds: dict[str, PathKind]
+    programs: dict[str, bool]
+    """What was at paths of which that alone decided how a command is read."""
     variables: dict[str, str | None]
     """Digests of all variables that decided something, ``None`` for one that was not set."""
     expires: int | None
@@ -64,7 +73,9 @@ class Unchanged(msgspec.Struct, frozen=True, array_like=True):
     record_stamps: list[Stamp | None]
     """Of their files: a record that is gone, or damaged, is no hit."""
     pipeline: str
-    template: HitTemplate
+    hits: Hits
+    """What is recorded: the tables that hold the spans."""
+    table_stamps: list[Stamp | None]
     warnings: list[str] = []
     """What is reported each time."""
     undeclared: dict[str, tuple[UndeclaredFile, ...]] = {}
@@ -99,29 +110,68 @@ def recall(
         return None
     if any(digest_variable(environ.get(variable)) != digest for variable, digest in found.variables.items()):
         return None
-    if [folder_stamp(folder) for folder in found.folders] != found.folder_stamps:
+    if not _are_still(found.kinds, found.programs):
+        return None
+    moved = _moved(found)
+    if moved is None:
         return None
     if _record_stamps(project, found.records) != found.record_stamps:
+        return None
+    if _table_stamps(project, found.hits) != found.table_stamps:
         return None
     doubtful = _doubtful(found)
     if doubtful is None:
         return None
-    if doubtful:
-        return _reassure(project, file, found, doubtful)
+    if doubtful or moved:
+        return _reassure(project, file, found, doubtful, moved)
     return found
 
 
 def remember(project: Project, name: str, unchanged: Unchanged) -> None:
-    """Record what an up-to-date pipeline depends on, unless a folder was written to just now."""
+    """Record what an up-to-date pipeline depends on, unless a place without contents was written to just now."""
     now = FileClock(os.path.join(project.state, "clock")).now()
-    if all(stamp is None or is_at_rest(stamp, now) for stamp in unchanged.folder_stamps):
-        _write(project, _file(project, name), unchanged)
+    stamps = [_if_at_rest(stamp, now) for stamp in unchanged.folder_stamps]
+    restless = (folder for folder, stamp in zip(unchanged.folders, stamps, strict=True) if stamp == _RESTLESS)
+    if all(folder in unchanged.contents for folder in restless):
+        _write(project, _file(project, name), msgspec.structs.replace(unchanged, folder_stamps=stamps))
         _forget_oldest(project)
+
+
+def _are_still(kinds: Mapping[str, PathKind], programs: Mapping[str, bool]) -> bool:
+    return all(kind_of(path) == kind for path, kind in kinds.items()) and all(
+        is_program(path) == was_program for path, was_program in programs.items()
+    )
+
+
+def _if_at_rest(stamp: Stamp | None, now: int) -> Stamp | None:
+    return stamp if stamp is None or is_at_rest(stamp, now) else _RESTLESS
+
+
+def _moved(found: Unchanged) -> dict[int, Stamp] | None:
+    """Return the present stamps of places, by position, that hold what they held; ``None`` if one does not."""
+    stamps = [folder_stamp(folder) for folder in found.folders]
+    if stamps == found.folder_stamps:
+        return {}
+    moved: dict[int, Stamp] = {}
+    for position, (folder, stamp, before) in enumerate(
+        zip(found.folders, stamps, found.folder_stamps, strict=True)
+    ):
+        if stamp == before:
+            continue
+        content = found.contents.get(folder)
+        if stamp is None or content is None or what_is_at(folder) != content:
+            return None
+        moved[position] = stamp
+    return moved
 
 
 def _record_stamps(project: Project, records: Iterable[tuple[Key, Key]]) -> list[Stamp | None]:
     layout = CacheLayout(project.cache)
     return [folder_stamp(layout.record(own_key, key)) for own_key, key in records]
+
+
+def _table_stamps(project: Project, hits: Hits) -> list[Stamp | None]:
+    return [folder_stamp(table_path(project.runs, name)) for name in hits.tables]
 
 
 def _doubtful(found: Unchanged) -> list[int] | None:
@@ -139,9 +189,13 @@ def _doubtful(found: Unchanged) -> list[int] | None:
 
 
 def _reassure(
-    project: Project, file: StateFile[Unchanged], found: Unchanged, doubtful: list[int]
+    project: Project,
+    file: StateFile[Unchanged],
+    found: Unchanged,
+    doubtful: list[int],
+    moved: dict[int, Stamp],
 ) -> Unchanged | None:
-    """Hash files that may differ; if none does, remember their new stamps."""
+    """Hash files that may differ; if none does, remember their new stamps, and those of places."""
     now = FileClock(os.path.join(project.state, "clock")).now()
     stamps = list(found.stamps)
     for position in doubtful:
@@ -153,8 +207,11 @@ def _reassure(
         if digest != found.digests[position] or found.executable[position] not in {None, executable}:
             return None
         stamps[position] = stamp if is_at_rest(stamp, now) else None
-    known = msgspec.structs.replace(found, stamps=stamps)
-    if known.stamps != found.stamps:
+    folder_stamps = list(found.folder_stamps)
+    for position, moved_to in moved.items():
+        folder_stamps[position] = _if_at_rest(moved_to, now)
+    known = msgspec.structs.replace(found, stamps=stamps, folder_stamps=folder_stamps)
+    if known != found:
         _write(project, file, known)
     return known
 
@@ -189,15 +246,19 @@ def _folder(project: Project) -> str:
 
 
 @growing_heap()
-def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores, outcome: RunOutcome) -> None:
-    """If everything is up to date now, let the next build with this request see that at once."""
+def remember_if_up_to_date(
+    prepared: Prepared, request: Request, stores: Stores, outcome: RunOutcome, written: Hits | None = None
+) -> None:
+    """If everything is up to date now, let the next build with this request see that at once.
+
+    ``written`` are the tables of this run, if they hold all of it.
+    """
     from nbmake_dag.engine.results.undeclared import undeclared_files  # noqa: PLC0415 - likewise
-    from nbmake_dag.record.task_spans import TaskInfo  # noqa: PLC0415 - not for a build with nothing to do
 
     records = {name: end.record for name, end in outcome.tasks.items() if end.record and _is_hit_next(end)}
     if len(records) < len(prepared.graph.order) or not request.reads_cache or prepared.leftovers:
         return
-    if request.affected is not None or prepared.rules.left_out:
+    if prepared.git_is_silent or request.affected is not None or prepared.rules.left_out:
         return
     project, graph = prepared.project, prepared.graph
     if not all(_is_made(prepared, path) for path in stores.files.differing):
@@ -213,12 +274,23 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
     files = _files(prepared, stores, records)
     absent = (project.absolute(file.path) for found in undeclared.values() for file in found if file.changed)
     gone = {path: None for path in absent if folder_stamp(path) is None}
-    folders = {**gone, **prepared.survey.folders, **_output_folders(prepared, records)}
+    made = _output_folders(prepared, records)
+    searched = _searched(prepared)
+    if searched is None or not _rest_on_folders_as_they_are(prepared, records.values()):
+        return
+    kinds, programs = prepared.survey.kinds, prepared.survey.programs
+    if not _are_still(kinds, programs):
+        return
+    folders = {**gone, **searched, **{folder: stamp for folder, (stamp, _) in made.items()}}
+    contents = {**prepared.survey.contents, **{folder: held for folder, (_, held) in made.items() if held}}
     if not _folders_hold_what_was_made(prepared, stores, records):
         return
     used = [(record.own_key, record.key) for record in records.values()]
     record_stamps = _record_stamps(project, used)
     if None in record_stamps:
+        return
+    hits = written or _stored_hits(prepared, stores, records, outcome)
+    if hits is None:
         return
     unchanged = Unchanged(
         paths=list(files),
@@ -227,30 +299,48 @@ def remember_if_up_to_date(prepared: Prepared, request: Request, stores: Stores,
         executable=[executable.get(path) for path in files],
         folders=list(folders),
         folder_stamps=list(folders.values()),
+        contents={folder: content for folder, content in contents.items() if folder in folders},
+        kinds=dict(kinds),
+        # the permission of the others is compared with their bytes
+        programs={
+            path: was for path, was in programs.items() if path not in files or executable.get(path) is None
+        },
         variables=dict(prepared.survey.noted),
         expires=_expires(prepared, records),
         records=used,
         record_stamps=record_stamps,
         pipeline=prepared.pipeline.name,
-        template=hit_template(
-            (
-                (
-                    TaskInfo.of(graph.tasks[name], graph.upstream[name]),
-                    TaskOutcome(
-                        task=name,
-                        status="up_to_date",
-                        record=records[name],
-                        notebook_source=outcome.tasks[name].notebook_source,
-                    ),
-                )
-                for name in graph.order
-            ),
-            keep=lambda value: stores.blobs.put_bytes(value).sha256,
-        ),
+        hits=hits,
+        table_stamps=_table_stamps(project, hits),
         warnings=list(prepared.standing_warnings),
         undeclared={str(name): found for name, found in undeclared.items()},
     )
     remember(project, signature(project, request), unchanged)
+
+
+def _stored_hits(
+    prepared: Prepared, stores: Stores, records: dict[TaskName, Record], outcome: RunOutcome
+) -> Hits | None:
+    """Store the spans of all tasks as those of hits; ``None`` where that is not possible."""
+    from nbmake_dag.record.task_spans import TaskInfo  # noqa: PLC0415 - not for a build with nothing to do
+
+    graph = prepared.graph
+    hits = (
+        (
+            TaskInfo.of(graph.tasks[name], graph.upstream[name]),
+            TaskOutcome(
+                task=name,
+                status="up_to_date",
+                record=records[name],
+                notebook_source=outcome.tasks[name].notebook_source,
+            ),
+        )
+        for name in graph.order
+    )
+    try:
+        return store_hits(prepared.project.runs, hits, keep=lambda value: stores.blobs.put_bytes(value).sha256)
+    except OSError:
+        return None
 
 
 def _is_hit_next(end: TaskOutcome) -> bool:
@@ -288,8 +378,39 @@ def _is_made(prepared: Prepared, path: str) -> bool:
     return path.startswith(root) and prepared.graph.owner_of(path.removeprefix(root)) is not None
 
 
-def _output_folders(prepared: Prepared, records: dict[TaskName, Record]) -> dict[str, Stamp | None]:
-    """Return the folders of directory outputs as they are: a file that joins one makes it another output."""
+def _rest_on_folders_as_they_are(prepared: Prepared, records: Iterable[Record]) -> bool:
+    """Return whether the folders of modules that results depend on hold what they held then."""
+    digests = {
+        found.name: found.value
+        for record in records
+        for found in record.ingredients
+        if found.kind == "module" and found.name.endswith("/")
+    }
+    return prepared.survey.module_digests(digests) == digests
+
+
+def _searched(prepared: Prepared) -> dict[str, Stamp | None] | None:
+    """Return the places that were searched, as they are; ``None`` if one does not hold what it held then.
+
+    Outputs that were made again are other files of the same names.
+    """
+    contents = prepared.survey.contents
+    searched: dict[str, Stamp | None] = {}
+    for place, before in prepared.survey.folders.items():
+        stamp = folder_stamp(place)
+        if stamp != before and (place not in contents or what_is_at(place) != contents[place]):
+            return None
+        searched[place] = stamp
+    return searched
+
+
+def _output_folders(
+    prepared: Prepared, records: dict[TaskName, Record]
+) -> dict[str, tuple[Stamp | None, str | None]]:
+    """Return the folders of directory outputs as they are: a file that joins one makes it another output.
+
+    Each with its stamp, and then what it holds.
+    """
     folders: set[str] = set()
     for output in _directories(records):
         top = prepared.project.absolute(output.path)
@@ -299,7 +420,7 @@ def _output_folders(prepared: Prepared, records: dict[TaskName, Record]) -> dict
             while folder.startswith(top):
                 folders.add(folder)
                 folder = os.path.dirname(folder)
-    return {folder: folder_stamp(folder) for folder in folders}
+    return {folder: (folder_stamp(folder), what_is_at(folder)) for folder in folders}
 
 
 def _folders_hold_what_was_made(prepared: Prepared, stores: Stores, records: dict[TaskName, Record]) -> bool:

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from nbmake_dag.config.pipeline_file import Found
 from nbmake_dag.core.decide import Rules
-from nbmake_dag.core.facts import Facts, Result, result_of
-from nbmake_dag.core.graph import Graph, build_graph, input_files
-from nbmake_dag.core.ignore import Ignored
-from nbmake_dag.core.model import Input, Notebook, Pipeline, ProjectPath, TaskName
-from nbmake_dag.core.plan import plan
-from nbmake_dag.core.targets import UnknownTargetError, matched, refuse_needed, select
+from nbmake_dag.core.facts import Facts, Result
+from nbmake_dag.core.graph import Graph, input_files
+from nbmake_dag.core.model import Notebook, Pipeline, ProjectPath, TaskName
 from nbmake_dag.core.text import encodable
 from nbmake_dag.core.urls import scrubbed
-from nbmake_dag.engine.affected import affected_tasks
+from nbmake_dag.engine.choice import Choice, choose, last_results_of
 from nbmake_dag.engine.heap import growing_heap
-from nbmake_dag.engine.loading import Loaded, load_file, read_pipeline
+from nbmake_dag.engine.known_families import KnownFamilies
+from nbmake_dag.engine.loading import Loaded, load_file
+from nbmake_dag.engine.look import Look
 from nbmake_dag.engine.request import Request
-from nbmake_dag.engine.selection import forced, last_results_of, refusal_of_code, selected
-from nbmake_dag.engine.state.leftovers import Leftover, Leftovers, find_leftovers
+from nbmake_dag.engine.state.leftovers import Leftover, Leftovers
 from nbmake_dag.engine.state.lost_artifacts import without_lost_artifacts
 from nbmake_dag.engine.state.stores import Stores
-from nbmake_dag.engine.unknown_families import Made, awaiting, instances_of, steady_results, untouched_facts
-from nbmake_dag.errors import ConfigError
+from nbmake_dag.engine.unknown_families import untouched_facts
 from nbmake_dag.observe.absent import absent, uncovered_starts
-from nbmake_dag.observe.environments import Environments
 from nbmake_dag.observe.git import index_of
-from nbmake_dag.observe.inputs import Inputs
 from nbmake_dag.observe.interpreters import Interpreters
-from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.sources import Sources
-from nbmake_dag.observe.survey import Instruments, Survey
-from nbmake_dag_cache.digest import Digest
-from nbmake_dag_cache.record import Record
-from nbmake_dag_cache.stamps import folder_stamp
+from nbmake_dag.observe.survey import Survey
 
 _MEGABYTE = 1_000_000
 
@@ -69,6 +58,8 @@ class Prepared:
     """What was downloaded of remote inputs, and what could not be asked for."""
     standing_warnings: tuple[str, ...] = ()
     """What may make results wrong though all is up to date: printed each time, also where nothing is to do."""
+    git_is_silent: bool = False
+    """Git could not tell what it tracks: as soon as it does, other files may count as leftovers."""
     notes: tuple[str, ...] = ()
     """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
     loaded: Loaded | None = None
@@ -106,8 +97,9 @@ def load(
 
     Families whose instances tasks make are known where these are up to date; ``by_last``, where they ever ran.
     """
-    look = _Look(project, request, stores, *load_file(project, request, stores))
-    look.find_known(look.last_results if by_last else look.plan_above)
+    look = Look(project, request, stores, *load_file(project, request, stores))
+    families = KnownFamilies(look)
+    families.find_known(families.last_results if by_last else families.plan_above)
     return look.pipeline, look.loaded.sources, look.loaded.interpreters
 
 
@@ -123,11 +115,11 @@ def prepare(
     loaded = load_file(project, request, stores)
     late: frozenset[str] = frozenset()
     while True:
-        look = _Look(project, request, stores, *loaded)
-        look.fetches = fetches
-        look.find_known(look.last_results if by_last else look.plan_above, late)
-        prepared = look.prepared()
-        wrong = frozenset[str]() if by_last else look.mistaken(prepared)
+        look = Look(project, request, stores, *loaded)
+        families = KnownFamilies(look)
+        families.find_known(families.last_results if by_last else families.plan_above, late)
+        prepared = _prepared(look, fetches=fetches)
+        wrong = frozenset[str]() if by_last else families.mistaken(prepared.graph, prepared.facts, prepared.rules)
         if not wrong:
             return prepared
         # files changed meanwhile
@@ -145,317 +137,92 @@ def prepare_further(
     if before.loaded is None:
         raise ValueError("the pipeline was not read from a file")
     pipeline = before.loaded.pipeline(before.known)
-    look = _Look(before.project, request, stores, before.loaded, pipeline, before.known)
-    look.fetches = True
-    look.gone = frozenset(file.path for file in before.leftovers)
-    look.find_known(lambda _: results, family=family)
-    return look.prepared(before)
+    look = Look(before.project, request, stores, before.loaded, pipeline, before.known)
+    families = KnownFamilies(look, gone=(file.path for file in before.leftovers))
+    families.find_known(lambda _: results, family=family)
+    return _prepared(look, before, fetches=True)
 
 
-class _Look:
-    """One look at a project, with what is known of the families whose instances tasks make."""
-
-    def __init__(
-        self,
-        project: Project,
-        request: Request,
-        stores: Stores,
-        loaded: Loaded,
-        pipeline: Pipeline,
-        known: Found | None = None,
-    ) -> None:
-        self._project = project
-        self._request = request
-        self._stores = stores
-        self.loaded = loaded
-        self._places = loaded.places
-        self._used: dict[str, frozenset[TaskName]] = {}
-        self.known = known or Found()
-        self.gone: frozenset[str] = frozenset()
-        """Files that the build has moved away."""
-        self.fetches = False
-        """Whether copies of remote inputs are brought up to date."""
-        self._take(pipeline)
-
-    def _take(self, pipeline: Pipeline) -> None:
-        """Use what a pipeline is expanded to; one that cannot be used changes nothing."""
-        request, whole = self._request, build_graph(pipeline)
-        try:
-            targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
-        except UnknownTargetError as error:
-            ignored, copies = Ignored(pipeline.ignore), self.loaded.copies
-            inputs = Inputs(self._project, whole, self._stores.files, {}, ignored, self._places, copies=copies)
-            raise refusal_of_code(error.target, self._survey_of(whole, inputs, pipeline)) or error from None
-        self.pipeline, self._whole, self._targets = pipeline, whole, targets
-        self._ignore = Ignored(pipeline.ignore)
-
-    # families whose instances tasks make
-
-    def find_known(
-        self,
-        results_of: Callable[[frozenset[TaskName]], Mapping[TaskName, Result]],
-        late: Collection[str] = (),
-        family: TaskName | None = None,
-    ) -> None:
-        """Expand all families that can be known, until no other can; ``late`` names what is not to be known.
-
-        One that cannot be expanded stays unknown: it fails when a build comes to it. Raises `ConfigError` if it is
-        ``family``, to which a build has come.
-        """
-        late, wanted = frozenset(late), family and self._whole.tasks[family].source
-        while waiting := awaiting(self._whole, late):
-            self._list_files(waiting)
-            makers = frozenset[TaskName]().union(*waiting.values())
-            results = results_of(makers) if makers else {}
-            ready = [source for source, those in waiting.items() if those <= results.keys()]
-            if not ready:
-                return
-            for source in ready:
-                try:
-                    self._learn(source, results)
-                except ConfigError:
-                    if source == wanted:
-                        raise
-                    late |= {source.path}
-                else:
-                    self._used[source.path] = waiting[source]
-
-    def _learn(self, source: Input, results: Mapping[TaskName, Result]) -> None:
-        reader = Made(self._project, self._stores, self.loaded.sources.data)
-        on_disk = functools.partial(self._on_disk, source)
-        known = reader.add(self.known, self._whole, source, results, on_disk)
-        self._take(self.loaded.pipeline(known))
-        self.known = known
-
-    def last_results(self, makers: frozenset[TaskName]) -> Mapping[TaskName, Result]:
-        """Return the last results of tasks, whether they still count or not."""
-        last = self._previous(makers)
-        return {name: result_of(record, self._whole.tasks[name].parameters) for name, record in last.items()}
-
-    def plan_above(self, makers: frozenset[TaskName]) -> Mapping[TaskName, Result]:
-        """Return the results of those tasks that are up to date with all above them, or are left out."""
-        if self._request.only:
-            excluded = matched(self._whole, self._request.exclude)
-            _, wanted = selected(self._whole, self._request, self._targets, excluded, excluded)
-            left_out = self.last_results(makers - wanted)
-            return {**left_out, **(self._planned(makers & wanted, wanted) if makers & wanted else {})}
-        return self._planned(makers, None)
-
-    def _planned(
-        self, makers: frozenset[TaskName], among: frozenset[TaskName] | None
-    ) -> Mapping[TaskName, Result]:
-        above = frozenset(self._whole.with_upstream(makers))
-        graph = build_graph(self.pipeline, only=above)
-        if among is not None and not above <= among:
-            return {}
-        survey = self._survey_of(graph, self._inputs(graph, {}))
-        try:
-            facts = without_lost_artifacts(
-                graph, survey.facts(self._previous(above)), self._rules(graph, self._targets, {}), self._stores
-            )
-        except ConfigError:
-            # it is said where the tasks are wanted
-            return {}
-        return steady_results(graph, plan(graph, facts, self._rules(graph, self._targets, {})))
-
-    def mistaken(self, prepared: Prepared) -> frozenset[str]:
-        """Return what was taken as known from results that do not count after all."""
-        if not self._used:
-            return frozenset()
-        steady = steady_results(prepared.graph, plan(prepared.graph, prepared.facts, prepared.rules))
-        there = prepared.graph.tasks.keys()
-        return frozenset(path for path, makers in self._used.items() if not makers & there <= steady.keys())
-
-    def _list_files(self, sources: Iterable[Input]) -> None:
-        """List files on disk once: what is made later is known from results."""
-        for source in sources:
-            if source.is_glob and source.path not in self.loaded.listed:
-                found = self.loaded.sources.data.matching(source.path, self._ignore)
-                self.loaded.listed[source.path] = found
-
-    def _on_disk(self, source: Input) -> Iterator[ProjectPath]:
-        files = [path for path in self.loaded.listed[source.path] if path not in self.gone]
-        if any(self._whole.owner_of(path) is None for path in files):
-            leaving = self._leftovers().digests
-            yield from (path for path in files if path not in leaving)
-
-    # all that a build needs
-
-    def _fetch(self, graph: Graph) -> tuple[str, ...]:
-        """Bring the copies of remote inputs up to date; what cannot be fetched is missing."""
-        copies, request = self.loaded.copies, self._request
-        external = (item.remote for name in graph.order for item in graph.external[name])
-        wanted = [remote for remote in external if remote is not None and remote.key not in copies.asked]
-        if not wanted:
-            return ()
-        from nbmake_dag.remote_inputs.fetching import Fetcher, Rules  # noqa: PLC0415 - most pipelines have none
-
-        rules = Rules(offline=request.offline, recheck=request.recheck, strict=request.strict_remote)
-        fetched = Fetcher(self._project, copies, self._stores.files, rules).fetch(wanted)
-        copies.asked |= {remote.key for remote in wanted}
-        copies.failed |= fetched.failed
-        return tuple(_described(fetched))
-
-    def _survey_of(self, graph: Graph, inputs: Inputs, pipeline: Pipeline | None = None) -> Survey:
-        project, stores, interpreters = self._project, self._stores, self.loaded.interpreters
-        variables = interpreters.variables
-        instruments = Instruments(
-            files=stores.files,
-            sources=self.loaded.sources,
-            modules=Modules(project, stores.files, stores.identities, map(project.here, sys.path), self._places),
-            kernels=self.loaded.kernels,
-            interpreters=interpreters,
-            environments=Environments(project, stores.files, stores.identities),
-            inputs=inputs,
-            records=stores.records,
-            variables=variables,
-            python=sys.executable,
-        )
-        return Survey(project, pipeline or self.pipeline, graph, instruments)
-
-    def _inputs(self, graph: Graph, leaving: Mapping[ProjectPath, Digest]) -> Inputs:
-        files, copies = self._stores.files, self.loaded.copies
-        return Inputs(self._project, graph, files, leaving, self._ignore, self._places, copies=copies)
-
-    def _leftovers(self) -> Leftovers:
-        project, sources = self._project, self.loaded.sources
-        if sources.unread:
-            # what the unread notebook uses is not known
-            return Leftovers()
-        return find_leftovers(
-            project,
-            self.pipeline,
-            self._whole,
-            self._stores,
-            self.loaded.made.read(),
-            read=lambda file, data, profiles: read_pipeline(
-                replace(project, config=project.absolute(file), profiles=profiles),
-                data,
-                sources,
-                overrides={},
-                known=self.known,
+def _prepared(look: Look, before: Prepared | None = None, *, fetches: bool) -> Prepared:
+    """Observe what was selected; of a build under way, what was not known ``before``."""
+    stores, pipeline = look.stores, look.pipeline
+    leftovers = look.leftovers()
+    if leftovers.rests_on_git:
+        look.places.note(index_of(look.project.repository))
+    known = None
+    if before is not None:
+        known = Choice(whole=before.whole, graph=before.graph, targets=before.targets)
+    choice = choose(look, leftovers.digests, known)
+    graph = choice.graph
+    fetched = _fetch(look, graph) if fetches else ()
+    survey = look.survey_of(graph, look.inputs(graph, leftovers.digests))
+    previous = look.previous(choice.all)
+    rules = look.rules(graph, choice.targets, last_results_of(choice.left_out, look.whole, previous))
+    kept = untouched_facts(before.graph, before.facts, graph) if before is not None else {}
+    facts = survey.facts(previous, keep_going=look.request.keep_going, known=kept)
+    for name in facts.keys() - previous.keys() - kept.keys():
+        facts[name] = replace(facts[name], lost=stores.previous.why_lost(name))
+    return Prepared(
+        survey=survey,
+        whole=look.whole,
+        targets=choice.targets,
+        facts=facts if before is not None else without_lost_artifacts(graph, facts, rules, stores),
+        rules=rules,
+        leftovers=leftovers.files,
+        git_is_silent=bool(leftovers.unanswered),
+        fetched=fetched,
+        notes=(
+            *_unseen_variables(survey),
+            *choice.notes,
+            *_unread(leftovers),
+            *(
+                f"warning: task `{name}` has no instances: {reason}"
+                for name, reason in pipeline.empty.items()
+                if before is None or name not in before.pipeline.empty
             ),
-            code=lambda pipeline, graph: self._survey_of(
-                graph,
-                Inputs(
-                    project,
-                    graph,
-                    self._stores.files,
-                    {},
-                    Ignored(pipeline.ignore),
-                    self._places,
-                    copies=self.loaded.copies,
-                ),
-                pipeline,
-            ).code(),
-        )
+            *survey.notes,
+            *_pairs(graph, look.loaded.sources),
+            *(f"warning: {found}" for found in absent(look.project, pipeline, graph, survey)),
+        ),
+        standing_warnings=(
+            *(str(found) for found in uncovered_starts(graph, survey, facts)),
+            *_of_no_task(graph, leftovers.inputs),
+            *_of_other_profiles(graph, leftovers.of_profiles),
+        ),
+        loaded=look.loaded,
+        known=look.known,
+    )
 
-    def _previous(self, names: Iterable[TaskName]) -> dict[TaskName, Record]:
-        names, stores = tuple(names), self._stores
-        if self.loaded.is_new:
-            found = self.loaded.carried.of(names)
-        else:
-            last = ((name, stores.previous.record(name, stores.records)) for name in names)
-            found = {name: record for name, record in last if record is not None}
-        if missing := set(names) - found.keys():
-            # what a task wrote itself is no ingredient of it, also where nobody knows its last result
-            for name, keys in self.loaded.made.read().wrote_code.items():
-                if name in missing and (record := stores.records.get(*keys)) is not None:
-                    found[TaskName(name)] = record
-        return found
 
-    def _rules(self, graph: Graph, targets: frozenset[TaskName], left_out: Mapping[TaskName, Result]) -> Rules:
-        return Rules(
-            forced=forced(self._request, graph, targets),
-            use_records=self._request.reads_cache,
-            look_up_records=self.pipeline.cache.reads_remote,
-            left_out=left_out,
-        )
+def _fetch(look: Look, graph: Graph) -> tuple[str, ...]:
+    """Bring the copies of remote inputs up to date; what cannot be fetched is missing."""
+    copies, request = look.loaded.copies, look.request
+    external = (item.remote for name in graph.order for item in graph.external[name])
+    wanted = [remote for remote in external if remote is not None and remote.key not in copies.asked]
+    if not wanted:
+        return ()
+    from nbmake_dag.remote_inputs.fetching import Fetcher, Rules  # noqa: PLC0415 - most pipelines have none
 
-    def prepared(self, before: Prepared | None = None) -> Prepared:
-        """Observe what was selected; of a build under way, what was not known ``before``."""
-        project, request, stores, whole = self._project, self._request, self._stores, self._whole
-        variables = self.loaded.interpreters.variables
-        leftovers = self._leftovers()
-        if leftovers.rests_on_git:
-            index = index_of(project.repository)
-            self._places[index] = folder_stamp(index)
-        notes = tuple(
-            f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
-            for name in sorted(os.environ.keys() - variables.environ.keys())
-        )
-        targets = self._targets
-        excluded = barred = matched(whole, request.exclude)
-        if request.affected is not None and before is not None:
-            targets &= before.targets | instances_of(whole, map(before.whole.tasks.__getitem__, before.targets))
-            known = before.graph.tasks.keys() | instances_of(whole, before.graph.tasks.values())
-            barred |= frozenset(whole.order) - known
-        elif request.affected is not None:
-            found = affected_tasks(
-                project,
-                self.pipeline,
-                whole,
-                self._survey_of(whole, self._inputs(whole, leftovers.digests)),
-                base=request.affected,
-                environ=variables.environ,
-                read=lambda data, at: read_pipeline(
-                    project, data, self.loaded.sources, request.overrides, at, self.known
-                ),
-            )
-            targets &= found.tasks
-            barred |= frozenset(whole.order) - found.tasks
-            notes = (*notes, *found.notes)
-        if leftovers.unread is not None:
-            notes = (
-                *notes,
-                f"warning: {leftovers.unread}, so files of tasks that no longer exist stay",
-            )
-        targets, wanted = selected(whole, request, targets, excluded, barred)
-        needed = frozenset(whole.with_upstream(wanted))
-        if not request.only and request.affected is None:
-            refuse_needed(whole, excluded, needed)
-        left_out = needed - wanted if request.only else frozenset[TaskName]()
-        chosen = needed - left_out
-        if before is not None:
-            chosen |= before.graph.tasks.keys() & whole.tasks.keys()
-        graph = whole
-        if len(chosen) < len(whole.order):
-            graph = build_graph(self.pipeline, only=chosen, whole=whole if left_out else None)
-        fetched = self._fetch(graph) if self.fetches else ()
-        survey = self._survey_of(graph, self._inputs(graph, leftovers.digests))
-        previous = self._previous(needed | chosen)
-        rules = self._rules(graph, targets, last_results_of(left_out, whole, previous))
-        kept = untouched_facts(before.graph, before.facts, graph) if before is not None else {}
-        facts = survey.facts(previous, keep_going=request.keep_going, known=kept)
-        for name in facts.keys() - previous.keys() - kept.keys():
-            facts[name] = replace(facts[name], lost=stores.previous.why_lost(name))
-        return Prepared(
-            survey=survey,
-            whole=whole,
-            targets=targets,
-            facts=facts if before is not None else without_lost_artifacts(graph, facts, rules, stores),
-            rules=rules,
-            leftovers=leftovers.files,
-            fetched=fetched,
-            notes=(
-                *notes,
-                *(
-                    f"warning: task `{name}` has no instances: {reason}"
-                    for name, reason in self.pipeline.empty.items()
-                    if before is None or name not in before.pipeline.empty
-                ),
-                *survey.notes,
-                *_pairs(graph, self.loaded.sources),
-                *(f"warning: {found}" for found in absent(project, self.pipeline, graph, survey)),
-            ),
-            standing_warnings=(
-                *(str(found) for found in uncovered_starts(graph, survey, facts)),
-                *_of_no_task(graph, leftovers.inputs),
-                *_of_other_profiles(graph, leftovers.of_profiles),
-            ),
-            loaded=self.loaded,
-            known=self.known,
-        )
+    rules = Rules(offline=request.offline, recheck=request.recheck, strict=request.strict_remote)
+    fetched = Fetcher(look.project, copies, look.stores.files, rules).fetch(wanted)
+    copies.asked |= {remote.key for remote in wanted}
+    copies.failed |= fetched.failed
+    return tuple(_described(fetched))
+
+
+def _unseen_variables(survey: Survey) -> Iterator[str]:
+    """Yield a warning for each variable that is not handed on."""
+    for name in sorted(os.environ.keys() - survey.variables.keys()):
+        yield f"warning: no task sees the variable {encodable(name)}: it is not UTF-8"
+
+
+def _unread(leftovers: Leftovers) -> Iterator[str]:
+    """Yield a warning where leftovers are not known."""
+    if leftovers.unread is not None:
+        yield f"warning: {leftovers.unread}, so files of tasks that no longer exist stay"
+    if leftovers.unanswered:
+        why = f"git does not tell what it tracks here ({leftovers.unanswered})"
+        yield f"warning: {why}, so files of tasks that no longer exist stay"
 
 
 def _described(fetched: Fetched) -> Iterator[str]:

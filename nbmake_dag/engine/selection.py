@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
-from nbmake_dag.core.facts import Result, result_of
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.targets import checks_in, with_checks
 from nbmake_dag.engine.request import Request
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.survey import Survey
-from nbmake_dag_cache.record import Record
 
 
 def selected(
@@ -57,19 +54,7 @@ def refusal_of_code(target: str, survey: Survey) -> UsageError | None:
 
 
 def forced(request: Request, graph: Graph, targets: frozenset[TaskName]) -> frozenset[TaskName]:
+    """Return the tasks that run even if they are up to date."""
     if request.force_all:
         return frozenset(graph.order)
     return targets if request.force else frozenset()
-
-
-def last_results_of(
-    names: frozenset[TaskName], whole: Graph, records: Mapping[TaskName, Record]
-) -> dict[TaskName, Result]:
-    """Return the results of tasks that are left out; raises `UsageError` for one that has none."""
-    if missing := sorted(names - records.keys()):
-        raise UsageError(
-            f"`{missing[0]}` is needed, and has no result yet",
-            (),
-            "build it first, or accept its outputs as they are with --accept",
-        )
-    return {name: result_of(records[name], whole.tasks[name].parameters) for name in names}

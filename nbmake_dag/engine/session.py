@@ -43,9 +43,17 @@ if TYPE_CHECKING:
 
 
 def run_session(
-    project: Project, request: Request, listeners: Sequence[Listener], started: int, lock: BuildLock
+    project: Project,
+    request: Request,
+    listeners: Sequence[Listener],
+    started: int,
+    lock: BuildLock,
+    waiting: Callable[[str], None],
 ) -> RunOutcome:
-    """Plan and carry out a build; the caller holds the lock. ``started`` in nanoseconds since the epoch."""
+    """Plan and carry out a build; the caller holds the lock. ``started`` in nanoseconds since the epoch.
+
+    ``waiting`` is called with what a build waits for before it begins.
+    """
     stores = Stores.open(project)
     try:
         prepared = prepare(project, request, stores, fetches=True)
@@ -54,6 +62,7 @@ def run_session(
 
             def pool() -> Pool:
                 made = make_pool(prepared, request, backends)
+                made.say = waiting
                 ended.callback(made.close)
                 return made
 
@@ -207,7 +216,7 @@ def carry_out(
     keys += [leftover.record for leftover in prepared.leftovers]
     if lock.is_in_place:
         after_build(project, prepared.pipeline, keys)
-        remember_if_up_to_date(prepared, request, stores, outcome)
+        remember_if_up_to_date(prepared, request, stores, outcome, writer.all_hits())
     return outcome
 
 

@@ -10,7 +10,7 @@ from nbmake_dag.core.decide import UpToDate
 from nbmake_dag.core.facts import Facts, Result, result_of
 from nbmake_dag.core.globs import escaped, matches, may_overlap
 from nbmake_dag.core.graph import Graph, deciding_tasks
-from nbmake_dag.core.model import Input, ProjectPath, Task, TaskName
+from nbmake_dag.core.model import Input, ProjectPath, TaskName
 from nbmake_dag.core.plan import Verdict
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import Complaint, ConfigError
@@ -111,12 +111,6 @@ def steady_results(graph: Graph, verdicts: Mapping[TaskName, Verdict]) -> dict[T
         if isinstance(verdict, UpToDate) and all(other in steady for other in graph.upstream[name]):
             steady[name] = result_of(verdict.record, graph.tasks[name].parameters)
     return steady
-
-
-def instances_of(graph: Graph, families: Iterable[Task]) -> frozenset[TaskName]:
-    """Return what took the places of families that were not known."""
-    names = {task.family for task in families if task.is_unknown}
-    return frozenset(name for name, task in graph.tasks.items() if task.family in names)
 
 
 def untouched_facts(before: Graph, facts: Mapping[TaskName, Facts], graph: Graph) -> dict[TaskName, Facts]:

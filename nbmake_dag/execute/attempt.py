@@ -9,9 +9,9 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from nbmake_dag.execute.notebook.run import NotebookRun
     from nbmake_dag.execute.processes.cancellation import Cancellation
 
-_Value = TypeVar("_Value")
 _UPSTREAM = "upstream.json"
 _ARTIFACTS = "artifacts"
 
@@ -263,26 +262,11 @@ def _of_notebook(run: NotebookRun, blobs: BlobStore) -> AttemptResult:
     )
 
 
-def _by_name(values: Mapping[str, _Value]) -> dict[str, _Value]:
-    return dict(sorted(values.items()))
-
-
 def _write_upstream(spec: AttemptSpec) -> str:
-    """Write what `upstream()` gives: tasks in pipeline order, values by name, whether they ran now or long ago."""
-    layout = CacheLayout(spec.blobs)
-    content = {
-        name: {
-            "params": _by_name({**upstream.params, **upstream.logged.params}),
-            "metrics": _by_name(upstream.logged.metrics),
-            "tags": _by_name(upstream.logged.tags),
-            "artifacts": {
-                artifact: layout.blob(stored.sha256)
-                for artifact, stored in _by_name(upstream.logged.artifacts).items()
-            },
-        }
-        for name, upstream in spec.upstream.items()
-    }
+    """Write where `upstream()` finds what it gives, and the artifacts."""
+    above = spec.upstream
+    content = {"lines": above.file, "above": above.above, "blobs": CacheLayout(spec.blobs).blobs}
     path = os.path.join(spec.scratch, _UPSTREAM)
-    with naming(path), open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file)
+    with naming(path), open(path, "wb") as file:
+        file.write(json.dumps(content).encode())
     return path

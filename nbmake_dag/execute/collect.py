@@ -58,7 +58,7 @@ def _exists(path: str) -> bool:
 
 def _collect(root: str, path: str, blobs: BlobStore | None) -> Output:
     absolute = os.path.join(root, path).rstrip("/")
-    allowed = (os.path.realpath(root), os.path.realpath(os.path.dirname(absolute)))
+    allowed = (root, os.path.dirname(absolute))
     if not path.endswith("/"):
         file = _store(absolute, path, allowed, blobs)
         return Output.of(path, (file,))
@@ -108,5 +108,5 @@ def _check_target(absolute: str, shown: str, allowed: tuple[str, str]) -> None:
     target = os.path.realpath(absolute)
     if not os.path.exists(target):
         raise _BadOutputError("BadOutput", f"{shown} is a symlink to {target}, which does not exist")
-    if not any(target == folder or target.startswith(f"{folder}/") for folder in allowed):
+    if not any(target == folder or target.startswith(f"{folder}/") for folder in map(os.path.realpath, allowed)):
         raise _BadOutputError("BadOutput", f"{shown} is a symlink to {target}, outside the project")

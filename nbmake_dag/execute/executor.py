@@ -15,7 +15,7 @@ import msgspec
 from nbmake_dag.execute.processes.frames import Frames
 from nbmake_dag.execute.processes.runtime_dir import end_marked
 from nbmake_dag.execute.processes.supervisor import ExitStatus, Supervisor
-from nbmake_dag.execute.processes.zygote_client import tail
+from nbmake_dag.execute.processes.zygote_client import last_words
 from nbmake_dag.execute.protocol import (
     AttemptResult,
     AttemptSpec,
@@ -30,11 +30,14 @@ from nbmake_dag.execute.protocol import (
     Started,
     Submit,
 )
+from nbmake_dag_reporting.vocabulary import AttemptOutcome
 
 Sink = Callable[[Event], None]
 
 _SEND_WITHIN_S = 30
 _EXIT_WITHIN_S = 5.0
+DEAF_AFTER_S = 40.0
+"""Beyond the grace period of a cancelled attempt; executors that listen end it sooner."""
 _TAIL_BYTES = 2000
 
 
@@ -44,6 +47,9 @@ class Executor(Protocol):
     Every attempt submitted is answered by one `Ended`, also when the executor itself is lost; or, where it waited
     behind another one, by one `Returned`.
     """
+
+    @property
+    def is_lost(self) -> bool: ...
 
     def submit(self, spec: AttemptSpec, known_failures: int | None = None) -> None: ...
 
@@ -74,6 +80,7 @@ class ChildExecutor:
         self._running: dict[str, AttemptSpec] = {}
         self._waiting: set[str] = set()
         """Those of them that waited behind another one, and have not begun."""
+        self._cancelled: set[str] = set()
         self._lock = threading.Lock()
         self._lost = ""
         self._closed = False
@@ -94,6 +101,11 @@ class ChildExecutor:
             )
         threading.Thread(target=self._read, name=f"{name} events", daemon=True).start()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it takes nothing any more; `ExecutorLost` follows the answers for what it had."""
+        return bool(self._lost)
+
     def submit(self, spec: AttemptSpec, known_failures: int | None = None) -> None:
         with self._lock:
             lost = self._lost
@@ -107,7 +119,22 @@ class ChildExecutor:
             self._send(Submit(spec=spec, known_failures=known_failures))
 
     def cancel(self, task: str, grace: float) -> None:
+        """End an attempt, or the executor with it if that does not answer: it may be stopped, or stuck."""
+        with self._lock:
+            spec = self._running.get(task)
+        if spec is None:
+            return
+        self._cancelled.add(task)
         self._send(Cancel(task=task, grace=grace))
+        watchdog = threading.Timer(grace + DEAF_AFTER_S, self._end_deaf, (spec,))
+        watchdog.daemon = True
+        watchdog.start()
+
+    def _end_deaf(self, spec: AttemptSpec) -> None:
+        with self._lock:
+            is_deaf = self._running.get(spec.task) is spec
+        if is_deaf and not self._closed:
+            self._supervisor.kill(self._child)
 
     def recall(self, task: str) -> None:
         """Have an attempt returned, if it has not begun."""
@@ -130,7 +157,7 @@ class ChildExecutor:
         self._exited.set()
 
     def _read(self) -> None:
-        reason = ""
+        reason, misused = "", False
         try:
             while (event := self._frames.receive()) is not None:
                 if isinstance(event, Started | Ended | Returned):
@@ -138,8 +165,9 @@ class ChildExecutor:
                         self._waiting.discard(event.task)
                         if not isinstance(event, Started):
                             self._running.pop(event.task, None)
+                            self._cancelled.discard(event.task)
                 elif isinstance(event, ExecutorLost):
-                    reason = event.reason
+                    reason, misused = event.reason, event.misused
                     break
                 self._sink(event)
         except msgspec.DecodeError as error:
@@ -158,16 +186,18 @@ class ChildExecutor:
                 self._sink(Returned(task=spec.task, attempt=spec.attempt))
             else:
                 end_marked(spec.runtime, spec.task)
-                self._sink(_lost(spec, reason))
-        self._sink(ExecutorLost(executor=self.name, reason=reason))
+                self._sink(_lost(spec, reason, "cancelled" if spec.task in self._cancelled else "lost"))
+        self._sink(ExecutorLost(executor=self.name, reason=reason, misused=misused))
 
     def _why(self) -> str:
         self._exited.wait(_EXIT_WITHIN_S)
         if self._status is None:
             return f"{self._title} closed its connection"
         ended = f"exited with {self._status}" if self._status >= 0 else f"was killed by signal {-self._status}"
-        text = tail(self._log, _TAIL_BYTES)
-        return f"{self._title} {ended}" + (f"; its last output:\n{text}" if text else "")
+        text = last_words(self._log, _TAIL_BYTES)
+        if "\n" not in text:
+            return f"{self._title} {ended}" + (f": {text}" if text else "")
+        return f"{self._title} {ended}; its last output:\n{text}"
 
 
 def python_argv(module: str, *arguments: str) -> list[str]:
@@ -175,8 +205,8 @@ def python_argv(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def _lost(spec: AttemptSpec, reason: str) -> Ended:
+def _lost(spec: AttemptSpec, reason: str, outcome: AttemptOutcome = "lost") -> Ended:
     now = time.time_ns()
     failure = Failure(type="_OTHER", message=reason)
-    result = AttemptResult(outcome="lost", started=now, ended=now, failure=failure)
+    result = AttemptResult(outcome=outcome, started=now, ended=now, failure=failure)
     return Ended(task=spec.task, attempt=spec.attempt, result=result)

@@ -61,6 +61,11 @@ class Backend:
     """Whether another one is started after it was lost."""
     travels: bool = False
     """Whether attempts may run on other machines. It decides itself how many have room."""
+    gives_back: Callable[[str], tuple[str, ...]] | None = None
+    """Returns the command that gives back what it took elsewhere, for a runtime folder.
+
+    It is run when all of the executor has ended, whatever ended it.
+    """
 
     def suits(self, task: Task) -> bool:
         return self.assigns_gpus or not task.policy.resources.gpus

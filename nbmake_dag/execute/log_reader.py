@@ -103,7 +103,7 @@ def fold_log(path: str, artifacts: str, blobs: BlobStore, redactor: Redactor = N
     for number, line in _lines(path):
         try:
             fold.add(_decode_line(line), artifacts)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             if line.endswith(b"\n"):
                 # cut at last: a half of a secret is not known for one
                 shown = redactor.text(line.decode(errors="replace").strip())[:120]
@@ -147,7 +147,7 @@ def fold_missed(path: str, root: str) -> tuple[str, ...]:
 
 def _accesses(path: str) -> Iterator[Access]:
     for _, line in _lines(path):
-        with contextlib.suppress(msgspec.DecodeError):  # cut by the end of its process
+        with contextlib.suppress(ValueError, RecursionError):  # cut by the end of its process
             yield _decode_access(line)
 
 

@@ -96,7 +96,7 @@ def set_aside(
     the names of those that it may have used. Raises `OSError`, and everything is then where it was.
     """
     base = os.path.join(state, "aside")
-    os.makedirs(base, exist_ok=True)
+    _make_folder(base)
     folder = os.path.join(base, os.urandom(8).hex())
     journal = _Journal(
         partial_to=os.path.relpath(partial_to, root),
@@ -112,7 +112,7 @@ def set_aside(
         if any(entry.existed for entry in aside.entries):
             os.mkdir(folder)
         for entry in aside.entries:
-            os.makedirs(os.path.dirname(entry.path), exist_ok=True)
+            _make_folder(os.path.dirname(entry.path))
             if entry.existed:
                 _rename_away(entry)
     except OSError:
@@ -195,6 +195,12 @@ def recover(
             for found in partial.withheld:
                 warn(f"what an interrupted build left is not kept: {found}")
     return tuple(kept)
+
+
+def _make_folder(path: str) -> None:
+    """Make a folder, which mostly is there: that is told sooner than an attempt to make it."""
+    if not os.path.isdir(path):
+        os.makedirs(path, exist_ok=True)
 
 
 def _file(path: str) -> StateFile[_Journal]:

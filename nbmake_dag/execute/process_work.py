@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -49,12 +48,16 @@ def run_function(
         json.dump(
             {"module": work.module, "qualname": work.qualname, "arguments": arguments, "failure": failure}, file
         )
-    program: tuple[str, ...] = (sys.executable, "-P", "-u", "-m", "nbmake_dag.inside.call", call)
+    cwd = os.path.join(spec.root, spec.workdir)
     if spec.python:
         ours = folder_to_import_from(spec.runtime)
         script = os.path.join(ours, "nbmake_dag", "inside", "call_by_path.py")
         program = (spec.python, "-u", script, ours, call)
-    run = run_process(program, spec, emit, cancellation, redactor, cwd=os.path.join(spec.root, spec.workdir))
+        run = run_process(program, spec, emit, cancellation, redactor, cwd=cwd)
+    else:
+        from nbmake_dag.execute.processes.function_call import run_call  # noqa: PLC0415  # commands need no zygote
+
+        run = run_call(call, spec, emit, cancellation, redactor, cwd=cwd)
     if run.outcome == "failed" and os.path.exists(failure):
         with open(failure, "rb") as described:
             return replace(run, failure=Failure(**json.load(described)))

@@ -27,7 +27,7 @@ class NotebookWork(msgspec.Struct, frozen=True, kw_only=True, tag="notebook"):
     """Implementation and minor version that the key has for this kernel; empty where it has none."""
     start: KernelStart = "warm"
     preload: tuple[str, ...] = ()
-    shutdown_timeout: float = 10.0
+    shutdown_timeout: float = 30.0
     """Seconds from the last cell to the end of the kernel."""
     allow_errors: bool = False
     """A cell that raises does not make the attempt fail."""
@@ -77,10 +77,30 @@ class SeenFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task above left for `upstream()`."""
+    """Where the tasks above left what `upstream()` gives, if there are any: in lines of JSON, a `Left` each.
 
+    The build appends lines, and changes none. ``size`` are the bytes that there were; ``above`` are the offsets of
+    the lines of the tasks right above, which name those above them.
+    """
+
+    file: str = ""
+    size: int = 0
+    above: tuple[int, ...] = ()
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task left for `upstream()`."""
+
+    task: str
+    position: int
+    """Among the tasks of the pipeline."""
+    above: tuple[int, ...]
+    """The offsets of the lines of the tasks right above."""
     params: dict[str, Any]
-    logged: Logged
+    metrics: dict[str, float | str]
+    tags: dict[str, str]
+    artifacts: dict[str, tuple[str, int]]
+    """The SHA-256 and the size of each blob."""
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +153,7 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What it runs in, where nbdag makes that."""
     python: str = ""
     """The interpreter of that, once it was made."""
-    upstream: dict[str, Upstream] = {}
+    upstream: Upstream = Upstream()
     secrets: tuple[str, ...] = ()
     """Variables of ``env`` whose values nothing that is captured may hold."""
     timeout: float | None = None
@@ -351,6 +371,15 @@ class ExecutorLost(msgspec.Struct, frozen=True, kw_only=True, tag="lost"):
 
     executor: str
     reason: str
+    misused: bool = False
+    """Whether what was asked of it is impossible."""
+
+
+class ExecutorSays(msgspec.Struct, frozen=True, kw_only=True, tag="says"):
+    """Something that a person who waits for an executor should read."""
+
+    executor: str
+    text: str
 
 
 class Snapshotted(msgspec.Struct, frozen=True, kw_only=True, tag="snapshotted"):
@@ -414,6 +443,7 @@ Event: TypeAlias = (
     | Returned
     | ExecutorReady
     | ExecutorLost
+    | ExecutorSays
     | Snapshotted
     | Unresumable
     | MakingEnvironment

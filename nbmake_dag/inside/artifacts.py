@@ -10,7 +10,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from nbmake_dag.inside.stream import append
+from nbmake_dag.inside.given import given
+from nbmake_dag.inside.stream import append, checked_text
 from nbmake_dag.inside.table import MEDIA_TYPE as TABLE
 from nbmake_dag.inside.table import plain, table_document
 
@@ -57,13 +58,13 @@ def log_text(text: str, artifact_file: str) -> None:
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users are not type-checked
         raise TypeError(f"log_text takes a string, not {type(text).__name__}")
-    _log(artifact_file, _bytes_writer(text.encode()), unknown="text/plain")
+    _log(artifact_file, _bytes_writer(_encoded(artifact_file, text)), unknown="text/plain")
 
 
 def log_dict(dictionary: Any, artifact_file: str) -> None:
     """Log a dict or list as JSON, which is also YAML; numpy's values become Python's, NaN becomes null."""
     text = json.dumps(plain(dictionary), indent=2, ensure_ascii=False)
-    _log(artifact_file, _bytes_writer(text.encode()), unknown="application/json")
+    _log(artifact_file, _bytes_writer(_encoded(artifact_file, text)), unknown="application/json")
 
 
 def log_table(data: Any, artifact_file: str) -> None:
@@ -74,7 +75,7 @@ def log_table(data: Any, artifact_file: str) -> None:
     if not artifact_file.endswith(".json"):
         raise ValueError(f"a table is kept as JSON: call it {os.path.splitext(artifact_file)[0]}.json")
     text = json.dumps(table_document(data), ensure_ascii=False, separators=(",", ":"))
-    _log(artifact_file, _bytes_writer(text.encode()), media_type=TABLE)
+    _log(artifact_file, _bytes_writer(_encoded(artifact_file, text)), media_type=TABLE)
 
 
 def log_figure(figure: Any, artifact_file: str) -> None:
@@ -131,6 +132,7 @@ def check_artifact_name(name: object) -> str:
     parts = name.split("/")
     if any(part in {"", ".", ".."} for part in parts) or "\0" in name:
         raise ValueError(f"an artifact's name is a relative path without '.' and '..', not {name!r}")
+    checked_text("an artifact's name", name)
     if any(len(part.encode()) > _MAX_PART for part in parts):
         raise ValueError(f"the name of an artifact is too long: {name[:40]!r}...")
     return name
@@ -141,8 +143,8 @@ def _log(
 ) -> None:
     """Write a file under a name that only this call knows, then log it; outside a run only check the name."""
     check_artifact_name(name)
-    folder = os.environ.get("NBDAG_ARTIFACTS")
-    if not folder or not os.environ.get("NBDAG_LOG"):
+    folder = given("NBDAG_ARTIFACTS")
+    if not folder or not given("NBDAG_LOG"):
         return
     os.makedirs(folder, exist_ok=True)
     file = secrets.token_hex(8) + os.path.splitext(name)[1][:16].lower()
@@ -155,6 +157,10 @@ def _log(
             "media_type": media_type or guess_media_type(name, unknown),
         }
     )
+
+
+def _encoded(name: str, text: str) -> bytes:
+    return checked_text(f"artifact {name!r}", text).encode()
 
 
 def _bytes_writer(data: bytes) -> Callable[[str], object]:

@@ -33,9 +33,10 @@ def local_modules(repository: Repository) -> Iterator[tuple[str, ModuleType, str
     for name, module in modules:
         if isinstance(module, ModuleType) and name != "__main__":
             file = vars(module).get("__file__")  # no lazy module wakes up
-            path = repository.locate(_archive_or_file(file)) if isinstance(file, str) else None
-            if path:
-                yield name, module, path
+            if isinstance(file, str) and repository.surrounds(file):
+                path = repository.locate(_archive_or_file(file))
+                if path:
+                    yield name, module, path
 
 
 def _archive_or_file(path: str) -> str:

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
+from nbmake_dag.inside.given import given
+
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _HARMLESS_INODES = ("anon_inode:[eventfd]", "anon_inode:[eventpoll]")
 
@@ -46,7 +48,7 @@ class Obstacles:
             yield "a timer that runs (signal.setitimer, signal.alarm)"
         for pid in _children():
             yield f"the child process {pid} ({_command(pid)})"
-        log = os.path.realpath(os.environ.get("NBDAG_LOG", ""))
+        log = os.path.realpath(given("NBDAG_LOG"))
         for number, link in open_files():
             if number != ours and link not in self._links and link != log:
                 yield from self._of_file(number, link)

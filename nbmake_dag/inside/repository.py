@@ -20,10 +20,15 @@ class Repository:
         folders = {f"{os.path.abspath(path)}/" for path in (ours, sys.prefix, sys.exec_prefix, sys.base_prefix)}
         self._software = tuple(path for path in folders if path not in self.prefixes)
 
+    def surrounds(self, path: str) -> bool:
+        """Return whether a path is below the repository, and not installed software; no file is looked at."""
+        path = os.path.abspath(path)
+        return path.startswith(self.prefixes) and not path.startswith(self._software)
+
     def locate(self, path: str) -> str | None:
         """Return the absolute path of a file of the user's as nbdag calls it; ``None`` for all others."""
         path = os.path.abspath(path)
-        if not path.startswith(self.prefixes) or path.startswith(self._software):
+        if not self.surrounds(path):
             return None
         prefix = next(prefix for prefix in self.prefixes if path.startswith(prefix))
         path = self._root + path[len(prefix) :]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 
 from nbmake_dag.inside.audit_hook import Accesses
+from nbmake_dag.inside.given import given, keep
 from nbmake_dag.inside.imports import Imports
 from nbmake_dag.inside.modules import compile_from_source, loaded_modules, local_modules
 from nbmake_dag.inside.repository import Repository
@@ -21,11 +21,12 @@ def start() -> None:
     global _started  # noqa: PLW0603  # one piece of work for each process
     if _started is not None:
         return
-    repository = Repository(os.environ["NBDAG_REPOSITORY"], os.environ.get("NBDAG_WORKSPACE", ""))
-    accesses = Accesses(repository, os.environ["NBDAG_ACCESS"])
+    keep()
+    repository = Repository(given("NBDAG_REPOSITORY"), given("NBDAG_WORKSPACE"))
+    accesses = Accesses(repository, given("NBDAG_ACCESS"))
     imports = Imports(repository)
     _started = repository, accesses, imports
-    first = [os.environ["NBDAG_ROOT"], os.environ.get("NBDAG_SOURCE_DIR", os.environ["NBDAG_ROOT"])]
+    first = [given("NBDAG_ROOT"), given("NBDAG_SOURCE_DIR") or given("NBDAG_ROOT")]
     sys.path[:] = dict.fromkeys([*first, *map(repository.mapped, sys.path)])
     compile_from_source(repository)
     for name, _, _ in local_modules(repository):
@@ -42,7 +43,7 @@ def finish() -> None:
     if _started is None:
         return
     repository, accesses, imports = _started
-    root = os.environ["NBDAG_ROOT"]
+    root = given("NBDAG_ROOT")
     append({"kind": "modules", "paths": loaded_modules(repository, root), "decisive": imports.decisive(root)})
     accesses.flush()
 
@@ -52,7 +53,10 @@ def resume() -> None:
     if _started is None:
         return
     close()
-    _started[1].resume(os.environ["NBDAG_ACCESS"])
+    keep()
+    _started[1].resume(given("NBDAG_ACCESS"))
+    if upstream := sys.modules.get("nbmake_dag.inside.upstream"):
+        upstream.resume()
 
 
 def repository() -> Repository | None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from nbmake_dag.inside.given import given
 from nbmake_dag.inside.imports import Imports
 from nbmake_dag.inside.repository import Repository
 from nbmake_dag.inside.stream import append
@@ -53,7 +54,7 @@ class StartedScripts:
         sys.addaudithook(hook)
 
     def _note(self, arguments: list[Any], folder: Any, env: Any) -> None:
-        root = os.environ["NBDAG_ROOT"]
+        root = given("NBDAG_ROOT")
         place = os.path.abspath(os.fsdecode(folder)) if folder else os.getcwd()
         words = [os.fsdecode(item) for item in arguments if item]
         named = [os.path.join(place, word) for item in words for word in _words(item)]

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 
+from nbmake_dag.inside.given import given
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _open: tuple[str, int] | None = None
 
@@ -21,11 +23,20 @@ def append_line(text: str) -> None:
     Outside a run the line is checked the same way, and dropped.
     """
     line = f"{text}\n".encode()
-    path = os.environ.get("NBDAG_LOG")
+    path = given("NBDAG_LOG")
     if not path:
         return
     if os.write(_descriptor(path), line) != len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+def checked_text(what: str, text: str) -> str:
+    """Return a text that can be logged; raises `ValueError`, which says ``what`` it is."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} has a lone surrogate, which UTF-8 cannot hold: {text[:80]!r}") from None
+    return text
 
 
 def append_to(path: str, records: list[dict[str, object]]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Generic, Optional, TypeVar
 
+from nbmake_dag.inside.given import given
 from nbmake_dag.inside.latest_records import latest_records
 from nbmake_dag.inside.stream import append
 
@@ -94,6 +95,11 @@ class Noted(Mapping[str, _V], Generic[_V]):
         self._note(None)
         return name in self._values
 
+    def follow(self, other: Noted[_V]) -> None:
+        """Give from now on what another one gives."""
+        self._values.clear()
+        self._values.update(other._values)
+
     def __repr__(self) -> str:
         return repr(dict(self.items()))
 
@@ -120,11 +126,34 @@ class Upstream:
         self.tags: Mapping[str, str] = Noted(left["tags"], noted("tags"))
         self.artifacts: Mapping[str, Artifact] = Noted(artifacts, noted("artifacts"))
 
+    def follow(self, other: Upstream) -> None:
+        """Give from now on what another one gives."""
+        for kind in self.__slots__:
+            getattr(self, kind).follow(getattr(other, kind))
+
     def __repr__(self) -> str:
         return (
             f"Upstream(params={self.params!r}, metrics={self.metrics!r}, "
             f"tags={self.tags!r}, artifacts={self.artifacts!r})"
         )
+
+
+class Above(Noted[Upstream]):
+    """The tasks above, by name."""
+
+    __slots__ = ()
+
+    def renew(self, other: Above) -> None:
+        """Give from now on what another one gives, also with the tasks that were taken from here."""
+        kept = {name: task for name, task in self._values.items() if name in other._values}
+        for name, task in kept.items():
+            task.follow(other._values[name])
+        self._values.clear()
+        self._values.update({**other._values, **kept})
+
+
+_given: list[Above] = []
+"""What the work of a run was given, the last for this attempt."""
 
 
 def upstream() -> Mapping[str, Upstream]:
@@ -133,7 +162,7 @@ def upstream() -> Mapping[str, Upstream]:
     Reading a value makes it an ingredient of this task: it runs again when that value changes. Iterating, ``len``
     and ``in`` read the set of names. Outside a run it answers from the latest record of every task.
     """
-    path = os.environ.get("NBDAG_UPSTREAM")
+    path = given("NBDAG_UPSTREAM")
     if path:
         return _of_run(path)
     return _mapping(latest_records(os.getcwd()), _own_folder(), _note_nothing)
@@ -151,10 +180,19 @@ def _note_nothing(_task: str, _kind: str, _name: str | None) -> None:
     """Note nothing: outside a run no key is made."""
 
 
+def resume() -> None:
+    """Let all that the work was given tell what was left for this attempt, which goes on from a snapshot."""
+    path = given("NBDAG_UPSTREAM")
+    if not path or not _given:
+        return
+    now = _of_run(path)
+    for before in _given[:-1]:
+        before.renew(now)
+
+
 @cache
-def _of_run(path: str) -> Mapping[str, Upstream]:
-    with open(path, "rb") as file:
-        left = json.load(file)
+def _of_run(path: str) -> Above:
+    left = left_above(path)
     seen: set[tuple[str, str, str | None]] = set()
 
     def note(task: str, kind: str, name: str | None) -> None:
@@ -162,12 +200,36 @@ def _of_run(path: str) -> Mapping[str, Upstream]:
             append({"kind": "read", "task": task, "of": kind, "name": name})
             seen.add((task, kind, name))
 
-    return _mapping(left, os.path.dirname(path), note)
+    _given.append(_mapping(left, os.path.dirname(path), note))
+    return _given[-1]
+
+
+def left_above(path: str) -> dict[str, dict[str, Any]]:
+    """Read what the tasks above left, in pipeline order: the lines that a file names, and that those name."""
+    with open(path, "rb") as file:
+        start = json.load(file)
+    found: dict[int, dict[str, Any]] = {}
+    waiting: list[int] = start["above"]
+    if not waiting:
+        return {}
+    with open(start["lines"], "rb") as lines:
+        while waiting:
+            offset = waiting.pop()
+            if offset in found:
+                continue
+            lines.seek(offset)
+            found[offset] = line = json.loads(lines.readline())
+            waiting += line["above"]
+            line["artifacts"] = {
+                name: os.path.join(start["blobs"], sha256[:2], sha256)
+                for name, (sha256, _) in line["artifacts"].items()
+            }
+    return {line["task"]: line for line in sorted(found.values(), key=lambda line: line["position"])}
 
 
 def _mapping(
-    left: dict[str, dict[str, dict[str, Any]]], folder: str, note: Callable[[str, str, str | None], None]
-) -> Mapping[str, Upstream]:
+    left: Mapping[str, Mapping[str, dict[str, Any]]], folder: str, note: Callable[[str, str, str | None], None]
+) -> Above:
     def noted(task: str) -> Callable[[str, str | None], None]:
         return lambda kind, name: note(task, kind, name)
 
@@ -178,4 +240,4 @@ def _mapping(
         if name not in tasks:
             note("", "tasks", None)
 
-    return Noted(tasks, note_tasks)
+    return Above(tasks, note_tasks)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any, SupportsFloat, SupportsIndex
 
-from nbmake_dag.inside.stream import append, append_line
+from nbmake_dag.inside.stream import append, append_line, checked_text
 
 _INT64 = 1 << 63
 
@@ -19,7 +19,7 @@ def log_metric(key: str, value: SupportsFloat, step: SupportsIndex | None = None
 
     ``value`` is anything that ``float`` takes, NaN and infinities included; its unit belongs into ``key``, such as
     ``loss_eur``. ``step`` is a whole number of 64 bits. Raises `TypeError` for text and anything else that is not
-    a number.
+    a number, and `ValueError` for one that is too large.
     """
     log_point(key, value, step, time.time_ns())
 
@@ -47,9 +47,10 @@ def log_param(key: str, value: Any) -> None:
     """Log a parameter that the work chose itself; the last value counts.
 
     A value that is neither text, number, bool nor ``None`` is stored as its ``str``. Raises `TypeError` for a
-    ``key`` that is not a string.
+    ``key`` that is not a string, and `ValueError` for text that UTF-8 cannot hold.
     """
-    append({"kind": "param", "key": _text("a parameter's key", key), "value": _scalar(value)})
+    name = _text("a parameter's key", key)
+    append({"kind": "param", "key": name, "value": _scalar(f"parameter {name!r}", value)})
 
 
 def log_params(params: Mapping[str, Any]) -> None:
@@ -60,7 +61,8 @@ def log_params(params: Mapping[str, Any]) -> None:
 
 def set_tag(key: str, value: Any) -> None:
     """Attach a word to the task, as its ``str``; the last value counts."""
-    append({"kind": "tag", "key": _text("a tag's key", key), "value": str(value)})
+    name = _text("a tag's key", key)
+    append({"kind": "tag", "key": name, "value": _words(f"tag {name!r}", value)})
 
 
 def set_tags(tags: Mapping[str, Any]) -> None:
@@ -72,14 +74,26 @@ def set_tags(tags: Mapping[str, Any]) -> None:
 def _text(what: str, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a string, not {type(value).__name__}")
-    return value
+    return checked_text(what, value)
+
+
+def _words(what: str, value: object) -> str:
+    """Return the text of a value; what Python does not write, as a number of too many digits, names ``what``."""
+    try:
+        text = str(value)
+    except ValueError as error:
+        raise ValueError(f"{what} cannot be written as text: {error}") from error
+    return checked_text(what, text)
 
 
 def _number(key: str, value: SupportsFloat) -> float | str:
     """Return a float, or protobuf's word for a float that JSON cannot express."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"metric {key!r} must be a number, not {type(value).__name__}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError(f"metric {key!r} is too large for a float") from error
     if math.isfinite(number):
         return number
     if math.isnan(number):
@@ -103,11 +117,11 @@ def _step(step: SupportsIndex | None) -> int | None:
     return number
 
 
-def _scalar(value: object) -> object:
-    if value is None or isinstance(value, (str, bool)):
+def _scalar(what: str, value: object) -> object:
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and -_INT64 <= value < _INT64:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    return str(value)
+    return _words(what, value)

@@ -2,13 +2,13 @@
 
 A script for any Python, run by path: standard library only, and ipykernel where it is asked for.
 
-    python zygote.py LISTENING_FD RUNTIME_DIRECTORY [--kernels [MODULE...]]
+    python zygote.py LISTENING_FD RUNTIME_DIRECTORY [--kernels [MODULE...] | --calls]
 
-A client connects and sends one `Request`, with the descriptor that becomes standard output and error. It is
-answered by one line of JSON with the process id, and a second one with the exit when the process has ended. Each
-byte that the client sends is a signal for the process group, and a closed connection is SIGKILL. When the process
-ends, whatever is left of its group is killed. Where the system refuses a process, as at a limit, the only answer
-is why, as ``refused``, and the zygote goes on.
+A client connects and sends one `Request`, with the descriptor that becomes standard output and error, or two. It
+is answered by one line of JSON with the process id, and a second one with the exit when the process has ended.
+Each byte that the client sends is a signal for the process group, and a closed connection is SIGKILL. When the
+process ends, whatever is left of its group is killed. Where the system refuses a process, as at a limit, the
+only answer is why, as ``refused``, and the zygote goes on.
 
 The zygote ends, and its processes with it, when its parent or the runtime directory is gone, or when a client asks
 for it. It has no threads, and no zmq context.
@@ -46,8 +46,8 @@ TRY_AGAIN = 75
 """Exit code of a zygote that the machine did not let start, which may succeed later."""
 
 Request = Dict[str, Any]  # noqa: UP006  # any Python that has kernels runs this
-"""``env``, ``cwd``, and either ``argv`` of a program, or of a kernel ``connection_file``, ``ipython_dir`` and the
-``command`` that starts one that is not forked.
+"""``env``, ``cwd``, and one of these: ``argv`` of a program; the file ``call`` for `nbmake_dag.inside.call`;
+``connection_file`` and ``ipython_dir`` of a kernel. The last two bring the ``command`` that starts one unforked.
 
 Instead of that ``end`` asks for the end of the zygote, and ``ask`` for its process id.
 """
@@ -121,16 +121,21 @@ class Process:
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
     runtime, kernels, modules = sys.argv[2], "--kernels" in sys.argv[3:4], sys.argv[4:]
+    calls = "--calls" in sys.argv[3:4]
     become_orphan()
     reset_signals()
     if kernels:
         prepare_kernels(modules)
+    elif calls:
+        prepare_calls()
     request = Server(listener).serve(runtime)
     # Only a forked child, with an empty stack, goes on to the end of the script, where Python finalizes.
     if request is None:
         os._exit(0)
     if "argv" in request:
         execute(request)
+    if "call" in request:
+        run_call(request)
     run_kernel(request)
 
 
@@ -185,6 +190,13 @@ def prepare_kernels(modules: list[str]) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()  # until a kernel is ready
+
+
+def prepare_calls() -> None:
+    """Import what every call of a function needs, and nothing that users chose."""
+    import_module("nbmake_dag.inside.call")
+    gc.collect()
+    gc.freeze()
 
 
 def _wake(_number: int, _frame: object) -> None:
@@ -246,7 +258,7 @@ class Server:
         zygote = os.getpid()
         flush_c_streams()
         try:
-            pid = self.fork(outputs)
+            pid = self.fork(outputs, 2 if "call" in request else 1)
         except OSError as error:
             answer(connection, {"refused": error.strerror})
             connection.close()
@@ -257,45 +269,50 @@ class Server:
             for each in (self.listener, self.wake, self.woken, connection, *others):
                 each.close()
             return request
-        os.close(outputs)
+        for output in outputs:
+            os.close(output)
         self.running[connection.fileno()] = Process(pid, connection)
         self.poller.register(connection, select.POLLIN)
         answer(connection, {"pid": pid})
         return None
 
     @staticmethod
-    def fork(outputs: int) -> int:
-        """Fork as `os.fork` does; where that is refused, `OSError`, and the descriptor is closed."""
-        if outputs < 0:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # the system had no room for that of the client
-        try:
-            return os.fork()
-        except OSError:
-            os.close(outputs)
-            raise
+    def fork(outputs: list[int], wanted: int) -> int:
+        """Fork as `os.fork` does; where that is refused, `OSError`, and the descriptors are closed."""
+        refused: OSError | None = None
+        if len(outputs) < wanted:
+            refused = OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # no room for those of the client
+        else:
+            try:
+                return os.fork()
+            except OSError as error:
+                refused = error
+        for output in outputs:
+            os.close(output)
+        raise refused
 
 
-def receive(connection: socket.socket) -> tuple[Request | None, int]:
-    """Read one request and its descriptor; ``None`` from a client that has gone."""
+def receive(connection: socket.socket) -> tuple[Request | None, list[int]]:
+    """Read one request and its descriptors; ``None`` from a client that has gone."""
     connection.settimeout(SILENT_CLIENT)
     try:
-        head, ancillary, _, _ = connection.recvmsg(HEADER.size, socket.CMSG_SPACE(4))
+        head, ancillary, _, _ = connection.recvmsg(HEADER.size, socket.CMSG_SPACE(8))
         if len(head) < HEADER.size:
-            return None, -1
+            return None, []
         data = bytearray()
         size = HEADER.unpack(head)[0]
         while len(data) < size:
             piece = connection.recv(size - len(data))
             if not piece:
-                return None, -1
+                return None, []
             data += piece
     except OSError:
-        return None, -1
+        return None, []
     connection.setblocking(False)
     descriptors = array.array("i")
     for _, _, payload in ancillary:
         descriptors.frombytes(payload)
-    return json.loads(data), descriptors[0] if descriptors else -1
+    return json.loads(data), list(descriptors)
 
 
 def answer(connection: socket.socket, message: dict[str, Any]) -> None:
@@ -303,17 +320,17 @@ def answer(connection: socket.socket, message: dict[str, Any]) -> None:
         connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def become_process(request: Request, outputs: int, zygote: int) -> None:
+def become_process(request: Request, outputs: list[int], zygote: int) -> None:
     """Turn the fork into what a program started on its own would be."""
     os.setsid()
     die_with_parent(zygote)
     signal.set_wakeup_fd(-1)
     reset_signals()
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (outputs, 1), (outputs, 2)):
+    for source, target in ((nothing, 0), (outputs[0], 1), (outputs[-1], 2)):
         os.dup2(source, target)
-    os.close(nothing)
-    os.close(outputs)
+    for each in (nothing, *outputs):
+        os.close(each)
     if "cwd" in request:
         enter(request["cwd"])
 
@@ -334,6 +351,16 @@ def execute(request: Request) -> None:
     except OSError as error:
         os.write(2, f"{request['argv'][0]}: {error.strerror}\n".encode())
         os._exit(127)
+
+
+def run_call(request: Request) -> None:
+    """Be the process of one call of a function."""
+    locale = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ}
+    os.environ.clear()
+    os.environ.update({**request["env"], **locale})
+    time.tzset()
+    sys.orig_argv[:] = request["command"]
+    sys.exit(import_module("nbmake_dag.inside.call").main(request["call"]))
 
 
 def run_kernel(request: Request) -> None:

@@ -11,6 +11,7 @@ from glob import glob
 from itertools import pairwise
 from typing import TypeAlias
 
+from nbmake_dag.observe.places import PathKind, is_program, kind_of
 from nbmake_dag.observe.shell import commands
 from nbmake_dag_cache.computed_imports import Import, WholeFolder
 from nbmake_dag_cache.imports import Imports, imports_of
@@ -80,6 +81,20 @@ class Found:
     missing: list[str] = field(default_factory=list[str])
     code: list[Code] = field(default_factory=list[Code])
     unknown: list[str] = field(default_factory=list[str])
+    kinds: dict[str, PathKind] = field(default_factory=dict[str, PathKind])
+    programs: dict[str, bool] = field(default_factory=dict[str, bool])
+
+    def kind(self, path: str) -> PathKind:
+        """Return what is at an absolute path, and note that it decided how a word is read."""
+        if path not in self.kinds:
+            self.kinds[path] = kind_of(path)
+        return self.kinds[path]
+
+    def is_program(self, path: str) -> bool:
+        """Whether a program is at an absolute path; notes that this decided how a word is read."""
+        if path not in self.programs:
+            self.programs[path] = is_program(path)
+        return self.programs[path]
 
     @property
     def count(self) -> int:
@@ -193,7 +208,7 @@ class _Arguments:
     def _read_word(self, position: int) -> None:
         word, before = self._words[position], self._words[position - 1] if position else ""
         takes_program = before == "-f" and os.path.basename(self._words[0]) in _TAKE_PROGRAM_FILES
-        if _HAS_COMMANDS.search(word) and not os.path.exists(self._place.absolute(word)):
+        if _HAS_COMMANDS.search(word) and not self._kind(word):
             self._read_quoted(word)
         elif word.startswith("-") and self._names_script(value := word.partition("=")[2]):
             self._add(value)
@@ -219,21 +234,23 @@ class _Arguments:
         if is_computed(word):
             following = self._words[position + 1] if position + 1 < len(self._words) else ""
             # else it may be options
-            self.is_unknown |= not (following and os.path.isfile(self._place.absolute(following)))
+            self.is_unknown |= not (following and self._kind(following) == "file")
             return True
-        path = self._place.absolute(word)
-        if os.path.isdir(path):
+        kind = self._kind(word)
+        if kind == "folder":
             if _is_python(self._interpreter):
                 self._add(os.path.join(word, "__main__.py"))
             return is_first
-        if is_first or os.path.isfile(path) or word.endswith(SUFFIXES):
+        if is_first or kind == "file" or word.endswith(SUFFIXES):
             self._add(word)
             return True
         return False
 
     def _is_program(self, word: str) -> bool:
-        path = self._place.absolute(word)
-        return "/" in word and os.path.isfile(path) and os.access(path, os.X_OK)
+        return "/" in word and not is_computed(word) and self._found.is_program(self._place.absolute(word))
+
+    def _kind(self, word: str) -> PathKind:
+        return self._found.kind(self._place.absolute(word))
 
     def _add_program(self, word: str) -> None:
         """Add a program by its path, or one that is found on a ``PATH`` of the command's own."""
@@ -282,6 +299,8 @@ class _Arguments:
         self._read_lines(word, self._place, inside)
         self._found.files += inside.files
         self._found.code += inside.code
+        self._found.kinds |= inside.kinds
+        self._found.programs |= inside.programs
 
 
 def _code_option(word: str, interpreter: str) -> str:
@@ -312,7 +331,7 @@ def _read_found(words: list[str], place: Place, found: Found) -> None:
 
 def _read_tests(words: list[str], place: Place, found: Found) -> None:
     """Add all modules in the folders of tests: where none is named, in the one that it starts in."""
-    named = [word for word in words[1:] if os.path.isdir(place.absolute(word))]
+    named = [word for word in words[1:] if found.kind(place.absolute(word)) == "folder"]
     is_all = not named and not any(".py" in word for word in words)
     listed = tuple(WholeFolder("working", folder) for folder in named or (["."] if is_all else []))
     found.code.append(Code(Imports(listed=listed), place.folder, place.python_path))

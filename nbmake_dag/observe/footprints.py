@@ -70,7 +70,7 @@ class Footprints:
     def _relative(self, path: str) -> str:
         return os.path.relpath(path, os.path.realpath(self._root))
 
-    def _names(self, names: frozenset[str], known: set[str]) -> frozenset[str]:
+    def _names(self, names: tuple[str, ...], known: set[str]) -> frozenset[str]:
         """Add what the files mention that names may mean, wherever these files lie."""
         # a new `__init__.py` in a folder of known code
         found = set(names) | {name for path in known for name in path.split("/")[:-1]}

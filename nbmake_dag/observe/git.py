@@ -10,6 +10,28 @@ from nbmake_dag.observe.project import git_root
 
 _TIMEOUT_S = 60.0
 _STATUS_TIMEOUT_S = 2.0
+_POINTERS = frozenset(
+    {
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_COMMON_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_PREFIX",
+        "GIT_LITERAL_PATHSPECS",
+        "GIT_GLOB_PATHSPECS",
+        "GIT_NOGLOB_PATHSPECS",
+        "GIT_ICASE_PATHSPECS",
+    }
+)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables for git, without those that would have it answer for another repository than asked.
+
+    In a hook, or below `git rebase --exec`, they name the repository, and the index, of the git that began it.
+    """
+    return {name: value for name, value in os.environ.items() if name not in _POINTERS}
 
 
 def run_git(
@@ -20,6 +42,7 @@ def run_git(
         return subprocess.run(
             ["git", "--no-optional-locks", *arguments],
             cwd=folder,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout,
@@ -43,18 +66,29 @@ def tracked(paths: Iterable[str]) -> set[str]:
 
     Where git cannot answer, they count as tracked.
     """
+    return tracked_or_unknown(paths)[0]
+
+
+def tracked_or_unknown(paths: Iterable[str]) -> tuple[set[str], str]:
+    """Return what `tracked` does, and what git says where it cannot answer, such as whose the repository is."""
     inside: dict[str, list[str]] = {}
     for path in paths:
         if root := git_root(os.path.dirname(path)):
             inside.setdefault(root, []).append(path)
     found: set[str] = set()
+    refusal = ""
     for root, files in inside.items():
         for start in range(0, len(files), _PATHS_AT_ONCE):
             some = files[start : start + _PATHS_AT_ONCE]
             names = (os.path.relpath(path, root) for path in some)
-            listed = ask_git(root, "--literal-pathspecs", "ls-files", "-z", "--", *names)
-            found |= set(some) if listed is None else {os.path.join(root, name) for name in listed.split("\0")}
-    return found
+            done = run_git(root, "--literal-pathspecs", "ls-files", "-z", "--", *names)
+            if done is None or done.returncode:
+                found |= set(some)
+                said = os.fsdecode(done.stderr).strip() if done else "it cannot be run"
+                refusal = refusal or said.partition("\n")[0]
+            else:
+                found |= {os.path.join(root, name) for name in os.fsdecode(done.stdout).split("\0")}
+    return found, refusal
 
 
 def index_of(repository: str) -> str:
@@ -84,6 +118,23 @@ def commit_of(folder: str, name: str) -> str | None:
     """Return the full hash of the commit that a branch, a tag or a prefix means."""
     found = ask_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     return None if found is None else found.strip()
+
+
+def files_at(repository: str, commit: str, paths: Iterable[str], most: int) -> dict[str, bytes]:
+    """Return files of a commit of up to ``most`` bytes, by paths relative to the repository; links are none."""
+    listed = ask_git(repository, "--literal-pathspecs", "ls-tree", "-z", "--long", commit, "--", *paths)
+    found: dict[str, bytes] = {}
+    for line in filter(None, (listed or "").split("\0")):
+        entry, _, path = line.partition("\t")
+        mode, kind, name, size = entry.split()
+        if kind == "blob" and mode != _LINK and int(size) <= most:
+            done = run_git(repository, "cat-file", "blob", name)
+            if done is not None and done.returncode == 0:
+                found[path] = done.stdout
+    return found
+
+
+_LINK = "120000"
 
 
 def is_dirty(repository: str) -> bool | None:

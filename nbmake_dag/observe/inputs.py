@@ -10,11 +10,11 @@ from nbmake_dag.core.globs import matches, may_match_below, static_prefix
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.ignore import Ignored
 from nbmake_dag.core.model import Input, ProjectPath, RemoteFile
+from nbmake_dag.observe.places import Places
 from nbmake_dag.observe.project import Project, leads_to_file, leads_to_folder
 from nbmake_dag.observe.remote_copies import RemoteCopies, file_of
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.memo import StatMemo
-from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 _NEVER = frozenset({".git", ".nbdag"})
 
@@ -33,7 +33,7 @@ class Inputs:
         files: StatMemo,
         leaving: Mapping[ProjectPath, Digest],
         ignore: Ignored,
-        folders: dict[str, Stamp | None] | None = None,
+        folders: Places | None = None,
         *,
         copies: RemoteCopies,
     ) -> None:
@@ -44,7 +44,7 @@ class Inputs:
         self._ignore = ignore
         self.copies = copies
         self._found: dict[str, tuple[tuple[ProjectPath, Digest], ...]] = {}
-        self.folders = {} if folders is None else folders
+        self.folders = Places() if folders is None else folders
         """Folders as they were just before they were first searched, and paths at which nothing was.
 
         A file that joins a folder may match a glob, and one that may be absent may appear.
@@ -71,7 +71,7 @@ class Inputs:
         """Return the copy of a remote file; what was learned about it decides, not the copy."""
         known = file_of(self._project, remote)
         if remote.fetch:
-            self.folders.setdefault(known, folder_stamp(known))
+            self.folders.note(known)
         digest = self.copies.digest(remote)
         return ((path, digest),) if digest is not None else ()
 
@@ -110,7 +110,7 @@ class Inputs:
 
 
 def find_files(
-    project: Project, start: str, pattern: str | None, ignore: Ignored, folders: dict[str, Stamp | None]
+    project: Project, start: str, pattern: str | None, ignore: Ignored, folders: Places
 ) -> Iterator[ProjectPath]:
     """Yield the files below a folder, those that match a glob; links are followed, but not in circles.
 
@@ -121,7 +121,7 @@ def find_files(
     while waiting:
         folder, entered = waiting.pop()
         absolute = project.absolute(folder)
-        folders.setdefault(absolute, folder_stamp(absolute))
+        folders.note(absolute)
         try:
             entries = list(os.scandir(absolute))
         except PermissionError:

@@ -13,9 +13,9 @@ from nbmake_dag.core.ignore import Ignored
 from nbmake_dag.core.model import ProjectPath, Value
 from nbmake_dag.observe.changes import content_at, paths_at
 from nbmake_dag.observe.inputs import find_files
+from nbmake_dag.observe.places import Places
 from nbmake_dag.observe.project import Project, git_root
 from nbmake_dag_cache.memo import StatMemo
-from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 
 class Data(Protocol):
@@ -33,16 +33,14 @@ class Data(Protocol):
 class Disk:
     """What is on disk; ``files`` and ``places`` note what a build with nothing to do must look at."""
 
-    def __init__(
-        self, project: Project, files: StatMemo | None = None, places: dict[str, Stamp | None] | None = None
-    ) -> None:
+    def __init__(self, project: Project, files: StatMemo | None = None, places: Places | None = None) -> None:
         self._project = project
         self._files = files
-        self._places = {} if places is None else places
+        self._places = Places() if places is None else places
 
     def rows(self, path: ProjectPath) -> bytes:
         absolute = self._project.absolute(path)
-        self._places.setdefault(absolute, folder_stamp(absolute))
+        self._places.note(absolute)
         if self._files is None:
             if not os.path.isfile(absolute):
                 # a pipe would be waited for

@@ -164,8 +164,7 @@ class Kernels:
             return Kernel(name=name, problem=error)
         self.folders.update(spec.folders)
         kernel = Kernel(name=name, language=spec.language, argv=tuple(spec.argv))
-        argv = [sys.executable, *spec.argv[1:]] if spec.argv[0] in _NATIVE else spec.argv
-        argv = [word.replace("{resource_dir}", spec.folder).replace("{prefix}", sys.prefix) for word in argv]
+        argv = command_of(spec.argv, spec.folder)
         is_searched = not os.path.dirname(argv[0])
         if not (is_searched and spec.has_path) and not self._exists(argv[0]):
             problem = UsageError(
@@ -238,7 +237,7 @@ class Kernels:
         if not os.path.dirname(program):
             return self._search(program) is not None
         self.folders.setdefault(program, folder_stamp(program))
-        return not os.path.isabs(program) or _is_program(program)
+        return not os.path.isabs(program) or is_program(program)
 
     def _search(self, word: str) -> str | None:
         searched = self.variables.get("PATH")
@@ -246,12 +245,18 @@ class Kernels:
             path = os.path.join(folder, word)
             # also a file that is not there yet, or cannot be executed yet
             self.folders.setdefault(path, folder_stamp(path))
-            if _is_program(path):
+            if is_program(path):
                 return path
         return None
 
 
-def _is_program(path: str) -> bool:
+def command_of(argv: Sequence[str], folder: str) -> list[str]:
+    """Return what the ``argv`` of a kernelspec in a folder starts, as Jupyter reads it."""
+    words = [sys.executable, *argv[1:]] if argv[0] in _NATIVE else argv
+    return [word.replace("{resource_dir}", folder).replace("{prefix}", sys.prefix) for word in words]
+
+
+def is_program(path: str) -> bool:
     """Return whether some user can execute a file; whether this user can, is known only by starting it."""
     try:
         mode = os.stat(path).st_mode

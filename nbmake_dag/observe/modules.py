@@ -13,6 +13,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 import msgspec
 
 from nbmake_dag.observe.arguments import LESS_USUAL, SUFFIXES
+from nbmake_dag.observe.places import Places
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.reach import Code, Reached, Search, names_in
 from nbmake_dag.observe.scripts import scripts_of, with_own_folder
@@ -23,7 +24,6 @@ from nbmake_dag_cache.identity import identify, identity_schema
 from nbmake_dag_cache.imports import Imports, imports_of
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
 from nbmake_dag_cache.notebook import UnreadableNotebookError, read_code
-from nbmake_dag_cache.stamps import Stamp, folder_stamp
 from nbmake_dag_cache.started import PYTHON, StartedCommand, Word
 from nbmake_dag_cache.syntax import python_identity
 
@@ -54,7 +54,7 @@ class Modules:
         files: StatMemo,
         identities: IdentityMemo,
         installed: Iterable[str],
-        folders: dict[str, Stamp | None] | None = None,
+        folders: Places | None = None,
     ) -> None:
         self._project = project
         self._files = files
@@ -63,7 +63,7 @@ class Modules:
         self._installed = tuple(path for path in installed if self.is_local(path))
         self._kinds: dict[str, str] = {}
         self._read: dict[str, ModuleIdentity | None] = {}
-        self.folders = {} if folders is None else folders
+        self.folders = Places() if folders is None else folders
         """Folders as they were before they were first searched, and files that were not there.
 
         An import may refer to a module that is added to one.
@@ -111,7 +111,7 @@ class Modules:
                 waiting += self._started(command, code, search)
         return Reached(
             paths=tuple(sorted(search.scripts | imported)),
-            names=frozenset(search.names),
+            names=tuple(sorted(search.names)),
             unknown=tuple(dict.fromkeys(search.unknown)),
             is_opaque=search.is_opaque,
         )
@@ -148,6 +148,10 @@ class Modules:
         search.note_unknown(scripts.unknown, code)
         for path in filter(self.is_local, scripts.missing):
             self.search(path)
+        for path in filter(self.is_local, scripts.kinds):
+            self.folders.kinds.setdefault(path, scripts.kinds[path])
+        for path in filter(self.is_local, scripts.programs):
+            self.folders.programs.setdefault(path, scripts.programs[path])
         for script in scripts.files:
             if not self.is_local(script.path):
                 continue
@@ -199,6 +203,8 @@ class Modules:
 
     def _additions(self, code: Code, *, first: bool) -> tuple[str, ...]:
         """Return the local folders that code puts before the rest of its import path, or after it, in order."""
+        if not code.imports.folders:
+            return ()
         places = [
             os.path.normpath(os.path.join(code.folder if addition.base == "file" else code.working, addition.path))
             for addition in code.imports.folders
@@ -209,6 +215,8 @@ class Modules:
 
     def _archives(self, code: Code) -> set[str]:
         """Return the local archives that code puts on its import path."""
+        if not code.imports.folders:
+            return set()
         added = (*self._additions(code, first=True), *self._additions(code, first=False))
         return {place for place in added if place.endswith(_ARCHIVES) and self._kind(place) == "file"}
 
@@ -323,8 +331,7 @@ class Modules:
 
     def search(self, place: str) -> None:
         """Note that something is looked for in a folder, or that a file is looked for."""
-        if place not in self.folders:
-            self.folders[place] = folder_stamp(place)
+        self.folders.note(place)
 
     def _kind(self, path: str) -> str:
         """Return whether a path is a ``file``, a ``folder`` or nothing."""

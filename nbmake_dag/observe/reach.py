@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ class Reached:
 
     paths: tuple[str, ...]
     """The absolute paths of all local modules and scripts, sorted."""
-    names: frozenset[str]
+    names: tuple[str, ...]
     """All names by which modules and scripts are mentioned, also those that mean no file here."""
     unknown: tuple[str, ...]
     """Commands that start a script whose name is computed, where no run notes it."""
@@ -63,7 +64,7 @@ class Search:
         self._followed: dict[str, set[str]] = {}
 
     def note(self, code: Code) -> None:
-        self.names.update(names_in(code.imports, code.package or code.folder))
+        self.names.update(map(sys.intern, names_in(code.imports, code.package or code.folder)))
         imports = code.imports
         self.is_opaque |= imports.computed or imports.opaque or _starts_pattern(imports)
         self.is_opaque |= any(map(_leads_up, imports.listed))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from nbmake_dag.observe.arguments import (
@@ -22,6 +22,7 @@ from nbmake_dag.observe.arguments import (
     read_arguments,
     without_redirections,
 )
+from nbmake_dag.observe.places import PathKind
 from nbmake_dag.observe.shell import HEREDOC, commands, without_backticks, without_heredocs
 from nbmake_dag_cache.imports import imports_of
 from nbmake_dag_cache.started import UNKNOWN
@@ -60,6 +61,10 @@ class Scripts:
     code: tuple[Code, ...]
     unknown: tuple[str, ...] = ()
     """Commands that run a script whose name is computed."""
+    kinds: Mapping[str, PathKind] = field(default_factory=dict[str, PathKind])
+    """What was at the absolute paths of which that decided how a word is read."""
+    programs: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    """Whether there was a program at those of which that did."""
 
 
 def scripts_of(arguments: str | Sequence[str], folder: str) -> Scripts:
@@ -75,6 +80,8 @@ def scripts_of(arguments: str | Sequence[str], folder: str) -> Scripts:
         missing=tuple(dict.fromkeys(found.missing)),
         code=tuple(dict.fromkeys(found.code)),
         unknown=tuple(dict.fromkeys(found.unknown)),
+        kinds=found.kinds,
+        programs=found.programs,
     )
 
 
@@ -259,7 +266,7 @@ def _replaced(name: str, value: str, text: str) -> str:
 
 
 def _names_in(word: str) -> list[str]:
-    return list(dict.fromkeys(first or second for first, second in _VARIABLE.findall(word)))
+    return list(dict.fromkeys(first or second for first, second in _VARIABLE.findall(word))) if "$" in word else []
 
 
 def _at(values: list[str], position: int) -> str:

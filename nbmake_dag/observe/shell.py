@@ -12,8 +12,9 @@ _SEPARATOR = re.compile(r"[;&|()\n]+|[<>]\(")
 _QUOTED_OR_COMMENT = re.compile(
     r"""'[^']*'|"(?:\\.|[^"\\])*"|(?P<continued>\\\n)|\\.|(?<![^\s;&|()])(?P<comment>#[^\n]*)""", re.DOTALL
 )
-_PLAIN = re.compile(r"[\w./=,:@%+*?~^$\[\]{}! \t-]*", re.ASCII)
-"""One line without quotes, comments and what separates commands: it is taken apart at white space."""
+_PLAIN = re.compile(r"[\w./=,:@%+*?~^$\[\]{}!();<>|&\n \t-]*", re.ASCII)
+"""Lines without quotes and comments: all of them is words, what separates words, and white space."""
+_PLAIN_WORD = re.compile(r"[();<>|&\n]+|[^();<>|&\n \t]+")
 _BACKTICKS = re.compile(r"`([^`]*)`")
 
 
@@ -73,7 +74,11 @@ def commands(lines: str) -> list[tuple[list[str], str]]:
 
 def _words(lines: str) -> list[str]:
     if _PLAIN.fullmatch(lines):
-        return lines.split()
+        return _PLAIN_WORD.findall(lines)
+    return _lexed(lines)
+
+
+def _lexed(lines: str) -> list[str]:
     lines = _QUOTED_OR_COMMENT.sub(
         lambda match: " " if match["continued"] else "" if match["comment"] else match[0],
         without_backticks(lines),

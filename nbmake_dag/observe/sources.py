@@ -15,13 +15,13 @@ from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint, ConfigError, describe
 from nbmake_dag.observe.instance_data import Disk
 from nbmake_dag.observe.pairs import config_of, paired_files
+from nbmake_dag.observe.places import Places
 from nbmake_dag.observe.project import Project, nearby
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.identity import CellIdentity, NotebookIdentity, identify, identity_schema
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
 from nbmake_dag_cache.notebook import UnreadableNotebookError, read_code
-from nbmake_dag_cache.stamps import Stamp, folder_stamp
 
 _BLOB = "blob"
 MAX_NOTEBOOK_BYTES = 256 << 20
@@ -72,7 +72,7 @@ class Sources:
         files: StatMemo,
         identities: IdentityMemo,
         path: tuple[str, ...],
-        places: dict[str, Stamp | None] | None = None,
+        places: Places | None = None,
     ) -> None:
         self._project = project
         self._files = files
@@ -86,7 +86,7 @@ class Sources:
         """The configuration file of Jupytext that counts for the notebooks of a folder."""
         self.unread: dict[str, Complaint] | None = None
         """If set, what cannot be read is noted here, by its path or function, and counts as without code."""
-        self.places = {} if places is None else places
+        self.places = Places() if places is None else places
         """Files that could be a module or the text of a notebook, as they were before they were looked for."""
 
     def fresh(self) -> Sources:
@@ -113,7 +113,7 @@ class Sources:
                 self._notebooks[name] = self._read_notebook(path, place, language, form)
             except ConfigError as error:
                 absolute = self._project.absolute(path)
-                self.places.setdefault(absolute, folder_stamp(absolute))
+                self.places.note(absolute)
                 self._note_unread(path, error)
                 self._notebooks[name] = _UNREAD_NOTEBOOK
         return self._notebooks[name]
@@ -132,7 +132,7 @@ class Sources:
         if path.endswith(".ipynb"):
             for text in self._paired_texts(path, notebook, place):
                 absolute = self._project.absolute(text)
-                self.places.setdefault(absolute, folder_stamp(absolute))
+                self.places.note(absolute)
                 if os.path.isfile(absolute):
                     return dataclasses.replace(self.notebook(text, place).signature, paired_with=text)
         return notebook.signature
@@ -143,7 +143,7 @@ class Sources:
         config = None if identity.formats else self._jupytext_config(os.path.dirname(absolute))
         if config is None and not identity.formats:
             return []
-        self.places.setdefault(absolute, folder_stamp(absolute))
+        self.places.note(absolute)
         schema = f"texts {path} {self._files.digest(config) if config else ''}"
         known = self._identities.get(notebook.digest, schema)
         if known is None:
@@ -165,7 +165,7 @@ class Sources:
 
     def _read(self, path: str) -> bytes | None:
         """Read a file that may be absent; whether it is will be looked at again."""
-        self.places.setdefault(path, folder_stamp(path))
+        self.places.note(path)
         try:
             return self._files.read(path)[0] if os.path.isfile(path) else None
         except OSError:
@@ -227,9 +227,9 @@ class Sources:
         for folder in self._path:
             # Python prefers a package to a module of the same name
             for path in (f"{folder}/{relative}/__init__.py", f"{folder}/{relative}.py"):
-                self.places.setdefault(path, folder_stamp(path))
+                self.places.note(path)
                 if os.path.isfile(path):
-                    return FunctionFile(path=path, signature=_signature(path, work, place))
+                    return FunctionFile(path=path, signature=_signature(path, self._project, work, place))
         what = f"module `{work.module}` cannot be found"
         files = [path for path in nearby(self._project.root, f"{relative}.py") if path.endswith(".py")]
         close = did_you_mean(work.module, (path.removesuffix(".py").replace("/", ".") for path in files))
@@ -237,7 +237,7 @@ class Sources:
         raise ConfigError((Complaint(what=what, place=place, hint=hint),))
 
 
-def _signature(path: str, work: Function, place: str) -> Signature:
+def _signature(path: str, project: Project, work: Function, place: str) -> Signature:
     try:
         with open(path, "rb") as file:
             tree = ast.parse(file.read())
@@ -251,6 +251,7 @@ def _signature(path: str, work: Function, place: str) -> Signature:
         body = next((node.body for node in body if isinstance(node, ast.ClassDef) and node.name == owner), [])
     for node in reversed(body):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
+            _refuse_if_idle(node, project.relative(path), work, place)
             names = frozenset(item.arg for item in (*node.args.args, *node.args.kwonlyargs))
             return Signature(
                 names=names,
@@ -263,6 +264,29 @@ def _signature(path: str, work: Function, place: str) -> Signature:
     what = f"module `{work.module}` has no function `{work.qualname}`"
     named = (node.name for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
     raise ConfigError((Complaint(what=what, place=place, hint=did_you_mean(name, named) or f"it is {path}"),))
+
+
+def _refuse_if_idle(node: ast.FunctionDef | ast.AsyncFunctionDef, path: str, work: Function, place: str) -> None:
+    """Refuse a function of which a call executes nothing; what a decorator makes of it only the call shows."""
+    if node.decorator_list:
+        return
+    if isinstance(node, ast.AsyncFunctionDef):
+        is_what, instead = "an `async def`", "make it a `def` that does its work with `asyncio.run(...)`"
+    elif _yields(node):
+        is_what, instead = "a generator", "take `yield` out of it, or name a function that iterates over it"
+    else:
+        return
+    what = f"function `{work.module}:{work.qualname}` is {is_what}: to call it executes nothing"
+    raise ConfigError((Complaint(what=what, place=place, hint=f"{path}:{node.lineno}: {instead}"),))
+
+
+def _yields(node: ast.AST) -> bool:
+    """Return whether there is a `yield` in a function itself, not in one within it."""
+    within = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+    return any(
+        isinstance(child, (ast.Yield, ast.YieldFrom)) or (not isinstance(child, within) and _yields(child))
+        for child in ast.iter_child_nodes(node)
+    )
 
 
 def _bound(node: ast.stmt) -> set[str]:

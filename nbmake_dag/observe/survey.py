@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from nbmake_dag.core.facts import ABSENT, Facts
 from nbmake_dag.core.graph import Graph, input_files
@@ -22,6 +23,7 @@ from nbmake_dag.observe.interpreters import Interpreters
 from nbmake_dag.observe.kernels import DEFAULT, IPYKERNEL, Kernel, Kernels
 from nbmake_dag.observe.modules import Modules
 from nbmake_dag.observe.needs import Needs
+from nbmake_dag.observe.places import PathKind
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import RemoteCopies
 from nbmake_dag.observe.secrets import declared_secrets
@@ -112,6 +114,25 @@ class Survey:
             **look.inputs.folders,
             **look.sources.places,
         }
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """What was at those of them that may be compared by that, where their times say nothing."""
+        look = self._look
+        found = {**look.modules.folders.contents, **look.inputs.folders.contents, **look.sources.places.contents}
+        software = look.interpreters.folders.keys() | look.kernels.folders.keys()
+        # what packages are in a folder is not told by names alone
+        return {path: content for path, content in found.items() if path not in software}
+
+    @property
+    def kinds(self) -> Mapping[str, PathKind]:
+        """What was at the paths of which that alone decided how a command is read."""
+        return self._look.modules.folders.kinds
+
+    @property
+    def programs(self) -> Mapping[str, bool]:
+        """Whether there was a program at the paths of which that alone decided how a command is read."""
+        return self._look.modules.folders.programs
 
     @property
     def copies(self) -> RemoteCopies:
@@ -274,6 +295,18 @@ class Survey:
         kernel = self.kernel(task)
         interpreter = kernel.interpreter if kernel else self._look.python
         return self._look.interpreters.ask(interpreter).packages if interpreter else {}
+
+    def records_mlflow(self, task: Task) -> bool:
+        """Return whether MLflow and nbdag are both installed where a task's work runs."""
+        own = not isinstance(task.work, Notebook) and self.environment(task) is None
+        if own and not self._may_have_mlflow:
+            return False
+        return {"mlflow", "nbmake-dag"} <= self.packages(task).keys()
+
+    @functools.cached_property
+    def _may_have_mlflow(self) -> bool:
+        """Whether this interpreter can import MLflow: where not, it need not be asked for its packages."""
+        return find_spec("mlflow") is not None
 
     def _refuse_what_is_missing(self, *, keep_going: bool) -> None:
         look = self._look

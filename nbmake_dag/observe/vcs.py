@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.spans import AttributeValue
@@ -14,6 +15,9 @@ _SSH = re.compile(r"(?:ssh://)?[^@/\s]+@([^:/\s]+)(?::\d+)?[:/]+(.+)")
 _HTTP = re.compile(r"https?://(?:[^@/\s]+@)?([^/\s]+)/(.+)")
 _REVISION = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HEADS = "refs/heads/"
+_MOST_CHARACTERS = 64 << 20
+_LONGEST_NAME = 4096
+"""Characters of a branch: longer ones git cannot have, and they would be in every record."""
 
 
 def git_attributes(repository: str) -> dict[str, AttributeValue]:
@@ -41,7 +45,7 @@ def remote_attributes(url: str) -> dict[str, AttributeValue]:
 
 
 def _head(git: str, common: str) -> dict[str, AttributeValue]:
-    head = _read(os.path.join(git, "HEAD"))
+    head = _read(os.path.join(git, "HEAD"), _LONGEST_NAME)
     if not head.startswith("ref: "):
         return {schema.VCS_HEAD_REVISION: head} if _REVISION.fullmatch(head) else {}
     ref = head.removeprefix("ref: ")
@@ -74,9 +78,12 @@ def _git_directory(repository: str) -> str | None:
     return os.path.join(repository, pointer.removeprefix("gitdir: ")) if pointer.startswith("gitdir: ") else None
 
 
-def _read(path: str) -> str:
+def _read(path: str, most: int = _MOST_CHARACTERS) -> str:
     try:
+        # a FIFO would keep the build waiting
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return ""
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
+            return file.read(most).strip()
     except OSError:
         return ""

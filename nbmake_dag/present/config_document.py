@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from msgspec import Struct
 
 from nbmake_dag.config.lines import Lines
 from nbmake_dag.config.tasks import MERGED_KEYS, over
+from nbmake_dag.core.urls import without_secrets
 from nbmake_dag_reporting.documents import Format, described
 
 Place = tuple[str, ...]
@@ -108,7 +109,7 @@ class _Values:
         return ValueDocument(
             table=table,
             key=key,
-            value=value,
+            value=_shown(value),
             file=self._lines.file_of(place, self._file),
             line=self._lines.of(place),
             profile=self._lines.profile_of(place),
@@ -126,6 +127,19 @@ class _Values:
             return "defaults"
         is_shared = place[2] == "parameters" and place[-1] in content.get("parameters", {})
         return "parameters" if is_shared else None
+
+
+def _shown(value: object) -> object:
+    """Return a value without what may be a secret in URLs: it is printed, and logs of CI can be read by many."""
+    match value:
+        case str():
+            return without_secrets(value)
+        case list():
+            return [_shown(item) for item in cast("list[object]", value)]
+        case dict():
+            return {key: _shown(item) for key, item in cast("dict[str, object]", value).items()}
+        case _:
+            return value
 
 
 def _has(table: Any, place: Place) -> bool:

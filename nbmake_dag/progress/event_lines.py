@@ -5,7 +5,6 @@ What attempts do is reported as in ``events.jsonl`` (`nbmake_dag_reporting.event
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 from nbmake_dag import __version__
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import TaskName
+from nbmake_dag.ending_signals import write_to_reader
 from nbmake_dag.errors import ConfigError, NbdagError
 from nbmake_dag.execute import protocol
 from nbmake_dag.record import run_events
@@ -377,11 +377,8 @@ class EventLines:
         if self._stream is None:
             return
         try:
-            self._stream.write(data)
-            self._stream.flush()
+            write_to_reader(self._stream.fileno(), data)
         except BrokenPipeError:
-            # nothing is left in the stream for whoever flushes it at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             self._stream = None
         except OSError as error:
             self.broken, self._stream = error, None

@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import TextIO
 
+from nbmake_dag.ending_signals import write_to_reader
 from nbmake_dag.present.palette import Palette
 from nbmake_dag.present.text import coloured, folded, plain
 from nbmake_dag.present.workflow_commands import WorkflowCommand, harmless
@@ -45,6 +46,10 @@ class Screen:
         self._stream = stream
         self._encoding = stream.encoding or "utf-8"
         self._clean = coloured if colour else plain
+        try:
+            self._descriptor: int | None = stream.fileno()
+        except OSError:
+            self._descriptor = None
         self._drawn: tuple[tuple[int, int], list[str]] | None = None
         self._closed = False
 
@@ -96,8 +101,12 @@ class Screen:
             "✓".encode(self._encoding)
         except UnicodeEncodeError:
             text = text.translate(_ASCII)
+        data = text.encode(self._encoding, "backslashreplace")
         try:
-            self._stream.write(text.encode(self._encoding, "backslashreplace").decode(self._encoding))
+            if self._descriptor is None:
+                self._stream.write(data.decode(self._encoding))
             self._stream.flush()
+            if self._descriptor is not None:
+                write_to_reader(self._descriptor, data)
         except (OSError, ValueError):
             self._closed = True

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Concatenate, ParamSpec, Protocol, assert_never
 
 from nbmake_dag.execute import protocol
 from nbmake_dag.record.attempts import AttemptTrack
-from nbmake_dag.record.hits import HitTemplate, RunPlace, render
+from nbmake_dag.record.hits import Hits, HitTables, hit_row
 from nbmake_dag.record.ids import SpanIds, format_traceparent, new_prefix, parse_traceparent, run_url, task_url
 from nbmake_dag.record.journal import Journal
 from nbmake_dag.record.limits import Keep, bounded, bounded_text
@@ -34,14 +35,15 @@ from nbmake_dag.record.run_events import (
     Tick,
     UndeclaredFound,
 )
-from nbmake_dag.record.run_files import LineFile
+from nbmake_dag.record.run_files import LineFile, pack_trace
 from nbmake_dag.record.task_spans import SpanContext, TaskInfo, named, task_span
 from nbmake_dag_reporting import events, schema
+from nbmake_dag_reporting.hit_tables import Filling, encode_reference, expand, fill, tables_of
 from nbmake_dag_reporting.otlp import TRACE, decode_line, encode_resource, encode_span, wrap
 from nbmake_dag_reporting.spans import AttributeValue, Link, Resource, Span, attribute_text
-from nbmake_dag_reporting.vocabulary import RunResult, count
+from nbmake_dag_reporting.vocabulary import HITS, RunResult, count
 
-SPANS_PER_LINE = 500
+_SPANS_PER_LINE = 500
 
 P = ParamSpec("P")
 
@@ -97,6 +99,7 @@ class RunWriter:
         exporter: SpanSink | None = None,
     ) -> None:
         self.broken = False
+        self._runs = runs_dir
         self.directory = os.path.join(runs_dir, header.run_id)
         self.header = header
         self._keep = keep
@@ -104,7 +107,9 @@ class RunWriter:
         self._exporter = exporter
         self._ids = SpanIds()
         self._run_span = self._ids.new()
-        self._task_spans: dict[str, str] = {}
+        self._task_prefix = new_prefix()
+        self._task_numbers: dict[str, int] = {}
+        """The last eight digits of the span of each task: its place in the pipeline, so that rows are alike."""
         self._tracks: dict[tuple[str, int], AttemptTrack] = {}
         self._infos: dict[str, TaskInfo] = {}
         self._waits: dict[str, tuple[int, str]] = {}
@@ -112,6 +117,12 @@ class RunWriter:
         self._counts = count(())
         self._saved = 0.0
         self._waiting: list[bytes] = []
+        self._tables = HitTables(runs_dir)
+        self._named: list[str] = []
+        """The tables that the trace names; it has no other hits unless `_has_few`."""
+        self._has_few = False
+        self._hits_since = 0
+        """When the first hit was noted that no line of the trace has yet."""
         self._files: list[LineFile] = []
         self._resource = encode_resource(header.resource)
         self._url = str(header.resource.attributes.get(schema.RUN_URL) or run_url(self.directory))
@@ -123,9 +134,10 @@ class RunWriter:
 
     def task_span_id(self, task: str) -> str:
         """Return the span of a task, whether or not it has begun."""
-        if task not in self._task_spans:
-            self._task_spans[task] = self._ids.new()
-        return self._task_spans[task]
+        return f"{self._task_prefix}{self._number(task):08x}"
+
+    def _number(self, task: str) -> int:
+        return self._task_numbers.setdefault(task, len(self._task_numbers) + 1)
 
     def traceparent_for(self, task: str, attempt: int) -> str:
         """Return the ``TRACEPARENT`` of an attempt, before it begins."""
@@ -162,6 +174,8 @@ class RunWriter:
         """Begin, with the tasks that the run is about; none for a run that consists of `hits`."""
         self._open()
         self._infos = {info.name: info for info in tasks}
+        for name in self._infos:
+            self._number(name)
         header = self.header
         self._journal.add(
             events.RunStarted(
@@ -181,6 +195,8 @@ class RunWriter:
         """Note the tasks of a run of which more have become known, and what stood for them."""
         gone, joined = tuple(gone), tuple(joined)
         self._infos |= {info.name: info for info in joined}
+        for info in joined:
+            self._number(info.name)
         for name in gone:
             del self._infos[name]
         self._journal.add(
@@ -204,28 +220,32 @@ class RunWriter:
         self._journal.add(events.TaskWaits(time=since, task=task, pool=name))
 
     @_recorded
-    def hits(self, template: HitTemplate, *, start: int, end: int) -> None:
+    def hits(self, hits: Hits, *, start: int, end: int) -> None:
         """Record all tasks of a run as up to date, seen between two times."""
-        place = RunPlace(
-            trace_id=self.header.trace_id,
-            span_id=self._run_span,
-            prefix=new_prefix(),
-            resource=self._resource,
-            url=self._url,
-        )
-        for line in render(template, place, start=start, end=end):
-            self._trace.write(line)
-            if self._exporter:
-                self._exporter.export(decode_line(line)[1])
-        self._counts["total"] += template.count
-        self._counts["up_to_date"] += template.count
-        self._saved += template.saved_s
+        filling = self._filling(start, end)
+        if hits.few:
+            line = wrap(self._resource, fill(hits.few, filling))
+        else:
+            line = encode_reference(self._resource, filling, hits.tables)
+        self._trace.write(line)
+        if self._exporter:
+            from nbmake_dag_reporting.runs import read_table  # noqa: PLC0415 - not for a build with nothing to do
+
+            whole = expand(line, partial(read_table, self._runs))
+            if lost := tables_of(whole):
+                raise OSError(f"a table of hits is gone or damaged: {lost[0]}")
+            for each in whole.splitlines():
+                self._exporter.export(decode_line(each)[1])
+        self._counts["total"] += hits.count
+        self._counts["up_to_date"] += hits.count
+        self._saved += hits.saved_s
 
     @_recorded
     def attempt_event(self, event: protocol.Event) -> None:
         """Record what an executor reports of an attempt."""
         match event:
             case protocol.Started():
+                self._flush()
                 track = self._track(event.task, event.attempt)
                 if event.task in self._waits:
                     since, track.pool = self._waits.pop(event.task)
@@ -252,24 +272,13 @@ class RunWriter:
         """Record the end of a task: executed, a hit, skipped or cancelled."""
         now = time.time_ns()
         task = outcome.task
-        attempts = outcome.attempts
-        span = task_span(
-            SpanContext(trace_id=self.header.trace_id, span_id=self.task_span_id(task), parent_id=self._run_span),
-            self._infos[task],
-            outcome,
-            url=task_url(self._url, task),
-            start=attempts[0].started if attempts else now,
-            end=attempts[-1].ended if attempts else now,
-            spans={name: self.task_span_id(name) for name in self._infos[task].upstreams if name in self._infos},
-        )
+        if outcome.status in HITS and outcome.record:
+            self._note_hit(outcome, now)
+            self._saved += outcome.record.origin.duration_s
+        else:
+            self._note_end(outcome, now)
         self._counts["total"] += 1
         self._counts[outcome.status] += 1
-        if schema.CACHE_SAVED in span.attributes and outcome.record:
-            self._saved += outcome.record.origin.duration_s
-        if attempts:
-            self._give([span])
-        else:
-            self._wait(span)
         self._journal.add(
             events.TaskFinished(
                 time=now,
@@ -281,13 +290,47 @@ class RunWriter:
             )
         )
 
+    def _note_hit(self, outcome: TaskOutcome, now: int) -> None:
+        """Keep the row of a hit for a table, or for a line that it shares with others."""
+        self._hits_since = self._hits_since or now
+        row = hit_row(self._infos[outcome.task], outcome, self._task_numbers, self._keep)
+        self._tables.add(outcome.task, row)
+        if self._exporter:
+            line = wrap(self._resource, fill(row, self._filling(self._hits_since, self._hits_since)))
+            self._exporter.export(decode_line(line)[1])
+
+    def _note_end(self, outcome: TaskOutcome, now: int) -> None:
+        """Record the end of a task that was executed, or could not be."""
+        task, attempts = outcome.task, outcome.attempts
+        span = task_span(
+            SpanContext(trace_id=self.header.trace_id, span_id=self.task_span_id(task), parent_id=self._run_span),
+            self._infos[task],
+            outcome,
+            url=task_url(self._url, task),
+            start=attempts[0].started if attempts else now,
+            end=attempts[-1].ended if attempts else now,
+            spans={name: self.task_span_id(name) for name in self._infos[task].upstreams if name in self._infos},
+        )
+        if attempts:
+            self._give([span])
+        else:
+            self._wait(span)
+
     def ended(self, result: RunResult, exit_code: int) -> None:
         """End the record: the run's span is the last line, so that it can be found without reading the others."""
         self._end(result, exit_code)
         for file in self._files:
             file.close()
+        with suppress(OSError):
+            pack_trace(self.directory)
         if self._exporter:
             self._exporter.close()
+
+    def all_hits(self) -> Hits | None:
+        """Return what was recorded, if every task was up to date and all of them are in tables."""
+        if self.broken or self._has_few or self._counts["up_to_date"] != self._counts["total"]:
+            return None
+        return Hits(tables=self._named, count=self._counts["total"], saved_s=self._saved)
 
     @_recorded
     def _end(self, result: RunResult, exit_code: int) -> None:
@@ -364,7 +407,7 @@ class RunWriter:
         self._waiting.append(encode_span(span))
         if self._exporter:
             self._exporter.export([span])
-        if len(self._waiting) >= SPANS_PER_LINE:
+        if len(self._waiting) >= _SPANS_PER_LINE:
             self._flush()
 
     def _give(self, spans: Sequence[Span]) -> None:
@@ -379,6 +422,26 @@ class RunWriter:
         if self._waiting:
             self._trace.write(wrap(self._resource, b",".join(self._waiting)))
             self._waiting.clear()
+        if self._hits_since:
+            filling = self._filling(self._hits_since, self._hits_since)
+            self._hits_since = 0
+            if few := self._tables.take_few():
+                self._has_few = True
+                self._trace.write(wrap(self._resource, fill(few, filling)))
+            else:
+                names = self._tables.take()
+                self._named += names
+                self._trace.write(encode_reference(self._resource, filling, names))
+
+    def _filling(self, start: int, end: int) -> Filling:
+        return Filling(
+            trace_id=self.header.trace_id,
+            parent_id=self._run_span,
+            prefix=self._task_prefix,
+            url=self._url,
+            start=start,
+            end=end,
+        )
 
 
 def _texts(texts: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from nbmake_dag.errors import UsageError
-from nbmake_dag.observe.git import ask_git, commit_of, listed_files
+from nbmake_dag.observe.git import ask_git, commit_of, environment, listed_files, run_git
 from nbmake_dag.observe.project import Project
 from nbmake_dag.referee.order import Absent, Base, Blob, Bytes, Commit, Content, OnDisk, Workspace
 from nbmake_dag_cache.blobs import BlobError, BlobStore, copy_file
@@ -129,13 +129,13 @@ def _make_folder_of(path: str) -> None:
 
 
 def walk(root: str) -> Iterator[str]:
-    """Yield the files below a folder, relative to it, without hidden folders and virtual environments."""
+    """Yield the files below a folder, relative to it, without hidden folders, environments and pointers of git."""
     for folder, folders, names in os.walk(root):
         if "pyvenv.cfg" in names:
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.relpath(os.path.join(folder, name), root) for name in names)
+        yield from (os.path.relpath(os.path.join(folder, name), root) for name in names if name != ".git")
 
 
 def _check_out(repository: str, revision: str, target: str, index: str) -> None:
@@ -143,7 +143,7 @@ def _check_out(repository: str, revision: str, target: str, index: str) -> None:
 
     The repository, its index and its work tree stay as they are.
     """
-    environ = {**os.environ, "GIT_INDEX_FILE": index, "GIT_OPTIONAL_LOCKS": "0"}
+    environ = {**environment(), "GIT_INDEX_FILE": index, "GIT_OPTIONAL_LOCKS": "0"}
     for arguments in (
         ("read-tree", f"{revision}^{{tree}}"),
         ("checkout-index", "--all", "--force", f"--prefix={target}/"),
@@ -182,12 +182,5 @@ def file_of_commit(repository: str, revision: str, path: str) -> tuple[bytes, bo
     mode, kind, name = listed.split("\0")[0].split("\t")[0].split(" ")
     if kind != "blob" or mode == "120000":
         return None
-    done = subprocess.run(
-        ["git", "cat-file", "blob", name],
-        cwd=repository,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    return None if done.returncode else (done.stdout, mode == "100755")
+    done = run_git(repository, "cat-file", "blob", name, timeout=_TIMEOUT_S)
+    return None if done is None or done.returncode else (done.stdout, mode == "100755")

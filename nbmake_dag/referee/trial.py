@@ -21,6 +21,7 @@ import msgspec
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.processes.private_folder import private_folder
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.state_file import read_regular
 from nbmake_dag.referee.child import ANSWER, ORDER, ChildAnswer, ChildOrder, ChildTask
 from nbmake_dag.referee.copies import copy_of, furnish, put
 from nbmake_dag.referee.environment import clean
@@ -97,8 +98,8 @@ class Trials:
     def _noted(self, path: str) -> dict[TaskName, TriedTask]:
         """Return the tasks that a trial has executed before it was interrupted, as far as all is left of them."""
         found: dict[TaskName, TriedTask] = {}
-        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-            for line in file:
+        with contextlib.suppress(OSError):
+            for line in read_regular(path).splitlines():
                 # the last one may be cut off
                 with contextlib.suppress(msgspec.DecodeError):
                     name, task = msgspec.json.decode(line, type=tuple[str, ChildTask])
@@ -130,8 +131,8 @@ class Trials:
             printed.seek(0)
             said = printed.read().decode("utf-8", "replace").strip().splitlines()
         answer = ChildAnswer(problem=": ".join(["a trial ended without an answer", *said[-1:]]))
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, ANSWER), "rb") as file:
-            answer = msgspec.json.decode(file.read(), type=ChildAnswer)
+        with contextlib.suppress(OSError):
+            answer = msgspec.json.decode(read_regular(os.path.join(folder, ANSWER)), type=ChildAnswer)
         problem = answer.problem if in_time else f"it took longer than {order.timeout:g} s"
         return Tried(
             run_id=answer.run_id,

@@ -12,6 +12,7 @@ import msgspec
 from nbmake_dag import __version__
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.state_file import read_regular
 from nbmake_dag.record.ids import new_run_id, new_trace_id
 from nbmake_dag.referee.replay import Again, Replay
 from nbmake_dag_reporting.documents import BlameDocument, encode_document
@@ -140,8 +141,8 @@ class Kept(Generic[D]):
             names = sorted(os.listdir(self._folder), reverse=True)
         for name in names:
             if name.endswith(_SUFFIX):
-                with suppress(OSError, msgspec.DecodeError), open(os.path.join(self._folder, name), "rb") as file:
-                    yield msgspec.json.decode(file.read(), type=self._kind)
+                with suppress(OSError, ValueError, RecursionError):
+                    yield msgspec.json.decode(read_regular(os.path.join(self._folder, name)), type=self._kind)
 
 
 def verdicts_of(project: Project) -> Kept[VerdictDocument]:

@@ -13,6 +13,7 @@ from nbmake_dag.runs.places import SUFFIX, RunsFolder
 from nbmake_dag_cache.blobs import BlobError, BlobStore
 from nbmake_dag_cache.depot import Depot
 from nbmake_dag_reporting.bundle import BundleError, Recorded, decode_bundle, encode_bundle
+from nbmake_dag_reporting.runs import open_regular
 from nbmake_dag_reporting.secrets_scan import Secrets
 
 OUTPUTS = "outputs"
@@ -95,7 +96,7 @@ def pull(place: RunsFolder, folder: str) -> Pulled:
 def _is_whole(path: str) -> bool:
     """Return whether there is a compressed file whose checksum is right."""
     try:
-        with gzip.open(path) as file:
+        with open_regular(path) as packed, gzip.open(packed) as file:
             while file.read(_PIECE):
                 pass
     except (OSError, EOFError, zlib.error):

@@ -13,6 +13,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from nbmake_dag.observe.state_file import read_regular
 from nbmake_dag.runs.github import Artifact, DownloadError, GitHub, RateLimitError
 from nbmake_dag.runs.places import SUFFIX
 from nbmake_dag.runs.zip_members import Limits, RefusedArchiveError, members
@@ -64,8 +65,8 @@ def fetch(github: GitHub, repository: str, folder: str, *, forks: bool) -> Fetch
 
 def _seen(above: str) -> int:
     """Return up to which number all artefacts were seen; 0 where that, or one of what was fetched, is gone."""
-    with suppress(OSError, ValueError), open(os.path.join(above, _COMPLETE), encoding="ascii") as file:
-        number, count = map(int, file.read().split())
+    with suppress(OSError, ValueError):
+        number, count = map(int, read_regular(os.path.join(above, _COMPLETE)).split())
         return number if count <= _count(above) else 0
     return 0
 

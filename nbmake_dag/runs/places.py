@@ -14,6 +14,7 @@ from nbmake_dag.errors import InfrastructureError, NbdagError, UsageError
 from nbmake_dag_reporting.bundle import LARGEST, BundleError, Recorded, decode_bundle, read_bundle
 from nbmake_dag_reporting.events import EVENTS
 from nbmake_dag_reporting.gzipped import gunzip
+from nbmake_dag_reporting.hit_tables import decode_table, expand, table_path
 from nbmake_dag_reporting.otlp import TRACE
 from nbmake_dag_reporting.runs import decode_run
 from nbmake_dag_reporting.site import Found
@@ -80,8 +81,15 @@ class RunsFolder:
         trace, packed, events = (
             self._read(posixpath.join(folder, name)) if name in sizes else b"" for name in _OF_A_RUN
         )
-        run = decode_run(folder, gunzip(packed, LARGEST) if packed else trace, events)
+        lines = gunzip(packed, LARGEST) if packed else trace
+        run = decode_run(folder, expand(lines, partial(self._table, posixpath.dirname(folder))), events)
         return Recorded(run=run, blob=lambda _sha256: None, record=lambda _own_key, _key: None)
+
+    def _table(self, runs: str, name: str) -> bytes | None:
+        try:
+            return decode_table(self._read(table_path(runs, name)), name)
+        except (BundleError, InfrastructureError):
+            return None
 
     def _path(self, run_id: str) -> str:
         return posixpath.join(self._root, RUNS, run_id + SUFFIX)

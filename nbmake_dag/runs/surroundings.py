@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from contextlib import suppress
 
-from nbmake_dag.observe.git import run_git
+from nbmake_dag.observe.git import files_at, run_git
 from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.digest import Digest, digest_bytes, digest_with_permission
 from nbmake_dag_reporting.crate_files import Workflow
@@ -20,6 +21,7 @@ _SUFFIXES = ("", ".md", ".txt", ".rst")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LARGEST = 256 << 20
 """Bytes of an input that is read whole."""
+_LARGEST_PICTURE = 10 << 20
 
 
 class Surroundings:
@@ -68,6 +70,21 @@ class Surroundings:
         path = os.path.relpath(self._project.config, self._project.repository)
         done = run_git(self._project.repository, "cat-file", "blob", f"{commit}:{path}")
         return done.stdout if done is not None and done.returncode == 0 else None
+
+
+def committed_pictures(project: Project, run: Run, paths: Collection[str]) -> dict[str, bytes]:
+    """Return what the commit of a run has at paths relative to the pipeline file, within the repository.
+
+    Without files that are too large, and all of them where git does not know the commit.
+    """
+    below = {os.path.relpath(project.absolute(path), project.repository): path for path in paths}
+    wanted = [name for name in below if name.partition("/")[0] not in ("..", ".git")]
+    for commit in (run.vcs.merge_revision, run.vcs.head_revision):
+        if wanted and _COMMIT.fullmatch(commit or ""):
+            found = files_at(project.repository, str(commit), wanted, _LARGEST_PICTURE)
+            if found:
+                return {below[name]: data for name, data in found.items()}
+    return {}
 
 
 def _pipeline(content: bytes, origin: str) -> Workflow:

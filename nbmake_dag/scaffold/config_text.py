@@ -10,7 +10,7 @@ from nbmake_dag.config.pipeline_file import expand, parse
 from nbmake_dag.config.values import quoted
 from nbmake_dag.core.graph import build_graph
 from nbmake_dag.errors import ConfigError
-from nbmake_dag.scaffold.draft import Draft, only_suggested
+from nbmake_dag.scaffold.draft import Draft, only_suggested, runs_here
 from nbmake_dag.scaffold.reading import Paths
 
 _HEAD = """\
@@ -92,15 +92,15 @@ def task_text(draft: Draft, kernels: Mapping[str, str]) -> list[str]:
 def _task_here(draft: Draft, kernels: Mapping[str, str], default: str) -> Iterator[str]:
     """Yield the lines of a task that can be planned with the kernels of this machine."""
     lines = list(_task(draft))
-    if draft.kernel in kernels or (default and draft.language == "python"):
+    if not runs_here(draft, kernels):
+        yield f"# the kernel `{draft.kernel}` is not installed here"
+        yield from (f"# {line}" for line in lines)
+    elif draft.kernel in kernels or default:
         yield from lines
-    elif draft.language == "python":
+    else:
         yield from lines[:2]
         yield f"kernel = {quoted(python_of(kernels))}           # `{draft.kernel}` is not installed here"
         yield from lines[2:]
-    else:
-        yield f"# the kernel `{draft.kernel}` is not installed here"
-        yield from (f"# {line}" for line in lines)
 
 
 def _task(draft: Draft) -> Iterator[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nbmake_dag.observe.kernels import kernelspecs
+from nbmake_dag.observe.kernels import command_of, is_program, kernelspecs
 from nbmake_dag_cache.notebook import NotebookSource, UnreadableNotebookError, read_notebook
 
 _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
@@ -51,14 +52,24 @@ def discover(root: str) -> Discovery:
 def installed_kernels() -> dict[str, str]:
     """Return the language of each kernel of this machine, in lower case, by its name; ``python`` is an alias."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415 - takes 0.2 s
+    from traitlets import TraitError  # noqa: PLC0415 - likewise
 
     manager = KernelSpecManager()
     kernels: dict[str, str] = {}
     for name in kernelspecs(manager):
-        # one that is damaged is as good as none
-        with suppress(NoSuchKernel, OSError, ValueError, TypeError, LookupError):
-            kernels[name] = str(manager.get_kernel_spec(name).language).lower()
+        # one that is damaged, or starts a program that is gone, is as good as none
+        with suppress(NoSuchKernel, OSError, ValueError, TypeError, AttributeError, LookupError, TraitError):
+            spec = manager.get_kernel_spec(name)
+            if _is_there(command_of(spec.argv, spec.resource_dir)[0], spec.env.get("PATH")):
+                kernels[name] = str(spec.language).lower()
     return {**({"python": "python"} if "python" in kernels.values() else {}), **kernels}
+
+
+def _is_there(program: str, path: str | None) -> bool:
+    """Return whether what a kernelspec starts may be found; ``path`` is the ``PATH`` that it sets."""
+    if os.path.dirname(program):
+        return not os.path.isabs(program) or is_program(program)
+    return path is not None or shutil.which(program) is not None
 
 
 def _candidates(root: str) -> Iterator[str]:

@@ -52,6 +52,24 @@ def only_suggested(draft: Draft) -> Draft:
     return _without(draft, inputs=_plain(draft.inputs), outputs=_plain(draft.outputs))
 
 
+def runs_here(draft: Draft, kernels: Mapping[str, str]) -> bool:
+    """Return whether one of the kernels, each with its language, can run the notebook."""
+    return draft.kernel in kernels or draft.language == "python"
+
+
+def as_made_here(root: str, drafts: Sequence[Draft], kernels: Mapping[str, str]) -> tuple[Draft, ...]:
+    """Only suggest the inputs that do not exist, and that only notebooks make which cannot run here."""
+    made = {path for draft in drafts if runs_here(draft, kernels) for path in _plain(draft.outputs)}
+    unmade = {path for draft in drafts for path in _plain(draft.outputs)} - made
+    missing = {path for path in unmade if not exists(root, path)}
+    return tuple(
+        _without(draft, inputs=[path for path in _plain(draft.inputs) if path in missing])
+        if runs_here(draft, kernels)
+        else draft
+        for draft in drafts
+    )
+
+
 def _without_circles(drafts: list[Draft]) -> tuple[Draft, ...]:
     """Only suggest the inputs by which notebooks need each other, and the outputs that are then unread."""
     makers = {path: draft.name for draft in drafts for path in _plain(draft.outputs)}

@@ -53,6 +53,8 @@ class Rebuilds:
         self._last_stamp = self._stamp_of_last()
         self._pool: Pool | None = None
         self._pool_basis: object = None
+        self._installed: dict[str, Stamp | None] = {}
+        """The folders of packages that builds with these executors looked at, each as it was first seen."""
         self._built = Built()
         self._restless = Restless(project.root)
         self._failed_drafts: set[TaskName] = set()
@@ -160,6 +162,7 @@ class Rebuilds:
             prepared = wanted.prepared
             began = prepared.facts
             pool = self._pool_for(prepared)
+            pool.say = waiting
             self._resuming.resumes = not wanted.confirms
             self._resuming.snapshots.budget = prepared.pipeline.kernel.snapshots
             try:
@@ -235,11 +238,14 @@ class Rebuilds:
         folders = prepared.survey.folders
         installed = {folder: stamp for folder, stamp in folders.items() if not self._is_watched(folder)}
         backends = backends_of(prepared, self._request)
-        basis = (backends, prepared.pipeline.kernel, installed)
-        if self._pool is not None and (self._pool.lost or basis != self._pool_basis):
+        basis = (backends, prepared.pipeline.kernel)
+        # not every build looks at all of them
+        changed = any(self._installed.get(folder, stamp) != stamp for folder, stamp in installed.items())
+        if self._pool is not None and (self._pool.lost or basis != self._pool_basis or changed):
             self._close_pool()
         if self._pool is None:
-            self._pool, self._pool_basis = make_pool(prepared, self._request, backends), basis
+            self._pool, self._pool_basis, self._installed = make_pool(prepared, self._request, backends), basis, {}
+        self._installed |= installed
         return self._pool
 
     def _begin_anew_if_removed(self) -> None:

@@ -100,7 +100,7 @@ def encode_bundle(
         events=events.decode("utf-8", "replace"),
         records=records,
         blobs={name: base64.b64encode(data).decode() for name, data in found.items() if data is not None},
-        left_out=tuple(name for name, data in found.items() if data is None),
+        left_out=(*(name for name, data in found.items() if data is None), *run.lost),
     )
     return msgspec.json.encode(document) + b"\n", document.left_out
 

@@ -182,5 +182,5 @@ def decode_events(data: bytes) -> Iterator[Event]:
     for line in data.splitlines():
         try:
             yield _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue

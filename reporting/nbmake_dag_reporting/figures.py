@@ -47,7 +47,7 @@ def figure_of(data: Mapping[str, Any]) -> Figure | None:
     if "vega-embed" in html and (found := _ALTAIR.search(html)):
         try:
             return Figure(kind="vega", spec=msgspec.json.decode(found[1]))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
     return None
 

@@ -107,7 +107,7 @@ def _order(layers: list[list[_Item]], chains: list[list[_Item]]) -> None:
         for forwards in (True, False):
             sides = left if forwards else right
             sequence = layers[1:] if forwards else layers[-2::-1]
-            fixed = layers[0] if forwards else layers[-1:][0] if layers else []
+            fixed = layers[0 if forwards else -1] if layers else []
             for layer in sequence:
                 at = {item: place for place, item in enumerate(fixed)}
                 own = {item: place for place, item in enumerate(layer)}

@@ -14,6 +14,7 @@ from typing import Any
 
 from nbmake_dag_reporting.figures import figure_of, loads_only
 from nbmake_dag_reporting.notebook import INJECTED
+from nbmake_dag_reporting.prose_pictures import RASTER, Committed, named_in, pictures_of
 from nbmake_dag_reporting.scrub import Scrub, scrub_value
 from nbmake_dag_reporting.site_chunks import SiteFiles
 
@@ -21,14 +22,8 @@ _INLINE = 8 << 10
 _LONGEST = 1 << 20
 _LARGEST_PAGE = 20 << 20
 """What is not only text is broken where something is left out: it is kept whole, as far as notebooks have it."""
-_PICTURES = {
-    "image/png": ("png", rb"\x89PNG\r\n\x1a\n"),
-    "image/jpeg": ("jpg", rb"\xff\xd8\xff"),
-    "image/gif": ("gif", b"GIF8"),
-    "image/webp": ("webp", b"RIFF"),
-}
 _FILES = {
-    **_PICTURES,
+    **RASTER,
     "application/pdf": ("pdf", b"%PDF-"),
     "audio/flac": ("flac", b"fLaC"),
     "audio/mp4": ("m4a", rb"(?s)....ftyp"),
@@ -39,7 +34,7 @@ _FILES = {
     "video/webm": ("webm", rb"\x1aE\xdf\xa3"),
 }
 """What browsers show by themselves, by its ending, and how its content begins: nothing that could be a page."""
-_BESIDE_A_FIGURE = (*_PICTURES, "image/svg+xml", "text/plain")
+_BESIDE_A_FIGURE = (*RASTER, "image/svg+xml", "text/plain")
 """What is shown of an interactive figure whose library was not kept."""
 
 
@@ -49,11 +44,17 @@ def notebook_view(
     scrub: Scrub,
     place: str,
     failed: Collection[int] = (),
+    folder: str = "",
+    committed: Committed | None = None,
 ) -> list[dict[str, Any]]:
     """View an executed notebook. ``i`` is a cell's index in the source, which an injected cell has not.
 
-    ``failed`` are those of the cells that failed: errors of others were allowed.
+    ``failed`` are those of the cells that failed: errors of others were allowed. Pictures that prose names are
+    relative to the ``folder`` of the notebook.
     """
+    named = named_in(document, folder) if committed else {}
+    content = committed(set(named.values())) if committed and named else {}
+    found = {name: content[path] for name, path in named.items() if path in content}
     cells: list[dict[str, Any]] = []
     index = 0
     for cell in document.get("cells", []):
@@ -69,6 +70,10 @@ def notebook_view(
             for output in results.get("o", ()):
                 if output["t"] == "error":
                     output["allowed"] = True
+        if shown["t"] == "markdown" and (
+            pictures := pictures_of(cell, found, files, scrub, f"{place}, cell {index}")
+        ):
+            shown["p"] = pictures
         cells.append({**shown, **results})
     return cells
 
@@ -134,7 +139,7 @@ def _output(output: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: st
 
 
 def _data(media_type: str, value: Any, files: SiteFiles, scrub: Scrub, place: str) -> Any:
-    if media_type in _PICTURES:
+    if media_type in RASTER:
         try:
             raw = base64.b64decode(_text(value))
         except binascii.Error:

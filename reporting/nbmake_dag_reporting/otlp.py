@@ -71,6 +71,14 @@ def encode_attributes(attributes: Attributes) -> bytes:
     return _encode(_key_values(attributes))
 
 
+def decode_attributes(data: bytes) -> dict[str, AttributeValue]:
+    """Read what `encode_attributes` wrote; raises `DamagedLineError`."""
+    try:
+        return _attributes(_decode_attributes(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedLineError(str(error)) from error
+
+
 def wrap(resource: bytes, spans: bytes) -> bytes:
     """Put encoded spans, separated by commas, behind an encoded resource."""
     return resource + spans + b"]}]}]}\n"
@@ -86,7 +94,7 @@ def decode_line(line: bytes) -> tuple[Resource, tuple[Span, ...]]:
         first = document.resource_spans[0]
         scope = first.scope_spans[0].scope
         attributes = _attributes(first.resource.attributes)
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, KeyError, ValueError) as error:
+    except (IndexError, KeyError, ValueError, RecursionError) as error:
         raise DamagedLineError(str(error)) from error
     return Resource(attributes=attributes, scope=scope.name, version=scope.version), spans
 
@@ -216,6 +224,7 @@ class _TracesData(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _decode = msgspec.json.Decoder(_TracesData, strict=False).decode
+_decode_attributes = msgspec.json.Decoder(list[_KeyValue], strict=False).decode
 
 
 def _span(span: _Span) -> Span:

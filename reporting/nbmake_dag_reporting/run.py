@@ -196,3 +196,5 @@ class Run(RunHead):
 
     tasks: Mapping[str, TaskRun] = field(default_factory=dict[str, TaskRun])
     resource: Resource = field(default_factory=Resource)
+    lost: tuple[str, ...] = ()
+    """Tables of its hits that are gone or damaged: the tasks in them are missing."""

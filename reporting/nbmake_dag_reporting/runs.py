@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from io import BufferedReader
 from typing import Any
 
@@ -21,6 +22,7 @@ from nbmake_dag_reporting.assemble import Resolve, assemble
 from nbmake_dag_reporting.events import EVENTS, Event, RunStarted, TasksKnown, WantedTask, decode_events
 from nbmake_dag_reporting.gzipped import DamagedGzipError, gunzip
 from nbmake_dag_reporting.heads import head_of
+from nbmake_dag_reporting.hit_tables import decode_table, expand, table_path, tables_of
 from nbmake_dag_reporting.otlp import TRACE, DamagedLineError, decode_line
 from nbmake_dag_reporting.run import Run, RunHead
 from nbmake_dag_reporting.spans import Resource, Span
@@ -52,7 +54,10 @@ def read_run(directory: str, resolve: Resolve = nothing) -> Run:
 
 
 def decode_run(directory: str, trace: bytes, written: bytes, resolve: Resolve = nothing) -> Run:
-    """Read a run from the content of its two files; ``directory`` is its folder, as the run will state it."""
+    """Read a run from the content of its two files; ``directory`` is its folder, as the run will state it.
+
+    What the trace still says of tables of hits, which `read_trace` expands, is lost.
+    """
     resource = Resource()
     spans: list[Span] = []
     for line in trace.splitlines():
@@ -68,7 +73,7 @@ def decode_run(directory: str, trace: bytes, written: bytes, resolve: Resolve = 
     run = assemble(directory, resource, spans, events, resolve)
     if run is None or not _RUN_ID.fullmatch(run.id):
         raise RunNotFoundError(f"{directory} holds no run")
-    return run
+    return replace(run, lost=lost) if (lost := tuple(tables_of(trace))) else run
 
 
 def read_events(directory: str) -> list[Event]:
@@ -77,9 +82,19 @@ def read_events(directory: str) -> list[Event]:
 
 
 def read_trace(directory: str) -> bytes:
-    """Return the lines of a run's spans, unpacked."""
+    """Return the lines of a run's spans, unpacked, those of hits too."""
+    return expand(read_lines(directory), partial(read_table, os.path.dirname(directory)))
+
+
+def read_lines(directory: str) -> bytes:
+    """Return the lines of a run's trace as they were written, unpacked; some name tables of hits."""
     path = os.path.join(directory, TRACE)
     return _content(path) or _gunzip(_content(f"{path}.gz"))
+
+
+def read_table(runs: str, name: str) -> bytes | None:
+    """Return the rows of a table that runs of a folder name; ``None`` where it is gone or damaged."""
+    return decode_table(_content(table_path(runs, name)), name)
 
 
 def list_runs(runs_dir: str) -> list[RunHead]:

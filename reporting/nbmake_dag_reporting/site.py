@@ -6,9 +6,10 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.resources import files as package_files
 from typing import Any
 
@@ -27,14 +28,14 @@ from nbmake_dag_reporting.runs import RunNotFoundError, open_regular, read_run
 from nbmake_dag_reporting.scrub import keep, public, scrub_value, scrubber
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 from nbmake_dag_reporting.site_budget import shrink
-from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_chunks import DamagedChunkError, SiteFiles
 from nbmake_dag_reporting.site_graph import drawn_graph, folded_graph
 from nbmake_dag_reporting.site_index import SiteIndex
 from nbmake_dag_reporting.site_judgements import Judgement, count_judgements, write_judgements
 from nbmake_dag_reporting.site_page import frame, page
 from nbmake_dag_reporting.site_task import Executed, TaskPublisher
 
-FORMAT = 5
+FORMAT = 7
 _APP = ("app.js", "app.css", "texts.js", "maths.js", "maths.css", "NOTICES.txt")
 _STATE = "site.json"
 _COUNTS = ("total", "ran", "restored", "up_to_date", "failed", "skipped", "cancelled")
@@ -69,6 +70,8 @@ class SiteOptions:
     publish_host: bool = False
     previews: bool = False
     """Whether declared outputs are looked into, too."""
+    committed: Callable[[Run, Collection[str]], Mapping[str, bytes]] | None = None
+    """Gives files as the commit of a run has them, by paths relative to its pipeline file."""
     max_size: int = 900_000_000
     metrics: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
     views: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -84,7 +87,7 @@ class SiteResult:
     runs: int
     dropped: tuple[str, ...]
     refused: tuple[str, ...]
-    """Damaged or forged runs, and verdicts and blames that hold a secret, each with the reason."""
+    """Damaged or forged runs, damaged parts of the site, and verdicts and blames with a secret: each with why."""
     withheld: tuple[str, ...]
     """Runs that hold a secret, each with its place and its name."""
     size: int
@@ -111,7 +114,7 @@ def found_in(runs: str, record: Resolve, blob: Callable[[str], bytes | None]) ->
 
 def is_site(folder: str) -> bool:
     """Whether a folder holds a site, of any format, also one whose first writing was cut off."""
-    with suppress(OSError, ValueError, msgspec.DecodeError), open_regular(os.path.join(folder, _STATE)) as file:
+    with suppress(OSError, ValueError, RecursionError), open_regular(os.path.join(folder, _STATE)) as file:
         state = msgspec.json.decode(file.read())
         return isinstance(state, dict) and {"format", "publish_host", "runs", "size"} <= state.keys()
     return False
@@ -122,11 +125,18 @@ def write_site(
 ) -> SiteResult:
     """Bring a site up to date with its runs and what was judged of them, without what holds a secret.
 
-    Waits for any other process that is writing this site.
+    Waits for any other process that is writing this site. A site that cannot be read is written again.
     """
     os.makedirs(out, exist_ok=True)
+    judgements = tuple(judgements)
     with _alone(out):
-        return _write_site(out, found, options, judgements)
+        try:
+            return _write_site(out, found, options, judgements)
+        except DamagedChunkError as error:
+            kept = _set_aside(out, options)
+            result = _write_site(out, found, options, judgements)
+            what = f"{error} was damaged: the site has the runs that have records again; what it had: {kept}"
+            return replace(result, refused=(what, *result.refused))
 
 
 def _write_site(
@@ -141,6 +151,7 @@ def _write_site(
     added: list[str] = []
     refused: list[str] = []
     withheld: list[str] = []
+    lost: dict[str, str] = {}
     for item in found:
         if item.stamp and seen.get(item.name) != item.stamp:
             try:
@@ -148,6 +159,7 @@ def _write_site(
                 if recorded.run.id == item.name or recorded.run.id not in seen:
                     _add(recorded, index, files, options)
             except RunNotFoundError:
+                refused.append(f"{item.name}: none of its spans can be read")
                 continue
             except SecretFoundError as error:
                 withheld.append(f"{item.name}: {error}")
@@ -155,8 +167,9 @@ def _write_site(
             except _DAMAGE as error:
                 refused.append(f"{item.name}: {type(error).__name__}: {error}")
                 continue
-            seen[item.name] = item.stamp
+            (lost if recorded.run.lost else seen)[item.name] = item.stamp
             added.append(recorded.run.id)
+    refused += _without_tasks([*lost])
     refused += write_judgements(files, judgements, keep if options.publish_host else scrubber(None))
     version = _write_pages(files, index, options)
     dropped: list[str] = []
@@ -167,6 +180,8 @@ def _write_site(
         index.drop_details(dropped)
         version = _write_pages(files, index, options)
     files.write(_STATE, msgspec.json.encode(_new_state(options, seen, size)))
+    alerts = tuple(alerts_of_site(index, options.metrics))
+    refused += [f"values of earlier runs: data/{key}.js was damaged" for key in dict.fromkeys(files.damaged)]
     return SiteResult(
         added=tuple(added),
         runs=len(index),
@@ -176,7 +191,7 @@ def _write_site(
         size=size,
         page=os.path.join(out, "index.html"),
         version=version,
-        alerts=tuple(alerts_of_site(index, options.metrics)),
+        alerts=alerts,
     )
 
 
@@ -207,13 +222,22 @@ _BEGUN = _State(format=0, publish_host=False, runs={}, size=0)
 
 def _state(out: str, options: SiteOptions) -> _State:
     """Read what a site shows. One of another kind, or that was damaged, is started afresh."""
-    with suppress(FileNotFoundError, msgspec.DecodeError), open_regular(os.path.join(out, _STATE)) as file:
+    with suppress(FileNotFoundError, ValueError, RecursionError), open_regular(os.path.join(out, _STATE)) as file:
         state = msgspec.json.decode(file.read(), type=_State)
         if (state.format, state.publish_host, state.previews) == _published(options):
             return state
     for folder in ("data", "blobs"):
         shutil.rmtree(os.path.join(out, folder), ignore_errors=True)
     return _new_state(options, {}, 0)
+
+
+def _set_aside(out: str, options: SiteOptions) -> str:
+    """Let a site have no runs; return where its data is kept, for runs whose records are gone."""
+    SiteFiles(out, options.secrets).write(_STATE, msgspec.json.encode(_new_state(options, {}, 0)))
+    kept = os.path.join(out, "data.damaged")
+    shutil.rmtree(kept, ignore_errors=True)
+    os.rename(os.path.join(out, "data"), kept)
+    return kept
 
 
 def _published(options: SiteOptions) -> tuple[int, bool, bool]:
@@ -236,6 +260,12 @@ def _stamp(directory: str) -> str:
     return ",".join(sizes) if any(sizes) else ""
 
 
+def _without_tasks(runs: Sequence[str]) -> list[str]:
+    """Report runs that are read again next time: the table that they lack may be made again."""
+    what = f"tasks of {len(runs)} runs, such as {runs[-1]}" if len(runs) > 1 else f"tasks of {''.join(runs)}"
+    return [f"{what}: a table of their spans is gone or damaged"] if runs else []
+
+
 def _node_names(run: Run, *, publish_host: bool) -> dict[str, str]:
     """Name the nodes of a run's cluster: numbered where no host may be published."""
     attempts = [attempt for task in run.tasks.values() for attempt in task.attempts]
@@ -255,6 +285,7 @@ def _add(recorded: Recorded, index: SiteIndex, files: SiteFiles, options: SiteOp
         scrub=scrub,
         publish_host=options.publish_host,
         previews=options.previews,
+        committed=partial(options.committed, run) if options.committed else None,
         nodes=_node_names(run, publish_host=options.publish_host),
     )
     numbers = {name: number for number, name in enumerate(run.tasks)}

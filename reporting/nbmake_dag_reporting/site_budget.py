@@ -22,7 +22,7 @@ def shrink(files: SiteFiles, newest_first: Sequence[str], budget: int) -> tuple[
     kept: set[str] = set()
     dropped: list[str] = []
     for run_id in newest_first:
-        chunk = files.read_chunk(f"run/{run_id}")
+        chunk = files.read_chunk(f"run/{run_id}", dict[str, object])
         if chunk is None:
             continue
         wanted = {chunk_path(f"run/{run_id}"), *chunk["refs"]} - kept

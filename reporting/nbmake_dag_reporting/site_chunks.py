@@ -21,6 +21,10 @@ _REF = 20
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
+class DamagedChunkError(Exception):
+    """A chunk cannot be read back; says which."""
+
+
 class SiteFiles:
     """Writes below one folder, by rename, and not at all what is already there."""
 
@@ -33,6 +37,8 @@ class SiteFiles:
         """Paths of content that was put or found since this was last emptied."""
         self.previews: dict[str, Any] = {}
         """What is in files of data, by digest: the hits of many runs share them."""
+        self.damaged: list[str] = []
+        """Keys of what could not be read back, and was taken for empty."""
         self.scripts: dict[str, str] = {}
         """Where the scripts of libraries are, by digest: they are large, and most tasks share them."""
 
@@ -57,11 +63,16 @@ class SiteFiles:
         self.write(chunk_path(key), _script(key, data))
         return hashlib.sha256(data).hexdigest()[:8]
 
-    def read_chunk(self, key: str) -> Any:
-        """Read a value back, ``None`` where there is none."""
-        with suppress(FileNotFoundError), open_regular(os.path.join(self.root, chunk_path(key))) as file:
-            return msgspec.json.decode(_content(file.read().decode(), key))
-        return None
+    def read_chunk(self, key: str, of: Any = Any) -> Any:
+        """Read a value of a type back, ``None`` where there is none; raises `DamagedChunkError`."""
+        path = chunk_path(key)
+        try:
+            with open_regular(os.path.join(self.root, path)) as file:
+                return msgspec.json.decode(_content(file.read().decode(), key), type=of)
+        except FileNotFoundError:
+            return None
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            raise DamagedChunkError(path) from error
 
     def put(self, value: Any, place: str) -> str:
         """Store a value under its digest, once, and return that."""

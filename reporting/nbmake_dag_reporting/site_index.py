@@ -19,8 +19,6 @@ RECENT = 1_000
 EXCERPT = 50
 """Rows that come with the index."""
 
-_OF_COLUMN = ("kind", "task", "name", "file", "family", "series")
-
 Column: TypeAlias = tuple[str, str, str]
 """Kind, task and name."""
 
@@ -30,7 +28,7 @@ class SiteIndex:
 
     def __init__(self, files: SiteFiles) -> None:
         self._files = files
-        self._heads: list[dict[str, Any]] = (files.read_chunk("index") or {}).get("shards", [])
+        self._heads: list[dict[str, Any]] = (files.read_chunk("index", dict[str, Any]) or {}).get("shards", [])
         self._shards: dict[int, Shard] = {}
         self._changed: set[int] = set()
 
@@ -75,14 +73,14 @@ class SiteIndex:
         ]
 
     def columns(self) -> dict[Column, dict[str, Any]]:
-        """Give the columns of recent runs, each with the shards that have it."""
+        """Give the columns of recent runs, each with where it is: shard, bundle and place therein."""
         found: dict[Column, dict[str, Any]] = {}
-        for place in self._recent_places():
-            for column in self._shard(place).columns:
+        for number in self._recent_places():
+            shard = self._shard(number)
+            for place, column in enumerate(shard.columns):
                 of = column["kind"], column["task"], column["name"]
-                before = found.get(of, {"shards": []})
-                told = {name: column[name] for name in _OF_COLUMN if name in column}
-                found[of] = {**told, "shards": [*before["shards"], place]}
+                before = found.get(of, {"at": []})
+                found[of] = {**column, "at": [*before["at"], [number, *shard.at(place)]]}
         return found
 
     def values(self, column: Column) -> dict[int, Any]:

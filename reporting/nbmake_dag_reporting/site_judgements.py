@@ -23,7 +23,7 @@ _ID = re.compile(r"\w[\w.-]{0,99}")
 
 def write_judgements(files: SiteFiles, found: Iterable[Judgement], scrub: Scrub) -> Iterator[str]:
     """Add verdicts and blames to a site; yield which of them hold a secret, and which."""
-    rows: dict[str, Any] = {row["id"]: row for row in files.read_chunk(_LIST) or []}
+    rows: dict[str, Any] = {row["id"]: row for row in files.read_chunk(_LIST, list[dict[str, Any]]) or []}
     known = len(rows)
     for judgement in found:
         if judgement.id in rows or not _ID.fullmatch(judgement.id):

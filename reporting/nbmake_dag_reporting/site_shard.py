@@ -1,20 +1,25 @@
 """A shard of the index of a site: some thousand runs in the order of their arrival.
 
 It has a row for each run, and columns that load when shown. A column is as long as its last value, so that a run
-which has nothing in it does not touch it. The matrix has one text for each task, with one letter for each run; its
-tasks are in the order of their pipelines.
+which has nothing in it does not touch it. Columns that came one after the other share a file, a bundle, so that
+their number does not become a number of files: a bundle that grows above `LARGEST` is halved. The matrix has one
+text for each task, with one letter for each run; its tasks are in the order of their pipelines.
 """
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, TypeAlias
+
+import msgspec
 
 from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
-from nbmake_dag_reporting.site_chunks import SiteFiles
+from nbmake_dag_reporting.site_chunks import DamagedChunkError, SiteFiles
 from nbmake_dag_reporting.site_tasks import TaskLedger, ledger_of, unsteady
 from nbmake_dag_reporting.vocabulary import TaskStatus
 
@@ -27,6 +32,10 @@ LETTERS: dict[TaskStatus, str] = {
     "cancelled": "c",
 }
 _ABSENT = " "
+WIDTH = 1_024
+"""The most columns of a bundle, a power of two."""
+LARGEST = 32_000
+"""Bytes of a bundle with more than one column: what a page loads for one of them."""
 
 Extremes: TypeAlias = Mapping[str, tuple[float, float]]
 """Of the series of a task, the least and the greatest value, by metric."""
@@ -39,20 +48,28 @@ class Shard:
     def __init__(self, files: SiteFiles, key: str) -> None:
         self._files = files
         self._key = key
-        stored = files.read_chunk(f"{key}/rows") or {}
+        stored = files.read_chunk(f"{key}/rows", dict[str, Any]) or {}
         self.rows: dict[str, list[Any]] = stored.get("rows", {})
         self.columns: list[dict[str, Any]] = stored.get("columns", [])
         self._number = {run_id: number for number, run_id in enumerate(self.rows.get("id", []))}
-        self._place = {(column["kind"], column["task"], column["name"]): column for column in self.columns}
-        self._values: dict[str, list[Any]] = {}
+        self._place = {(of["kind"], of["task"], of["name"]): place for place, of in enumerate(self.columns)}
+        self._digests: dict[int, str] = dict(stored.get("bundles", ()))
+        self._firsts = sorted(self._digests)
+        """The first columns of all bundles."""
+        self._widths = {first: after - first for first, after in pairwise([*self._firsts, len(self.columns)])}
+        """The columns that each bundle had when the rows were written."""
+        self._runs = len(self._number)
+        """Likewise of runs."""
+        self._bundles: dict[int, list[list[Any]]] = {}
+        """Those that were touched, by their first columns."""
 
     @cached_property
     def matrix(self) -> dict[str, str]:
-        return dict(self._files.read_chunk(f"{self._key}/matrix") or ())
+        return dict(self._files.read_chunk(f"{self._key}/matrix", list[tuple[str, str]]) or ())
 
     @cached_property
     def _ledgers(self) -> dict[str, TaskLedger]:
-        ledgers = self._files.read_chunk(f"{self._key}/tasks") or {}
+        ledgers = self._files.read_chunk(f"{self._key}/tasks", dict[str, Any]) or {}
         return {name: ledger_of(known) for name, known in ledgers.items()}
 
     def __len__(self) -> int:
@@ -86,36 +103,78 @@ class Shard:
     def all_rows(self) -> list[dict[str, Any]]:
         return [self.row(number) for number in range(len(self))]
 
+    def at(self, place: int) -> tuple[int, int]:
+        """Tell where a column is: the first column of its bundle, and its place therein."""
+        first = self._firsts[bisect_right(self._firsts, place) - 1]
+        return first, place - first
+
     def values(self, column: tuple[str, str, str]) -> list[Any]:
         """Read a column, given by kind, task and name; its end may be missing."""
         if column not in self._place:
             return []
-        file = self._place[column]["file"]
-        return self._values[file] if file in self._values else self._files.read_chunk(self._path(file)) or []
+        first, row = self.at(self._place[column])
+        bundle = self._bundles[first] if first in self._bundles else self._read(first)
+        return bundle[row] if row < len(bundle) else []
 
     def drop_details(self, run_id: str) -> None:
         _set(self.rows.setdefault("detail", []), self._number[run_id], 0)
 
     def write(self) -> str:
         """Write what changed; return a digest of the whole."""
-        for column in self.columns:
-            if column["file"] in self._values:
-                values = self._values[column["file"]]
-                path = self._path(column["file"])
-                column["version"] = self._files.write_chunk(path, values, f"column {column['name']}")
-                column["count"] = sum(value is not None for value in values)
+        self._halve()
+        # the second half first: a writer that is killed has not lost it then
+        for first, bundle in sorted(self._bundles.items(), reverse=True):
+            self._digests[first] = self._files.write_chunk(self._path(first), bundle, "columns of the index")
+            for column, values in zip(self.columns[first:], bundle, strict=False):
                 if column["kind"] == "result":
                     self._ledgers[column["task"]].unsteady = unsteady(values)
         ledgers = {name: ledger.document() for name, ledger in self._ledgers.items()}
         parts = {
-            "rows": {"rows": self.rows, "columns": self.columns},
+            "rows": {"rows": self.rows, "columns": self.columns, "bundles": sorted(self._digests.items())},
             "matrix": list(self.matrix.items()),
             "tasks": ledgers,
         }
         return "".join(self._files.write_chunk(f"{self._key}/{name}", part, name) for name, part in parts.items())
 
-    def _path(self, file: str) -> str:
-        return f"{self._key}/{file}"
+    def _path(self, first: int) -> str:
+        return f"{self._key}/c{first}"
+
+    def _read(self, first: int) -> list[list[Any]]:
+        """Read a bundle as the rows know it: a writer that was killed before them may have changed its width."""
+        bundle: list[list[Any]] = []
+        width = self._widths.get(first, 0)
+        while len(bundle) < width and (more := self._stored(first + len(bundle))):
+            bundle += more
+        return [values[: self._runs] for values in bundle[:width]]
+
+    def _stored(self, first: int) -> list[list[Any]]:
+        """Read the file of a bundle; one that is damaged costs its values, not the runs that come."""
+        key = self._path(first)
+        try:
+            return self._files.read_chunk(key, list[list[Any]]) or []
+        except DamagedChunkError:
+            self._files.damaged.append(key)
+            return []
+
+    def _bundle(self, first: int) -> list[list[Any]]:
+        if first not in self._bundles:
+            self._bundles[first] = self._read(first)
+        return self._bundles[first]
+
+    def _halve(self) -> None:
+        """Halve what became too large, at powers of two: so reports one by one and one of all halve alike."""
+        waiting = list(self._bundles)
+        while waiting:
+            first = waiting.pop()
+            end = first - first % WIDTH + WIDTH
+            width = min([end, *(other for other in self._firsts if first < other)]) - first
+            if width > 1 and len(msgspec.json.encode(self._bundles[first])) > LARGEST:
+                half = first + width // 2
+                insort(self._firsts, half)
+                self._digests[half] = ""
+                self._bundles[half] = self._bundles[first][width // 2 :]
+                del self._bundles[first][width // 2 :]
+                waiting += [first, half]
 
     def _order(self, run: Run) -> None:
         """Give a new task its place after the one before it in the pipeline."""
@@ -132,20 +191,20 @@ class Shard:
         self.matrix = {name: self.matrix.get(name, "") for name in names}
 
     def _set(self, kind: str, task: TaskRun, name: str, number: int, value: Any) -> None:
-        column = self._place.get((kind, task.name, name))
-        if column is None:
-            digest = hashlib.sha256(f"{kind}\0{task.name}\0{name}".encode(errors="surrogatepass")).hexdigest()
-            column = {"kind": kind, "task": task.name, "name": name, "file": digest[:16]}
+        place = self._place.setdefault((kind, task.name, name), len(self.columns))
+        if place == len(self.columns):
+            column = {"kind": kind, "task": task.name, "name": name}
             if kind == "metrics" and name not in task.metrics:
                 column["series"] = name.rpartition(".")[0]
             if task.family != task.name:
                 column["family"] = task.family
-            self._place[kind, task.name, name] = column
             self.columns.append(column)
-        file = column["file"]
-        if file not in self._values:
-            self._values[file] = self._files.read_chunk(self._path(file)) or []
-        _set(self._values[file], number, value)
+            if place % WIDTH == 0:
+                self._firsts.append(place)
+        first, row = self.at(place)
+        bundle = self._bundle(first)
+        bundle.extend([] for _ in range(row + 1 - len(bundle)))
+        _set(bundle[row], number, value)
 
 
 def _values(task: TaskRun, extremes: Extremes) -> Iterable[tuple[str, str, Any]]:

@@ -17,6 +17,7 @@ from nbmake_dag_reporting.bundle import Recorded, ingredients_of
 from nbmake_dag_reporting.data_preview import LARGEST, files_of, is_data, preview
 from nbmake_dag_reporting.notebook_view import long_text, notebook_view, shown_file
 from nbmake_dag_reporting.numbers import spelled
+from nbmake_dag_reporting.prose_pictures import Committed
 from nbmake_dag_reporting.run import Artifact, AttemptRun, Failure, TaskRun
 from nbmake_dag_reporting.scrub import Scrub, scrub_value
 from nbmake_dag_reporting.site_chunks import SiteFiles
@@ -50,6 +51,8 @@ class TaskPublisher:
     publish_host: bool
     previews: bool
     """Whether declared outputs are looked into."""
+    committed: Committed | None
+    """Gives the pictures that prose shows."""
     nodes: Mapping[str, str]
     """The names of a cluster's nodes on the site."""
     extremes: dict[str, Extremes] = field(default_factory=dict[str, Extremes])
@@ -131,7 +134,16 @@ class TaskPublisher:
             return None
         attempts = (attempt for attempt in task.attempts if attempt.number == number)
         failed = {cell.cell.index for attempt in attempts for cell in attempt.cells if cell.error}
-        return self.files.put(notebook_view(notebooks[number], self.files, self.scrub, place, failed), place)
+        view = notebook_view(
+            notebooks[number],
+            self.files,
+            self.scrub,
+            place,
+            failed,
+            os.path.dirname(task.path or ""),
+            self.committed,
+        )
+        return self.files.put(view, place)
 
     def _series(self, task: TaskRun, place: str) -> str | None:
         data = self.recorded.blob(task.series) if task.series else None

@@ -15,7 +15,9 @@ from nbmake_dag_reporting.gantt import gantt
 from nbmake_dag_reporting.graph_formats import mermaid
 from nbmake_dag_reporting.html import notebook_page
 from nbmake_dag_reporting.notebook import encode_notebook
+from nbmake_dag_reporting.otlp import TRACE
 from nbmake_dag_reporting.run import TaskRun
+from nbmake_dag_reporting.runs import read_trace
 from nbmake_dag_reporting.safe_names import safe_folders, safe_paths
 from nbmake_dag_reporting.secrets_scan import Secrets
 
@@ -55,6 +57,8 @@ def _files(
 ) -> Iterator[tuple[str, bytes | None]]:
     """Yield each path with its content, nothing where that is gone."""
     run = recorded.run
+    if os.path.isdir(run.directory):
+        yield TRACE, read_trace(run.directory)
     yield "run.json", encode_document(run_document(run))
     yield "dag.mmd", mermaid(drawing_of(run)).encode()
     yield "gantt.mmd", gantt(run).encode()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tests.benchmarks.copies import Copies
-from tests.benchmarks.digits import Digits
+from tests.benchmarks.digits import DIGITS, TWO_OF_DIGITS, Digits
 from tests.benchmarks.functions import Functions
 from tests.benchmarks.inputs import Inputs
 from tests.benchmarks.notebooks import Notebooks
@@ -24,6 +25,7 @@ class Contestant:
 
 
 NBDAG = Contestant(label="nbdag", tool="nbdag", argv=("nbdag", "build"))
+INLINE = Contestant(label="nbdag, inline", tool="nbdag", argv=("nbdag", "build", "--executor=inline"))
 DOIT = Contestant(label="doit", tool="doit", argv=("doit", "-v", "0"))
 DOIT_2 = Contestant(label="doit, 2 processes", tool="doit", argv=("doit", "-v", "0", "-n", "2"))
 MAKE = Contestant(label="make, 2 jobs", tool="make", argv=("make", "--silent", "-j2"))
@@ -70,19 +72,28 @@ class Line:
     bars: tuple[Bar, ...] = ()
     cpu_s: tuple[float, float] | None = None
 
+    def quick(self, tools: Collection[str]) -> Line:
+        """Return the small workload, for those who have one of these tools."""
+        return replace(
+            self,
+            workload=self.small,
+            peers=tuple(peer for peer in self.peers if peer.tool in tools),
+            bars=tuple(bar for bar in self.bars if bar.peer.tool in tools),
+        )
+
 
 LINES = (
     Line(
         name="noop-100",
         workload=Copies(count=100),
-        small=Copies(count=100),
+        small=Copies(count=20),
         state="built",
         peers=(DOIT, NINJA, SNAKEMAKE, PYTASK),
     ),
     Line(
         name="noop-1000",
         workload=Copies(count=1000),
-        small=Copies(count=200),
+        small=Copies(count=20),
         state="built",
         peers=(DOIT, NINJA, SNAKEMAKE, PYTASK),
         bars=(Bar(peer=DOIT, bar=0.6, aim=0.4),),
@@ -90,7 +101,7 @@ LINES = (
     Line(
         name="noop-1000-deep",
         workload=Copies(count=1000, deep=True),
-        small=Copies(count=200, deep=True),
+        small=Copies(count=20, deep=True, chain=10),
         state="built",
         peers=(DOIT, NINJA, PYTASK),
         bars=(Bar(peer=DOIT, bar=0.6, aim=0.4),),
@@ -98,7 +109,7 @@ LINES = (
     Line(
         name="noop-10000",
         workload=Copies(count=10_000),
-        small=Copies(count=1000),
+        small=Copies(count=20),
         state="built",
         peers=(DOIT, NINJA),
         bars=(Bar(peer=DOIT, bar=0.25, aim=0.15),),
@@ -106,7 +117,7 @@ LINES = (
     Line(
         name="noop-10000-deep",
         workload=Copies(count=10_000, deep=True),
-        small=Copies(count=1000, deep=True),
+        small=Copies(count=20, deep=True, chain=10),
         state="built",
         peers=(DOIT, NINJA),
         bars=(Bar(peer=DOIT, bar=0.25, aim=0.15),),
@@ -114,7 +125,7 @@ LINES = (
     Line(
         name="look-1000",
         workload=Copies(count=1000),
-        small=Copies(count=100),
+        small=Copies(count=20),
         state="looked",
         peers=(DOIT,),
         bars=(Bar(peer=DOIT, bar=1.5, aim=0.8),),
@@ -122,7 +133,7 @@ LINES = (
     Line(
         name="look-10000",
         workload=Copies(count=10_000),
-        small=Copies(count=200),
+        small=Copies(count=20),
         state="looked",
         peers=(),
         cpu_s=(3.0, 1.5),
@@ -130,14 +141,14 @@ LINES = (
     Line(
         name="look-2000-chain",
         workload=Copies(count=2000, deep=True, chain=2000),
-        small=Copies(count=100, deep=True, chain=100),
+        small=Copies(count=20, deep=True, chain=20),
         state="looked",
         peers=(DOIT,),
     ),
     Line(
         name="copies-1000",
         workload=Copies(count=1000),
-        small=Copies(count=50),
+        small=Copies(count=20),
         state="cold",
         peers=(DOIT_2, MAKE),
         bars=(Bar(peer=DOIT_2, bar=1.0), Bar(peer=MAKE, bar=float("inf"), aim=2.0)),
@@ -145,15 +156,31 @@ LINES = (
     Line(
         name="functions-1000",
         workload=Functions(count=1000),
-        small=Functions(count=50),
+        small=Functions(count=10),
         state="cold",
         peers=(JOBLIB,),
         bars=(Bar(peer=JOBLIB, bar=1.0, beside_s=2.0),),
     ),
     Line(
+        name="auto-short",
+        workload=Copies(count=300),
+        small=Copies(count=20),
+        state="cold",
+        peers=(INLINE,),
+        bars=(Bar(peer=INLINE, bar=1.1),),
+    ),
+    Line(
+        name="auto-long",
+        workload=Functions(count=30, seconds=1.0),
+        small=Functions(count=4),
+        state="cold",
+        peers=(INLINE,),
+        bars=(Bar(peer=INLINE, bar=0.9, aim=0.7),),
+    ),
+    Line(
         name="notebooks-24",
         workload=Notebooks(count=24),
-        small=Notebooks(count=4),
+        small=Notebooks(count=2),
         state="cold",
         peers=(PLOOMBER, PAPERMILL_LOOP, SNAKEMAKE, DVC, NBMAKE),
         bars=(Bar(peer=PLOOMBER, bar=0.23, aim=0.15),),
@@ -161,7 +188,7 @@ LINES = (
     Line(
         name="notebooks-100",
         workload=Notebooks(count=100),
-        small=Notebooks(count=8),
+        small=Notebooks(count=2),
         state="cold",
         peers=(PAPERMILL_LOOP,),
         bars=(Bar(peer=PAPERMILL_LOOP, bar=0.1, aim=0.05),),
@@ -169,7 +196,7 @@ LINES = (
     Line(
         name="noop-notebooks-24",
         workload=Notebooks(count=24),
-        small=Notebooks(count=4),
+        small=Notebooks(count=2),
         state="built",
         peers=(SNAKEMAKE, PLOOMBER),
         bars=(Bar(peer=SNAKEMAKE, bar=0.4, aim=0.2), Bar(peer=PLOOMBER, bar=0.12)),
@@ -177,7 +204,7 @@ LINES = (
     Line(
         name="look-notebooks-24",
         workload=Notebooks(count=24),
-        small=Notebooks(count=4),
+        small=Notebooks(count=2),
         state="looked",
         peers=(SNAKEMAKE,),
         bars=(Bar(peer=SNAKEMAKE, bar=0.5, aim=0.25),),
@@ -185,7 +212,7 @@ LINES = (
     Line(
         name="one-stale",
         workload=Notebooks(count=24),
-        small=Notebooks(count=4),
+        small=Notebooks(count=2),
         state="edited",
         peers=(PAPERMILL,),
         bars=(Bar(peer=PAPERMILL, bar=0.6, aim=0.4),),
@@ -193,11 +220,11 @@ LINES = (
     Line(
         name="noop-inputs",
         workload=Inputs(size=20 * 10**9, files=50_000),
-        small=Inputs(size=10**9, files=1000),
+        small=Inputs(size=10**8, files=100),
         state="built",
         peers=(),
     ),
-    Line(name="digits", workload=Digits(), small=Digits(), state="cold", peers=()),
-    Line(name="noop-digits", workload=Digits(), small=Digits(), state="built", peers=()),
-    Line(name="digits-one-stale", workload=Digits(), small=Digits(), state="edited", peers=()),
+    Line(name="digits", workload=DIGITS, small=TWO_OF_DIGITS, state="cold", peers=()),
+    Line(name="noop-digits", workload=DIGITS, small=TWO_OF_DIGITS, state="built", peers=()),
+    Line(name="digits-one-stale", workload=DIGITS, small=TWO_OF_DIGITS, state="edited", peers=()),
 )

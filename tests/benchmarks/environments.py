@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -30,13 +30,14 @@ REQUIREMENTS = {
     "snakemake": ("snakemake", *_NOTEBOOKS),
 }
 """What pip installs for each peer."""
+CHEAP = ("doit", "joblib", "make", "ninja", "papermill")
+"""The peers of a quick look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """An installed tool. ``home`` is empty: no configuration of the user's has a part in what is measured."""
 
-    tool: str
     folder: Path
     home: Path
 
@@ -74,8 +75,15 @@ def ours(cache: Path) -> Environment:
     return _made(OURS, cache, (f"{REPOSITORY}[examples]",), stamp=_checkout())
 
 
+def at_hand(cache: Path) -> dict[str, Environment]:
+    """Install the cheap peers together; nbdag is that of the Python that runs this."""
+    requirements = tuple(dict.fromkeys(package for tool in CHEAP for package in REQUIREMENTS[tool]))
+    together = _made("cheap", cache, requirements, stamp=" ".join(requirements))
+    return {OURS: replace(together, folder=Path(sys.prefix)), **dict.fromkeys(CHEAP, together)}
+
+
 def _made(tool: str, cache: Path, requirements: tuple[str, ...], stamp: str) -> Environment:
-    environment = Environment(tool=tool, folder=cache / "environments" / tool, home=cache / "home")
+    environment = Environment(folder=cache / "environments" / tool, home=cache / "home")
     environment.home.mkdir(parents=True, exist_ok=True)
     done = environment.folder / "made-of.txt"
     stamp = f"{sys.version}\n{stamp}\n"

@@ -82,11 +82,12 @@ def one_row_more(environment: Environment, place: Path, rounds: int, count: int)
     project = _project(place / "many", range(count))
     argv = [environment.program("nbdag"), "build", "--output=none", "--executor=inline"]
     variables = environment.variables()
-    for _ in range(2):
-        measured(argv, project, variables)
-        time.sleep(_REST_S)
+    measured(argv, project, variables)
+    time.sleep(_REST_S)
+    measured(argv, project, variables)
     samples: dict[str, list[Sample]] = {"nothing": [], "look": [], "more": [], "alone": []}
     for number in range(rounds):
+        time.sleep(_REST_S)
         measured(argv, project, variables)
         samples["nothing"].append(measured(argv, project, variables))
         shutil.rmtree(project / ".nbdag/state/unchanged")
@@ -98,7 +99,6 @@ def one_row_more(environment: Environment, place: Path, rounds: int, count: int)
             raise RuntimeError("the row that joined was not built")
         alone = _project(place / f"alone-{number}", (1,))
         samples["alone"].append(measured(argv, alone, variables))
-        time.sleep(_REST_S)
     expansion = {size: _expanded(environment, size) for size in (count // 4, count // 2, count, count * 2)}
     return Growth(count=count, expansion=expansion, **samples)
 

@@ -1,4 +1,4 @@
-"""Functions: a workload of calls that each take a millisecond, told to each tool in its own words."""
+"""Functions: a workload of calls that each take the same time, told to each tool in its own words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WORK = """
 import time
 
 def one(number, outputs):
-    end = time.perf_counter() + 0.001
+    end = time.perf_counter() + {seconds}
     while time.perf_counter() < end:
         pass
     with open(outputs[0], "w") as file:
@@ -32,16 +32,17 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Functions:
-    """``count`` instances of one function; each writes its number."""
+    """``count`` instances of one function; each is busy for some ``seconds``, and writes its number."""
 
     count: int
+    seconds: float = 0.001
 
     def __str__(self) -> str:
-        return f"{self.count:,} functions of 1 ms"
+        return f"{self.count:,} functions of {self.seconds * 1000:g} ms"
 
     def write(self, folder: Path, tool: str) -> None:
         """Write what a tool needs into an empty folder."""
-        (folder / "work.py").write_text(_WORK)
+        (folder / "work.py").write_text(_WORK.format(seconds=self.seconds))
         if tool == "joblib":
             (folder / "run.py").write_text(_JOBLIB.format(count=self.count))
             return

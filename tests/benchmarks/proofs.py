@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbmake_dag_reporting.runs import read_trace
+
 _TASK = "cicd.pipeline.task.run.id"
 _STATUS = "nbdag.task.status"
 _CELL = "nbdag.cell.index"
@@ -28,11 +30,11 @@ class RunSpans:
 
 def newest_run(project: Path) -> RunSpans:
     """Read the record of the last run."""
-    folder = max((project / ".nbdag" / "runs").iterdir(), key=lambda entry: entry.name)
+    folder = _newest(project)
     statuses: dict[str, str] = {}
     lasted: dict[str, float] = {}
     in_cells: defaultdict[str, float] = defaultdict(float)
-    for seconds, attributes in _spans(folder / "trace.otlp.jsonl"):
+    for seconds, attributes in _spans(read_trace(str(folder))):
         if _TASK in attributes:
             statuses[attributes[_TASK]] = attributes[_STATUS]
             lasted[attributes[_TASK]] = seconds
@@ -42,6 +44,16 @@ def newest_run(project: Path) -> RunSpans:
     return RunSpans(statuses=statuses, added_s=added)
 
 
+def record_kb(project: Path) -> float:
+    """Return what the record of the last run takes beside the tables that it shares with others."""
+    return sum(file.stat().st_size for file in _newest(project).iterdir()) / 1e3
+
+
+def _newest(project: Path) -> Path:
+    runs = (project / ".nbdag" / "runs").iterdir()
+    return max((entry for entry in runs if entry.is_dir()), key=lambda entry: entry.name)
+
+
 def prove(project: Path, **expected: int) -> None:
     """Claim how many tasks of the last run have which status, by their spans."""
     found = Counter(newest_run(project).statuses.values())
@@ -49,16 +61,15 @@ def prove(project: Path, **expected: int) -> None:
         raise NotProvenError(f"{project}: the record holds {dict(found)}, not {expected}")
 
 
-def _spans(trace: Path) -> Iterator[tuple[float, dict[str, str]]]:
-    with trace.open() as lines:
-        for line in lines:
-            for resource in json.loads(line)["resourceSpans"]:
-                for scope in resource["scopeSpans"]:
-                    for span in scope["spans"]:
-                        seconds = (int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) / 1e9
-                        attributes = {
-                            item["key"]: next(iter(item["value"].values()))
-                            for item in span["attributes"]
-                            if item["value"]
-                        }
-                        yield seconds, attributes
+def _spans(trace: bytes) -> Iterator[tuple[float, dict[str, str]]]:
+    for line in trace.splitlines():
+        for resource in json.loads(line)["resourceSpans"]:
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    seconds = (int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) / 1e9
+                    attributes = {
+                        item["key"]: next(iter(item["value"].values()))
+                        for item in span["attributes"]
+                        if item["value"]
+                    }
+                    yield seconds, attributes

@@ -3,7 +3,7 @@
 `python -m tests.benchmarks.site [DIR]` keeps the site in DIR, where a second call only reads it.
 
 Prints the sizes of the index and the script, the time that one more run takes, and, in headless Chromium, the time
-until the first page can be used, and that of sorts and of filters: until they are painted, and of the processor.
+until the first page can be used, and of sorts, filters and Explore: until they are painted, and of the processor.
 Then the site grows to ten years of 50 runs a day, by copies of its first shard, and is measured again.
 """
 
@@ -114,7 +114,7 @@ def measure_writing(out: Path) -> None:
     say(f"one run more: {time.perf_counter() - begun:.2f} s (bar: 0.6 s)")
     for path in ("data/index.js", "app.js", "texts.js"):
         size = len(gzip.compress((out / path).read_bytes()))
-        say(f"{path}: {size / 1e3:.0f} kB compressed")
+        say(f"{path}: {size / 1e3:.0f} kB compressed{' (bar: 150 kB)' if path == 'app.js' else ''}")
 
 
 def first_page(out: Path) -> int:
@@ -143,7 +143,7 @@ def grow(out: Path) -> None:
         files.write_chunk(f"shard/{len(heads)}/{name}", value, name)
     heads.append(last)
     for column in index["columns"]:
-        column["shards"] = [len(heads) - 1]
+        column["at"] = [[len(heads) - 1, *column["at"][-1][1:]]]
     files.write_chunk("index", {**index, "shards": heads, "recent": len(heads) - 2}, "the index")
     (out / "site.json").write_bytes(msgspec.json.encode(state))
 
@@ -174,12 +174,12 @@ def measure_reading(out: Path, chromium: str) -> None:
         page.goto(f"file://{out}/index.html")
         page.wait_for_selector("tr[data-row='0']")
         ready = page.evaluate("performance.now()")
-        say(f"first page: {ready / 1000:.2f} s (bar: 1.5 s)")
+        say(f"first page: {ready / 1000:.2f} s (bar: 1.0 s)")
         page.wait_for_function("() => document.querySelector('td:last-child').textContent !== ''")
         devtools = page.context.new_cdp_session(page)
         devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
 
-        def measure(what: str, script: str, arguments: list[str]) -> None:
+        def measure(what: str, script: str, arguments: list[str], bar: int = 60) -> None:
             def worked() -> float:
                 metrics = devtools.send("Performance.getMetrics")["metrics"]
                 return next(metric["value"] * 1000 for metric in metrics if metric["name"] == "TaskDuration")
@@ -187,10 +187,14 @@ def measure_reading(out: Path, chromium: str) -> None:
             before = worked()
             took = [page.evaluate(script, argument) for argument in arguments]
             cpu = (worked() - before) / len(took)
-            say(f"{what}: first {took[0]:.0f} ms, median {median(took):.0f} ms, CPU {cpu:.0f} ms (bar: 100 ms)")
+            say(f"{what}: first {took[0]:.0f} ms, median {median(took):.0f} ms, CPU {cpu:.0f} ms (bar: {bar} ms)")
 
         measure("sort by a metric", _CLICKED, ["th:last-child button"] * REPEATS)
         measure("filter", _TYPED, [f"metrics.m0 > 0.{number} and branch = main" for number in range(REPEATS)])
+        page.goto(f"file://{out}/index.html#/explore?x=params.p0")
+        page.get_by_role("img", name="Parallel coordinates").wait_for()
+        colours = page.get_by_role("combobox", name="Colour").locator("option").evaluate_all(_VALUES)
+        measure("draw Explore anew", _CHOSEN, (colours * REPEATS)[:REPEATS], bar=150)
         browser.close()
 
 
@@ -198,6 +202,16 @@ _PAINTED = "await new Promise(done => requestAnimationFrame(() => setTimeout(don
 _CLICKED = f"""async place => {{
   const begun = performance.now();
   document.querySelector(place).click();
+  {_PAINTED}
+  return performance.now() - begun;
+}}"""
+_VALUES = "options => options.slice(0, 3).map(option => option.value)"
+_CHOSEN = f"""async value => {{
+  const select = [...document.querySelectorAll("label")].find(one => one.textContent.startsWith("Colour"))
+    .querySelector("select");
+  const begun = performance.now();
+  select.value = value;
+  select.dispatchEvent(new Event("change", {{ bubbles: true }}));
   {_PAINTED}
   return performance.now() - begun;
 }}"""

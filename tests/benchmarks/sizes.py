@@ -9,6 +9,7 @@ from tests.benchmarks.environments import Environment
 from tests.benchmarks.measure import Sample, measured
 
 SIZES = (1000, 10_000, 100_000)
+SMALL = (100,)
 BAR_S, BAR_MB = 15.0, 300.0
 """Of the largest."""
 

@@ -38,7 +38,7 @@ def machine() -> dict[str, Any]:
 
 def rows(result: Result) -> Iterator[str]:
     """Say one line's result as text."""
-    yield f"{result.line.name}: {result.workload}, {result.line.state}"
+    yield f"{result.line.name}: {result.line.workload}, {result.line.state}"
     ours = result.samples[NBDAG.label]
     for label, samples in result.samples.items():
         yield f"  {label:32} {_spread([s.wall_s for s in samples])} {_spread([s.cpu_s for s in samples])}" + (
@@ -55,10 +55,12 @@ def rows(result: Result) -> Iterator[str]:
             yield f"  {what}: {said}"
     if result.added_s:
         yield bounded("added to a notebook beyond its cells", result.added_s, bar=0.15, aim=0.08)
+    if result.record_kb:
+        yield bounded("record of each build, kB", result.record_kb, bar=100, aim=10)
 
 
 def bounded(what: str, seconds: Sequence[float], *, bar: float, aim: float) -> str:
-    """Say seconds that have an absolute bar."""
+    """Say seconds, or kilobytes, that have an absolute bar."""
     return f"  {what:32} {_spread(seconds)} {'':41} {bar:5} {aim:5}  {_verdict(median(seconds), bar, aim)}"
 
 
@@ -66,12 +68,13 @@ def document(result: Result) -> dict[str, Any]:
     """Return one line's result as JSON's values."""
     return {
         "name": result.line.name,
-        "workload": str(result.workload),
+        "workload": str(result.line.workload),
         "state": result.line.state,
         "samples": {label: [asdict(sample) for sample in samples] for label, samples in result.samples.items()},
         "first": {label: asdict(sample) for label, sample in result.first.items()},
         "second": {label: asdict(sample) for label, sample in result.second.items()},
         "added_s": result.added_s,
+        "record_kb": result.record_kb,
         "bars": [
             {
                 "peer": bar.peer.label,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from tests.benchmarks.contest import NBDAG, Contestant, Line, Workload
+from tests.benchmarks.contest import NBDAG, Contestant, Line
 from tests.benchmarks.environments import Environment
 from tests.benchmarks.measure import Sample, measured
 from tests.benchmarks.notebooks import Notebooks
-from tests.benchmarks.proofs import NotProvenError, newest_run, prove
+from tests.benchmarks.proofs import NotProvenError, newest_run, prove, record_kb
 
-_REST_S = 3.0
+REST_S = 3.0
 """After this long, no tool doubts a file because it was written a moment ago."""
 
 
@@ -26,7 +25,6 @@ class Result:
     """What a line's runs took, by the label of who ran."""
 
     line: Line
-    workload: Workload
     samples: Mapping[str, list[Sample]]
     first: Mapping[str, Sample] = field(default_factory=dict[str, Sample])
     """The first build, where it is not what is timed."""
@@ -34,14 +32,16 @@ class Result:
     """The build right after it."""
     added_s: tuple[float, ...] = ()
     """What nbdag added to each notebook of its first builds."""
+    record_kb: tuple[float, ...] = ()
+    """What each record of a build with nothing to do takes."""
 
 
 class Race:
     """The contestants of one line, and where they run."""
 
-    def __init__(self, line: Line, workload: Workload, tools: Mapping[str, Environment], folder: Path) -> None:
+    def __init__(self, line: Line, tools: Mapping[str, Environment], folder: Path) -> None:
         self._line = line
-        self._workload = workload
+        self._workload = line.workload
         self._tools = tools
         self._folder = folder / line.name
         self._contestants = (NBDAG, *line.peers)
@@ -49,13 +49,17 @@ class Race:
         self._first: dict[str, Sample] = {}
         self._second: dict[str, Sample] = {}
         self._added: list[float] = []
+        self._recorded: list[float] = []
+
+    def prepare(self) -> None:
+        """Build everything, unless that is what is timed. Before `run` the files have to come to rest."""
+        if self._line.state != "cold":
+            for contestant in self._contestants:
+                self._build_once(contestant)
 
     def run(self, rounds: int) -> Result:
         """Run every contestant once in each round; raises `NotProvenError` or `CommandError`."""
         if self._line.state != "cold":
-            for contestant in self._contestants:
-                self._build_once(contestant)
-            time.sleep(_REST_S)
             for contestant in self._contestants:
                 self._timed(contestant)
         for number in range(rounds):
@@ -65,11 +69,11 @@ class Race:
             self._prove_that_a_deleted_output_is_noticed()
         return Result(
             line=self._line,
-            workload=self._workload,
             samples=self._samples,
             first=self._first,
             second=self._second,
             added_s=tuple(self._added),
+            record_kb=tuple(self._recorded),
         )
 
     def _build_once(self, contestant: Contestant) -> None:
@@ -96,6 +100,8 @@ class Race:
                 raise NotProvenError(f"nbdag left processes: {', '.join(sample.left)}")
             hits = self._workload.count - ran
             prove(self._place(NBDAG), **({"ran": ran} if ran else {}), **({"up_to_date": hits} if hits else {}))
+            if self._line.state == "built":
+                self._recorded.append(record_kb(self._place(NBDAG)))
             if self._line.state == "cold" and isinstance(self._workload, Notebooks):
                 self._added += newest_run(self._place(NBDAG)).added_s
         return sample

@@ -1,4 +1,4 @@
-"""How long `nbdag watch` takes from a saved notebook to its task's end."""
+"""How long `nbdag watch` takes from a saved file to its task's end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.benchmarks.copies import Copies
 from tests.benchmarks.environments import Environment
 from tests.benchmarks.notebooks import Notebooks
 
@@ -16,9 +17,8 @@ _WITHIN_S = 120.0
 _BETWEEN_SAVES_S = 1.0
 
 
-def saved_to_done(environment: Environment, place: Path, rounds: int) -> list[float]:
-    """Watch one notebook, save it again and again, and return the seconds until its run was recorded."""
-    workload = Notebooks(count=1)
+def saved_to_done(environment: Environment, place: Path, rounds: int, workload: Copies | Notebooks) -> list[float]:
+    """Watch one task, save its file again and again, and return the seconds until its run was recorded."""
     place.mkdir(parents=True)
     workload.write(place, "nbdag")
     seconds: list[float] = []

@@ -59,10 +59,10 @@ def test_forgetting_leaves_one_file_for_each_time(tmp_path: Path):
     used.note([B], 10_000)
     used.note([C], 20_000)
     (tmp_path / "last_used" / "strange").write_text("x")
-    used.keep_only([A, B])
+    used.replace([(10_000, A), (10_000, B)])
     assert used.read() == {A: 10_000, B: 10_000}
     assert len(files_in(tmp_path)) == 1
-    used.keep_only([A, B])
+    used.replace([(10_000, A), (10_000, B)])
     assert used.read() == {A: 10_000, B: 10_000}
 
 

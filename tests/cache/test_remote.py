@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from nbmake_dag_cache.admission import RefusedError
-from nbmake_dag_cache.remote import Limits, Remote, RemoteError, UnknownRemoteError, check_url
+from nbmake_dag_cache.remote import Limits, Remote, RemoteError, UnknownRemoteError, WriteRefusedError, check_url
 from tests.cache.servers import BEHAVIOURS, serving
 from tests.cache.sharing import RECORD_NAME, TABLE_NAME, Clone, place
+from tests.support.read_only_files import SCHEME
 
 SHORT = Limits(operation=1.0, failures=2)
 
@@ -46,6 +47,22 @@ def test_a_remote_that_fails_again_and_again_is_given_up(tmp_path: Path):
         assert remote.gone == "no answer within 1 s"
     with pytest.raises(RemoteError, match="no answer"):
         remote.size("x")
+
+
+def test_a_user_who_may_not_write_can_still_read(tmp_path: Path):
+    """However often something is refused: that is no failure of the remote, and said once for each file."""
+    (tmp_path / "a").write_text("x")
+    remote = Remote(f"{SCHEME}://{tmp_path}")
+    for _ in range(5):
+        for attempt in (
+            lambda: remote.write("b", b"x"),
+            lambda: remote.create("b", b"x"),
+            lambda: remote.send("b", str(tmp_path / "a"), 1),
+            lambda: remote.remove("a"),
+        ):
+            with pytest.raises(WriteRefusedError):
+                attempt()
+    assert (remote.gone, remote.read("a", 10)) == ("", b"x")
 
 
 def test_nobody_listens(tmp_path: Path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +17,10 @@ from hypothesis import strategies as st
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
-from nbmake_dag_cache.record import Record, encode_record
+from nbmake_dag_cache.record import Record, blobs_of, encode_record
 from nbmake_dag_cache.records import RecordStore
-from nbmake_dag_cache.retention import Collected, blobs_of, collect, keep_only
+from nbmake_dag_cache.retention import Collected, collect, keep_only
+from nbmake_dag_cache.usage import Room, Shown, usage
 from nbmake_dag_cache.verify import verify
 
 MakeRecord = Callable[..., Record]
@@ -175,6 +179,80 @@ def test_every_kind_of_blob_is_needed(make_record: MakeRecord):
     values = {"files": [("a", names[0], 1)], "cells": names[1], "series": names[2], "artifacts": names[3:]}
     assert blobs_of(make_record(**values)) == set(names)
     assert blobs_of(make_record(**values, stored=False)) == set(names[1:])
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_whoever_goes_on_after_a_kill_ends_where_it_would_have(folder: Folder, monkeypatch, nth: int):
+    """Stopped before any removal, of records or of young blobs: the next time goes what is left to go."""
+    for number, task in enumerate("abcd"):
+        folder.add(task, started=number)
+    new = folder.add("new", started=10)
+    room = 1_000 + len(encode_record(new))
+    now = time.time()
+    calls = itertools.count(1)
+    unlink = os.unlink
+
+    def stop_at_nth(path: str) -> None:
+        if not path.startswith(f"{folder.root}/tmp/") and next(calls) == nth:
+            raise KeyboardInterrupt
+        unlink(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", stop_at_nth)
+        with pytest.raises(KeyboardInterrupt):
+            collect(folder.root, now=now, max_size=room)
+    again = collect(folder.root, now=now, max_size=room)
+    assert (folder.tasks(), again.kept_records, again.kept_blobs) == (["new"], 1, 1)
+    assert verify(folder.root) == ()
+
+
+def test_memory_does_not_grow_with_the_cache(tmp_path: Path, make_record: MakeRecord):
+    """A record and its blob take no more than their entries in folders: what is read is kept in a file."""
+    peaks: list[int] = []
+    for count in (50, 400):
+        folder = Folder(tmp_path / str(count), make_record)
+        for number in range(count):
+            folder.add(str(number), started=number)
+        tracemalloc.start()
+        collected = collect(folder.root, now=NOW, max_size=count * 1_000)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert collected.removed_records > count // 4
+    assert (peaks[1] - peaks[0]) / 350 < 400
+
+
+def test_what_takes_the_room_is_known_by_task_and_by_run(folder: Folder):
+    """Each byte counts once: a shared blob for the record used last, what two runs show for the first of them."""
+    old, new = (
+        folder.add("old", started=1, content=b"x" * 1_000),
+        folder.add("new", started=2, content=b"x" * 1_000),
+    )
+    other = folder.add("other", started=3)
+    notebook = folder.blobs.put_bytes(b"executed notebook")
+    sizes = {record.task: len(encode_record(record)) for record in (old, new, other)}
+    runs = (
+        Shown(run="2", keys=frozenset({new.key}), blobs=frozenset({notebook.sha256})),
+        Shown(run="1", keys=frozenset({old.key, new.key}), blobs=frozenset({notebook.sha256, "0" * 64})),
+    )
+    found = usage(folder.root, runs)
+    assert found.tasks == {
+        "old": Room(1, sizes["old"]),
+        "new": Room(1, sizes["new"] + 1_000),
+        "other": Room(1, sizes["other"] + 1_000),
+    }
+    assert found.runs == {"2": Room(1, sizes["new"] + 1_000 + notebook.size), "1": Room(1, sizes["old"])}
+    assert found.rest == Room(1, sizes["other"] + 1_000)
+
+
+def test_looking_at_what_takes_the_room_changes_nothing(folder: Folder, tmp_path: Path):
+    """A damaged record stays for those who report it, and a cache that is not there is not made."""
+    record = folder.add("broken", started=1)
+    path = Path(folder.root, "records", record.own_key[:2], record.own_key, f"{record.key}.json")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert usage(folder.root, ()).rest == Room(0, 1_000 // 6 * 6)
+    assert path.exists()
+    assert usage(str(tmp_path / "none"), ()).tasks == {}
+    assert not (tmp_path / "none").exists()
 
 
 TASKS = st.lists(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.depot import Depot
 from nbmake_dag_cache.key import Ingredient
-from nbmake_dag_cache.remote import Limits, RemoteError
+from nbmake_dag_cache.remote import SMALL, Limits, Remote, RemoteError
 from nbmake_dag_cache.shared import Zones
 from nbmake_dag_cache.signatures import Signer, Verifier
 from tests.cache.sharing import (
@@ -119,6 +123,40 @@ def test_a_blob_found_damaged_is_sent_again(tmp_path: Path):
     assert (reader.find(), dict(reader.shared.refused)) == (None, {"damaged blob": 1})
     reader.publish()
     assert blob.read_bytes() == TABLE
+
+
+def test_a_writer_that_read_nothing_replaces_a_small_blob_that_is_damaged(tmp_path: Path):
+    """Else whoever waited for its result could not use it, and would execute the task again."""
+    shared = tmp_path / "shared"
+    Clone(tmp_path / "one", str(shared)).publish()
+    blob = place(shared, "blobs", TABLE_NAME)
+    blob.chmod(0o644)
+    blob.write_bytes(TABLE[::-1])
+    Clone(tmp_path / "two", str(shared)).publish()
+    assert blob.read_bytes() == TABLE
+
+
+@pytest.mark.parametrize("size", [0, SMALL, SMALL + 1])
+def test_a_blob_of_an_unknown_size_comes_whole(tmp_path: Path, size: int):
+    """Cells are mostly small enough for one request; a large notebook takes more."""
+    one, two = (BlobStore(str(tmp_path / name)) for name in ("one", "two"))
+    depot = Depot(Remote(str(tmp_path / "shared")), ("main",))
+    name = one.put_bytes(b"x" * size).sha256
+    depot.send("main", name, one)
+    depot.bring(name, None, two)
+    assert two.size(name) == size
+
+
+@pytest.mark.parametrize(("hours", "found"), [(14, 1), (48, 0)])
+def test_a_writer_whose_clock_is_a_time_zone_ahead_is_believed(tmp_path: Path, hours: int, found: int):
+    """Its builds were else of use to nobody until that time has come; no clock is days ahead."""
+    url = str(tmp_path / "shared")
+    one = Clone(tmp_path / "one", url)
+    record = make_record(blobs=one.blobs)
+    started = time.time_ns() + hours * 3_600 * 10**9
+    record = msgspec.structs.replace(record, origin=msgspec.structs.replace(record.origin, started=started))
+    one.shared.publish(record, one.blobs)
+    assert Clone(tmp_path / "two", url).find() == (record if found else None)
 
 
 def test_each_trace_is_found_and_the_newest_comes_first(tmp_path: Path):

@@ -29,7 +29,7 @@ def bucket(monkeypatch) -> Iterator[object]:
 
 
 def test_a_bucket_holds_a_shared_cache(tmp_path: Path, bucket):
-    """One clone publishes, another takes; what is there is not sent again; a short blob is replaced."""
+    """One clone publishes, another takes; what is there is not sent again; a short or empty blob is replaced."""
     url = f"s3://{BUCKET}/team/cache"
     one, two = Clone(tmp_path / "one", url, limits=LIMITS), Clone(tmp_path / "two", url, limits=LIMITS)
     record = one.publish()
@@ -39,9 +39,10 @@ def test_a_bucket_holds_a_shared_cache(tmp_path: Path, bucket):
     one.publish()
     blob.reload()
     assert blob.last_modified == written
-    blob.put(Body=TABLE[:2])
-    one.publish()
-    assert blob.get()["Body"].read() == TABLE
+    for damaged in (TABLE[:2], b""):
+        blob.put(Body=damaged)
+        one.publish()
+        assert (blob.get()["Body"].read(), one.remote.errors) == (TABLE, [])
 
 
 def test_broken_objects_in_a_bucket_are_refused(tmp_path: Path, bucket):
@@ -54,13 +55,13 @@ def test_broken_objects_in_a_bucket_are_refused(tmp_path: Path, bucket):
     for body in (b"", TABLE[:-1], TABLE + b"x", TABLE[::-1]):
         blob.put(Body=body)
         clone = Clone(tmp_path / f"b{len(body)}{body[:1]!r}", url, limits=LIMITS)
-        assert clone.find() is None
+        assert (clone.find(), clone.remote.errors) == (None, [])
         found |= clone.shared.refused
     for body in (b"", b"{}", b"\xff"):
         record.put(Body=body)
         clone = Clone(tmp_path / f"r{len(body)}{body!r}", url, limits=LIMITS)
         assert clone.find() is None
-        assert clone.shared.refused.total() + len(clone.remote.errors) == 1
+        assert (clone.shared.refused.total(), clone.remote.errors) == (1, [])
     assert set(found) == {"blob not of its size", "damaged blob"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -57,7 +58,7 @@ def _blobs(project: Project) -> set[str]:
 
 
 def _runs(project: Project) -> list[Path]:
-    return sorted(path for path in (project / ".nbdag/runs").iterdir() if path.is_dir())
+    return sorted(path for path in (project / ".nbdag/runs").glob("2*") if path.is_dir())
 
 
 def _age(project: Project) -> None:
@@ -78,6 +79,13 @@ def test_info_counts_what_is_there_and_says_the_limits(project: Project) -> None
     assert re.search(rf"^blobs +{len(files)}, {sum(files)} B$", out, re.MULTILINE), out
     assert re.search(r"^records +2, [\d.]+ kB$", out, re.MULTILINE), out
     assert re.search(r"^size .* of 10 GB$", out, re.MULTILINE), out
+    document = json.loads(project.nbdag("cache", "info", "--json").stdout)
+    assert {each["task"]: each["records"] for each in document["by_task"]} == {"copy": 1, "count": 1}
+    assert [each["records"] for each in document["by_run"]] == [2]
+    held = document["records_size"] + document["blobs_size"]
+    assert sum(each["size"] for each in document["by_run"]) + document["shown_by_no_run"] == held
+    assert re.search(r"^by task +co(py|unt), [\d.]+ k?B$", out, re.MULTILINE), out
+    assert re.search(rf"^by run +{document['by_run'][0]['run']}, ", out, re.MULTILINE), out
     assert re.search(r"^runs +1 of 2$", out, re.MULTILINE), out
 
 

@@ -120,3 +120,24 @@ def test_a_file_that_is_wrong_is_complained_about(project: Project) -> None:
     done = project.nbdag("config")
     assert (done.stdout, done.returncode) == ("", 2)
     assert "pipeline.toml:30: unknown key `retry` in `profiles.ci.tasks.train`" in done.stderr
+
+
+def test_what_may_be_a_secret_in_a_url_is_not_printed(project: Project) -> None:
+    """Neither as TOML nor as JSON: logs of CI can be read by many. All else of the address is."""
+    (project / "pipeline.toml").write_text("""
+[cache]
+remote = "https://host.example/cache?token=sekrit-0123456789&region=eu"
+
+[tasks.fetch]
+command = ["curl", "https://me:sekrit-0123456789@host.example/a#b"]
+env = { INDEX = "see 'https://sekrit-0123456789@host.example/simple', or https://other.example/?a=1#c" }
+outputs = ["a"]
+""")
+    printed = project.nbdag("config").stdout
+    assert "sekrit" not in printed + project.nbdag("config", "--json").stdout
+    for shown in (
+        '"https://host.example/cache?token=...&region=eu"',
+        '"https://...@host.example/a#b"',
+        "'https://...@host.example/simple', or https://other.example/?a=1#c",
+    ):
+        assert shown in printed

@@ -120,11 +120,62 @@ def test_a_complaint_names_the_line_of_the_key(
     assert refused("status").startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("lines", "is_what", "instead"),
+    [
+        (
+            "async def plot():\n    pass",
+            "an `async def`",
+            "make it a `def` that does its work with `asyncio.run(...)`",
+        ),
+        (
+            "def plot():\n    for each in 'ab':\n        if (yield each):\n            return",
+            "a generator",
+            "take `yield` out of it, or name a function that iterates over it",
+        ),
+    ],
+)
+def test_a_function_whose_call_executes_nothing_is_refused(
+    project: Project, refused: Callable[..., str], lines: str, is_what: str, instead: str
+) -> None:
+    """Not after it ran in vain; a `yield` of a function within it, or a decorator, is another matter."""
+    project.write("plotting.py", lines)
+    what = f"function `plotting:plot` is {is_what}: to call it executes nothing"
+    assert refused("status") == f"error: pipeline.toml:10: {what}\n\nhint: plotting.py:1: {instead}\n"
+    project.write("plotting.py", "def plot():\n    def each():\n        yield 1\n    list(each())")
+    assert run(["-C", str(project.root), "status"]) == 0
+    project.write("plotting.py", f"import other\n\n@other.plainly\n{lines}")
+    assert run(["-C", str(project.root), "status"]) == 0
+
+
 def test_a_task_is_named_by_its_source(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     """The path of a notebook or of the module of a function is as good as the task's name."""
     for source, task in (("notebooks/clean.py", "clean"), ("plotting.py", "plot")):
         assert run(["-C", str(project.root), "explain", source]) == 0
         assert f"  {task}  " in capsys.readouterr().out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "the machine refused memory"),
+        (RuntimeError("can't start new thread"), "the machine refused one more thread"),
+        (OSError(errno.EFBIG, "File too large", "/p/trace"), "File too large: /p/trace"),
+    ],
+    ids=["memory", "thread", "file size"],
+)
+def test_what_the_machine_refuses_is_no_defect(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its limit is named."""
+
+    def refuse() -> None:
+        raise error
+
+    assert exit_code_of(refuse) == 3
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "`ulimit -" in printed
 
 
 def test_a_file_system_that_cannot_be_written_to_is_named(capsys: pytest.CaptureFixture[str]) -> None:

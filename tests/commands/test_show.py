@@ -316,6 +316,7 @@ def test_a_tree_is_written_once(nbdag, tmp_path):
         "tasks/make/notebook.html",
         "tasks/make/notebook.ipynb",
         "tasks/make/task.json",
+        "trace.otlp.jsonl",
     ]
     assert "Second text" in (out / "tasks/make/notebook.html").read_text()
     assert "is not an empty folder" in nbdag("export", "latest", "-o", str(out), code=2)
@@ -326,7 +327,7 @@ def test_a_run_that_was_cut_off_is_readable(built, nbdag, tmp_path):
     """Without the end of its record a run is interrupted; what had ended is as it was."""
     copy = tmp_path / "copy"
     shutil.copytree(built.root, copy, symlinks=True)
-    newest: Path = max((copy / ".nbdag/runs").iterdir())
+    newest: Path = max((copy / ".nbdag/runs").glob("2*"))
     lines = (newest / "trace.otlp.jsonl").read_bytes().splitlines(keepends=True)
     (newest / "trace.otlp.jsonl").write_bytes(b"".join(lines[:-2]))
     events = (newest / "events.jsonl").read_bytes().splitlines(keepends=True)

@@ -220,7 +220,7 @@ FAULTS = {
     "too many instances": (
         TASK + f"matrix = {{ {', '.join(f'x{i} = {list(range(1000))}' for i in range(3))} }}\n",
         (
-            "pipeline.toml:3: the pipeline has 1,000,000,000 tasks, more than 100,000\n"
+            "pipeline.toml:3: the pipeline has 1,000,000,000 tasks, more than 1,000,000\n"
             "  hint: `a` alone has 1,000,000,000"
         ),
     ),

@@ -318,6 +318,7 @@ def test_a_wrong_source_is_reported_at_its_line(name: str):
     assert complaint(source) == f"pipeline.toml:3: {expected}"
 
 
+_TWICE = "twice in one table\n  hint: a reader of JSON takes either value; leave one out"
 FILES = {
     "header": (
         "x.csv",
@@ -340,6 +341,17 @@ FILES = {
     ),
     "open quote": ("x.csv", b'a,b\n"1,2\n', "is not CSV, in line 2: unexpected end of data"),
     "not UTF-8": ("x.csv", b"a,b\n\xff,1\n", "is not UTF-8, in line 2\n  hint: save it as UTF-8"),
+    "key twice": ("x.json", b'[{"a": 1, "b": 1, "a": 2}]', f"has the key `a` {_TWICE}"),
+    "key twice within": (
+        "x.json",
+        b'[{"a": 1, "b": {"c": 1, "c": 1}}]',
+        f"has the key `c` {_TWICE}",
+    ),
+    "key twice in a line": (
+        "x.jsonl",
+        b'\n{"a": 1, "a": 2}',
+        f"has the key `a` {_TWICE}".replace("\n", ", in line 2\n"),
+    ),
     "NaN": ("x.json", b'[{"a": NaN}]', "is not JSON: invalid character (byte 7)"),
     "not JSON": ("x.json", b"[1", "is not JSON: input data was truncated"),
     "no list": (

@@ -153,6 +153,11 @@ WHAT = "\n  hint: a profile sets `parameters`, `defaults`, and keys of `tasks` b
             ),
         ),
         ("[profiles.ci]\n", ("cii",), "there is no profile `cii`\n  hint: did you mean `ci`?"),
+        (
+            "[profiles.ci]\n[profiles.quick]\n",
+            ("ci,quick",),
+            "there is no profile `ci,quick`\n  hint: give each by itself: `--profile ci --profile quick`",
+        ),
         ("[profiles.ci]\n", ("nightly",), "there is no profile `nightly`\n  hint: there are `ci`"),
         ("", ("ci",), "there is no profile `ci`\n  hint: write it as a table `[profiles.ci]`"),
         (

@@ -136,6 +136,7 @@ def test_the_upstream_results_of_a_task_are_of_all_above_it() -> None:
         "a": made("a.csv", "a").digest,
         "b": made("b.csv", "other").digest,
     }
+    assert (len(above), TaskName("x") in above, TaskName("x") in life.schedule.results) == (2, False, True)
 
 
 def _digest(found: Result) -> str:

@@ -47,7 +47,8 @@ OF_A_TASK = {
     "NBDAG_LOG": "a file to which any language may append values as lines of JSON",
     "NBDAG_ARTIFACTS": "the folder to which the paths of logged artifacts are relative",
     "NBDAG_INPUTS": "for a command whose inputs have names: a JSON file with them",
-    "NBDAG_UPSTREAM": "a JSON file with what the tasks above logged",
+    "NBDAG_UPSTREAM": "a JSON file with the path of the `lines` of JSON that tasks left, the offsets of those"
+    " right `above`, which name those above them, and the folder of the `blobs` of artifacts",
     "TRACEPARENT": "the span of the attempt, for other tools that trace",
 }
 BETWEEN_PROCESSES = {
@@ -56,6 +57,8 @@ BETWEEN_PROCESSES = {
     "NBDAG_VARY_THREADS": "how many processors it sees",
     "NBDAG_VARY_TIME": "the time, in seconds, at which it sees the clock stand still",
     "NBDAG_ACCESS": "the file in which a kernel or function notes the files that it uses",
+    "NBDAG_SLURM_DRIVER": "where the job of a build on SLURM reaches the build",
+    "NBDAG_SLURM_TOKEN": "what that job shows it",
     "NBDAG_RUNTIME": "marks every process of a build, so that the next one ends what a killed build left",
     "NBDAG_SOURCE_DIR": "the folder of the notebook, where modules are looked up first",
     "NBDAG_WORKSPACE": "the repository that a sandbox, or a copy of `nbdag doctor`, was made of",
@@ -97,6 +100,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "runs": {"keep": model.Pipeline(name="", tasks={}).keep_runs},
     "kernel": asdict(model.KernelSettings()),
     "watch": asdict(model.WatchSettings()),
+    "ray.slurm": {"nodes": model.SlurmSettings().nodes},
     "tasks.NAME": {
         **asdict(model.Policy()),
         "kernel": "the notebook's, else python3",
@@ -222,8 +226,10 @@ def spans_page() -> str:
     return f"""# Spans of a run
 
 Every run is a trace of OpenTelemetry spans: the run, its tasks, their attempts, and the cells of notebooks.
-`.nbdag/runs/RUN/trace.otlp.jsonl` has one OTLP/JSON document per line, which any OpenTelemetry tool reads. With
-`OTEL_EXPORTER_OTLP_ENDPOINT` set, the same spans reach a collector while the build runs.
+`.nbdag/runs/RUN/trace.otlp.jsonl` has one OTLP/JSON document per line, which any OpenTelemetry tool reads. The
+spans of tasks that were up to date or restored are in tables below `.nbdag/runs/.hits`, which runs share:
+`nbdag export RUN -o DIR` writes a `trace.otlp.jsonl` with all of them. With `OTEL_EXPORTER_OTLP_ENDPOINT` set, all
+spans reach a collector while the build runs.
 [The contract](../../reporting/README.md) says when each is written.
 
 `private` values describe the machine or its user and are published only with `[report] publish_host = true`; in

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PINS = (ROOT / ".ci/constraints.txt").read_text().splitlines()
 PINNED = dict(line.split("==") for line in PINS)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-INSTALLED_BY_SCRIPTS = {"build", "mlflow", "opentelemetry-proto-json", "rotel"}
+INSTALLED_BY_SCRIPTS = {"build", "doit", "mlflow", "ninja", "opentelemetry-proto-json", "rotel"}
 
 
 def requirements() -> list[Requirement]:

@@ -16,6 +16,7 @@ import click
 import jsonschema
 import jupytext
 import pytest
+import yaml
 
 from nbmake_dag.commands.cli import COMMANDS, OPTIONAL_VALUES
 from nbmake_dag.commands.help import TOPICS
@@ -310,9 +311,27 @@ def test_results_are_made_again_as_the_page_says(tmp_path: Path) -> None:
     (toml,) = [text for _, _, text in blocks(PAGES["replaying"]) if "compare =" in text]
     project.pipeline(toml).notebook(
         "report.py",
-        "import time\nopen('scores.csv', 'w').write(f'score,seconds\\n0.5,{time.time()}\\n')",
+        "import time\nopen('scores.csv', 'w').write(f'score,seconds\\n0.5,{time.time():.6f}\\n')",
     )
     _, first, again, plan = played(project, "replaying", "replayed")
     assert "≈ report  equal within tolerance" in first
     assert "the same 2 of 2 times" in again
     assert "1 execution of 1 task" in plan
+
+
+def test_the_cluster_on_kubernetes_has_the_fields_of_kuberay() -> None:
+    """One image in all pods, a token, and every mounted volume is declared."""
+    (text,) = [text for _, name, text in blocks(PAGES["kubernetes"]) if name == "cluster.yaml"]
+    cluster = yaml.safe_load(text)
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    spec = cluster["spec"]
+    assert spec["authOptions"] == {"mode": "token"}
+    assert spec.keys() == {"rayVersion", "authOptions", "headGroupSpec", "workerGroupSpecs"}
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    assert all(isinstance(value, str) for group in groups for value in group["rayStartParams"].values())
+    pods = [group["template"]["spec"] for group in groups]
+    containers = [container for pod in pods for container in pod["containers"]]
+    assert len({container["image"] for container in containers}) == 1
+    for pod in pods:
+        mounted = {mount["name"] for container in pod["containers"] for mount in container.get("volumeMounts", ())}
+        assert mounted == {volume["name"] for volume in pod.get("volumes", ())}

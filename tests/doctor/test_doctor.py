@@ -47,6 +47,16 @@ def test_a_healthy_pipeline_has_nothing_to_change(project: Project) -> None:
     assert project.contents(["words.txt", ".nbdag/runs", ".nbdag/cache"]) == before
 
 
+@pytest.mark.parametrize("command", [("doctor",), ("replay", "--run", "latest")])
+def test_a_repository_that_git_cannot_read_is_copied_as_a_folder(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    """Such as a work tree whose main repository is gone: its `.git` is a file that leads nowhere."""
+    project.write(".git", "gitdir: /nowhere/at/all\n").build().ran("words")
+    done = project.nbdag(*command)
+    assert (done.returncode, "error" in done.stderr) == (0, False), done.stderr
+
+
 def test_before_the_first_build_nothing_is_executed(project: Project) -> None:
     """Without a result there is nothing to compare with."""
     done = project.nbdag("doctor")

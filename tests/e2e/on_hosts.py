@@ -16,6 +16,10 @@ from nbmake_dag_reporting.runs import read_run, read_trace
 from tests.support.hosts import Host, Hosts
 from tests.support.project import NBDAG, Project
 
+MNIST = Path(__file__).parents[2] / "examples" / "mnist-digits"
+DIGITS = ("data", "models", "results")
+"""What the tasks of that make."""
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -58,6 +62,16 @@ class OnHost(Project):
                 stderr=log,
             )
 
+    def holds_the_digits_of(self, folder: Path) -> None:
+        """Claim that the outputs of MNIST are those of one machine, where each time gives the same."""
+        __tracebackhide__ = True
+        alone = Project.copied(MNIST, folder)
+        assert len(alone.build().having("ran")) == 10
+        ours, theirs = self.contents(DIGITS), alone.contents(DIGITS)
+        assert ours.keys() == theirs.keys()
+        fixed = [path for path in theirs if path.endswith(".npy")]
+        assert {path: ours[path] for path in fixed} == {path: theirs[path] for path in fixed}
+
     @property
     def log(self) -> Path:
         """What the build that was started last says."""
@@ -65,7 +79,7 @@ class OnHost(Project):
 
     def latest(self) -> str:
         """Return the folder of the latest run."""
-        return str(max((self.root / ".nbdag/runs").iterdir()))
+        return str(max((self.root / ".nbdag/runs").glob("2*")))
 
     def run(self) -> Run:
         """Read the latest run."""

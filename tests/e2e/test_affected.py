@@ -214,6 +214,11 @@ def test_a_shallow_clone_is_told_how_to_become_whole(branch, tmp_path):
             {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push"},
             "--affected: the push of this job has no base branch to compare with",
         ),
+        (
+            ["--affected"],
+            {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": ""},
+            "--affected: the event of this job has no base branch to compare with",
+        ),
         (["--affected=main"], {"PATH": "/nowhere"}, "--affected needs git, which cannot be run here"),
     ],
 )

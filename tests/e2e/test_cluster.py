@@ -16,14 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.families_everywhere import MADE, NAMES, make_families
-from tests.e2e.on_hosts import OnHost, at_head
+from tests.e2e.on_hosts import DIGITS, MNIST, OnHost, at_head, on_all
 from tests.support.hosts import PORT, RAY, Host, Hosts
 from tests.support.project import Project, await_true, kill
 from tests.support.wheels import Wheels
 
 pytestmark = [pytest.mark.slow, pytest.mark.manual, pytest.mark.netns, pytest.mark.timeout(3600)]
 
-MNIST = Path(__file__).parents[2] / "examples" / "mnist-digits"
 MOMENTS = int(os.environ.get("NBDAG_CLUSTER_MOMENTS", "1"))
 """At how many random moments a host is lost, in each of two ways."""
 TASKS = 8
@@ -34,19 +33,12 @@ def test_the_digits_on_three_hosts_are_those_of_one(hosts: Hosts, tmp_path: Path
     project = at_head(hosts, MNIST)
     assert len(project.build("--ray-address=auto", "-k").having("ran")) == 10
     assert len(set(project.nodes().values())) > 1
-    alone = Project.copied(MNIST, tmp_path / "alone")
-    assert len(alone.build().having("ran")) == 10
-    made = ["data", "models", "results"]
-    assert set(project.contents(made)) == set(alone.contents(made))
-    fixed = [path for path in alone.contents(made) if path.endswith(".npy")]
-    assert {path: project.contents(made)[path] for path in fixed} == {
-        path: alone.contents(made)[path] for path in fixed
-    }
+    project.holds_the_digits_of(tmp_path / "alone")
     project.build("--ray-address=auto").ran()
-    before = project.contents(made)
-    everything = project.remove(*made).build().having("restored")
+    before = project.contents(DIGITS)
+    everything = project.remove(*DIGITS).build().having("restored")
     assert len(everything) == 10
-    assert project.contents(made) == before
+    assert project.contents(DIGITS) == before
 
 
 def sleepers(project: OnHost) -> OnHost:
@@ -109,6 +101,45 @@ def test_a_drained_host_costs_only_what_ran_on_it(hosts: Hosts) -> None:
     assert outcomes.count("lost") <= 1
     assert set(outcomes) <= {"succeeded", "lost"}
     project.build("--ray-address=auto").ran()
+
+
+def test_hosts_that_join_later_are_asked_first(hosts: Hosts) -> None:
+    """One without the repository gets the files; one with other software gets no task, and that is said."""
+    project = on_all(hosts)
+    project.write("in.txt", "some input\n").pipeline(
+        f"""
+        [software]
+        packages = ["odd"]
+
+        [tasks.t]
+        command = "until [ $(hostname) = blind ] || [ -e go ]; do sleep 0.2; done; cat in.txt > out/{{n}}.txt"
+        matrix = {{ n = {list(range(2 * TASKS))} }}
+        inputs = ["in.txt"]
+        outputs = ["out/{{n}}.txt"]
+        """
+    )
+    build = project.start("build", "--ray-address=auto")
+    await_true((project / ".nbdag/state/seen-by-nodes").exists, 240, "nothing begins")
+    blind = hosts.boot("blind")
+    blind.run("mount", "-t", "tmpfs", "none", str(hosts.base / "shared"), env={})
+    hosts.join(blind)
+    await_true(lambda: len(list((project / "out").glob("*.txt"))) >= TASKS, 240, "it gets no tasks")
+    odd = hosts.boot("odd")
+    give_odd_package(hosts, odd)
+    hosts.join(odd)
+    said = f"warning: a node joined, and gets no tasks: {odd.address} has odd 1.5"
+    await_true(lambda: said in project.log.read_text(), 120, "nothing is said")
+    project.write("go", "")
+    assert build.wait(300) == 0, project.log.read_text()
+    assert {project.read(f"out/{n}.txt") for n in range(2 * TASKS)} == {"some input\n"}
+    assert odd.address not in project.nodes().values()
+
+
+def give_odd_package(hosts: Hosts, host: Host) -> None:
+    """Install what no other host has."""
+    site = Path(hosts.environment(host)["PYTHONPATH"]) / "odd-1.5.dist-info"
+    site.mkdir(parents=True)
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.5\n")
 
 
 def test_a_killed_driver_leaves_nothing_running(hosts: Hosts) -> None:
@@ -226,9 +257,7 @@ def test_each_node_makes_an_environment_once_and_gets_remote_inputs_from_the_dri
 
 def test_another_version_on_a_node_is_refused(hosts: Hosts) -> None:
     """Before the first task, with both versions."""
-    site = Path(hosts.environment(hosts.hosts["left"])["PYTHONPATH"]) / "odd-1.5.dist-info"
-    site.mkdir(parents=True)
-    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.5\n")
+    give_odd_package(hosts, hosts.hosts["left"])
     project = at_head(hosts)
     project.pipeline('[software]\npackages = ["odd"]\n\n[tasks.a]\ncommand = "touch a"\noutputs = ["a"]\n')
     refused = project.build("--ray-address=auto")

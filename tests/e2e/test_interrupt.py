@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from nbmake_dag.ending_signals import handling, write_to_reader
 from nbmake_dag_reporting.runs import find_run, read_run
 from tests.support.project import NBDAG, Project, await_true
 
@@ -159,6 +161,7 @@ def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
 
 SIGNALS_ITSELF_LATE = """
 import os
+import select
 import signal
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.build import build
@@ -192,3 +195,51 @@ def test_a_signal_at_the_very_end_is_not_forgotten(project: Project) -> None:
     assert (ended.returncode, ended.stderr) == (143, "")
     assert read_run(find_run(str(project / ".nbdag" / "runs"), "latest")).result == "cancellation"
     project.build().ran()
+
+
+@pytest.mark.parametrize(("stream", "option"), [("stderr", "--output=stream"), ("stdout", "--json-lines")])
+def test_a_build_whose_lines_nobody_reads_ends_when_it_is_asked_to(project, stream, option):
+    """A pipe that is full keeps the driver in its write; the task is ended all the same."""
+    project.write("pipeline.toml", '[tasks.talks]\ncommand = "yes | head -n 50000; sleep 1000"\n')
+    read, write = os.pipe()
+    waits = select.poll()
+    waits.register(write, select.POLLOUT)
+    build = subprocess.Popen(
+        [*NBDAG, "build", option],
+        cwd=project.root,
+        env=project.environment(),
+        start_new_session=True,
+        stdout=write if stream == "stdout" else subprocess.DEVNULL,
+        stderr=write if stream == "stderr" else subprocess.DEVNULL,
+    )
+    try:
+        await_true(lambda: not waits.poll(0), 30, "the pipe does not fill")
+        build.terminate()
+        assert build.wait(2 * STOPS_WITHIN_S) == 143
+    finally:
+        build.kill()
+        build.wait()
+        os.close(read)
+        os.close(write)
+    project.leaves_nobody(within_s=5)
+    assert read_run(find_run(str(project / ".nbdag" / "runs"), "latest")).result == "cancellation"
+
+
+def test_a_reader_that_only_pauses_gets_all_lines():
+    """Also once an end was asked for: it is then that the summary comes."""
+    text, got = b"line\n" * 50_000, list[bytes]()
+    read, write = os.pipe()
+    with handling(lambda _: None):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pausing = threading.Timer(1.0, lambda: got.append(_all_of(read)))
+        pausing.daemon = True
+        pausing.start()
+        write_to_reader(write, text)
+    os.close(write)
+    pausing.join()
+    os.close(read)
+    assert got == [text]
+
+
+def _all_of(descriptor: int) -> bytes:
+    return b"".join(iter(lambda: os.read(descriptor, 1 << 16), b""))

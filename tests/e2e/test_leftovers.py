@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -208,6 +209,34 @@ def test_any_other_file_that_a_task_left_is_an_ordinary_one(
     trained.remove(".nbdag/state").build().ran()
     trained.write("out/m2.txt", "edited\n").build()
     assert trained.read("res.txt") == "1\nedited\n"
+
+
+@pytest.mark.parametrize("names", ["GIT_DIR", "GIT_DIR GIT_WORK_TREE", "GIT_INDEX_FILE"])
+def test_git_is_asked_about_the_repository_of_the_project(trained: Project, tmp_path: Path, names: str) -> None:
+    """In a hook of another repository the variables of git name that one, which tracks nothing here."""
+    trained.commit().git("add", "-f", "out/m2.txt")
+    other = Project(tmp_path / "other").write("a.txt", "").commit()
+    places = {"GIT_DIR": ".git", "GIT_WORK_TREE": "", "GIT_INDEX_FILE": ".git/index"}
+    hook = {name: str(other / places[name]) for name in names.split()}
+    assert "moved away" not in trained.build(env=hook).err
+    assert (trained.read("res.txt"), trained.read("out/m2.txt")) == ("1\n2\n", "2\n")
+    trained.git("branch", "-f", "base")
+    edited = write_pipeline(trained, "1, 3")
+    chosen = edited.build("--affected=base", env={**hook, "CI": "", "GITHUB_ACTIONS": ""})
+    chosen.ran("train[n=3]", "sum").said("2 of 3 tasks are affected since base")
+
+
+def test_where_git_does_not_tell_what_it_tracks_files_stay_and_each_build_says_so(trained: Project) -> None:
+    """Such as where the repository belongs to somebody else. They go as soon as it does."""
+    config = trained.write(".gitignore", "/.nbdag/\n/out/\n").commit().read(".git/config")
+    trained.write(".git/config", "[core")
+    for ran in (["sum"], []):
+        build = trained.build().ran(*ran).said("so files of tasks that no longer exist stay")
+        build.said("warning: git does not tell what it tracks here (fatal: bad config line")
+        assert (build.code, trained.read("res.txt")) == (0, "1\n2\n")
+    trained.write(".git/config", config)
+    trained.build().ran("sum").said("moved away: out/m2.txt was left by a task that no longer exists")
+    assert trained.read("res.txt") == "1\n"
 
 
 def test_a_file_counts_as_left_when_the_other_pipeline_file_drops_it(trained: Project) -> None:

@@ -13,6 +13,7 @@ import pytest
 from nbmake_dag.engine.state.rescued_files import note_rescued, put_damage_aside, read_rescued
 from nbmake_dag.observe.project import Project as ProjectPaths
 from nbmake_dag.record.outcome import RescuedFile
+from tests.support.every_kind import files_below, make_every_kind
 from tests.support.limits import limited
 from tests.support.project import DEADLINE_S, NBDAG, Project, await_true, kill
 
@@ -112,6 +113,31 @@ def test_a_damaged_file_of_the_state_costs_one_warning(project, name, kind):
     shutil.rmtree(project / ".nbdag/state/unchanged", ignore_errors=True)
     again = project.build().ran()
     assert "warning" not in again.err
+
+
+def test_a_damaged_table_of_hits_is_reported_and_made_again(project):
+    """Runs that name it are shown without its tasks; the next build looks at all, and they are whole again."""
+    project.pipeline("""
+        [tasks.a]
+        matrix = { n = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23] }
+        command = "touch {n}.txt"
+        outputs = ["{n}.txt"]
+    """)
+    for name in range(24):
+        project.write(f"{name}.txt", "")
+    project.build("--accept")
+    project.build().ran()
+    shown = project.nbdag("show", "latest", "--json")
+    assert (shown.stdout.count('"up_to_date"'), shown.stderr) == (25, "")
+    for table in (project / ".nbdag/runs/.hits").iterdir():
+        table.write_bytes(table.read_bytes()[:-9])
+    shown = project.nbdag("show", "latest")
+    assert (shown.returncode, shown.stderr.count("\n")) == (0, 1)
+    assert "lacks tasks that were up to date: a table of their spans is gone or damaged" in shown.stderr
+    project.build().ran()
+    for run in ("latest", "latest~1"):
+        shown = project.nbdag("show", run, "--json")
+        assert (shown.stdout.count('"up_to_date"'), shown.stderr) == (25, "")
 
 
 def test_a_line_that_was_cut_off_loses_no_other_of_the_rescued_files(tmp_path):
@@ -254,3 +280,31 @@ def test_few_file_descriptors_are_no_defect_and_no_wrong_usage(project):
         )
         assert done.returncode in {0, 1, 3}, done.stderr
         assert "defect" not in done.stderr
+
+
+def test_no_command_waits_for_a_pipe_in_the_place_of_a_file_of_ours(project):
+    """Whatever reads a file below `.nbdag` takes what is no file as lost."""
+    make_every_kind(project)
+    for path in files_below(project):
+        (project / ".nbdag" / path).unlink()
+        os.mkfifo(project / ".nbdag" / path)
+    for command in (
+        "status",
+        "explain a",
+        "runs --kind=replay",
+        "runs",
+        "report",
+        "show",
+        "diff",
+        "blame",
+        "replay",
+        "clean --dry-run",
+        "cache info",
+        "cache gc",
+        "cache gc --drop-secrets",
+        "build",
+    ):
+        done = project.nbdag(*command.split())
+        assert done.returncode in {0, 1, 2, 5}, f"{command}\n{done.stderr}"
+        assert "defect" not in done.stderr, f"{command}\n{done.stderr}"
+    assert project.read("c.txt") == "11"

@@ -164,6 +164,8 @@ def test_a_part_may_be_named_by_a_link_to_its_folder(parts: Project) -> None:
     """Its tasks have the name of the link, also in the folder itself."""
     (parts / "link").symlink_to("etl")
     parts.edit("pipeline.toml", "etl/pipeline.toml", "link/pipeline.toml")
+    for name in "a", "b":
+        parts.edit(f"models/{name}/pipeline.toml", "etl/clean.txt", "link/clean.txt")
     for folder in "etl", "link":
         tasks = json.loads(parts.nbdag("-C", folder, "status", "--json").stdout)["tasks"]
         assert [task["name"] for task in tasks] == ["link/load", "link/show"]

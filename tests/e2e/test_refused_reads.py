@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,19 @@ def test_a_file_of_ours_that_cannot_be_read_ends_the_build_before_anything_runs(
         assert said == f"error: Permission denied: ROOT/{named}{hint}", closed
     restricted.build().ran("note")
     restricted.build().ran()
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("build", "-n"), ("explain", "step"), ("graph",)])
+def test_who_may_only_read_sees_what_a_build_would_do(restricted: Restricted, arguments: tuple[str, ...]):
+    """A checkout where nothing was built has no folder for what a look remembers."""
+    said = restricted.nbdag(*arguments)
+    shutil.rmtree(restricted / ".nbdag")
+    restricted.root.chmod(0o555)
+    only_read = restricted.nbdag(*arguments)
+    refused = restricted.nbdag("build")
+    restricted.root.chmod(0o755)
+    assert (only_read.returncode, only_read.stdout) == (said.returncode, said.stdout)
+    assert (only_read.returncode, only_read.stderr) == (0, "")
+    assert refused.returncode != 0
+    assert "Permission denied" in refused.stderr
+    assert not (restricted / ".nbdag").exists()

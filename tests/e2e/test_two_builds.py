@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 
 import pytest
@@ -39,6 +40,11 @@ def test_a_second_build_waits_or_says_so_and_finds_all_done(project):
     said = second.stderr.readline()
     assert said.startswith(f"another build runs here (process {first.pid}, since ")
     assert said.endswith("): waiting; Ctrl-C cancels, `nbdag build --no-wait` does not wait\n")
+    first.send_signal(signal.SIGSTOP)
+    said = second.stderr.readline()
+    assert said.startswith(f"another build runs here (process {first.pid}, since ")
+    assert f", which is stopped: `fg` or `kill -CONT {first.pid}` lets it go on): waiting; " in said
+    first.send_signal(signal.SIGCONT)
     go.touch()
     assert first.wait(60) == 0
     assert "0 ran, 0 restored, 1 up to date" in second.communicate(timeout=60)[1]

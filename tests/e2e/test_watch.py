@@ -126,6 +126,51 @@ def test_a_save_is_followed_by_one_build(saved: Watching, save: Callable[[Path, 
     assert built(saved) - before in {1, 2}
 
 
+def test_executors_stay_warm_between_builds(project: Project) -> None:
+    """Also where a build does not look at the interpreter, as all but the first of a pipeline of commands."""
+    project.write("in.txt", "1\n").pipeline(
+        """
+        [tasks.a]
+        command = "echo $PPID > worker.txt; cat in.txt > out.txt"
+        inputs = ["in.txt"]
+        outputs = ["out.txt", "worker.txt"]
+        """
+    )
+    workers: set[str] = set()
+    with Watching(project, "--executor=inline") as watch:
+        for text in ("1\n", "2\n", "3\n"):
+            project.save("in.txt", text)
+            watch.awaits("out.txt", text)
+            workers.add(project.read("worker.txt"))
+        watch.end()
+    assert len(workers) == 1
+
+
+def test_a_later_build_reads_what_the_tasks_above_left_in_it(project: Project) -> None:
+    """A value that an earlier build of the same watch told is not given again."""
+    project.write("in.txt", "1").pipeline("""
+        [tasks.above]
+        function = "work:above"
+        inputs = ["in.txt"]
+
+        [tasks.below]
+        function = "work:below"
+        after = ["above"]
+        outputs = ["out.txt"]
+    """)
+    project.write(
+        "work.py",
+        "from nbmake_dag import log_param, upstream\n"
+        "def above():\n    log_param('text', open('in.txt').read())\n"
+        "def below():\n    open('out.txt', 'w').write(upstream()['above'].params['text'])\n",
+    )
+    with Watching(project) as watching:
+        for text in ("1", "22", "333"):
+            project.save("in.txt", text)
+            watching.awaits("out.txt", text)
+        assert watching.end() == 143
+
+
 def test_a_comment_is_not_followed_by_a_build(saved: Watching) -> None:
     """A save that changes nothing that counts is met with silence."""
     before = built(saved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from nbmake_dag.engine.shared_cache import claims
 from nbmake_dag.engine.shared_cache.claims import Claims
 from nbmake_dag_cache.remote import Remote
 from tests.support.project import await_true
+from tests.support.read_only_files import SCHEME
 
 TASK = TaskName("train")
 PATH = "main/claims/ab/ab12.json"
@@ -45,7 +47,7 @@ class Build:
             task,
             path,
             proceed=lambda: self.said.put(("proceeds", task)),
-            ask_again=lambda: self.said.put(("asks", task)),
+            ask_again=lambda may_come: self.said.put(("asks late" if may_come else "asks", task)),
         )
 
     def hears(self) -> str:
@@ -86,7 +88,7 @@ def test_the_second_waits_and_asks_again_when_the_first_is_done(make, tmp_path: 
         pass
     assert second.said.empty()
     first.claims.release(TASK)
-    assert second.hears() == "asks"
+    assert second.hears() == "asks late"
     second.claims.release(TASK)
     second.claims.end()
     assert not file.exists()
@@ -103,13 +105,13 @@ def test_when_two_have_failed_all_others_may_try_at_once(make, tmp_path: Path):
     first.claims.release(TASK)
     await_true(lambda: any(not other.said.empty() for other in others), 30, "nobody asks")
     second = next(other for other in others if not other.said.empty())
-    assert second.hears() == "asks"
+    assert second.hears() == "asks late"
     others.remove(second)
     assert all(other.said.empty() for other in others)
     name = json.loads((tmp_path / "shared" / PATH).read_bytes())["build"].encode()
     await_true(lambda: all(name in other.remote.content for other in others), 30, "not all see the second")
     second.claims.release(TASK)
-    assert [other.hears() for other in others] == ["asks"] * 3
+    assert [other.hears() for other in others] == ["asks late"] * 3
 
 
 def test_what_is_asked_for_later_is_done_once_and_at_the_end_at_the_latest(make):
@@ -129,7 +131,7 @@ def test_a_claim_of_a_build_that_died_is_taken_over(make, tmp_path: Path, monkey
     """Nobody writes it any more. Whatever stands in it, it delays nobody for longer than two heartbeats."""
     monkeypatch.setattr(claims, "STALE_S", 0.3)
     elsewhere = b'{"build":"gone","beat":3,"host":"other","pid":1,"format":1}'
-    for content in (elsewhere, b"", b"\xff" * 9000):
+    for content in (elsewhere, b"", b"\xff" * 9000, b'{"x":' + b"[" * 4000):
         file = tmp_path / "shared" / PATH
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -140,18 +142,38 @@ def test_a_claim_of_a_build_that_died_is_taken_over(make, tmp_path: Path, monkey
         assert not file.exists()
 
 
-def test_a_killed_build_of_the_same_machine_delays_nobody(make, tmp_path: Path):
-    """Whoever kills a build and starts it again does not wait for its heartbeat."""
+@pytest.mark.parametrize("then", [0, os.WNOWAIT], ids=["waited for", "not waited for"])
+def test_a_killed_build_of_the_same_machine_delays_nobody(make, tmp_path: Path, then: int):
+    """Whoever kills a build and starts it again does not wait for its heartbeat; nor where nobody reaps it."""
     left = (
         "import os, sys; from tests.engine.test_claims import Build; build = Build(sys.argv[1]);"
         "build.claim(); build.hears(); os._exit(9)"
     )
     command = [sys.executable, "-c", left, str(tmp_path / "shared")]
-    assert subprocess.run(command, check=False).returncode == 9
+    killed = subprocess.Popen(command)
+    ended = os.waitid(os.P_PID, killed.pid, os.WEXITED | then)
+    assert ended is not None
+    assert ended.si_status == 9
     assert (tmp_path / "shared" / PATH).exists()
     build = make()
     build.claim()
     assert build.hears() == "asks"
+    killed.wait()
+
+
+def test_a_claim_just_taken_over_goes_with_its_build(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its build ends before it has looked whether it, or another one, has taken the claim over."""
+    monkeypatch.setattr(claims, "POLL_S", 3600.0)
+    file = tmp_path / "shared" / PATH
+    file.parent.mkdir(parents=True)
+    left = json.dumps({"build": "gone", "beat": 3, "host": claims._host(), "pid": 1 << 30, "format": 1}).encode()
+    file.write_bytes(left)
+    build = make()
+    build.claim()
+    await_true(lambda: file.read_bytes() != left, 30, "nobody takes over the claim of the build that died")
+    assert build.said.empty()
+    build.claims.end()
+    assert not file.exists()
 
 
 def test_patience_ends_though_the_other_lives(make, monkeypatch: pytest.MonkeyPatch):
@@ -162,6 +184,17 @@ def test_patience_ends_though_the_other_lives(make, monkeypatch: pytest.MonkeyPa
     assert first.hears() == "proceeds"
     second.claim()
     assert [second.hears(), second.hears()] == ["waits", "asks"]
+
+
+def test_a_task_that_waited_for_room_alone_is_looked_up_once(make, monkeypatch: pytest.MonkeyPatch):
+    """Nobody else was seen with it, so that nothing is on its way."""
+    monkeypatch.setattr(claims, "_FRESH_S", 0.0)
+    build = make(room=1)
+    for task in ("first", "second"):
+        build.claim(TaskName(task), f"main/claims/{task}.json")
+    assert build.said.get(timeout=30) == ("asks", "first")
+    build.claims.release(TaskName("first"))
+    assert build.said.get(timeout=30) == ("asks", "second")
 
 
 def test_a_build_claims_no_more_than_it_has_room_for(make):
@@ -184,6 +217,17 @@ def test_where_there_can_be_no_claims_everybody_proceeds(make, url: str):
     for build in (one, two):
         build.claim()
         assert build.hears() == "proceeds"
+
+
+def test_who_may_not_write_claims_nothing_and_goes_on(make, tmp_path: Path):
+    """At once for each task, also while somebody else executes it; and what can be read is read on."""
+    first, reader = make(), make(f"{SCHEME}://{tmp_path / 'shared'}")
+    first.claim()
+    assert first.hears() == "proceeds"
+    for number in range(5):
+        reader.claim(TaskName(f"task{number}"), f"main/claims/{number}.json")
+        assert reader.hears() == "proceeds"
+    assert (reader.remote.gone, reader.remote.read(PATH, 1000) is not None) == ("", True)
 
 
 def test_who_waits_when_the_build_ends_proceeds(make):

@@ -257,6 +257,10 @@ NAMES = """
     [tasks.folder]
     command = "python gen.py || true; mkdir -p made; echo 1 > made/tool"
     outputs = ["made/"]
+
+    [tasks.words]
+    command = "echo tools/run tools/none; python -W ignore tools/late || true; pytest tools/tests || true"
+    outputs = []
 """
 STEP = """
     def run():
@@ -309,8 +313,19 @@ def relink(rests: Rests) -> None:
         lambda rests: rests.files.write("lib/steps.py", STEP),
         lambda rests: rests.files.write("gen.py", ""),
         lambda rests: (rests.files / "made" / "tool").chmod(0o755),
+        lambda rests: rests.files.write("tools/run", "#!/bin/sh\n") and (rests.files / "tools/run").chmod(0o755),
+        lambda rests: rests.files.write("tools/late", ""),
+        lambda rests: rests.files.write("tools/tests/test_x.py", ""),
     ],
-    ids=["another interpreter", "a function's new module", "a script that was not there", "an executable bit"],
+    ids=[
+        "another interpreter",
+        "a function's new module",
+        "a script that was not there",
+        "an executable bit",
+        "a word that is a program now",
+        "a word that is a file now",
+        "a word that is a folder now",
+    ],
 )
 def test_what_a_look_depended_on_is_looked_at(named: Rests, change: Callable[[Rests], object]) -> None:
     """What would change the decision of a look at everything makes the next build look at everything."""
@@ -398,3 +413,59 @@ def test_what_may_make_a_result_wrong_is_said_where_nothing_is_to_do(
     assert found is not None
     (warning,) = found.warnings
     assert warning.startswith("input `made/*` of task `sum` holds made/2.txt, made with another profile")
+
+
+@pytest.fixture
+def restless(tmp_path: Path) -> Rests:
+    """Build a project again just now, whose folder is searched for modules and has an output."""
+    files = Project(tmp_path / "project").pipeline(
+        """
+        [tasks.make]
+        command = "python make.py"
+        inputs = ["data/*.txt"]
+        outputs = ["made.txt"]
+        """
+    )
+    files.write("data/a.txt", "a\n").write("made.txt", "")
+    files.write("make.py", "import helper, textwrap\nopen('made.txt', 'w').write('x')\n")
+    files.write("helper.py", "")
+    rests = Rests(files, tmp_path)
+    rests.build()
+    files.write("data/a.txt", "b\n")
+    rests.build()
+    return rests
+
+
+def test_what_was_written_just_now_is_compared_by_content(restless: Rests) -> None:
+    """Folders too, also one in which a task has made its output again; what comes and goes again is no change."""
+    assert restless.recalled() is not None
+    swap = restless.files / "data/.a.txt.swp"
+    swap.write_text("")
+    assert restless.recalled() is None
+    swap.unlink()
+    assert restless.recalled() is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: files.write("data/b.txt", ""),
+        lambda files: files.write("textwrap.py", ""),
+        lambda files: files.write("helper/__init__.py", ""),
+        lambda files: files.write("helper.py", "VALUE = 1\n"),
+        lambda files: (files / "data/a.txt").rename(files / "data/b.txt"),
+        lambda files: (files.remove("data/a.txt"), (files / "data/a.txt").symlink_to("../make.py")),
+    ],
+    ids=[
+        "joins a glob",
+        "hides a module",
+        "becomes a package",
+        "has other bytes",
+        "has another name",
+        "is a link",
+    ],
+)
+def test_a_change_just_after_a_build_is_seen(restless: Rests, change: Callable[[Project], object]) -> None:
+    """However short the time, in which stamps say nothing."""
+    change(restless.files)
+    assert restless.recalled() is None

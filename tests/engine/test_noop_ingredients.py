@@ -38,6 +38,7 @@ SEEN_BY = {
     "read": "records",
 }
 """By what a change is seen: files, folders, variables, the name of the file, or the records of the tasks above."""
+MAKERS = {"Ingredient", "_shared"}
 READERS = {"environ", "environb", "getenv", "expandvars", "expanduser", "which", "get_exec_path"}
 """What reads the environment, in the standard library."""
 
@@ -49,7 +50,7 @@ def _kinds() -> set[str]:
         for package in ("nbmake_dag", "cache/nbmake_dag_cache")
         for path in (ROOT / package).rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Ingredient"
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in MAKERS
         if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
     }
 
@@ -68,12 +69,13 @@ def test_a_way_to_see_a_change_is_a_part_of_the_no_op_file(way: str) -> None:
 def test_what_looks_at_the_machine_reads_variables_where_they_are_noted() -> None:
     """Nothing below `observe` reads the environment by itself, so that no variable can decide and go unnoticed.
 
-    `ci` describes a run and decides nothing; the survey hands the whole environment on to tasks.
+    `ci` describes a run and decides nothing; the survey hands the whole environment on to tasks, and `git`
+    what means no other repository to git.
     """
     readers = {
         (path.stem, ast.unparse(node))
         for path in (ROOT / "nbmake_dag/observe").glob("*.py")
-        if path.stem not in {"ci", "variables"}
+        if path.stem not in {"ci", "git", "variables"}
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in READERS
     }

@@ -50,7 +50,17 @@ PIPELINE = """
     kernel = "linked"
     inputs = ["step.txt"]
     outputs = ["shown.txt"]
+
+    [profiles.short]
+    tasks.count.inputs = ["data/*.txt"]
 """
+MORE = """
+    [tasks.more]
+    command = "echo more > data/more.txt"
+    outputs = ["data/more.txt"]
+"""
+"""A task whose output is left when it goes, and is an input then if another pipeline file names it."""
+REQUESTS = (Request(), Request(targets=("step",)), Request(exclude=("folder",)))
 STEP = """
     import helper
     def run():
@@ -83,7 +93,12 @@ class Edited:
         self.path = sys.path
         self.put_on_path("src")
         environ.setenv("FLAVOUR", "plain")
-        self.project = find_project(str(self.files.root))
+        self.request = Request()
+        self.take(None)
+
+    def take(self, profile: str | None) -> None:
+        """Look at the project with a profile from now on."""
+        self.project = find_project(str(self.files.root), None, (profile,) if profile else ())
 
     def put_on_path(self, *names: str) -> None:
         """Begin the import path with folders of the project, for this process and those that it starts."""
@@ -101,18 +116,20 @@ class Edited:
         (self.root / "python").symlink_to(program)
 
     def decided(self) -> Decided:
-        """Return what a build would do with each task: all is up to date if the no-op file is believed."""
-        name = signature(self.project, Request())
-        if recall(self.project, name, os.environ, time.time_ns(), pytest.fail) is not None:
-            return dict.fromkeys(("count", "step", "folder", "shown"), "UpToDate")
+        """Return what a build would do with the tasks; how many are up to date if the no-op file is believed."""
+        name = signature(self.project, self.request)
+        believed = recall(self.project, name, os.environ, time.time_ns(), pytest.fail)
+        if believed is not None:
+            return f"{believed.hits.count} up to date"
         return self.planned()
 
     def planned(self) -> Decided:
         try:
-            verdicts = planned(self.project, Request()).verdicts
+            verdicts = planned(self.project, self.request).verdicts
         except NbdagError as error:
             return error.what
-        return {str(name): type(verdict).__name__ for name, verdict in verdicts.items()}
+        found = {str(name): type(verdict).__name__ for name, verdict in verdicts.items()}
+        return f"{len(found)} up to date" if {*found.values()} == {"UpToDate"} else found
 
     def planned_without_state(self) -> Decided:
         """Look at everything anew; what was there comes back."""
@@ -125,7 +142,7 @@ class Edited:
             aside.rename(state)
 
     def build(self) -> None:
-        outcome = build(self.project, Request(), (), waiting=pytest.fail)
+        outcome = build(self.project, self.request, (), waiting=pytest.fail)
         assert outcome.result == "success"
 
     def tick(self) -> None:
@@ -193,7 +210,52 @@ def emptied(edited: Edited, chance: Random) -> None:
         path.mkdir(parents=True)
 
 
+def passed(edited: Edited, chance: Random) -> None:
+    """Let a file come and go, as the one does in which an editor keeps what was not yet saved."""
+    path = edited.files / chance.choice(("data/.a.txt.swp", ".x.swp", "src/4913", "made/x", "whole/~y"))
+    path.write_text("")
+    path.unlink()
+
+
+def saved(edited: Edited, chance: Random) -> None:
+    """Replace a file by another one, as most editors do."""
+    path = edited.files / chance.choice(("data/a.txt", "whole/x", "src/helper.py", "count.txt", "pipeline.toml"))
+    if path.exists():
+        beside = path.with_name("beside")
+        beside.write_bytes(path.read_bytes() + chance.choice((b"", b"\n")))
+        beside.replace(path)
+
+
+def redeclared(edited: Edited, chance: Random) -> None:
+    """Declare a task in the pipeline file, in another one, or nowhere."""
+    where = chance.choice(("pipeline", "other", "nowhere"))
+    edited.files.pipeline(PIPELINE + MORE if where == "pipeline" else PIPELINE)
+    (edited.files / "other.toml").unlink(missing_ok=True)
+    if where == "other":
+        edited.files.write("other.toml", MORE)
+
+
+def stored(kind: str, *, damaged: bool) -> Edit:
+    """Remove a file of the cache, or cut it."""
+
+    def edit(edited: Edited, chance: Random) -> None:
+        found = sorted(path for path in (edited.files / f".nbdag/cache/{kind}").rglob("*") if path.is_file())
+        path = chance.choice(found)
+        if damaged:
+            path.chmod(0o644)
+            path.write_bytes(path.read_bytes()[:-1])
+        else:
+            path.unlink()
+
+    return edit
+
+
 EDITS: dict[str, Edit] = {
+    "a declaration": redeclared,
+    "a record goes": stored("records", damaged=False),
+    "a record is damaged": stored("records", damaged=True),
+    "a blob goes": stored("blobs", damaged=False),
+    "a profile": lambda edited, chance: edited.take(chance.choice((None, "short"))),
     "an input": written("data/a.txt", "data/b.txt", "whole/x", "whole/y"),
     "an input goes": removed("data/b.txt", "whole/y"),
     "an output": written("count.txt", "step.txt"),
@@ -201,6 +263,8 @@ EDITS: dict[str, Edit] = {
     "a module": lambda edited, chance: edited.files.write("src/helper.py", f"VALUE = '{chance.randrange(3)}'\n"),
     "what may be executed": made_executable("data/a.txt", "made/tool", "whole/x", "count.txt"),
     "times": touched,
+    "what comes and goes": passed,
+    "a file in the place of another": saved,
     "a link": linked,
     "what is found by name": shadowed,
     "an empty folder": emptied,
@@ -215,11 +279,14 @@ EDITS: dict[str, Edit] = {
 )
 def test_the_no_op_path_decides_as_a_build_without_state(tmp_path, monkeypatch, steps: int):
     """After each of some random edits; a build then makes all up to date again, on the no-op path too."""
-    monkeypatch.setattr(stamps, "_REST_NS", 0)
     seed = int(os.environ.get("NOOP_SEED", random.randrange(1 << 32)))
-    chance, edited, story = Random(seed), Edited(tmp_path, monkeypatch), ["begun"]
+    chance = Random(seed)
+    # believed at once, or never so that contents decide
+    monkeypatch.setattr(stamps, "_REST_NS", chance.choice((0, 3600 * 10**9)))
+    edited, story = Edited(tmp_path, monkeypatch), ["begun"]
     for _ in range(steps):
-        if edited.decided() != dict.fromkeys(("count", "step", "folder", "shown"), "UpToDate"):
+        edited.request = chance.choice(REQUESTS)
+        if not isinstance(edited.decided(), str):
             edited.build()
         about = f"seed {seed}: {story}"
         for name in chance.sample(sorted(EDITS), k=chance.randrange(1, 3)):

@@ -113,7 +113,7 @@ def test_a_snapshot_that_was_killed_is_done_without(notebook):
     notebook.run(cells)
     for taken in notebook.snapshots:
         os.kill(taken.pid, signal.SIGKILL)
-        await_true(lambda: not psutil.pid_exists(taken.pid) or _is_zombie(taken.pid), 10, "it lives")  # noqa: B023
+        await_true(lambda: not psutil.pid_exists(taken.pid) or _is_zombie(taken.pid), 60, "it lives")  # noqa: B023
     draft = notebook.run([*cells, "print(3)"])
     assert (draft.result.resumed, draft.shown) == (False, ["1\n", "2\n", "3\n"])
     assert draft.reasons == ["its snapshot cannot be used: the snapshot is gone"]
@@ -126,7 +126,7 @@ def test_snapshots_end_with_their_folder(notebook):
     pids = [taken.pid for taken in notebook.snapshots]
     assert all(psutil.pid_exists(pid) for pid in pids)
     notebook.forget()
-    await_true(lambda: all(not psutil.pid_exists(pid) or _is_zombie(pid) for pid in pids), 10, f"{pids} live")
+    await_true(lambda: all(not psutil.pid_exists(pid) or _is_zombie(pid) for pid in pids), 60, f"{pids} live")
 
 
 def _is_zombie(pid: int) -> bool:

@@ -25,11 +25,10 @@ from nbmake_dag.execute.protocol import (
     NotebookWork,
     Printed,
     Started,
-    Upstream,
     Work,
 )
 from nbmake_dag_cache.blobs import BlobStore
-from nbmake_dag_cache.record import Artifact, Logged
+from tests.support.attempts import left, write_lines
 
 Run = Callable[..., AttemptResult]
 
@@ -127,23 +126,24 @@ def test_a_log_that_says_nothing_is_a_failure(run: Run) -> None:
     assert result.failure.type == "BadLog"
 
 
-def test_the_tasks_above_can_be_read(run: Run, blobs: BlobStore) -> None:
-    """Parameters, those that were logged too, metrics, tags, and artifacts as files."""
+def test_the_tasks_above_can_be_read(run: Run, blobs: BlobStore, tmp_path: Path) -> None:
+    """Their lines are named, and where artifacts are."""
     stored = blobs.put_bytes(b"content")
-    artifact = Artifact(sha256=stored.sha256, size=stored.size, media_type="text/plain")
-    logged = Logged(params={"b": 2}, metrics={"auc": 0.5}, tags={"t": "v"}, artifacts={"note.txt": artifact})
+    note = {"note.txt": (stored.sha256, stored.size)}
+    lines = write_lines(tmp_path / "upstream.jsonl", [left("eda"), left("train[n=1]", artifacts=note)])
     result = run(
         "cp $NBDAG_UPSTREAM upstream.json",
         declared_outputs=("upstream.json",),
-        upstream={"train[n=1]": Upstream(params={"n": 1}, logged=logged)},
+        upstream=lines,
     )
     (file,) = result.outputs[0].files
     upstream = json.loads(blobs.read(file.sha256, 999))
-    path = upstream["train[n=1]"]["artifacts"].pop("note.txt")
-    assert Path(path).read_bytes() == b"content"
-    assert upstream == {
-        "train[n=1]": {"params": {"n": 1, "b": 2}, "metrics": {"auc": 0.5}, "tags": {"t": "v"}, "artifacts": {}}
-    }
+    assert upstream["above"] == list(lines.above)
+    with Path(upstream["lines"]).open("rb") as found:
+        found.seek(upstream["above"][1])
+        line = json.loads(found.readline())
+    assert (line["task"], line["artifacts"]) == ("train[n=1]", {"note.txt": [stored.sha256, stored.size]})
+    assert Path(upstream["blobs"], stored.sha256[:2], stored.sha256).read_bytes() == b"content"
 
 
 def test_an_attempt_that_is_cancelled_says_so(run: Run) -> None:

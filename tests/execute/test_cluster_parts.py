@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.config.expansion import expand
 from nbmake_dag.config.pipeline_file import parse
@@ -14,12 +15,15 @@ from nbmake_dag.engine.dispatch.resources import refuse_what_no_node_fits
 from nbmake_dag.errors import ConfigError
 from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.processes.cancellation import Cancellation
-from nbmake_dag.execute.protocol import CommandWork, Node, SeenFile
+from nbmake_dag.execute.protocol import AttemptSpec, CommandWork, Node, SeenFile, Upstream
 from nbmake_dag.execute.ray.blobs import PIECE, Courier, Post
+from nbmake_dag.execute.ray.node import Host, LinesHere
 from nbmake_dag.execute.ray.node_cache import NodeCache
 from nbmake_dag_cache.blobs import BlobDamagedError, BlobStore
 from nbmake_dag_cache.depot import Depot
 from nbmake_dag_cache.remote import Remote
+from tests.support.attempts import left, write_lines
+from tests.support.project import await_end
 
 
 def graph(text: str) -> Graph:
@@ -84,6 +88,23 @@ def test_an_attempt_without_a_workspace_runs_from_blobs_and_leaves_blobs(project
     assert result.log is not None
     assert str(tmp_path / "sandboxes") in here.read(result.log, 1000).decode()
     assert list((tmp_path / "sandboxes").iterdir()) == []
+
+
+def test_an_attempt_ends_with_the_task_of_ray_that_has_it_run(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when Ray cannot be asked any more: the driver takes it for lost, and has it run elsewhere."""
+    pid = project.root / "pid"
+
+    def grace(spec: AttemptSpec) -> float | None:
+        if pid.exists() and pid.read_text():
+            raise RuntimeError("no answer")
+        return None
+
+    monkeypatch.setattr("nbmake_dag.execute.ray.node.cancel_grace", grace)
+    host = Host()
+    spec = project.spec(CommandWork(arguments="echo $$ > pid; exec sleep 600"), runtime=host.runtime)
+    with pytest.raises(RuntimeError, match="no answer"):
+        list(host.run(spec))
+    await_end(int(pid.read_text()))
 
 
 def test_an_attempt_whose_files_were_damaged_is_lost_without_a_traceback(project, tmp_path: Path) -> None:
@@ -156,6 +177,36 @@ class AskedPost:
     def remote(self, sha256: str, offset: int) -> bytes:
         self.asked.append(sha256)
         return self.store.piece(sha256, offset, PIECE)
+
+
+def test_what_tasks_left_travels_once_to_a_node(tmp_path: Path) -> None:
+    """Of a file that grows a node gets what is new; artifacts are those of tasks above alone."""
+    file, node = tmp_path / "upstream.jsonl", tmp_path / "node"
+    node.mkdir()
+    asked: list[int] = []
+
+    def lines(path: str, offset: int, size: int) -> bytes:
+        asked.append(offset)
+        return Post(str(tmp_path)).lines(path, offset, size)
+
+    here = LinesHere(str(node))
+    assert here.fetch(Upstream(), lines) == Upstream()
+    a, beside = left("a", artifacts={"a.txt": ("1", 10)}), left("beside", artifacts={"b.txt": ("2", 20)})
+    first = write_lines(file, [a, beside])
+    second = write_lines(file, [a, beside, left("c", above=first.above[:1], artifacts={"c.txt": ("3", 30)})])
+    assert here.fetch(first, lines).file == str(node / "upstream.jsonl")
+    found = here.fetch(replace(second, above=second.above[2:]), lines)
+    assert dict(here.artifacts(found)) == {"1": 10, "3": 30}
+    assert here.fetch(first, lines).size == first.size
+    assert asked == [0, first.size]
+    assert Path(found.file).read_bytes() == file.read_bytes()
+
+    other = tmp_path / "other.jsonl"
+    of_another = here.fetch(write_lines(other, [left("a", artifacts={"d.txt": ("4", 40)})]), lines)
+    assert dict(here.artifacts(of_another)) == {"4": 40}
+    assert [path.name for path in node.iterdir()] == ["other.jsonl"]
+    with pytest.raises(OSError, match="no longer there"):
+        here.fetch(replace(of_another, file=str(other), size=of_another.size + 1), lines)
 
 
 def test_a_node_keeps_what_was_used_last(tmp_path: Path) -> None:

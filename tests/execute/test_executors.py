@@ -13,6 +13,7 @@ from unittest.mock import ANY
 import psutil
 import pytest
 
+from nbmake_dag.execute import executor
 from nbmake_dag.execute.executor import python_argv
 from nbmake_dag.execute.protocol import (
     Ended,
@@ -127,6 +128,26 @@ def test_a_killed_worker_loses_its_attempts_and_what_they_ran(driver: Driver) ->
 
 
 @pytest.mark.fault
+def test_a_worker_that_does_not_answer_is_ended_with_what_it_was_to_cancel(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped worker obeys no order, and its own deadline stands still with it."""
+    monkeypatch.setattr(executor, "DEAF_AFTER_S", 0.0)
+    driver.submit("a", "touch started; sleep 1000")
+    driver.submit("b", "true", known_failures=0)
+    driver.wait_for("started")
+    (worker,) = psutil.Process(driver.supervisor.pid).children()
+    work = worker.children(recursive=True)
+    worker.suspend()
+    driver.executor.cancel("a", 0.0)
+    events = driver.until(ExecutorLost)
+    ends = [(event.task, event.result.outcome) for event in events if isinstance(event, Ended)]
+    assert ends == [("a", "cancelled")]
+    assert [event.task for event in events if isinstance(event, Returned)] == ["b"]
+    assert not psutil.wait_procs(work, timeout=WITHIN_S)[1]
+
+
+@pytest.mark.fault
 def test_a_killed_supervisor_is_noticed(driver: Driver) -> None:
     """The driver learns of it as of any lost executor, and nothing runs on."""
     driver.submit("a", "touch started; sleep 1000")
@@ -141,12 +162,28 @@ def test_a_killed_supervisor_is_noticed(driver: Driver) -> None:
     assert not psutil.wait_procs(below, timeout=5)[1]
 
 
-def test_an_executor_that_cannot_start_says_why(tmp_path: Path) -> None:
-    """Its last output is the reason."""
-    driver = Driver(tmp_path, "inline", lambda _: ["sh", "-c", "echo broken >&2; exit 3"])
-    assert driver.events.get(timeout=WITHIN_S) == ExecutorLost(
-        executor="inline", reason="the inline executor exited with 3; its last output:\nbroken"
-    )
+REFUSED = """Exception ignored error evaluating path:
+Traceback (most recent call last):
+  File "<frozen getpath>", line 353, in <module>
+OSError: [Errno 24] Too many open files
+Fatal Python error: error evaluating path
+Python runtime state: core initialized
+"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        ("broken", ": broken"),
+        ("half\nbroken", "; its last output:\nhalf\nbroken"),
+        (REFUSED, ": OSError: [Errno 24] Too many open files"),
+    ],
+)
+def test_an_executor_that_cannot_start_says_why(tmp_path: Path, printed: str, reason: str) -> None:
+    """Its last output is the reason; of an interpreter that the machine refused something, that alone."""
+    driver = Driver(tmp_path, "inline", lambda _: ["sh", "-c", 'echo "$1" >&2; exit 3', "sh", printed])
+    said = driver.events.get(timeout=WITHIN_S)
+    assert said == ExecutorLost(executor="inline", reason=f"the inline executor exited with 3{reason}")
     driver.close()
 
 

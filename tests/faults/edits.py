@@ -124,6 +124,7 @@ class Edited:
         match self._chance.randrange(4):
             case 0:
                 self._tasks[name] = self._task(name)
+                self._write_what_is_needed()
             case 1:
                 self._tasks[name]["text"] = self._chance.choice("pqr")
             case 2:
@@ -154,10 +155,7 @@ class Edited:
                 return f"{path} written"
             case 1:
                 (project / path).unlink(missing_ok=True)
-                read = {each for task in self._tasks.values() for each in task["inputs"].split()}
-                for needed in (read & {*_FILES}) | {_FILES[0]}:
-                    if not (project / needed).exists():
-                        project.write(needed, "needed")
+                self._write_what_is_needed()
                 return f"{path} removed"
             case 2:
                 made = sorted((project / "out").rglob("*.txt"))
@@ -169,6 +167,12 @@ class Edited:
                 return f"{output} edited"
             case _:
                 return self._edit_code(chance.choice(_CODE))
+
+    def _write_what_is_needed(self) -> None:
+        read = {each for task in self._tasks.values() for each in task["inputs"].split()}
+        for needed in (read & {*_FILES}) | {_FILES[0]}:
+            if not (self.project / needed).exists():
+                self.project.write(needed, "needed")
 
     def _edit_code(self, path: str) -> str:
         chance, project = self._chance, self.project

@@ -53,6 +53,8 @@ def at_failing_calls(folder: Path) -> Trials:
         done = traced(project, inject)
         if most_calls(log) < at:
             raise NotInjectedError(f"no process made {at} calls")
+        if done.stderr.rstrip().endswith("<no Python frame>"):
+            raise NotInjectedError("Python itself could not start")
         failed_well(done.returncode, done.stderr)
         clean = victim.old if state == "restore" else victim.new
         victim.is_whole(project)

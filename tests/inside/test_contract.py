@@ -80,7 +80,7 @@ print({task: dict(logged.metrics) for task, logged in nbdag.upstream().items()})
 def test_a_task_can_log_in_python_3_9(project: Project) -> None:
     """Without any package installed, each module is imported and every kind of call leaves its line."""
     project.write("kept.txt", "kept")
-    (project.scratch / "upstream.json").write_text("{}")
+    (project.scratch / "upstream.json").write_text('{"above": []}')
     modules = [module for module in MODULES if module not in {"snapshot", "__init__"}]
     done = subprocess.run(
         ["python3.9", "-ISc", CALLS, str(PACKAGE.parents[1]), *modules],

@@ -200,6 +200,28 @@ def test_mistakes_are_told_by_hand_as_in_a_run(call, error):
         call()
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: NBDAG.log_metric("loss", 10**400), "metric 'loss' is too large for a float"),
+        (lambda: NBDAG.log_metrics({"a": 1, "loss": 10**400}), "metric 'loss' is too large for a float"),
+        (lambda: NBDAG.log_metric("x\ud800", 1), r"a metric's key has a lone surrogate, .*: 'x\\ud800'"),
+        (lambda: NBDAG.log_param("x\ud800", 1), r"a parameter's key has a lone surrogate, .*: 'x\\ud800'"),
+        (lambda: NBDAG.log_param("file", "\udc80"), r"parameter 'file' has a lone surrogate, .*: '\\udc80'"),
+        (lambda: NBDAG.log_param("size", 10**5000), "parameter 'size' cannot be written as text: Exceeds"),
+        (lambda: NBDAG.set_tag("file", "\udc80"), r"tag 'file' has a lone surrogate, .*: '\\udc80'"),
+        (lambda: NBDAG.log_text("\ud800", "a.txt"), "artifact 'a.txt' has a lone surrogate"),
+        (lambda: NBDAG.log_dict({"\ud800": 1}, "a.json"), "artifact 'a.json' has a lone surrogate"),
+        (lambda: NBDAG.log_table({"a": ["\ud800"]}, "a.json"), "artifact 'a.json' has a lone surrogate"),
+        (lambda: NBDAG.log_text("a", "\ud800.txt"), "an artifact's name has a lone surrogate"),
+    ],
+)
+def test_what_cannot_be_kept_is_told_with_its_name(call, message):
+    """Not as an error of some encoder, which does not say what it is about."""
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 @given(st.text(), st.floats() | st.integers(-(2**53), 2**53), st.none() | st.integers(-(2**63), 2**63 - 1))
 def test_any_key_value_and_step_comes_back(tmp_path_factory, key, value, step):
     """Names are data: no text of Unicode is special."""

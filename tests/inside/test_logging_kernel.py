@@ -10,8 +10,9 @@ import pytest
 from nbmake_dag.core.vocabulary import KernelStart
 from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.processes.cancellation import Cancellation
-from nbmake_dag.execute.protocol import NotebookWork, Read, Upstream
-from nbmake_dag_cache.record import Access, Logged
+from nbmake_dag.execute.protocol import NotebookWork, Read
+from nbmake_dag_cache.record import Access
+from tests.support.attempts import left, write_lines
 
 _CELLS = [
     """
@@ -56,8 +57,9 @@ def attempt(project):
         project.scratch.mkdir(exist_ok=True)
         counted = frozenset(range(len(cells)))
         work = NotebookWork(path="notebook.py", kernel="python3", start=start, counted=counted)
-        above = Upstream(params={"size": 3}, logged=Logged(metrics={"auc": 0.5}))
-        spec = project.spec(work, runtime=runtime, upstream={"above": above})
+        above = left("above", params={"size": 3}, metrics={"auc": 0.5})
+        lines = write_lines(project.scratch / "upstream.jsonl", [above])
+        spec = project.spec(work, runtime=runtime, upstream=lines)
         return run_attempt(spec, lambda _: None, Cancellation())
 
     yield run

@@ -10,23 +10,27 @@ import pytest
 from nbmake_dag.execute.protocol import Read
 from nbmake_dag_cache.key import Ingredient, Key
 from nbmake_dag_cache.record import Artifact, Logged, Origin, Record, encode_record
-
-_NOTHING: dict[str, dict[str, object]] = {"params": {}, "metrics": {}, "tags": {}, "artifacts": {}}
+from tests.support.attempts import left, write_lines
 
 
 @pytest.fixture
 def above(project):
-    note = project.write(f"blobs/{hashlib.sha256('hé'.encode()).hexdigest()}", "hé")
-    left = {
-        "train[size=400]": {
-            "params": {"size": 400, "list": [1]},
-            "metrics": {"auc": 0.9, "loss": 1.0, "gap": "NaN"},
-            "tags": {"model": "svm"},
-            "artifacts": {"note.txt": str(note)},
-        },
-        "train[size=500]": _NOTHING,
-    }
-    (project.scratch / "upstream.json").write_text(json.dumps(left))
+    """Give a project in which two tasks are above; the last of them names the line of the first."""
+    sha256 = hashlib.sha256("hé".encode()).hexdigest()
+    project.write(f"blobs/{sha256[:2]}/{sha256}", "hé")
+    train = left(
+        "train[size=400]",
+        params={"size": 400, "list": [1]},
+        metrics={"auc": 0.9, "loss": 1.0, "gap": "NaN"},
+        tags={"model": "svm"},
+        artifacts={"note.txt": (sha256, 3)},
+    )
+    beside = left("beside", 7)
+    lines = project.scratch / "upstream.jsonl"
+    first, _ = write_lines(lines, [train, beside]).above
+    *_, last = write_lines(lines, [train, beside, left("train[size=500]", 1, (first,))]).above
+    start = {"lines": str(lines), "above": [last], "blobs": str(project.root / "blobs")}
+    (project.scratch / "upstream.json").write_text(json.dumps(start))
     return project
 
 
@@ -136,3 +140,32 @@ def test_by_hand_it_answers_from_the_latest_records(project):
     """)
     assert done.stdout == "['train'] {'auc': 0.3} {'size': 400, 'name': 'x', 'lr': 1} note\n"
     assert list(project.scratch.iterdir()) == []
+
+
+def test_what_was_taken_before_a_snapshot_follows_the_attempt_that_goes_on_from_it(project):
+    """Mappings, tasks and their values, however often a process is resumed; what was noted is noted once."""
+    for number in (1, 2, 3):
+        tasks = [left("a", metrics={"auc": number}), left(f"only{number}", 1, metrics={"auc": number})]
+        told = write_lines(project.scratch / f"lines{number}", tasks)
+        start = {"lines": told.file, "above": told.above, "blobs": ""}
+        (project.scratch / f"{number}.json").write_text(json.dumps(start))
+    project.extra = {"NBDAG_UPSTREAM": str(project.scratch / "1.json")}
+    done = project.python(f"""
+        import os
+        import nbmake_dag
+        from nbmake_dag.inside import start
+        start.start()
+        up = nbmake_dag.upstream()
+        a, metrics = up["a"], up["a"].metrics
+        print(a.metrics["auc"])
+        for number in (2, 3):
+            os.environ["NBDAG_UPSTREAM"] = {str(project.scratch)!r} + f"/{{number}}.json"
+            start.resume()
+            new = nbmake_dag.upstream()
+            print(up["a"].metrics["auc"], a.metrics["auc"], metrics["auc"], new["a"].metrics["auc"], list(up))
+            print(up[f"only{{number}}"].metrics["auc"])
+    """)
+    expected = ["1.0"]
+    for number in (2, 3):
+        expected += [" ".join([f"{number}.0"] * 4 + [f"['a', 'only{number}']"]), f"{number}.0"]
+    assert done.stdout.splitlines() == expected

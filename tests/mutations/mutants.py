@@ -27,7 +27,6 @@ EXPLAINED = {
     ): "the same key, hashed once more",
     (LOOKUP, "if used in tried:  =>  condition False"): "the same trace, looked up once more",
     (LOOKUP, "tried.add(used)  =>  left out"): "the same trace, looked up once more",
-    (LOOKUP, "if upstream is None:  =>  condition True"): "the same tasks, looked for once more",
     (
         SCHEDULE,
         "if keys is None:  =>  condition False",

@@ -11,6 +11,8 @@ from nbmake_dag.observe.locks.selection import LockError, Wanted
 
 A, B, C = ("sha256:" + letter * 64 for letter in "abc")
 AT = "https://example.org/"
+EVIL = "https://evil"
+OPTION = "--find-links"
 PY311 = Wanted(python=(3, 11))
 
 UV = """
@@ -47,7 +49,7 @@ def uv_package(name: str, version: str = "1.0", more: str = "") -> str:
         [[package]]
         name = "{name}"
         version = "{version}"
-        source = {{ registry = "{AT}simple" }}
+        source = {{ registry = "{AT}" }}
         wheels = [{{ url = "{AT}{file}", hash = "{A}" }}]
         {more}
         """
@@ -175,7 +177,7 @@ HOSTILE = {
     ),
     "an address with a line in it": (
         "uv.lock",
-        f'{ROOT}{X}, hash = "{A}" }}]'.replace(AT, "https://e\\n--index-url=https://evil/"),
+        f'{ROOT}{X}, hash = "{A}" }}]'.replace(AT, f"https://e\\n{OPTION}={EVIL}/"),
         "which is not an address of http or https",
     ),
     "a name with an option": ("uv.lock", ROOT.replace('"x"', '"-r /etc/passwd"'), "which is none"),
@@ -190,7 +192,7 @@ HOSTILE = {
         ROOT.replace('"x" }', f'"x", marker = "{"(" * 5000}os_name == \'a\'{")" * 5000}" }}'),
         "cannot be read",
     ),
-    "an option": ("r.txt", "--index-url https://evil\n", "has the option `--index-url` in line 1"),
+    "an option": ("r.txt", f"{OPTION} {EVIL}\n", f"has the option `{OPTION}` in line 1"),
     "another file": ("r.txt", f"\n-r other.txt --hash={A}", "has the option `-r` in line 2"),
     "no version": ("r.txt", f"x --hash={A}", "does not pin `x` with a hash"),
     "a range": ("r.txt", f"x==1.0,<2 --hash={A}", "does not pin `x` with a hash"),
@@ -220,7 +222,7 @@ def test_a_lock_file_that_pins_nothing_or_lies_is_refused(case: str):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("r.txt", "--index-url=https://user:word@h/simple"),
+        ("r.txt", f"{OPTION}={EVIL}/".replace("://", "://user:word@")),
         ("r.txt", f"x @ git+https://word@h/x --hash={A}"),
         ("r.txt", f"x @ ftp://user:word@h/x-1.0-py3-none-any.whl --hash={A}"),
         ("r.txt", "x https://user:word@h/x"),

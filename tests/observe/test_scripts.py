@@ -139,7 +139,7 @@ def test_a_computed_argument_of_another_program_is_no_script(folder: Path, lines
     assert scripts_of(lines, str(folder)).unknown == ()
 
 
-@given(st.text(alphabet="ab1_./=,:@%+*?~^$[]{}! \t-", max_size=20))
-def test_a_line_without_quotes_is_taken_apart_as_any_other_is(line: str) -> None:
+@given(st.text(alphabet="ab1_./=,:@%+*?~^$[]{}!;&|()<>\n \t-", max_size=30))
+def test_lines_without_quotes_are_taken_apart_as_any_others_are(lines: str) -> None:
     """A comment turns the short way off."""
-    assert commands(line) == commands(f"{line} # said")
+    assert commands(lines) == commands(f"{lines} # said")

@@ -150,8 +150,7 @@ def test_a_stream_that_is_gone_does_not_end_a_build():
     os.close(read)
     stream = os.fdopen(write, "w")
     Story("auto", stream, {}).of_everything()
-    with pytest.raises(BrokenPipeError):
-        stream.close()
+    stream.close()
 
 
 def test_signs_that_a_stream_cannot_write_are_replaced():

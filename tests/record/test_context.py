@@ -337,6 +337,21 @@ def test_a_repository_without_a_commit_or_none_at_all_tells_nothing(tmp_path: Pa
     assert git_attributes(str(tmp_path)) == {schema.VCS_HEAD_NAME: "main", schema.VCS_HEAD_TYPE: "branch"}
 
 
+def test_what_is_no_file_in_a_repository_keeps_nobody_waiting(repository: Path, tmp_path: Path) -> None:
+    """A FIFO is read when somebody writes to it: never."""
+    (repository / ".git" / "HEAD").unlink()
+    os.mkfifo(repository / ".git" / "HEAD")
+    os.mkfifo(tmp_path / ".git")
+    assert schema.VCS_HEAD_NAME not in git_attributes(str(repository))
+    assert git_attributes(str(tmp_path)) == {}
+
+
+def test_no_record_has_more_of_a_branch_than_git_could_name(repository: Path) -> None:
+    """Whoever wrote what is in ``HEAD``."""
+    (repository / ".git" / "HEAD").write_text("ref: refs/heads/" + "x" * 1_000_000)
+    assert len(str(git_attributes(str(repository))[schema.VCS_HEAD_NAME])) < 4096
+
+
 def test_dirty_is_what_git_status_says(repository: Path, tmp_path: Path) -> None:
     """Tracked files that differ; unknown outside of git."""
     assert is_dirty(str(repository)) is False

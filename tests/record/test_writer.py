@@ -10,7 +10,7 @@ from nbmake_dag.execute.protocol import (
     AttemptResult,
 )
 from nbmake_dag.record.outcome import TaskOutcome
-from nbmake_dag.record.run_files import compress_trace
+from nbmake_dag.record.run_files import pack_trace
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_reporting import run, schema
 from nbmake_dag_reporting.cell_ref import CellRef
@@ -185,7 +185,7 @@ def test_the_head_is_in_the_last_line(runs: str) -> None:
     fields = run.RunHead.__dataclass_fields__
     expected = [getattr(whole, name) for name in fields]
     assert [getattr(read_head(directory), name) for name in fields] == expected
-    compress_trace(directory)
+    pack_trace(directory, above=0)
     assert sorted(os.listdir(directory)) == ["events.jsonl", "trace.otlp.jsonl.gz"]
     assert [getattr(read_head(directory), name) for name in fields] == expected
     assert repr(read_run(directory)) == repr(whole)

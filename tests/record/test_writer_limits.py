@@ -1,5 +1,6 @@
 """What a record is when something goes wrong, and how large it may become."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -20,14 +21,14 @@ from nbmake_dag.execute.protocol import (
     Printed,
     Started,
 )
-from nbmake_dag.record.hits import hit_template
+from nbmake_dag.record.hits import store_hits
 from nbmake_dag.record.journal import PRINTED_LIMIT
 from nbmake_dag.record.outcome import TaskOutcome
-from nbmake_dag.record.run_files import compress_trace
 from nbmake_dag.record.task_spans import TaskInfo
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_reporting import events, run
 from nbmake_dag_reporting.cell_ref import CellRef
+from nbmake_dag_reporting.hit_tables import FOLDER
 from nbmake_dag_reporting.runs import list_runs, read_events, read_head, read_run
 from tests.record.written import (
     INFOS,
@@ -145,13 +146,26 @@ def test_printed_text_is_bounded(runs: str) -> None:
     assert [item.truncated for item in printed] == [False, False, False, True]
 
 
+def full_disk() -> Callable[[int, bytes], int]:
+    """Return what writes half of what it gets, once, and then refuses."""
+    answers = iter([1])
+
+    def write(descriptor: int, line: bytes) -> int:
+        del descriptor
+        for _ in answers:
+            return len(line) // 2
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return write
+
+
 @pytest.mark.parametrize("spoil", [lambda runs: Path(runs).write_text(""), lambda runs: None])
 def test_a_record_that_cannot_be_written_is_said_once(
     runs: str, spoil: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a folder that cannot be made nor a full disk fails a build, or says more than one line."""
     if spoil(runs) is None:
-        monkeypatch.setattr(os, "write", lambda descriptor, line: len(line) // 2)
+        monkeypatch.setattr(os, "write", full_disk())
     said: list[str] = []
     writer = RunWriter(runs, header(), keep=bytes.hex, warn=said.append)
     writer.started(INFOS)
@@ -178,7 +192,7 @@ def test_a_template_of_hits_gives_the_spans_that_one_by_one_would(runs: str) -> 
     ]
     writer = RunWriter(runs, header(), keep=bytes.hex, warn=refuse, exporter=(sink := Collected()))
     writer.started()
-    writer.hits(hit_template(hits, bytes.hex), start=START, end=START + 5)
+    writer.hits(store_hits(runs, hits, bytes.hex), start=START, end=START + 5)
     writer.ended("success", 0)
     other = RunWriter(runs + "2", header(), keep=bytes.hex, warn=refuse)
     other.started([info for info, _ in hits])
@@ -201,7 +215,7 @@ def test_a_template_of_hits_gives_the_spans_that_one_by_one_would(runs: str) -> 
 
 
 def test_ten_thousand_hits_stay_small(runs: str) -> None:
-    """Under 25 MB as lines, and under 2 MB packed."""
+    """Their tables are under 2 MB, and what each run has of its own is under 10 kB."""
     names = [f"train[nr_train_images={number}]" for number in range(10_000)]
     hits = [
         (
@@ -221,10 +235,10 @@ def test_ten_thousand_hits_stay_small(runs: str) -> None:
     ]
     writer = RunWriter(runs, header(), keep=bytes.hex, warn=refuse)
     writer.started()
-    writer.hits(hit_template(hits, bytes.hex), start=START, end=START)
+    writer.hits(store_hits(runs, hits, bytes.hex), start=START, end=START)
     writer.ended("success", 0)
-    trace = Path(writer.directory) / "trace.otlp.jsonl"
-    assert trace.stat().st_size < 25_000_000
     assert len(read_run(writer.directory).tasks) == 10_000
-    compress_trace(writer.directory)
-    assert (trace.parent / "trace.otlp.jsonl.gz").stat().st_size < 2_000_000
+    assert sum(path.stat().st_size for path in Path(writer.directory).iterdir()) < 10_000
+    tables = list(Path(runs, FOLDER).iterdir())
+    assert len(tables) > 10
+    assert sum(path.stat().st_size for path in tables) < 2_000_000

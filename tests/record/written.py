@@ -1,6 +1,5 @@
 """A run as it is written: its record in every detail, for tests to read back."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.record import Access, Artifact, Logged, Origin, Output, OutputFile, Record
 from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.otlp import decode_line
+from nbmake_dag_reporting.runs import read_trace
 from nbmake_dag_reporting.spans import Resource, Span
 
 TRACE_ID = "ab" * 16
@@ -201,8 +201,7 @@ def story(runs: str, exporter: Collected | None = None) -> RunWriter:
 
 
 def spans_of(writer: RunWriter) -> list[Span]:
-    lines = (Path(writer.directory) / "trace.otlp.jsonl").read_bytes().splitlines()
-    return [span for line in lines for span in decode_line(line)[1]]
+    return [span for line in read_trace(writer.directory).splitlines() for span in decode_line(line)[1]]
 
 
 def resolve(own_key: str, key: str) -> dict[str, Any]:

@@ -210,11 +210,11 @@ def test_results_that_can_be_made_again_raise_no_alarm(tmp_path: Path) -> None:
 
 
 def test_a_condition_that_matters_is_named(project: Project) -> None:
-    """The one that was asked for; the others are not tried."""
-    project.edit("counting.py", "str(size)", "str(list({'a', 'b', 'c', 'd', 'e', 'f', 'g'}))").build().ran("count")
-    document = replayed(project, "count", "--vary", "hashseed", code=1)
+    """The one that was asked for; the others are not tried. It holds from when the interpreter starts."""
+    project.edit("counting.py", "str(size)", "__import__('socket').gethostname()").build().ran("count")
+    document = replayed(project, "count", "--vary", "machine", code=1)
     (count,) = document["tasks"]
-    assert [(each["name"], each["matters"]) for each in count["conditions"]] == [("hashseed", True)]
+    assert [(each["name"], each["matters"]) for each in count["conditions"]] == [("machine", True)]
 
 
 @pytest.mark.slow

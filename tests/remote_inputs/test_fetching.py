@@ -20,7 +20,7 @@ import pytest
 from nbmake_dag.config.paths import PathError
 from nbmake_dag.config.remote_inputs import read_url
 from nbmake_dag.core.model import RemoteFile
-from nbmake_dag.core.urls import copy_of, scrubbed
+from nbmake_dag.core.urls import copy_of, scrubbed, without_secrets
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import RemoteCopies, file_of, folder_of, learned_file
 from nbmake_dag.remote_inputs.addresses import RefusedAddressError, check_host, named_in
@@ -509,3 +509,16 @@ def test_what_is_not_fetched_needs_a_hash_or_version() -> None:
 )
 def test_a_url_is_shown_without_secrets(url: str, shown: str) -> None:
     assert scrubbed(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at https://u:p@ss@h/x?a=1#f, and me@h", "at https://...@h/x?a=1#f, and me@h"),
+        ("https://h/x;token=abc?sig=abc&a=1#a=1&token=abc", "https://h/x;token=...?sig=...&a=1#a=1&token=..."),
+        (f"https://h/x#sha256={'0' * 64}", f"https://h/x#sha256={'0' * 64}"),
+    ],
+)
+def test_a_text_is_shown_without_secrets_in_its_urls(text: str, shown: str) -> None:
+    """Wherever they are in a URL, also in a password with an ``@``; a hash is none."""
+    assert without_secrets(text) == shown

@@ -1,5 +1,7 @@
 """Lines of events: read back as written, and read past damage."""
 
+import pytest
+
 from nbmake_dag_reporting.events import (
     AttemptEnded,
     AttemptStarted,
@@ -16,6 +18,7 @@ from nbmake_dag_reporting.events import (
     decode_events,
     encode_event,
 )
+from nbmake_dag_reporting.otlp import DamagedLineError, decode_line
 
 EVENTS: list[Event] = [
     RunStarted(
@@ -61,6 +64,14 @@ def test_a_torn_last_line_is_passed_over() -> None:
     torn = encode_event(EVENTS[3])
     for length in range(len(torn) - 1):
         assert list(decode_events(whole + torn[:length])) == EVENTS[:3]
+
+
+def test_a_line_that_is_too_deep_is_passed_over() -> None:
+    """Nobody's JSON ends the reading of a run."""
+    deep = b'{"x":' + b"[" * 100_000 + b"\n"
+    assert list(decode_events(deep)) == []
+    with pytest.raises(DamagedLineError):
+        decode_line(deep)
 
 
 def test_a_line_of_a_later_version_is_passed_over() -> None:

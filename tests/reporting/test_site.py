@@ -3,16 +3,19 @@
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from nbmake_dag_reporting import site_index
+from nbmake_dag_reporting import site_index, site_shard
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import compare
 from nbmake_dag_reporting.documents import encode_document, task_document
+from nbmake_dag_reporting.otlp import TRACE
 from nbmake_dag_reporting.runs import read_run
 from nbmake_dag_reporting.secrets_scan import Secrets
 from nbmake_dag_reporting.site import SiteOptions, SiteResult, found_in, write_site
@@ -39,6 +42,12 @@ def chunk(fabric: Fabric, key: str):
     return SiteFiles(str(fabric.runs.parent / "site"), Secrets({})).read_chunk(key)
 
 
+def column_of(fabric: Fabric, column: Mapping[str, Any]) -> list[Any]:
+    """Read a column of the index where its newest shard has it."""
+    shard, bundle, place = column["at"][-1]
+    return chunk(fabric, f"shard/{shard}/c{bundle}")[place]
+
+
 def published(fabric: Fabric) -> dict[str, bytes]:
     """Give what depends on the runs, by path."""
     root = fabric.runs.parent / "site"
@@ -48,6 +57,11 @@ def published(fabric: Fabric) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and path.name not in app
     }
+
+
+def published_data(fabric: Fabric) -> dict[str, bytes]:
+    """Give what pages load."""
+    return {path: data for path, data in published(fabric).items() if path.startswith("data/")}
 
 
 def test_a_second_report_adds_only_what_is_new(fabric: Fabric) -> None:
@@ -61,7 +75,7 @@ def test_a_second_report_adds_only_what_is_new(fabric: Fabric) -> None:
     assert before[f"data/run/{first}.js"] == after[f"data/run/{first}.js"]
     assert chunk(fabric, "index")["rows"]["id"] == [first, second]
     [column] = [column for column in chunk(fabric, "index")["columns"] if column["name"] == "auc"]
-    assert chunk(fabric, f"shard/0/{column['file']}") == [0.5, 0.75]
+    assert column_of(fabric, column) == [0.5, 0.75]
 
 
 def test_adding_one_by_one_gives_the_same_site(tmp_path: Path) -> None:
@@ -259,6 +273,22 @@ def test_a_damaged_state_makes_a_site_anew(fabric: Fabric) -> None:
     assert report(fabric).added == ("run-00001",)
 
 
+@pytest.mark.parametrize("key", ["index", "shard/0/rows", "shard/0/matrix", "shard/0/tasks"])
+@pytest.mark.parametrize("size", [0, 30, -4])
+def test_a_site_that_cannot_be_read_is_made_anew(fabric: Fabric, key: str, size: int) -> None:
+    """A loss of power may cut a file; what was there is kept, for runs whose records are gone."""
+    fabric.run(1, Made(name="a", metrics={"auc": 1.0}))
+    site = Path(report(fabric).page).parent
+    path = site / f"data/{key}.js"
+    path.write_bytes(path.read_bytes()[:size])
+    fabric.run(2, Made(name="a", metrics={"auc": 2.0}))
+    again = report(fabric)
+    assert again.added == ("run-00001", "run-00002")
+    assert [f"data/{key}.js was damaged" in what for what in again.refused] == [True]
+    assert (site / f"data.damaged/{key}.js").exists()
+    assert report(fabric).refused == ()
+
+
 def test_a_number_that_json_has_no_words_for_is_a_number_of_every_run(fabric: Fabric) -> None:
     """Executed or reused: it is spelled in the data alone, also within parameters, and compared as a number."""
     nan, infinite = float("nan"), float("-inf")
@@ -269,7 +299,7 @@ def test_a_number_that_json_has_no_words_for_is_a_number_of_every_run(fabric: Fa
     fabric.run(2, hit, after)
     assert report(fabric).refused == ()
     columns = {column["name"]: column for column in chunk(fabric, "index")["columns"] if column["name"]}
-    values = {name: chunk(fabric, f"shard/0/{column['file']}") for name, column in columns.items()}
+    values = {name: column_of(fabric, column) for name, column in columns.items()}
     assert values == {"lr": [["NaN"]], "loss": ["NaN"] * 2, "low": ["-Infinity"] * 2, "auc": [0.5, 0.5]}
     [executed, reused] = [
         Recorded(run=read_run(found.path, fabric.record), blob=fabric.blob, record=fabric.record)
@@ -324,8 +354,8 @@ def test_runs_are_in_shards_that_fill_one_after_the_other(fabric: Fabric, monkey
     ]
     assert (index["recent"], index["rows"]["id"]) == (1, [f"run-{number:05d}" for number in (3, 4, 5, 6)])
     [column] = [column for column in index["columns"] if column["name"] == "auc"]
-    assert column["shards"] == [1, 2]
-    assert chunk(fabric, f"shard/1/{column['file']}") == [3.0, 4.0, 5.0]
+    assert [shard for shard, _, _ in column["at"]] == [1, 2]
+    assert column_of(fabric, column) == [6.0]
     before = published(fabric)
     fabric.run(7, Made(name="a"))
     report(fabric)
@@ -341,6 +371,76 @@ def test_runs_are_in_shards_that_fill_one_after_the_other(fabric: Fabric, monkey
     assert len(chunk(fabric, "index")["shards"]) == 3
 
 
+@pytest.mark.parametrize("largest", [20, 200, 20_000])
+def test_columns_share_files(fabric: Fabric, monkeypatch: pytest.MonkeyPatch, largest: int) -> None:
+    """Files are bounded by what they hold; every value is where the index says, in each order of reports."""
+    monkeypatch.setattr(site_shard, "WIDTH", 16)
+    monkeypatch.setattr(site_shard, "LARGEST", largest)
+    logged: dict[str, list[Any]] = {f"m{number}": [] for number in range(50)}
+    for number in range(6):
+        metrics = dict.fromkeys(list(logged)[number : 8 * number + 9], number + 0.5)
+        for name, values in logged.items():
+            values.append(metrics.get(name))
+        fabric.run(number, Made(name="a", metrics=metrics))
+        report(fabric)
+    for values in logged.values():
+        while values and values[-1] is None:
+            values.pop()
+    by_one = published(fabric)
+    columns = [column for column in chunk(fabric, "index")["columns"] if column["kind"] == "metrics"]
+    found = {column["name"]: column_of(fabric, column) for column in columns}
+    assert found == {name: values for name, values in logged.items() if values}
+    bundles = [path for path in by_one if path.startswith("data/shard/0/c")]
+    assert len(bundles) <= len(columns) / 16 + 2 if largest > 200 else len(bundles) > len(columns) / 16 + 2
+    shutil.rmtree(fabric.runs.parent / "site")
+    report(fabric)
+    assert published(fabric) == by_one
+
+
+def test_a_report_that_was_killed_costs_no_value(fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it was while bundles were halved and got columns: the next one makes the site that was to be."""
+    monkeypatch.setattr(site_shard, "LARGEST", 2_000)
+    site = fabric.runs.parent / "site"
+    fabric.run(1, Made(name="a", metrics={f"m{number}": number + 0.5 for number in range(64)}))
+    report(fabric)
+    monkeypatch.setattr(site_shard, "LARGEST", 200)
+    shutil.copytree(site, site.with_name("before"))
+    fabric.run(2, Made(name="a", metrics={f"m{number}": number + 1.5 for number in range(32, 80)}))
+    report(fabric)
+    expected, write = published_data(fabric), SiteFiles.write
+    for allowed in range(sum(path.startswith("data/shard/") for path in expected)):
+        shutil.rmtree(site)
+        shutil.copytree(site.with_name("before"), site)
+        left = iter(range(allowed))
+
+        def write_some(self: SiteFiles, path: str, data: bytes, left: Iterator[int] = left) -> None:
+            if path.startswith("data/shard/") and next(left, None) is None:
+                raise KeyboardInterrupt
+            write(self, path, data)
+
+        with monkeypatch.context() as killed:
+            killed.setattr(SiteFiles, "write", write_some)
+            with pytest.raises(KeyboardInterrupt):
+                report(fabric)
+        report(fabric)
+        assert published_data(fabric) == expected
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nbdag.load('shard/0/c0','[[1.0],", b"nbdag.load('shard/0/c0','[1]')\n"]
+)
+def test_a_damaged_bundle_costs_its_values(fabric: Fabric, content: bytes) -> None:
+    """That is said once, and later runs are shown: a loss of power may leave a file empty."""
+    fabric.run(1, Made(name="a", metrics={"auc": 1.0}))
+    report(fabric)
+    (fabric.runs.parent / "site/data/shard/0/c0.js").write_bytes(content)
+    fabric.run(2, Made(name="a", metrics={"auc": 2.0}))
+    assert report(fabric).refused == ("values of earlier runs: data/shard/0/c0.js was damaged",)
+    assert report(fabric).refused == ()
+    [column] = [column for column in chunk(fabric, "index")["columns"] if column["name"] == "auc"]
+    assert column_of(fabric, column) == [None, 2.0]
+
+
 def test_a_series_has_its_least_and_greatest_value(fabric: Fabric) -> None:
     """They are columns as metrics are; what is not finite does not count, nor what was logged under that name."""
     series: dict[str, list[list[Any]]] = {
@@ -349,7 +449,7 @@ def test_a_series_has_its_least_and_greatest_value(fabric: Fabric) -> None:
     fabric.run(1, Made(name="a", series=series, metrics={"loss": 0.3, "loss.max": 9.0}))
     report(fabric)
     columns = {column["name"]: column for column in chunk(fabric, "index")["columns"]}
-    values = {name: chunk(fabric, f"shard/0/{column['file']}") for name, column in columns.items() if name}
+    values = {name: column_of(fabric, column) for name, column in columns.items() if name}
     assert values == {"loss": [0.3], "loss.max": [9.0], "loss.min": [0.2]}
     assert (columns["loss.min"]["series"], columns["loss.max"].get("series")) == ("loss", None)
 
@@ -373,3 +473,16 @@ def test_views_are_in_the_index(fabric: Fabric) -> None:
     fabric.run(1, Made(name="a"))
     report(fabric, views={"best": "#/runs?sort=-metrics.auc"})
     assert chunk(fabric, "index")["settings"]["views"] == {"best": "#/runs?sort=-metrics.auc"}
+
+
+def test_a_run_of_which_nothing_can_be_read_is_told(tmp_path: Path) -> None:
+    """It is not left out without a word; one that is not begun is no run."""
+    fabric = Fabric(tmp_path)
+    for number in range(2):
+        fabric.run(number, Made(name="a"))
+    trace = fabric.runs / "run-00000" / TRACE
+    trace.write_bytes(trace.read_bytes()[:40])
+    (fabric.runs / "run-00002").mkdir()
+    result = report(fabric)
+    assert result.added == ("run-00001",)
+    assert result.refused == ("run-00000: none of its spans can be read",)

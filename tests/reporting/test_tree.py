@@ -48,6 +48,7 @@ def test_everything_stands_under_its_name(tmp_path: Path) -> None:
         "tasks/say %22no%22/notebook.html",
         "tasks/say %22no%22/notebook.ipynb",
         "tasks/say %22no%22/task.json",
+        "trace.otlp.jsonl",
     ]
     assert (out / "tasks/ran[x=a%2Fb]/artifacts/roc.txt").read_bytes() == b"roc"
     assert [task["name"] for task in json.loads((out / "run.json").read_text())["tasks"]] == [

@@ -285,9 +285,10 @@ def test_names_with_wildcards_are_edges_that_can_be_planned(project: Project) ->
     assert project.nbdag("build", "-n").returncode == 0
 
 
-def test_files_of_r_notebooks_are_edges(project: Project) -> None:
-    """From R to R, and to Python; their tasks are comments where R is not installed."""
-    metadata = {"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}
+@pytest.mark.parametrize("kernel", ["ir", "r-of-another-machine"])
+def test_files_of_r_notebooks_are_edges(project: Project, kernel: str) -> None:
+    """From R to R, and to Python; where the kernel is not installed, tasks and edges are comments."""
+    metadata = {"kernelspec": {"name": kernel, "display_name": "R", "language": "R"}}
     for name, code in (
         ("a", "d <- read.csv('raw.csv')\nsaveRDS(d, 'mid.rds')"),
         ("b", "d <- readRDS('mid.rds')\nwrite.csv(d, file = 'end.csv')"),

@@ -6,19 +6,26 @@ import errno
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from math import exp
 from pathlib import Path
 from typing import Any, Literal
 
 import fsspec
 from fsspec.spec import AbstractFileSystem
+from xxhash import xxh3_128
 
 from tests.simulation.clock import Clock
 
-URL = "simulated://cache"
+_ROOT = "cache"
+URL = f"simulated://{_ROOT}"
+STATES = ("there", "not visible yet", "torn", "not sent")
+"""What a written file may have come to, the worst last."""
 _PRICES = {"GET": 0.4e-6, "HEAD": 0.4e-6, "PUT": 5e-6, "DELETE": 0.0}
 """US dollars of a request, S3 Standard in us-east-1."""
 _EGRESS = 0.09e-9
 """US dollars of a byte that leaves for the internet."""
+
+_HANGS_S = 40.0
 
 Kind = Literal["GET", "HEAD", "PUT", "DELETE"]
 
@@ -35,7 +42,7 @@ class Weather:
     """Each byte of a blob stands for so many."""
     fails: float = 0.002
     hangs: float = 0.0002
-    """Requests that are answered after 40 s."""
+    """Operations of which nothing is heard for 40 s."""
     late: float = 0.02
     """Written files that others see after ``late_s`` seconds."""
     late_s: float = 5.0
@@ -51,6 +58,7 @@ class _Object:
     written: float
     visible: float
     before: _Object | None = None
+    is_torn: bool = False
 
 
 @dataclass
@@ -61,33 +69,39 @@ class Storage:
     weather: Weather
     chance: random.Random
     objects: dict[str, _Object] = field(default_factory=dict[str, _Object])
-    requests: Counter[str] = field(default_factory=Counter[str])
-    by_folder: Counter[str] = field(default_factory=Counter[str])
+    by_folder: Counter[tuple[Kind, str]] = field(default_factory=Counter[tuple[Kind, str]])
     bytes_out: int = 0
     bytes_in: int = 0
+    history: Any = field(default_factory=xxh3_128)
+    """Of each request and its time: two simulations are the same if these are."""
 
     @property
     def dollars(self) -> float:
-        return sum(_PRICES[kind] * count for kind, count in self.requests.items()) + self.bytes_out * _EGRESS
+        requests = sum(_PRICES[kind] * count for (kind, _), count in self.by_folder.items())
+        return requests + self.bytes_out * _EGRESS
 
     def request(self, kind: Kind, path: str, size: int = 0) -> None:
         """Take the time of a request, and fail if it does."""
-        weather, chance = self.weather, self.chance
-        self.requests[kind] += 1
-        self.by_folder[f"{kind} {self.folder_of(path)}"] += 1
-        seconds = chance.lognormvariate(0, 0.4) * weather.latency_s * (10 if chance.random() < 0.01 else 1)
-        if chance.random() < weather.hangs:
-            seconds = 40.0
-        self.clock.sleep(seconds + self.weigh(path, size) / weather.bandwidth)
+        weather, chance, folder = self.weather, self.chance, self.folder_of(path)
+        self.by_folder[kind, folder] += 1
+        self.history.update(f"{self.clock.now!r} {kind} {path} {size}\n".encode())
+        seconds = exp(chance.gauss(0, 0.4)) * weather.latency_s * (10 if chance.random() < 0.01 else 1)
+        if size:
+            seconds += self.weigh(path, size) / weather.bandwidth
+        self.clock.sleep(seconds)
         if chance.random() < weather.fails:
             raise OSError(errno.EIO, "503 Slow Down")
+
+    def hangs(self) -> float:
+        """Return for how many seconds an operation does not begin."""
+        return _HANGS_S if self.chance.random() < self.weather.hangs else 0.0
 
     def weigh(self, path: str, size: int) -> int:
         return size * self.weather.scale if self.folder_of(path) == "blobs" else size
 
     @staticmethod
     def folder_of(path: str) -> str:
-        return path.split("/")[-3]
+        return path.rsplit("/", 3)[1]
 
     def visible(self, path: str) -> bytes:
         """Return what a reader sees now; raises `FileNotFoundError`."""
@@ -110,8 +124,16 @@ class Storage:
         if before is not None:
             before.before = None
         late = weather.late_s * chance.random() if not is_new and chance.random() < weather.late else 0.0
-        data = data[: len(data) // 2] if not is_new and chance.random() < weather.torn else data
-        self.objects[path] = _Object(data, now, now + late, before)
+        is_torn = not is_new and chance.random() < weather.torn
+        data = data[: len(data) // 2] if is_torn else data
+        self.objects[path] = _Object(data, now, now + late, before, is_torn)
+
+    def state_of(self, path: str) -> str:
+        """Say what a file below the URL has come to: one of `STATES`."""
+        found = self.objects.get(f"{_ROOT}/{path}")
+        if found is None:
+            return "not sent"
+        return "torn" if found.is_torn else "not visible yet" if found.visible > self.clock.now else "there"
 
 
 class SimulatedFileSystem(AbstractFileSystem):  # type: ignore[misc]

@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nbmake_dag.execute.log_reader import Folded, fold_accesses, fold_log
 from nbmake_dag.execute.processes.process import ProcessRun
-from nbmake_dag.execute.protocol import AttemptResult, AttemptSpec, Failure, Work
+from nbmake_dag.execute.processes.runtime_dir import end_marked
+from nbmake_dag.execute.protocol import AttemptResult, AttemptSpec, Failure, Left, Upstream, Work
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.record import Access
 
@@ -91,6 +94,22 @@ def failure_of(run: AttemptResult | ProcessRun) -> Failure:
     return run.failure
 
 
+def left(task: str, position: int = 0, above: tuple[int, ...] = (), **values) -> Left:
+    """Return the line of a task that left ``values``."""
+    nothing: dict[str, dict[str, object]] = {"params": {}, "metrics": {}, "tags": {}, "artifacts": {}}
+    return Left(task=task, position=position, above=above, **{**nothing, **values})
+
+
+def write_lines(path: Path, lines: Iterable[Left]) -> Upstream:
+    """Write lines as a build does; their tasks are all right above."""
+    offsets: list[int] = []
+    with path.open("wb") as file:
+        for line in lines:
+            offsets.append(file.tell())
+            file.write(msgspec.json.encode(line) + b"\n")
+        return Upstream(file=str(path), size=file.tell(), above=tuple(offsets))
+
+
 def run_python(
     code: str, folder: Path, env: dict[str, str], *, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
@@ -106,8 +125,10 @@ def run_python(
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Make a project; no zygote that it needed outlives the test."""
     root, scratch = tmp_path / "project", tmp_path / "scratch"
     root.mkdir()
     scratch.mkdir()
-    return Project(root, scratch)
+    yield Project(root, scratch)
+    end_marked(str(scratch))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from nbmake_dag.core.model import TaskName
@@ -47,10 +48,11 @@ _FABRICATED = (
     "verdicts/x.json",
     "blames/x.json",
     "history/pulled/x.json.gz",
+    f"runs/.hits/{'0' * 64}",
     "open/a/a.ipynb",
     "debug/a/a.ipynb",
 )
-"""Made by clusters, trials, other machines, editors and remote inputs, and read by them alone."""
+"""Made by clusters, trials, other machines, editors, remote inputs and many tasks, and read by them alone."""
 
 
 def make_every_kind(project: Project) -> None:
@@ -87,7 +89,9 @@ def _kill_all(project: Project, build: subprocess.Popen[bytes]) -> None:
     """Kill all processes of a build at once, before one can clear away what it leaves."""
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in project.processes():
-            os.kill(pid, number)
+            # one that has ended meanwhile
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
     kill(build)
     project.leaves_nobody()
 

@@ -59,6 +59,10 @@ def run(
     return subprocess.CompletedProcess(arguments, code, printed, complained)
 
 
+_LATE = ("nbmake_dag.engine.build", "jupyter_client.kernelspec", "jupytext", "IPython.core.inputtransformer2")
+"""What commands import where they come to need it, as most tests make them do."""
+
+
 def _read(descriptor: int) -> str:
     with open(descriptor, encoding="utf-8") as stream:
         return stream.read()
@@ -87,7 +91,8 @@ def _serve(connection: socket.socket) -> None:
     """Fork for each order, and answer how it exited; until there are no more."""
     for module in pkgutil.iter_modules(nbmake_dag.commands.__path__, "nbmake_dag.commands."):
         importlib.import_module(module.name)
-    importlib.import_module("nbmake_dag.engine.build")
+    for name in _LATE:
+        importlib.import_module(name)
     while True:
         data, streams, _, _ = socket.recv_fds(connection, 1 << 20, 2)
         if not data:

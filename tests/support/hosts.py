@@ -71,7 +71,7 @@ class Hosts:
 
     def __post_init__(self) -> None:
         self.switch = subprocess.Popen(["unshare", "--net", "--kill-child", "--fork", "sleep", "infinity"])
-        await_true(lambda: psutil.Process(self.switch.pid).children(), 10, "no switch")
+        await_true(lambda: psutil.Process(self.switch.pid).children(), 60, "no switch")
         self._at_switch("ip", "link", "add", "br0", "type", "bridge")
         self._at_switch("ip", "link", "set", "br0", "up")
 
@@ -89,9 +89,18 @@ class Hosts:
         shutil.rmtree(old.tree)
         return self._start(name, list(self.hosts).index(name) + 1)
 
+    def boot(self, name: str) -> Host:
+        """Start a host without Ray."""
+        self.hosts[name] = self._boot(name, len(self.hosts) + 1)
+        return self.hosts[name]
+
     def _start(self, name: str, number: int, *options: str) -> Host:
         host = self._boot(name, number)
         self.hosts[name] = host
+        return self.join(host, *options)
+
+    def join(self, host: Host, *options: str) -> Host:
+        """Start the Ray of a host."""
         head = next(iter(self.hosts.values()))
         where = ["--head", f"--port={PORT}"] if host is head else [f"--address={head.address}:{PORT}"]
         common = [f"--node-ip-address={host.address}", "--num-cpus=1", "--object-store-memory=100000000"]
@@ -147,7 +156,7 @@ class Hosts:
                 "infinity",
             ]
         )
-        await_true(lambda: psutil.Process(process.pid).children(), 10, f"{name} did not boot")
+        await_true(lambda: psutil.Process(process.pid).children(), 60, f"{name} did not boot")
         (inner,) = psutil.Process(process.pid).children()
         address = f"10.77.0.{number}"
         host = Host(name, address, tree, process, inner.pid)

@@ -235,7 +235,7 @@ def await_true(condition: Callable[[], Any], within_s: float, what: str) -> None
         time.sleep(0.02)
 
 
-def await_end(pid: int, within_s: float = 10) -> None:
+def await_end(pid: int, within_s: float = 30) -> None:
     """Wait until a process has ended, even if nobody has asked how; a killed one takes a moment to die."""
     __tracebackhide__ = True
 

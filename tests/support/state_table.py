@@ -74,7 +74,7 @@ STATE_KINDS = (
     StateKind(
         pattern="state/lock",
         owners=("engine/state/lock.py",),
-        format="text for people; `flock` is the lock",
+        format="who holds it, for people; `flock` is the lock",
         holds="who builds here",
         loss="nothing, but a build that is running ends with an error; it never needs to be removed",
         removable="idle",
@@ -138,7 +138,7 @@ STATE_KINDS = (
         pattern="state/attempts/*",
         owners=("engine/dispatch/pool.py",),
         format="folders",
-        holds="what running attempts log, and what snapshots keep",
+        holds="what running attempts log and may read of tasks above, and what snapshots keep",
         loss="running attempts fail, and snapshots are gone",
         removable="idle",
     ),
@@ -174,7 +174,7 @@ STATE_KINDS = (
     ),
     StateKind(
         pattern="state/seen-by-nodes",
-        owners=("execute/ray/cluster.py",),
+        owners=("execute/ray/roster.py",),
         format="a random number",
         holds="what a node of a cluster knows the file system by",
         loss="nothing",
@@ -215,6 +215,14 @@ STATE_KINDS = (
         format="JSON lines, each with its checksum",
         holds="which blobs are the user's files",
         loss="the list of the user's rescued files, and with `nbdag cache gc` the files",
+    ),
+    StateKind(
+        pattern="runs/.hits/*",
+        owners=("record/hits.py",),
+        format="gzipped rows ([reporting](../reporting/README.md)), named by their SHA-256",
+        holds="the spans of tasks that were up to date, which runs share",
+        loss="tasks that were up to date are missing in runs that name it, with a warning; the next build looks at"
+        " everything",
     ),
     StateKind(
         pattern="runs/*/*",

@@ -63,7 +63,7 @@ class Watching:
 
     def runs(self) -> int:
         """Count the runs that have begun."""
-        return len([run for run in (self.project / ".nbdag" / "runs").glob("*") if run.is_dir()])
+        return len([run for run in (self.project / ".nbdag" / "runs").glob("2*") if run.is_dir()])
 
     def rests(self) -> bool:
         """Say whether every run of its own that has begun has ended, and others may build."""

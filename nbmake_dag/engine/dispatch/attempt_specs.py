@@ -16,7 +16,6 @@ from nbmake_dag.execute.protocol import (
     FunctionWork,
     NotebookWork,
     Paths,
-    Upstream,
     Work,
 )
 from nbmake_dag.observe.kernels import python_options
@@ -34,7 +33,7 @@ def attempt_spec(
     scratch: str,
     runtime: str,
 ) -> AttemptSpec:
-    """Describe one attempt; ``results`` has all tasks above it."""
+    """Describe one attempt, but for what the tasks above left; ``results`` has those that make its inputs."""
     project, resources = survey.project, task.policy.resources
     return AttemptSpec(
         run_id=run_id,
@@ -60,10 +59,6 @@ def attempt_spec(
         blobs=project.cache,
         scratch=scratch,
         runtime=runtime,
-        upstream={
-            name: Upstream(params=dict(result.parameters), logged=result.logged)
-            for name, result in results.items()
-        },
         secrets=tuple(survey.secrets),
         timeout=task.policy.timeout,
         store=task.policy.store and task.policy.cache,

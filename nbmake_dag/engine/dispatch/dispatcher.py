@@ -18,13 +18,15 @@ from nbmake_dag.core.model import Notebook, ProjectPath, Task, TaskName
 from nbmake_dag.core.retry import delay_before_retry
 from nbmake_dag.core.schedule import Execute
 from nbmake_dag.engine.dispatch.attempt_specs import attempt_spec
+from nbmake_dag.engine.dispatch.left_lines import LeftLines
 from nbmake_dag.engine.dispatch.pool import Pool
-from nbmake_dag.engine.dispatch.priority import is_worth_its_start, longest_chains
+from nbmake_dag.engine.dispatch.priority import HANDED_OVER_S, is_worth_its_start, longest_chains
 from nbmake_dag.engine.dispatch.ready_queue import Queue
 from nbmake_dag.engine.dispatch.resources import HINT, lacking
 from nbmake_dag.engine.dispatch.resuming import Resuming
 from nbmake_dag.engine.dispatch.task_environment import work_environment
 from nbmake_dag.engine.dispatch.visible_files import seen_paths
+from nbmake_dag.engine.state.previous_results import ExecutorCosts
 from nbmake_dag.engine.state.rescued_files import SecretFileError, note_rescued, rescue_files
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import describe
@@ -93,6 +95,7 @@ class Dispatcher:
         self._next_look = 0.0
         self._unfit: dict[TaskName, str] = {}
         self._refused: set[TaskName] = set()
+        self._left = LeftLines()
         self._redactor = Redactor(tasks.survey.secrets)
         self._search = search_for(tasks.survey.secrets.keys(), tasks.survey.secrets)
 
@@ -227,9 +230,11 @@ class Dispatcher:
             has_files = True
         return self._tasks.survey.project.relative(aside.partial_to) if has_files else None
 
-    def return_all_outputs(self) -> None:
+    def close(self) -> None:
+        """Put back what is aside, and remove what attempts were told: none runs any more."""
         for dispatched in self._all.values():
             self.return_outputs(dispatched)
+        self._left.remove()
 
     def _place(self, task: Task) -> Backend | None:
         return self._pool.place(task, self._short_s(task))
@@ -268,7 +273,7 @@ class Dispatcher:
             task,
             self._tasks.survey.variables,
             project,
-            packages=self._tasks.survey.packages(task),
+            mlflow=self._tasks.survey.records_mlflow(task),
             run_id=run_id,
             attempt=number,
             traceparent=self._writer.traceparent_for(name, number),
@@ -283,6 +288,8 @@ class Dispatcher:
             scratch=self._pool.scratch(),
             runtime=self._pool.runtime,
         )
+        above = self._left.above(name, self._tasks.survey.graph, dispatched.results, self._pool.scratches)
+        spec = replace(spec, upstream=above)
         if task.policy.sandbox or self._pool.travels:
             dispatched.sees = seen_paths(task, self._tasks.survey, self._tasks.facts[name], dispatched.results)
             spec = replace(
@@ -316,11 +323,17 @@ class Dispatcher:
         tasks = [self._tasks.survey.graph.tasks[name] for name in waiting]
         waited = now - min(self._all[name].waiting_since for name in waiting)
         for backend in self._pool.unstarted:
-            if any(self._pool.needs(backend, task) for task in tasks) or (
-                self._pool.jobs > 1
-                and is_worth_its_start(backend.start_s, waiting, self._durations, self._seen, waited)
+            if any(self._pool.needs(backend, task) for task in tasks) or is_worth_its_start(
+                self._costs(backend), self._pool.jobs, waiting, self._durations, self._seen, waited
             ):
                 self._pool.start(backend)
+
+    def _costs(self, backend: Backend) -> ExecutorCosts:
+        """Return what an executor costs: never less for its start than is known to everyone."""
+        measured = self._stores.previous.costs(backend.name)
+        if measured is None:
+            return ExecutorCosts(start_s=backend.start_s, handed_over_s=HANDED_OVER_S)
+        return replace(measured, start_s=max(measured.start_s, backend.start_s))
 
 
 def folder_name(task: TaskName) -> str:

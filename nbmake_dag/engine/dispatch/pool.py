@@ -5,19 +5,31 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from nbmake_dag.core.model import Resources, Task, TaskName
-from nbmake_dag.errors import InfrastructureError
+from nbmake_dag.ending_signals import handling
+from nbmake_dag.engine.state.previous_results import ExecutorCosts
+from nbmake_dag.errors import InfrastructureError, UsageError
 from nbmake_dag.execute.executor import ChildExecutor, Executor, python_argv
 from nbmake_dag.execute.executor_kind import Backend
 from nbmake_dag.execute.processes.private_folder import private_folder
 from nbmake_dag.execute.processes.runtime_dir import RuntimeDir
 from nbmake_dag.execute.processes.supervisor import Supervisor
-from nbmake_dag.execute.protocol import AttemptSpec, Ended, Event, ExecutorLost, ExecutorReady, Node, Returned
+from nbmake_dag.execute.protocol import (
+    AttemptSpec,
+    Ended,
+    Event,
+    ExecutorLost,
+    ExecutorReady,
+    ExecutorSays,
+    Node,
+    Returned,
+)
 
 AHEAD_S = 0.1
 """Seconds that attempts may be expected to take which an executor holds, with those that wait in it."""
@@ -33,7 +45,9 @@ class _Slot:
     cpus: float
     expected_s: float | None
     since: float
-    """When it was submitted, or became the first."""
+    """When it was submitted, or became the first of those that wait for each other."""
+    measured: bool = False
+    """Whether it waits for nothing but processors."""
 
 
 class Pool:
@@ -47,6 +61,8 @@ class Pool:
     def __init__(self, backends: Sequence[Backend], *, jobs: int, env: Mapping[str, str], attempts: str) -> None:
         self.events: queue.SimpleQueue[object] = queue.SimpleQueue()
         """The events of the executors, and all others that the reader of the queue waits for."""
+        self.say: Callable[[str], None] = lambda _: None
+        """Called with what there is to say while a build waits for nodes."""
         self.jobs = jobs
         self._backends = tuple(backends)
         self._env = env
@@ -62,18 +78,28 @@ class Pool:
         self._failures: dict[str, int] = {}
         """How many attempts of an executor did not succeed."""
         self._nodes: tuple[Node, ...] = ()
+        self._asked: dict[str, float] = {}
+        """When each executor was started."""
+        self._start_s: dict[str, float] = {}
+        self._handed_over_s: dict[str, list[float]] = {}
+        """What each attempt took beside its work, for executors whose start costs something."""
 
     @property
     def runtime(self) -> str:
         """The build's private folder, made with the first executor."""
         return self._supervise().runtime.path
 
-    def scratch(self) -> str:
-        """Make a private folder for one attempt."""
+    @property
+    def scratches(self) -> str:
+        """The private folder of all attempts, made with the first."""
         if not self._scratches:
             self._scratches = self._folders.enter_context(private_folder(self._attempts))
             self._supervise().clear(self._scratches)
-        path = os.path.join(self._scratches, f"a{next(self._numbers)}")
+        return self._scratches
+
+    def scratch(self) -> str:
+        """Make a private folder for one attempt."""
+        path = os.path.join(self.scratches, f"a{next(self._numbers)}")
         os.mkdir(path, 0o700)
         return path
 
@@ -105,6 +131,9 @@ class Pool:
     def start(self, backend: Backend) -> None:
         """Start an executor that is not there yet, and return at once."""
         if backend.name not in self._executors:
+            if backend.gives_back:
+                self._supervise().run_last(backend.gives_back(self.runtime))
+            self._asked[backend.name] = time.monotonic()
             self._executors[backend.name] = ChildExecutor(
                 backend.name,
                 self._supervise(),
@@ -119,18 +148,31 @@ class Pool:
         self.start(self._backends[0])
 
     def await_nodes(self) -> tuple[Node, ...]:
-        """Wait for the executor that travels; return its machines. Raises `InfrastructureError`."""
+        """Wait for the executor that travels; return its machines. Raises `InfrastructureError` or `UsageError`.
+
+        A signal ends the wait.
+        """
         backend = self._backends[0]
         if backend.name in self._ready:
             return self._nodes
-        self.start(backend)
-        match self.events.get():
-            case ExecutorReady(nodes=nodes) as event:
+        with handling(lambda number: self.events.put(signal.Signals(number))):
+            self.start(backend)
+            while isinstance(event := self.events.get(), ExecutorSays):
+                self.say(event.text)
+        match event:
+            case ExecutorReady(nodes=nodes):
                 self.note(event)
                 self._nodes = nodes
                 return nodes
-            case event:
-                raise InfrastructureError(getattr(event, "reason", f"not expected of {backend.name}: {event}"))
+            case ExecutorLost(reason=reason, misused=True):
+                raise UsageError(reason)
+            case ExecutorLost(reason=reason):
+                raise InfrastructureError(reason)
+            case signal.Signals():
+                signal.raise_signal(event)
+                raise InfrastructureError("nothing was built: the wait for the cluster was interrupted")
+            case _:
+                raise InfrastructureError(f"not expected of {backend.name}: {event}")
 
     def place(self, task: Task, ahead_s: float | None = None) -> Backend | None:
         """Return the executor that can take a task now, ``None`` if it has to wait.
@@ -146,8 +188,13 @@ class Pool:
     def submit(self, backend: Backend, spec: AttemptSpec, task: Task, expected_s: float | None = None) -> None:
         self.start(backend)
         waits = backend.takes_ahead and bool(self._slots(backend))
+        wanted = task.policy.resources
         self._running[spec.task] = _Slot(
-            backend, self._cpus(task.policy.resources), expected_s, since=time.monotonic()
+            backend,
+            self._cpus(wanted),
+            expected_s,
+            since=time.monotonic(),
+            measured=bool(backend.start_s) and not (wanted.gpus or wanted.memory or wanted.custom),
         )
         failures = self._failures.get(backend.name, 0) if waits else None
         self._executors[backend.name].submit(spec, failures)
@@ -169,10 +216,14 @@ class Pool:
                 slot = self._leave(task)
                 if slot is not None and result.outcome != "succeeded":
                     self._failures[slot.backend.name] = self._failures.get(slot.backend.name, 0) + 1
+                elif slot is not None and slot.measured:
+                    beside_s = max(0.0, time.monotonic() - slot.since - (result.ended - result.started) / 1e9)
+                    self._handed_over_s.setdefault(slot.backend.name, []).append(beside_s)
             case Returned(task=task):
                 self._leave(task)
             case ExecutorReady(executor=name):
                 self._ready.add(name)
+                self._start_s.setdefault(name, time.monotonic() - self._asked[name])
             case ExecutorLost(executor=name):
                 self._ready.discard(name)
                 self._failures.pop(name, None)
@@ -183,6 +234,13 @@ class Pool:
                     self._lost.add(name)
             case _:
                 pass
+
+    def costs(self) -> Iterator[tuple[str, ExecutorCosts]]:
+        """Yield the executors of this machine that cost something and were used, with what they cost."""
+        for backend in self._backends:
+            if not backend.travels and (beside := self._handed_over_s.get(backend.name)):
+                typical = sorted(beside)[len(beside) // 2]
+                yield backend.name, ExecutorCosts(start_s=self._start_s[backend.name], handed_over_s=typical)
 
     @property
     def running(self) -> tuple[TaskName, ...]:
@@ -209,6 +267,10 @@ class Pool:
         """Return whether an executor is there and has room, and processors are left on this machine."""
         if backend.start_s and backend.name not in self._ready:
             return False
+        executor = self._executors.get(backend.name)
+        if executor is not None and executor.is_lost:
+            # until this is noted, and there may be another
+            return False
         if backend.travels:
             return True
         slots = self._slots(backend)
@@ -232,7 +294,7 @@ class Pool:
 
     def _leave(self, task: str) -> _Slot | None:
         slot = self._running.pop(task, None)
-        if slot is not None and (slots := self._slots(slot.backend)):
+        if slot is not None and slot.backend.takes_ahead and (slots := self._slots(slot.backend)):
             slots[0].since = time.monotonic()
         return slot
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import TaskName
+from nbmake_dag.engine.state.previous_results import ExecutorCosts
 
 HANDED_OVER_S = 0.03
-"""What it costs to hand one task to an executor that has to be started: shorter ones are done meanwhile."""
+"""What it costs to hand one task to an executor that has to be started, before that was measured here."""
 PATIENCE_S = 1.0
 """How long tasks of unknown length are given to turn out short."""
 
@@ -26,7 +27,8 @@ def longest_chains(graph: Graph, durations: Mapping[str, float]) -> dict[TaskNam
 
 
 def is_worth_its_start(
-    start_s: float,
+    costs: ExecutorCosts,
+    jobs: int,
     queued: Iterable[TaskName],
     durations: Mapping[str, float],
     seen: Iterable[float],
@@ -34,9 +36,12 @@ def is_worth_its_start(
 ) -> bool:
     """Return whether tasks that are ready and have no room would be done sooner if an executor were started.
 
-    ``start_s`` is what its start costs. ``durations`` are those of earlier runs, ``seen`` those of this run,
-    ``waited_s`` is how long one has waited.
+    One of ``jobs`` processors goes on without it, and does meanwhile what is shorter than handing it over;
+    ``costs`` are those of its start and of that. ``durations`` are those of earlier runs, ``seen`` those of this
+    run, ``waited_s`` is how long one has waited.
     """
+    if jobs == 1:
+        return False
     seen = tuple(seen)
     typical = max(sum(seen) / len(seen), waited_s / (len(seen) + 1)) if seen else None
     saved = 0.0
@@ -44,5 +49,5 @@ def is_worth_its_start(
         expected = durations.get(name, typical)
         if expected is None:
             return waited_s > PATIENCE_S
-        saved += max(0.0, expected - HANDED_OVER_S)
-    return saved > start_s
+        saved += max(0.0, expected - costs.handed_over_s / (jobs - 1))
+    return saved > costs.start_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nbmake_dag.core.text import encodable
@@ -26,18 +26,18 @@ def work_environment(
     variables: Mapping[str, str],
     project: Project,
     *,
-    packages: Collection[str],
+    mlflow: bool,
     run_id: str,
     attempt: int,
     traceparent: str,
 ) -> dict[str, str]:
     """Return every variable that the work of a task sees.
 
-    ``packages`` are those installed where it runs: MLflow's calls are recorded by nbdag where both are installed,
-    and nowhere else.
+    ``mlflow`` says whether MLflow and nbdag are both installed where it runs: there MLflow's calls are recorded by
+    nbdag.
     """
     inherited = {name: value for name, value in variables.items() if not name.startswith(_OURS)}
-    if {"mlflow", "nbmake-dag"} <= set(packages):
+    if mlflow:
         inherited.setdefault(_MLFLOW, "nbdag:")
     return {
         **inherited,

@@ -3,11 +3,11 @@
 A burst of jobs that miss the same record would else execute it once each. A claim is a file that only one of them
 can create. It is rewritten every `HEARTBEAT_S` while its task executes, and removed when the result is cached. Who
 finds one waits, without a slot, until it is gone, two heartbeats were missed, its build is dead (on the same
-machine this shows), or `PATIENCE_S` are over. It waits for two other builds: if both fail, all others may try at
-once.
+machine this shows), or `PATIENCE_S` are over. Then one of those who wait replaces the claim and executes the task,
+and the others wait for that one. If two builds fail, or after `MOST_S`, all others may try at once.
 
 A claim is advice, and nothing is believed because of it. Where a remote cannot create a file exclusively, or was
-given up, there are no claims. A single operation that fails is tried again.
+given up, there are no claims; who may not write claims nothing. A single operation that fails is tried again.
 
 All access to the remote is in one thread of this module's own; the answers come by callbacks, from that thread.
 """
@@ -29,17 +29,20 @@ import msgspec
 from nbmake_dag.core.model import TaskName
 from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.digest import digest_text
-from nbmake_dag_cache.remote import Remote, RemoteError
+from nbmake_dag_cache.remote import Remote, RemoteError, WriteRefusedError
 from nbmake_dag_cache.shared import MAX_CLAIM
 
 HEARTBEAT_S = 30.0
 STALE_S = 2.5 * HEARTBEAT_S
 """Seconds without a change after which a claim counts as left by a build that died: two heartbeats were missed."""
 PATIENCE_S = 600.0
+"""Seconds that a task waits for one build that lives."""
+MOST_S = 3600.0
 """Seconds that a task waits for others at most."""
 POLL_S = 3.0
 _OTHERS = 2
-"""Builds that a task waits for: the second one may execute it since it could not use what the first one sent."""
+"""Builds that a task waits for: the second one may execute it since it could not use what the first one sent. One
+that replaced the claim of another, which died or takes too long, says nothing about that, and does not count."""
 _FRESH_S = 1.0
 """Seconds for which the answer that there is no record is still trusted after a claim was created."""
 _END_S = 5.0
@@ -53,18 +56,22 @@ class _Waiting:
     task: TaskName
     path: str
     proceed: Callable[[], None]
-    ask_again: Callable[[], None]
+    ask_again: Callable[[bool], None]
     asked: float
     other: str | None = None
     """The build whose claim it waits for."""
     waits: int = 0
     """For how many builds it has waited before."""
+    first: float = 0.0
+    """When a claim was first seen."""
     since: float = 0.0
-    """When that claim was first seen."""
+    """When that one was."""
     content: bytes = b""
     changed: float = 0.0
     """When the content of that claim was last seen to change."""
     due: float = 0.0
+    is_taken: bool = False
+    """Whether this build replaced that claim; it holds it if it is its own when it is next looked at."""
 
 
 class _Claim(msgspec.Struct, frozen=True):
@@ -75,6 +82,8 @@ class _Claim(msgspec.Struct, frozen=True):
     host: str
     """What tells one set of processes from another, as a digest; see `_host`."""
     pid: int
+    replaces: bool = False
+    """Whether it was written in the place of another one."""
     format: Literal[1] = 1
 
 
@@ -82,7 +91,10 @@ class _Claim(msgspec.Struct, frozen=True):
 class _Held:
     path: str
     written: float
+    replaces: bool
     beats: int = 0
+    is_replaced: bool = False
+    """Whether another build executes the task too, or has done so: this claim beats no more."""
 
 
 class Claims:
@@ -102,10 +114,11 @@ class Claims:
         self._thread = threading.Thread(target=self._run, name="shared-claims", daemon=True)
 
     def claim(
-        self, task: TaskName, path: str, *, proceed: Callable[[], None], ask_again: Callable[[], None]
+        self, task: TaskName, path: str, *, proceed: Callable[[], None], ask_again: Callable[[bool], None]
     ) -> None:
         """Call ``proceed`` when the task may be executed here, ``ask_again`` when there may be a record meanwhile.
 
+        The latter is told whether another build has just ended with the task, so that its record may show late.
         Either is called with the claim held, unless the remote has none; returns at once.
         """
         with self._changed:
@@ -158,8 +171,9 @@ class Claims:
             for _, action in self._later:
                 action()
         with suppress(RemoteError, RefusedError):
-            for held in self._held.values():
-                self._remote.remove(held.path)
+            held = [each.path for each in self._held.values() if not each.is_replaced]
+            for path in (*held, *(each.path for each in waiting if each.is_taken)):
+                self._remote.remove(path)
 
     def _claim(self) -> None:
         while not self._ending.is_set():
@@ -176,7 +190,7 @@ class Claims:
     def _pause(self) -> float:
         now = time.monotonic()
         dues = [each.due for each in self._waiting.values() if self._has_room_for(each)]
-        beats = [held.written + HEARTBEAT_S for held in self._held.values()]
+        beats = [held.written + HEARTBEAT_S for held in self._held.values() if not held.is_replaced]
         dues += [at for at, _ in self._later]
         return max(0.0, min([*dues, *beats], default=now + HEARTBEAT_S) - now)
 
@@ -204,10 +218,14 @@ class Claims:
                 if created is None:
                     raise _NoClaims
                 if created:
-                    self._hold(each)
+                    each.is_taken = False
+                    self._hold(each, may_come=each.other is not None)
                     return
                 content = self._read(each.path)
             self._look_at_other(each, content)
+        except WriteRefusedError:
+            self._take(each)
+            each.proceed()
         except RemoteError:
             if self._remote.gone:
                 raise
@@ -219,24 +237,27 @@ class Claims:
         now = time.monotonic()
         claim = _decoded(content)
         build = claim.build if claim else ""
-        if claim and claim.host == _host() and not os.path.exists(f"/proc/{claim.pid}"):
+        if each.is_taken and build == self._name:
+            self._hold(each, may_come=False)
+            return
+        if claim and claim.host == _host() and _has_ended(claim.pid):
             each.other = build
             self._take_over(each)
             return
         if each.other is None:
-            each.since = now
+            each.first = each.since = now
             self._waits(each.task)
         if not each.other:
             each.other = build
-        elif build != each.other and each.waits == _OTHERS - 1:
-            self._take(each)
-            each.ask_again()
-            return
-        elif build != each.other:
-            each.other, each.waits = build, each.waits + 1
+        elif claim and build != each.other:
+            each.other, each.since = build, now
+            each.waits += not claim.replaces
         if content != each.content:
             each.content, each.changed = content, now
-        if now - each.changed > STALE_S or now - each.since > PATIENCE_S:
+        if each.waits == _OTHERS or now - each.first > MOST_S:
+            self._take(each)
+            each.ask_again(True)
+        elif now - each.changed > STALE_S or now - each.since > PATIENCE_S:
             self._take_over(each)
         else:
             # the longer it takes, the less a little more matters
@@ -251,18 +272,19 @@ class Claims:
             action()
 
     def _take_over(self, each: _Waiting) -> None:
-        """Replace the claim of a build that died, or that takes too long."""
-        self._remote.write(each.path, self._content(0))
-        self._hold(each)
+        """Replace a claim that is stale or takes too long; of several that do so at once, the last one has it."""
+        self._remote.write(each.path, self._content(0, replaces=True))
+        each.is_taken = True
+        each.due = time.monotonic() + POLL_S
 
-    def _hold(self, each: _Waiting) -> None:
+    def _hold(self, each: _Waiting, *, may_come: bool) -> None:
         now = time.monotonic()
         self._take(each)
-        self._held[each.task] = _Held(each.path, now)
+        self._held[each.task] = _Held(each.path, now, each.is_taken)
         if each.other is None and now - each.asked < _FRESH_S:
             each.proceed()
         else:
-            each.ask_again()
+            each.ask_again(may_come)
 
     def _take(self, each: _Waiting) -> None:
         with self._changed:
@@ -270,10 +292,15 @@ class Claims:
 
     def _beat(self) -> None:
         for held in self._held.values():
-            if time.monotonic() - held.written >= HEARTBEAT_S:
+            if not held.is_replaced and time.monotonic() - held.written >= HEARTBEAT_S:
                 held.beats += 1
                 try:
-                    self._remote.write(held.path, self._content(held.beats))
+                    content = self._read(held.path)
+                    claim = _decoded(content)
+                    if not content or (claim and claim.build != self._name):
+                        held.is_replaced = True
+                        continue
+                    self._remote.write(held.path, self._content(held.beats, replaces=held.replaces))
                     held.written = time.monotonic()
                 except RemoteError:
                     if self._remote.gone:
@@ -285,7 +312,8 @@ class Claims:
             done, self._done = self._done, []
         for task in [task for task in done if task in self._held]:
             try:
-                self._remote.remove(self._held[task].path)
+                with suppress(WriteRefusedError):  # the others see that it does not beat any more
+                    self._remote.remove(self._held[task].path)
             except RemoteError:
                 if self._remote.gone:
                     raise
@@ -298,8 +326,9 @@ class Claims:
             return self._remote.read(path, MAX_CLAIM) or b""
         return b""
 
-    def _content(self, beat: int) -> bytes:
-        return msgspec.json.encode(_Claim(build=self._name, beat=beat, host=_host(), pid=os.getpid()))
+    def _content(self, beat: int, *, replaces: bool = False) -> bytes:
+        claim = _Claim(build=self._name, beat=beat, host=_host(), pid=os.getpid(), replaces=replaces)
+        return msgspec.json.encode(claim)
 
 
 class _NoClaims(Exception):  # noqa: N818 - it is no error
@@ -310,8 +339,19 @@ def _decoded(content: bytes) -> _Claim | None:
     """Return a claim; ``None`` for one that is damaged, or is being written."""
     try:
         return msgspec.json.decode(content, type=_Claim)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a process of this machine has; one that its parent did not wait for still has its number."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in b"ZX"
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 @cache

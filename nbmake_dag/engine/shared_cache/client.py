@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from nbmake_dag_cache.signatures import Signer, Verifier
 
 _AT_ONCE = 8
+_LOOKS_AGAIN = 3
+"""How often a record that another build has sent is looked for again, a few seconds apart."""
 _MODULES = (*all_suffixes(), *SCRIPT_SUFFIXES, "/")
 
 
@@ -82,7 +84,7 @@ class Sharing:
         self._claims = claims
         self._post = post
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="shared-look-up")
-        self._asked: set[Future[dict[str, str]]] = set()
+        self._asked: list[Future[dict[str, str]]] = []
         self._received = 0
 
     def look_up(self, instruction: LookUp, results: Mapping[TaskName, Result]) -> None:
@@ -147,9 +149,9 @@ class Sharing:
         results: Mapping[TaskName, Result],
         *,
         claimed: bool = False,
-        may_come: bool = False,
+        looks: int = 0,
     ) -> None:
-        """Look for a record; where another build executed the task, its record ``may_come`` a little later."""
+        """Look for a record; so many ``looks`` more, a little later each, if another build executed the task."""
         task, answer = instruction.task, LookedUp(task=instruction.task)
         try:
             answer = self._find_twice(instruction, results)
@@ -161,8 +163,8 @@ class Sharing:
                 if claimed:
                     self.release(task)
                 self._post(answer)
-            elif may_come and self._claims is not None:
-                self._claims.later(lambda: self._look_up_again(instruction, results))
+            elif looks and self._claims is not None:
+                self._claims.later(lambda: self._look_up_again(instruction, results, looks - 1))
             elif claimed or self._claims is None or path is None:
                 self._post(answer)
             else:
@@ -170,14 +172,14 @@ class Sharing:
                     task,
                     path,
                     proceed=lambda: self._post(answer),
-                    ask_again=lambda: self._look_up_again(instruction, results, may_come=True),
+                    ask_again=lambda may_come: self._look_up_again(
+                        instruction, results, _LOOKS_AGAIN if may_come else 0
+                    ),
                 )
 
-    def _look_up_again(
-        self, instruction: LookUp, results: Mapping[TaskName, Result], *, may_come: bool = False
-    ) -> None:
+    def _look_up_again(self, instruction: LookUp, results: Mapping[TaskName, Result], looks: int) -> None:
         with suppress(RuntimeError):  # the build has ended
-            self._threads.submit(self._look_up, instruction, results, claimed=True, may_come=may_come)
+            self._threads.submit(self._look_up, instruction, results, claimed=True, looks=looks)
 
     def _find_twice(self, instruction: LookUp, results: Mapping[TaskName, Result]) -> LookedUp:
         """Look for a record, and once more if an operation fails: to execute the task costs more."""
@@ -235,7 +237,7 @@ class Sharing:
             if os.path.isabs(path) or not path.endswith(_MODULES) or not real.startswith(inside):
                 raise RefusedError("a trace that leads out of the repository")
         asked = ModulesAsked(tuple(path for path in paths if _is_code(project.absolute(path))))
-        self._asked.add(asked.reply)
+        self._asked.append(asked.reply)
         self._post(asked)
         return asked.reply.result()
 

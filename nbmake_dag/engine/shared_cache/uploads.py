@@ -15,9 +15,8 @@ from nbmake_dag.observe.state_file import StateFile
 from nbmake_dag.runs.exchange import overlapping
 from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.key import Key
-from nbmake_dag_cache.record import Record, encode_record
+from nbmake_dag_cache.record import Record, blobs_of, encode_record
 from nbmake_dag_cache.remote import RemoteError
-from nbmake_dag_cache.retention import blobs_of
 from nbmake_dag_cache.shared import SharedCache
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 

@@ -27,7 +27,7 @@ from nbmake_dag.engine.state.rescued_files import note_rescued
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import ConfigError, UsageError
 from nbmake_dag.observe.environments import lock_files
-from nbmake_dag.observe.git import tracked
+from nbmake_dag.observe.git import tracked_or_unknown
 from nbmake_dag.observe.instance_data import Disk, parts_at
 from nbmake_dag.observe.project import Project, leads_to_file
 from nbmake_dag.record.outcome import RescuedFile
@@ -59,6 +59,8 @@ class Leftovers:
 
     files: tuple[Leftover, ...] = ()
     unread: str | None = None
+    unanswered: str = ""
+    """What git says where it cannot tell what it tracks, for which files stay."""
     rests_on_git: bool = False
     """Other files stay only because git tracks them, or inputs are reported because it does not."""
     of_profiles: tuple[ProjectPath, ...] = ()
@@ -117,13 +119,15 @@ def find_leftovers(
         if not any(names.makes(path) for _, names in others)
         and stores.files.digest(project.absolute(path)) in digests
     ]
-    kept = tracked({*(_place_of(project, leftover) for leftover in found), *map(project.absolute, old)})
+    places = {_place_of(project, leftover) for leftover in found}
+    kept, refusal = tracked_or_unknown({*places, *map(project.absolute, old)})
     files = [leftover for leftover in found if _place_of(project, leftover) not in kept]
     return Leftovers(
         files=tuple(sorted(files, key=lambda leftover: leftover.path)),
         of_profiles=tuple(sorted(of_profiles)),
         inputs=tuple(sorted(path for path in old if project.absolute(path) not in kept)),
         rests_on_git=bool(kept or old),
+        unanswered=refusal,
     )
 
 

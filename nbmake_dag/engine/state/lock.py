@@ -45,14 +45,14 @@ class BuildLock:
 def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) -> Generator[BuildLock]:
     """Hold the project's lock, and finish what a killed build left; raises `LockedError` without ``wait``.
 
-    ``waiting`` is called with a message about who holds it, and about what was recovered. The file's text names
-    the holder, for people only.
+    ``waiting`` is called with a message about who holds it, and about what was recovered. The file names the
+    holder, for what people are told only.
     """
     path = os.path.join(project.state, "lock")
     descriptor = _acquire(project, path, wait=wait, waiting=waiting)
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {time.strftime('%H:%M:%S')}\n".encode(), 0)
         for left in recover(project.state, project.root, lambda text: waiting(f"warning: {text}"), _search):
             waiting(f"an interrupted build left {project.relative(left)}")
         yield BuildLock(descriptor, path)
@@ -68,7 +68,7 @@ def _search(names: Collection[str]) -> Search:
 
 def _acquire(project: Project, path: str, *, wait: bool, waiting: Callable[[str], None]) -> int:
     """Lock the file that is at the path once it is locked; return its descriptor."""
-    said = False
+    said: set[bool] = set()
     while True:
         project.make_state()
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
@@ -80,7 +80,7 @@ def _acquire(project: Project, path: str, *, wait: bool, waiting: Callable[[str]
             os.close(descriptor)
             continue
         _refuse_within(project)
-        holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "just begun"
+        holder, is_stopped = _holder(os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip())
         os.close(descriptor)
         if not wait:
             raise LockedError(
@@ -88,13 +88,25 @@ def _acquire(project: Project, path: str, *, wait: bool, waiting: Callable[[str]
                 (("project", project.root),),
                 "leave out --no-wait to wait for it",
             )
-        if not said:
+        if not said or is_stopped not in said:
             waiting(
                 f"another build runs here ({holder}): waiting; Ctrl-C cancels,"
                 " `nbdag build --no-wait` does not wait"
             )
-            said = True
+            said |= {False, is_stopped}
         time.sleep(_POLL_S)
+
+
+def _holder(text: str) -> tuple[str, bool]:
+    """Describe who holds the lock from its file, and say whether that is stopped, as Ctrl-Z does."""
+    pid, _, since = text.partition(" ")
+    if not pid.isdecimal():
+        return "just begun", False
+    holder = f"process {pid}, since {since}"
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        if file.read().rpartition(b") ")[2][:1] == b"T":
+            return f"{holder}, which is stopped: `fg` or `kill -CONT {pid}` lets it go on", True
+    return holder, False
 
 
 def _refuse_within(project: Project) -> None:

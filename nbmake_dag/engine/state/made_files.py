@@ -142,7 +142,7 @@ def _files_of(key: Key, row: _Row) -> Iterator[MadeFile]:
 def _remembered(stores: Stores) -> dict[str, _Row]:
     text = stores.identities.get(_ALL, _SCHEMA)
     if text is not None:
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             return msgspec.json.decode(text, type=dict[str, _Row])
     return {}
 

@@ -19,6 +19,9 @@ from nbmake_dag_cache.records import RecordStore
 from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.runs import RunNotFoundError, read_run
 
+_HANDED_OVER_MOST_S = 0.3
+"""What handing over an attempt takes on slow machines: who measures more measures a busy one."""
+
 
 class Last(msgspec.Struct, frozen=True, kw_only=True):
     """Which record a task's last hit or execution left, and the digests of the files that it made."""
@@ -49,11 +52,19 @@ class LastRestored(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, Digest]
 
 
+class ExecutorCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """What an executor was measured to cost here, in seconds: its start, and handing one attempt to it."""
+
+    start_s: float
+    handed_over_s: float
+
+
 class _Content(msgspec.Struct, kw_only=True):
     results: dict[str, Last] = {}
     failures: dict[str, LastFailure] = {}
     restored: dict[str, LastRestored] = {}
     """Of tasks that have had no result since."""
+    executors: dict[str, ExecutorCosts] = {}
 
 
 class PreviousResults:
@@ -125,6 +136,22 @@ class PreviousResults:
     def durations(self) -> dict[str, float]:
         """Return how many seconds each task's last execution took."""
         return {name: last.duration_s for name, last in self._tasks.items()}
+
+    def note_costs(self, executor: str, costs: ExecutorCosts) -> None:
+        """Keep the least of what an executor was seen to cost: what comes on top is how busy the machine was.
+
+        Only builds that use it measure again: a first one at a busy time must not keep the later ones off it.
+        """
+        before = self._content.executors.get(executor, costs)
+        self._content.executors[executor] = ExecutorCosts(
+            start_s=min(before.start_s, costs.start_s),
+            handed_over_s=min(before.handed_over_s, costs.handed_over_s, _HANDED_OVER_MOST_S),
+        )
+        self._changed = True
+
+    def costs(self, executor: str) -> ExecutorCosts | None:
+        """Return the least that an executor was seen to cost here."""
+        return self._content.executors.get(executor)
 
     def files(self, task: TaskName) -> Mapping[str, Digest]:
         """Return the digests of the files that nbdag last put here for a task."""

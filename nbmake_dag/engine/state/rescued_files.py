@@ -158,7 +158,7 @@ def _is_in_the_way(path: str) -> bool:
 def _checked(line: bytes) -> RescuedFile | None:
     try:
         found = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found.rescued if found.xxh3 == digest_bytes(msgspec.json.encode(found.rescued)) else None
 

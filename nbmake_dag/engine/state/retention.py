@@ -14,22 +14,19 @@ from dataclasses import dataclass
 
 from nbmake_dag.core.model import Pipeline
 from nbmake_dag.core.urls import COPIES, IDENTITY, identity_of
-from nbmake_dag.engine.state.gc_roots import run_folders, shown_by
+from nbmake_dag.engine.state.gc_roots import forget_tables, run_folders, shown_by
 from nbmake_dag.engine.state.rescued_files import read_rescued
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import folder_of, learned_file
 from nbmake_dag.observe.state_file import is_no_file, put_aside
-from nbmake_dag.record.run_files import compress_trace
+from nbmake_dag.record.run_files import pack_trace
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
 from nbmake_dag_cache.layout import remove
 from nbmake_dag_cache.retention import Collected, collect, keep_only
 from nbmake_dag_cache.verify import info
-from nbmake_dag_reporting.otlp import TRACE
 
 _DAY_S = 86_400.0
-_LARGE = 1 << 20
-"""Bytes of a trace that is worth its compression."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +82,9 @@ def after_build(project: Project, pipeline: Pipeline, used: Iterable[Key]) -> Sw
         os.utime(stamp)
     swept = sweep(project, pipeline) if _exceeds(project, pipeline) else None
     for folder in run_folders(project.runs)[1:]:
-        _pack(folder)
+        # of a build that was killed
+        with contextlib.suppress(FileNotFoundError):
+            pack_trace(folder)
     return swept
 
 
@@ -94,13 +93,6 @@ def _exceeds(project: Project, pipeline: Pipeline) -> bool:
         return True
     held = info(project.cache)
     return held.records_size + held.blobs_size > pipeline.cache.max_size
-
-
-def _pack(folder: str) -> None:
-    """Compress the trace of a large run that is over."""
-    with contextlib.suppress(FileNotFoundError):
-        if os.lstat(os.path.join(folder, TRACE)).st_size > _LARGE:
-            compress_trace(folder)
 
 
 def _is_older(path: str, moment: float) -> bool:
@@ -116,6 +108,7 @@ def _remove_old_runs(project: Project, keep: int) -> int:
     for folder in old:
         shutil.rmtree(os.path.join(project.failed, os.path.basename(folder)), ignore_errors=True)
         shutil.rmtree(folder)
+    forget_tables(project.runs)
     return len(old)
 
 

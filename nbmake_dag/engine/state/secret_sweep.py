@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from nbmake_dag.engine.state.gc_roots import run_folders
+from nbmake_dag.engine.state.gc_roots import forget_tables, run_folders
 from nbmake_dag.engine.state.rescued_files import read_rescued
 from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.layout import CacheLayout, files_below, remove
-from nbmake_dag_cache.record import encode_record
+from nbmake_dag_cache.record import blobs_of, encode_record
 from nbmake_dag_cache.records import RecordStore
-from nbmake_dag_cache.retention import blobs_of
 from nbmake_dag_reporting.events import EVENTS
-from nbmake_dag_reporting.runs import read_content, read_trace
+from nbmake_dag_reporting.runs import open_regular, read_content, read_trace
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 
 _PIECE = 4 << 20
@@ -44,6 +44,8 @@ def drop_secrets(project: Project, secrets: Secrets) -> Searched:
             shutil.rmtree(folder)
             searched.runs += 1
             searched.removed.append(f"run {os.path.basename(folder)}: {why}")
+    # a run has what it names of them, so that those that are left were searched
+    forget_tables(project.runs, grace=0)
     layout, rescued = CacheLayout(project.cache), {item.sha256: item.path for item in read_rescued(project)}
     bad: dict[str, str] = {}
     sizes: dict[str, int] = {}
@@ -87,7 +89,8 @@ def _held(pieces: Iterator[bytes] | tuple[bytes, ...], place: str, secrets: Secr
 def _pieces(path: str, overlap: int) -> Iterator[bytes]:
     """Yield a file in pieces, each with the end of the one before, so that no secret is cut in two."""
     end = b""
-    with open(path, "rb") as file:
+    # what is no file holds nothing
+    with suppress(FileNotFoundError), open_regular(path) as file:
         while piece := file.read(_PIECE):
             yield end + piece
             end = (end + piece)[-overlap:] if overlap else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 
 from nbmake_dag.engine.state.drafts import Drafts
@@ -10,6 +11,8 @@ from nbmake_dag.observe.project import Project
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.memo import IdentityMemo, StatMemo
 from nbmake_dag_cache.records import RecordStore
+
+_ONLY_READ = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,12 @@ class Stores:
 
     @classmethod
     def open(cls, project: Project) -> Stores:
-        project.make_state()
+        try:
+            project.make_state()
+        except OSError as error:
+            # who may only read may look; what changes something has locked the folder by now
+            if error.errno not in _ONLY_READ:
+                raise
         warnings: list[str] = []
         return cls(
             warnings=warnings,

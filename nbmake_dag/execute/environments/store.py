@@ -71,7 +71,7 @@ class Place:
         try:
             with open(os.path.join(self.path, FACTS), "rb") as file:
                 return msgspec.json.decode(file.read(), type=Facts)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):
             return None
 
     def is_whole(self) -> bool:

@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Literal, TypeAlias
+from typing import IO, Literal, Protocol, TypeAlias
 
 from nbmake_dag.errors import is_short_of_something
 from nbmake_dag.execute.processes.cancellation import Cancellation
-from nbmake_dag.execute.processes.runtime_dir import end_marked
+from nbmake_dag.execute.processes.runtime_dir import end_holders, end_marked
 from nbmake_dag.execute.protocol import AttemptSpec, Event, Failure, Printed
 from nbmake_dag.execute.redaction import RedactedStream, Redactor
 from nbmake_dag_reporting.vocabulary import AttemptOutcome
@@ -33,6 +33,7 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _LAST_WORDS = 2.0
 """Seconds in which the pipes of a killed group must end; a process that left it and holds them longer is ended."""
 
+STREAMS = ("stdout", "stderr")
 _News: TypeAlias = Literal["cancelled", "timeout"]
 
 
@@ -82,11 +83,11 @@ def run_process(
         return ProcessRun(
             outcome="lost" if is_lost else "failed", started=started, ended=time.time_ns(), failure=failure
         )
+    child = _Spawned(process)
     try:
-        return _Watch(process, spec, emit, started, redactor).run(cancellation)
+        return Watch(child, (process.stdout, process.stderr), spec, emit, started, redactor).run(cancellation)
     except BaseException:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        child.signal(signal.SIGKILL)
         process.wait()
         raise
 
@@ -116,6 +117,59 @@ class _Log:
     def content(self) -> bytes:
         note = b"\n[%d bytes left out]\n" % self.dropped if self.dropped else b""
         return bytes(self.head) + note + b"".join(self.tail)
+
+
+class Child(Protocol):
+    """A process that has been started."""
+
+    pid: int
+
+    @contextlib.contextmanager
+    def end_noticed(self) -> Generator[int]:
+        """Give a descriptor that can be polled for the end of the process, which is not reaped before `reap`."""
+        ...
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the whole group."""
+        ...
+
+    def reap(self) -> tuple[int, float, int] | None:
+        """Return exit code, processor time and memory, once it has ended; ``None`` where nobody knows."""
+        ...
+
+
+class _Spawned:
+    """A child of this process."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    @contextlib.contextmanager
+    def end_noticed(self) -> Generator[int]:
+        with contextlib.ExitStack() as opened:
+            descriptor = _pidfd(self.pid)
+            if descriptor is None:
+                noticed = _Wake()
+                opened.callback(noticed.close)
+                threading.Thread(target=self._await_exit, args=(noticed,), daemon=True).start()
+                descriptor = noticed.reader
+            else:
+                opened.callback(os.close, descriptor)
+            yield descriptor
+
+    def _await_exit(self, noticed: _Wake) -> None:
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        noticed.call()
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def reap(self) -> tuple[int, float, int] | None:
+        _, status, usage = os.wait4(self.pid, 0)
+        code = self._process.returncode = os.waitstatus_to_exitcode(status)
+        return code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT
 
 
 class _Wake:
@@ -169,25 +223,26 @@ class _Pipe:
         return text.encode(), text
 
 
-class _Watch:
+class Watch:
     """Follows one process: its pipes, its end, and the wish to end it, all in the thread that calls `run`."""
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        child: Child,
+        pipes: Iterable[IO[bytes] | None],
         spec: AttemptSpec,
         emit: Callable[[Event], None],
         started: int,
         redactor: Redactor,
     ) -> None:
-        self._process = process
+        self._child = child
         self._spec = spec
         self._emit = emit
         self._started = started
         self._log = _Log()
         self._poll = select.poll()
         self._pipes: dict[int, _Pipe] = {}
-        for name, file in (("stdout", process.stdout), ("stderr", process.stderr)):
+        for name, file in zip(STREAMS, pipes, strict=True):
             if file is not None:
                 pipe = _Pipe(name, file, redactor)
                 self._pipes[pipe.descriptor] = pipe
@@ -197,38 +252,21 @@ class _Watch:
 
     def run(self, cancellation: Cancellation) -> ProcessRun:
         try:
-            with self._end_noticed() as end:
+            with self._child.end_noticed() as end:
+                self._poll.register(end, select.POLLIN)
                 cancellation.on_request(self._wake.call)
                 stopped = self._until_exit(cancellation, end)
-            self._signal(signal.SIGKILL)
+                self._poll.unregister(end)
+            self._child.signal(signal.SIGKILL)
             if not self._drained_within(_LAST_WORDS):
                 end_marked(self._spec.runtime, self._spec.task)
+                end_holders(self._spec.runtime, self._pipes)
                 self._drained_within(_LAST_WORDS)
         finally:
             for pipe in self._pipes.values():
                 self._printed(pipe.name, *pipe.close())
             self._wake.close()
         return self._reap(stopped)
-
-    @contextlib.contextmanager
-    def _end_noticed(self) -> Generator[int]:
-        """Have the poll notice the end of the process, without reaping it: until then its number is not reused."""
-        with contextlib.ExitStack() as opened:
-            descriptor = _pidfd(self._process.pid)
-            if descriptor is None:
-                noticed = _Wake()
-                opened.callback(noticed.close)
-                threading.Thread(target=self._await_exit, args=(noticed,), daemon=True).start()
-                descriptor = noticed.reader
-            else:
-                opened.callback(os.close, descriptor)
-            self._poll.register(descriptor, select.POLLIN)
-            yield descriptor
-            self._poll.unregister(descriptor)
-
-    def _await_exit(self, noticed: _Wake) -> None:
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        noticed.call()
 
     def _until_exit(self, cancellation: Cancellation, end: int) -> _News | None:
         """Return why the process was stopped, ``None`` if it ended by itself."""
@@ -248,11 +286,11 @@ class _Watch:
                 continue
             if stopped is None:
                 stopped = news
-                self._signal(signal.SIGINT)
+                self._child.signal(signal.SIGINT)
                 grace = cancellation.grace if news == "cancelled" else _GRACE_AFTER_TIMEOUT
                 limit = time.monotonic() + grace
             elif news == "timeout":
-                self._signal(signal.SIGKILL)
+                self._child.signal(signal.SIGKILL)
                 limit = None
 
     def _read_ready(self, limit: float | None) -> set[int]:
@@ -276,10 +314,6 @@ class _Watch:
             self._read_ready(limit)
         return not self._pipes
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
-
     def _printed(self, name: str, data: bytes, text: str) -> None:
         if data and self._log.add(data) and text:
             self._emit(
@@ -293,11 +327,16 @@ class _Watch:
             )
 
     def _reap(self, stopped: _News | None) -> ProcessRun:
-        _, status, usage = os.wait4(self._process.pid, 0)
-        code = self._process.returncode = os.waitstatus_to_exitcode(status)
+        failure: Failure | None = None
+        end = self._child.reap()
         log = self._log.content()
+        if end is None:
+            failure = Failure(type="_OTHER", message="the process that started it has died, and it with that")
+            return ProcessRun(
+                outcome="lost", started=self._started, ended=time.time_ns(), failure=failure, log=log
+            )
+        code, cpu_s, peak_rss = end
         outcome: AttemptOutcome = "succeeded"
-        failure = None
         if stopped == "cancelled":
             outcome = "cancelled"
         elif stopped == "timeout":
@@ -313,10 +352,10 @@ class _Watch:
             ended=time.time_ns(),
             failure=failure,
             log=log,
-            cpu_s=usage.ru_utime + usage.ru_stime,
-            peak_rss=usage.ru_maxrss * _RSS_UNIT,
+            cpu_s=cpu_s,
+            peak_rss=peak_rss,
             exit_code=code,
-            pid=self._process.pid,
+            pid=self._child.pid,
         )
 
 

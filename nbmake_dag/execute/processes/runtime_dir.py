@@ -13,6 +13,8 @@ import os
 import signal
 import stat
 import time
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 import nbmake_dag
 from nbmake_dag.errors import InfrastructureError, describe
@@ -93,11 +95,31 @@ def end_marked(path: str, task: str | None = None) -> None:
     marks = {f"{MARKER}={path}".encode()}
     if task is not None:
         marks.add(b"NBDAG_TASK=" + os.fsencode(task))
+    for process in _marked(marks):
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+
+
+def end_holders(path: str, pipes: Iterable[int]) -> None:
+    """Kill what was started for the build whose folder is ``path`` and holds one of these pipes.
+
+    Of a fork /proc shows the environment of the process that forked it, which names no task.
+    """
+    held = {f"pipe:[{os.fstat(pipe).st_ino}]" for pipe in pipes}
+    for process in _marked({f"{MARKER}={path}".encode()}):
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{process}/fd") as descriptors:
+            if any(os.readlink(descriptor.path) in held for descriptor in descriptors):
+                os.kill(process, signal.SIGKILL)
+
+
+def _marked(marks: AbstractSet[bytes]) -> Iterator[int]:
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit() and int(name) != os.getpid():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
-                if marks.issubset(file.read().split(b"\0")):
-                    os.kill(int(name), signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    variables = set(file.read().split(b"\0"))
+                if marks <= variables:
+                    yield int(name)
 
 
 def _base() -> str:

@@ -116,6 +116,10 @@ class Supervisor:
         """Have a folder of this build removed at the driver's end, also one that nobody foresees."""
         self._order({"clear": [folder]})
 
+    def run_last(self, argv: Sequence[str]) -> None:
+        """Have a command run once all that was started here is dead, however the driver ends."""
+        self._order({"last": list(argv)})
+
     def close(self) -> None:
         """Return at once; the supervisor then ends all that it started, and removes the runtime folder."""
         with self._lock:

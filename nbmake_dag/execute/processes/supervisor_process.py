@@ -7,7 +7,8 @@ have removed, which may hold secrets, and exits. It never touches the driver's s
 
 Both directions carry frames: four bytes of length, then what `marshal` makes, as both ends run the same Python.
 Orders are ``{"spawn": number, "argv", "env", "cwd", "log"}`` with the descriptors that the child gets as 3, 4 and
-so on attached to the length, ``{"kill": number, "signal"}``, and ``{"clear": folders}``. Reports are
+so on attached to the length, ``{"kill": number, "signal"}``, ``{"clear": folders}``, and ``{"last": argv}``, a
+command that gives back what no process here holds, run when all are dead. Reports are
 ``{"exited": number, "status"}``, as `os.waitstatus_to_exitcode` has it.
 """
 
@@ -33,6 +34,8 @@ NOT_STARTED = 127
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _END_WITHIN_S = 14.0
+_LAST_TRIES = 5
+_LAST_AGAIN_S = 2.0
 _DESCRIPTORS = 4096
 _THREADS = 17
 """The place of the number of threads among the fields of ``/proc/PID/stat`` that follow the name."""
@@ -43,6 +46,11 @@ def _prctl(option: int, value: int) -> None:
         import ctypes  # noqa: PLC0415  # the driver imports this module too, and starts no process itself
 
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Have whatever is orphaned below this process become its child."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def parents() -> dict[int, int]:
@@ -184,10 +192,10 @@ def _end(_number: int, _frame: object) -> None:
     sys.exit()
 
 
-def serve(connection: socket.socket, folders: list[str]) -> None:
+def serve(connection: socket.socket, folders: list[str], last: list[list[str]]) -> None:
     """Carry out orders and report exits until the driver's end closes or SIGTERM comes.
 
-    ``folders`` gets those that are to be removed when the driver is gone.
+    ``folders`` gets those that are to be removed when the driver is gone, ``last`` the commands to run then.
     """
     wake, woken = socket.socketpair()
     wake.setblocking(False)
@@ -213,6 +221,7 @@ def serve(connection: socket.socket, folders: list[str]) -> None:
                 return
             order, descriptors = received
             folders += order.get("clear", [])
+            last += [order["last"]] if "last" in order else []
             if "spawn" in order:
                 child = _spawn(order, descriptors)
                 if child is None:
@@ -224,6 +233,18 @@ def serve(connection: socket.socket, folders: list[str]) -> None:
                 os.killpg(pids[order["kill"]], order["signal"])
 
 
+def _run_last(argv: list[str]) -> None:
+    """Run a command, again if it fails; its output goes to the log."""
+    for _ in range(_LAST_TRIES):
+        try:
+            pid = os.posix_spawnp(argv[0], argv, os.environ)
+        except OSError:
+            return
+        if os.waitpid(pid, 0)[1] == 0:
+            return
+        time.sleep(_LAST_AGAIN_S)
+
+
 def main(runtime: str, *, detached: bool) -> None:
     import shutil  # noqa: PLC0415
 
@@ -231,15 +252,16 @@ def main(runtime: str, *, detached: bool) -> None:
         os._exit(0)
     # whatever the driver's own parent left open in it, such as a second name of its standard output
     os.closerange(3, _DESCRIPTORS)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    become_subreaper()
     os.chdir("/")
     lock = os.open(os.path.join(runtime, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)
     connection = socket.socket(fileno=0)
     connection.set_inheritable(False)
     folders: list[str] = []
+    last: list[list[str]] = []
     try:
-        serve(connection, folders)
+        serve(connection, folders, last)
     except (ConnectionError, EOFError):
         pass
     except SystemExit:
@@ -247,6 +269,8 @@ def main(runtime: str, *, detached: bool) -> None:
         folders.clear()
     finally:
         end_descendants(os.getpid())
+        for argv in last:
+            _run_last(argv)
         for folder in (runtime, *folders):
             shutil.rmtree(folder, ignore_errors=True)
 

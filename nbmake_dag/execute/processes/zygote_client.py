@@ -7,10 +7,13 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import re
+import select
 import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -28,8 +31,22 @@ START_TIMEOUT = 60.0
 _SCRIPT = os.path.join(os.path.dirname(nbmake_dag.__file__), "inside", "zygote.py")
 _BACKLOG = 128
 _OF_ONE_TASK = ("NBDAG_", "TRACEPARENT")
-_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "HOME", "VIRTUAL_ENV", "CONDA_")
+_CONDITIONS = "NBDAG_VARY_"
+"""Prefix of what `inside/conditions/sitecustomize.py` reads."""
+_READ_AT_START = (
+    _CONDITIONS,
+    "PYTHON",
+    "LD_",
+    "LC_",
+    "LANG",
+    "MALLOC_",
+    "GLIBC_",
+    "HOME",
+    "VIRTUAL_ENV",
+    "CONDA_",
+)
 """Prefixes of the variables that a Python reads only when it starts."""
+_REFUSED = re.compile(r"^\w+Error: \[Errno \d+\] .*$", re.MULTILINE)
 
 
 class ZygoteError(Exception):
@@ -105,11 +122,26 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
     """The folder that a relative import path is relative to."""
     modules: tuple[str, ...] = ()
     kernels: bool = True
+    calls: bool = False
+    """Whether it calls functions."""
 
     @classmethod
     def plain(cls, runtime: str) -> Zygote:
         """One that imports nothing and only starts other programs."""
         return cls(runtime=runtime, interpreter=sys.executable, env={}, kernels=False)
+
+    @classmethod
+    def of_functions(cls, runtime: str, env: Mapping[str, str], cwd: str, options: tuple[str, ...]) -> Zygote:
+        """One that calls functions in our own Python."""
+        return cls(
+            runtime=runtime,
+            interpreter=sys.executable,
+            env=env,
+            options=options,
+            cwd=cwd,
+            kernels=False,
+            calls=True,
+        )
 
     def start(self) -> None:
         """Start it unless it runs. It takes requests at once, and answers when it has imported everything."""
@@ -119,9 +151,9 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
         """Kill it and all that it started."""
         _end(self.path)
 
-    def request(self, message: dict[str, Any], outputs: int) -> Process:
-        """Ask for a process whose standard output and error are the descriptor ``outputs``."""
-        return _asked(self, self._connect(), message, outputs)
+    def request(self, message: dict[str, Any], *outputs: int) -> Process:
+        """Ask for a process whose standard output and error is a descriptor, or one is each."""
+        return _asked(self, self._connect(), message, *outputs)
 
     def _connect(self) -> socket.socket:
         path = self.path
@@ -143,11 +175,16 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
         variables = self._starting_env()
         if not self.modules:
             variables = {name: value for name, value in variables.items() if name.startswith(_READ_AT_START)}
-        identity = [self.interpreter, self.options, self.kernels, self.modules, sorted(variables.items())]
+        what = [self.interpreter, self.options, self.kernels, self.calls, self.modules]
+        identity = [*what, sorted(variables.items())]
         return os.path.join(self.runtime, "z-" + hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:12])
 
     def _starting_env(self) -> dict[str, str]:
-        env = {name: value for name, value in self.env.items() if not name.startswith(_OF_ONE_TASK)}
+        env = {
+            name: value
+            for name, value in self.env.items()
+            if name.startswith(_CONDITIONS) or not name.startswith(_OF_ONE_TASK)
+        }
         if path := env.get("PYTHONPATH"):
             env["PYTHONPATH"] = os.pathsep.join(os.path.join(self.cwd, entry) for entry in path.split(os.pathsep))
         return env
@@ -156,13 +193,14 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
         """Listen on behalf of a zygote, and hand the socket to it."""
         if os.path.exists(path):
             os.unlink(path)  # of one that is dead
-        options = self.options if self.kernels else ["-I", "-S"]
+        options = self.options if self.kernels or self.calls else ["-I", "-S"]
+        does = ["--kernels", *self.modules] if self.kernels else ["--calls"] if self.calls else []
         with _refusals(), socket.socket(socket.AF_UNIX) as listener, open(path + ".log", "ab") as log:
             listener.bind(path)
             listener.listen(_BACKLOG)
             argv = [self.interpreter, *options, _SCRIPT, str(listener.fileno()), self.runtime]
             done = subprocess.run(
-                [*argv, *(["--kernels", *self.modules] if self.kernels else [])],
+                [*argv, *does],
                 env={**self._starting_env(), MARKER: self.runtime},
                 cwd=self.runtime,
                 stdin=subprocess.DEVNULL,
@@ -173,14 +211,14 @@ class Zygote(msgspec.Struct, frozen=True, kw_only=True):
             )
         if done.returncode == TRY_AGAIN:
             os.unlink(path)
-            raise ZygoteError(tail(path + ".log"))
+            raise ZygoteError(last_words(path + ".log"))
 
     def failed(self) -> ZygoteError:
         """Keep everybody from trying again."""
         path = self.path
         with open(path + ".failed", "wb"):
             pass
-        return ZygoteError(tail(path + ".log"))
+        return ZygoteError(last_words(path + ".log"))
 
 
 class Process:
@@ -201,6 +239,9 @@ class Process:
         except asyncio.CancelledError:
             self.close()
             raise
+        return self._pid_in(line)
+
+    def _pid_in(self, line: bytes | None) -> int:
         if line is None:
             self.close()
             raise self._starter.failed()
@@ -215,6 +256,37 @@ class Process:
         """Wait for the end of a started process; ``None`` when the zygote has died, and the process with it."""
         line = await self.line()
         return msgspec.json.decode(line, type=Exit) if line else None
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read when the next message has come."""
+        return self._connection.fileno()
+
+    def await_pid(self) -> int:
+        """Wait for the process id, as `started` does, without an event loop; raises `ZygoteError`."""
+        return self._pid_in(self.next_line(START_TIMEOUT))
+
+    def await_exit(self) -> Exit | None:
+        """Wait for the end of a started process, as `ended` does."""
+        line = self.next_line(START_TIMEOUT)
+        return msgspec.json.decode(line, type=Exit) if line else None
+
+    def next_line(self, seconds: float) -> bytes | None:
+        """Wait for the next message; ``None`` at the end of the connection, or where none comes in time."""
+        limit = time.monotonic() + seconds
+        while b"\n" not in self._received:
+            poll = select.poll()
+            poll.register(self._connection, select.POLLIN)
+            if not poll.poll(max(0.0, limit - time.monotonic()) * 1000):
+                return None
+            try:
+                data = self._connection.recv(4096)
+            except ConnectionError:
+                data = b""
+            if not data:
+                return None
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line
 
     def signal(self, number: int) -> None:
         """Signal the process and its group, if it still runs."""
@@ -263,11 +335,18 @@ def tail(path: str, size: int = 4000) -> str:
     return ((begin and data.partition(b"\n")[2]) or data).decode(errors="replace").strip()
 
 
-def _asked(starter: Starter, connection: socket.socket, message: dict[str, Any], outputs: int) -> Process:
-    """Send a request, and the descriptor with it."""
+def last_words(log: str, size: int = 4000) -> str:
+    """Return why a process of ours ended: what the machine refused it, else the last lines of its log."""
+    text = tail(log, size)
+    refused = _REFUSED.findall(text)
+    return str(refused[-1]) if refused else text
+
+
+def _asked(starter: Starter, connection: socket.socket, message: dict[str, Any], *outputs: int) -> Process:
+    """Send a request, and the descriptors with it."""
     connection.settimeout(START_TIMEOUT)
     frame = _framed(message)
-    descriptor = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [outputs]))]
+    descriptor = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", outputs))]
     try:
         connection.sendall(frame[connection.sendmsg([frame], descriptor) :])
     except OSError as error:

@@ -46,6 +46,11 @@ class Post:
     def piece(self, sha256: str, offset: int) -> bytes:
         return self._store.piece(sha256, offset, PIECE)
 
+    def lines(self, path: str, offset: int, size: int) -> bytes:
+        """Return a piece of the lines that the tasks of the build left."""
+        with open(path, "rb") as file:
+            return os.pread(file.fileno(), min(size - offset, PIECE), offset)
+
     def lacks(self, names: list[str]) -> list[str]:
         """Return the blobs that the driver does not have, or not with their bytes."""
         return [name for name in names if not self._store.is_sound(name)]
@@ -120,6 +125,10 @@ class Courier:
                 if not self._finds(sha256, size):
                     self.store.receive(sha256, self._pieces(sha256, size))
                 self.fetched += size
+
+    def lines(self, path: str, offset: int, size: int) -> bytes:
+        """Get a piece of a file of lines of the driver, before an offset of ``size``."""
+        return bytes(_got(self.post.lines.remote(path, offset, size)))
 
     def send(self, names: Iterable[str]) -> None:
         """Bring blobs to the driver's store, those that it lacks."""

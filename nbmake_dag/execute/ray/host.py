@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from nbmake_dag.execute.processes.frames import Frames
-from nbmake_dag.execute.protocol import ExecutorLost, Order
-from nbmake_dag.execute.ray.kind import NAME, Cluster
-from nbmake_dag.execute.ray.local import set_cluster_environment, set_local_environment
+from nbmake_dag.execute.protocol import ExecutorLost, ExecutorSays, Order
+from nbmake_dag.execute.ray.kind import NAME, Allocation, Cluster, job_name
+from nbmake_dag.execute.ray.local import set_allocated_environment, set_cluster_environment, set_local_environment
+from nbmake_dag.execute.ray.slurm import SlurmError, Switchboard, address_towards_nodes, submit
 
 if TYPE_CHECKING:
     from nbmake_dag.execute.ray.session import RaySession
@@ -40,16 +42,21 @@ def main() -> None:
     connection.set_inheritable(False)
     frames = Frames(connection, msgspec.json.Decoder(Order))
 
-    def lose(reason: str) -> NoReturn:
-        frames.send(ExecutorLost(executor=NAME, reason=reason))
+    def lose(reason: str, *, misused: bool = False) -> NoReturn:
+        frames.send(ExecutorLost(executor=NAME, reason=reason, misused=misused))
         os._exit(1)
+
+    def say(text: str) -> None:
+        frames.send(ExecutorSays(executor=NAME, text=text))
 
     cluster: Cluster | None = arguments.cluster
     within_s = _JOIN_WITHIN_S if cluster else _INIT_WITHIN_S
     late = threading.Timer(within_s, lose, (f"Ray did not start within {within_s:.0f} s",))
     late.daemon = True
     late.start()
-    if cluster:
+    if cluster and cluster.allocation:
+        set_allocated_environment()
+    elif cluster:
         set_cluster_environment()
         if not _has_token():
             lose(
@@ -59,7 +66,12 @@ def main() -> None:
     else:
         set_local_environment()
     try:
-        session = _join(cluster, frames, lose) if cluster else _start(arguments, frames, lose)
+        if cluster and cluster.allocation:
+            late.cancel()
+            _allocate(cluster.allocation, cluster.runtime_env, say, lose)
+        session = _join(cluster, frames, say, lose) if cluster else _start(arguments, frames, lose)
+    except SlurmError as error:
+        lose(str(error), misused=error.misused)
     except Exception as error:  # noqa: BLE001  # Ray raises whatever it likes
         lose(f"Ray did not start: {type(error).__name__}: {error}")
     late.cancel()
@@ -75,7 +87,31 @@ def _start(arguments: argparse.Namespace, frames: Frames[Order], lose: Callable[
     return ray_session.RaySession(frames, ray_session.LocalCarrier())
 
 
-def _join(cluster: Cluster, frames: Frames[Order], lose: Callable[[str], NoReturn]) -> RaySession:
+def _allocate(
+    wanted: Allocation, runtime_env: dict[str, Any], say: Callable[[str], None], lose: Callable[[str], NoReturn]
+) -> None:
+    """Ask for nodes, start the head of a cluster here meanwhile, and wait until they have joined."""
+    address = address_towards_nodes(wanted.options)
+    token = secrets.token_hex(32)
+    board = Switchboard(address, token)
+    job = submit(wanted, job_name(os.getcwd()), board, token, say)
+    from nbmake_dag.execute.ray import session as ray_session  # noqa: PLC0415  # likewise
+
+    board.send_to(ray_session.start_head(os.getcwd(), address, runtime_env, lose))
+    job.await_nodes(ray_session.joined)
+
+    def follow() -> None:
+        try:
+            job.follow()
+        except SlurmError as error:
+            lose(str(error))
+
+    threading.Thread(target=follow, name="slurm", daemon=True).start()
+
+
+def _join(
+    cluster: Cluster, frames: Frames[Order], say: Callable[[str], None], lose: Callable[[str], NoReturn]
+) -> RaySession:
     from nbmake_dag.execute.ray.cluster import ClusterCarrier, UnfitClusterError  # noqa: PLC0415  # likewise
     from nbmake_dag.execute.ray.session import RaySession  # noqa: PLC0415  # likewise
 
@@ -84,7 +120,7 @@ def _join(cluster: Cluster, frames: Frames[Order], lose: Callable[[str], NoRetur
     except UnfitClusterError as error:
         lose(str(error))
     session = RaySession(frames, carrier)
-    carrier.watch(session, lose)
+    carrier.watch(session, lose, say)
     return session
 
 

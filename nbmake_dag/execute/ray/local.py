@@ -20,15 +20,20 @@ _POLL_S = 0.02
 
 def set_local_environment() -> None:
     """Set what Ray reads when it is imported, and what its processes inherit."""
-    for name in ("RAY_ADDRESS", "RAY_NAMESPACE", "RAY_RUNTIME_ENV", "RAY_AUTH_TOKEN_PATH"):
-        os.environ.pop(name, None)
-    set_cluster_environment()
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    set_allocated_environment()
     # Ray replaces the address 127.0.0.1 by that of the machine, and then listens on all interfaces, unless it
     # cannot be a cluster; despite its name this variable counts on Linux too
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # the driver need not wait for workers to be started before it may ask for some
     os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112  # Ray's spelling
+
+
+def set_allocated_environment() -> None:
+    """Set what holds for a cluster that nbdag starts itself: a token of its own, which its nodes inherit."""
+    for name in ("RAY_ADDRESS", "RAY_NAMESPACE", "RAY_RUNTIME_ENV", "RAY_AUTH_TOKEN_PATH"):
+        os.environ.pop(name, None)
+    set_cluster_environment()
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def set_cluster_environment() -> None:

@@ -13,7 +13,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -34,12 +35,21 @@ from nbmake_dag.execute.protocol import (
     ExecutorLost,
     ExecutorReady,
     Failure,
+    Left,
     Started,
     Transfer,
+    Upstream,
 )
 from nbmake_dag.execute.ray.blobs import Courier
 from nbmake_dag.execute.ray.node_cache import NodeCache
-from nbmake_dag.execute.ray.task import cancel_grace, decode_spec, encode_events, next_batch, with_gpus
+from nbmake_dag.execute.ray.task import (
+    attempt_name,
+    cancel_grace,
+    decode_spec,
+    encode_events,
+    next_batch,
+    with_gpus,
+)
 from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.depot import Depot
 from nbmake_dag_cache.remote import Remote
@@ -69,7 +79,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 def node_task(encoded: bytes, ticket: str, terms: bytes, post: Any) -> Iterator[bytes]:
     """Run an attempt, unless it was withdrawn; yield its events, encoded, as they come."""
     spec = with_gpus(decode_spec(encoded))
-    attempt = f"{spec.task}:{spec.attempt}"
+    attempt = attempt_name(spec)
     if not ray.get(post.claim.remote(ticket, attempt), timeout=DRIVER_LOST_AFTER_S):
         return
     node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
@@ -120,10 +130,12 @@ class _Visit:
         spec = replace(self._spec, runtime=host.runtime, scratch=host.scratch(), env=env)
         if self._at_home:
             return spec
+        if any(not file.blob and not file.path.endswith("/") for file in spec.sees):
+            raise OSError("the repository is no longer seen here")
         begun = time.monotonic()
         blobs = {file.blob: file.size for file in spec.sees if file.blob}
-        for upstream in spec.upstream.values():
-            blobs |= {artifact.sha256: artifact.size for artifact in upstream.logged.artifacts.values()}
+        spec = replace(spec, upstream=host.above.fetch(spec.upstream, self._courier.lines))
+        blobs |= dict(host.above.artifacts(spec.upstream))
         self._courier.fetch(blobs.items())
         self._cache.trim(self._terms.max_size, set(blobs))
         self._transfer_s += time.monotonic() - begun
@@ -161,7 +173,57 @@ class _Visit:
         return Ended(task=self._spec.task, attempt=self._spec.attempt, result=result)
 
 
-class _Host:
+class LinesHere:
+    """A copy of the lines that the tasks of a build left, on a node that does not see the driver's files.
+
+    It grows as the file does: each line travels once to a node, not once for every task below.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._path = ""
+        self._left: dict[int, Left] = {}
+        """Of the present file, by offset."""
+
+    def fetch(self, upstream: Upstream, lines: Callable[[str, int, int], bytes]) -> Upstream:
+        """Have the lines here; ``lines`` gets a piece of a file, from an offset to at most a size.
+
+        A new file replaces the earlier one. Raises `OSError` where the driver has no such lines.
+        """
+        if not upstream.file:
+            return upstream
+        path = os.path.join(self._folder, os.path.basename(upstream.file))
+        if path != self._path:
+            self._left.clear()
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+            self._path = path
+        with open(path, "ab") as file:
+            while (offset := file.tell()) < upstream.size:
+                piece = lines(upstream.file, offset, upstream.size)
+                if not piece:
+                    raise OSError("what the tasks above left is no longer there")
+                file.write(piece)
+        return replace(upstream, file=path)
+
+    def artifacts(self, upstream: Upstream) -> Iterator[tuple[str, int]]:
+        """Yield the blobs of what the tasks above logged, each with its size."""
+        if not upstream.file:
+            return
+        seen = set(upstream.above)
+        waiting = list(seen)
+        with open(upstream.file, "rb") as file:
+            while waiting:
+                offset = waiting.pop()
+                if (left := self._left.get(offset)) is None:
+                    file.seek(offset)
+                    left = self._left[offset] = msgspec.json.decode(file.readline(), type=Left)
+                yield from left.artifacts.values()
+                waiting += set(left.above) - seen
+                seen.update(left.above)
+
+
+class Host:
     """The processes of this Ray worker that run attempts, one at a time; they end when it does."""
 
     def __init__(self) -> None:
@@ -172,6 +234,7 @@ class _Host:
         argv = python_argv(inline.MODULE)
         self._executor = ChildExecutor(inline.NAME, self._supervisor, argv, env, self._events.put)
         self._attempts = 0
+        self.above = LinesHere(self.runtime)
 
     @property
     def runtime(self) -> str:
@@ -184,25 +247,33 @@ class _Host:
         return path
 
     def run(self, spec: AttemptSpec) -> Iterator[list[Event]]:
-        """Yield batches of events until the attempt has ended, or its processes have."""
-        self._executor.submit(spec)
-        cancelled = False
-        while True:
-            grace = None if cancelled else cancel_grace(spec)
-            if grace is not None:
-                cancelled = True
-                self._executor.cancel(spec.task, grace)
-            heard = next_batch(self._events)
-            batch: list[Event] = [event for event in heard if not isinstance(event, Started | ExecutorReady)]
-            if any(isinstance(event, ExecutorLost) for event in batch):
+        """Yield batches of events until the attempt has ended, or its processes have.
+
+        When it is lost, or this is interrupted, everything is ended: the driver may have it run elsewhere.
+        """
+        sound = False
+        try:
+            self._executor.submit(spec)
+            cancelled = False
+            while True:
+                grace = None if cancelled else cancel_grace(spec)
+                if grace is not None:
+                    cancelled = True
+                    self._executor.cancel(spec.task, grace)
+                heard = next_batch(self._events)
+                batch: list[Event] = [event for event in heard if not isinstance(event, Started | ExecutorReady)]
+                if any(isinstance(event, ExecutorLost) for event in batch):
+                    return
+                last = batch[-1] if batch else None
+                if isinstance(last, Ended):
+                    sound = last.result.outcome != "lost"
+                if batch:
+                    yield batch
+                if isinstance(last, Ended):
+                    return
+        finally:
+            if not sound:
                 self._close()
-                return
-            if batch:
-                yield batch
-            if batch and isinstance(batch[-1], Ended):
-                if batch[-1].result.outcome == "lost":
-                    self._close()
-                return
 
     def _close(self) -> None:
         """End everything; the next attempt gets another."""
@@ -212,8 +283,8 @@ class _Host:
 
 
 @functools.cache
-def _host() -> _Host:
-    return _Host()
+def _host() -> Host:
+    return Host()
 
 
 @functools.cache

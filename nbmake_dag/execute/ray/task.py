@@ -39,6 +39,11 @@ decode_events = msgspec.json.Decoder(list[Event]).decode
 _store: Any = importlib.import_module("ray.experimental.internal_kv")
 
 
+def attempt_name(spec: AttemptSpec) -> str:
+    """Return a name that no other attempt has, of no other build with the same Ray."""
+    return f"{spec.run_id}:{spec.task}:{spec.attempt}"
+
+
 def ask_to_end(spec: AttemptSpec, grace: float) -> None:
     """Leave the wish to end an attempt where it looks for it."""
     _store._internal_kv_put(_cancel_key(spec), repr(grace).encode())  # noqa: SLF001  # it has no public name
@@ -102,7 +107,7 @@ def _obey(spec: AttemptSpec, cancellation: Cancellation) -> None:
 
 
 def _cancel_key(spec: AttemptSpec) -> bytes:
-    return f"nbdag:cancel:{spec.run_id}:{spec.task}:{spec.attempt}".encode()
+    return f"nbdag:cancel:{attempt_name(spec)}".encode()
 
 
 @functools.cache

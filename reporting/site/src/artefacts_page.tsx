@@ -141,6 +141,13 @@ function Loaded({
     same: artifacts[i] !== undefined && contentOf(artifacts[i]) === contentOf(artifacts[i + 1]),
   }));
   if (shown.length === 0) return <p class="note">No run that is left has this task&#39;s result.</p>;
+  if (!shown.some((one) => one.artifact))
+    return (
+      <p class="note">
+        None of the last {plural(shown.length, "run")} with this task&#39;s result logged {name}. Look at more of
+        them, or filter.
+      </p>
+    );
   const pictures = shown.every((one) => !one.artifact || isPicture(one.artifact));
   const wanted = route.query.get("view") as View;
   const view = pictures && VIEWS.includes(wanted) ? wanted : "grid";
@@ -255,23 +262,25 @@ function Grid({ shown, task, pictures, difference }: GridProps): JSX.Element {
         {shown.map((one) => (
           <figure class={pictures ? "artifact multiple" : "artifact"} key={one.run.id}>
             <Which of={one} task={task} />
-            {!one.artifact ? (
-              <p class="note">not logged in this run</p>
-            ) : !pictures ? (
-              <ArtifactContent artifact={one.artifact} />
-            ) : (
-              <div class={difference ? "pane dark" : "pane"} onPointerMove={move}>
-                <img
-                  src={one.artifact.file!}
-                  alt={`${one.artifact.name}, ${time(one.run.started)}`}
-                  style={style}
-                />
-                {difference && base?.file && one.run.id !== baseline && (
-                  <img src={base.file} class="over" alt="" style={{ ...style, mixBlendMode: "difference" }} />
-                )}
-              </div>
-            )}
-            {difference && one.run.id === baseline && <p class="note">the baseline</p>}
+            <div>
+              {!one.artifact ? (
+                <p class="note">not logged in this run</p>
+              ) : !pictures ? (
+                <ArtifactContent artifact={one.artifact} />
+              ) : (
+                <div class={difference ? "pane dark" : "pane"} onPointerMove={move}>
+                  <img
+                    src={one.artifact.file!}
+                    alt={`${one.artifact.name}, ${time(one.run.started)}`}
+                    style={style}
+                  />
+                  {difference && base?.file && one.run.id !== baseline && (
+                    <img src={base.file} class="over" alt="" style={{ ...style, mixBlendMode: "difference" }} />
+                  )}
+                </div>
+              )}
+              {difference && one.run.id === baseline && <p class="note">the baseline</p>}
+            </div>
           </figure>
         ))}
       </div>

@@ -106,7 +106,7 @@ function Text({ artifact }: { artifact: Artifact }): JSX.Element {
 function Shown({ artifact: { name, type }, text }: { artifact: Artifact; text: string }): JSX.Element {
   if (type.startsWith("image/svg")) return <Svg svg={text} name={name} />;
   if (type === "text/html") return <Framed html={text} title={name} />;
-  if (type === "text/markdown") return <Fragment class="prose" make={markdown} of={text} />;
+  if (type === "text/markdown") return <Fragment class="prose" make={(text) => markdown(text)} of={text} />;
   if (type === "text/csv" || type === "text/tab-separated-values")
     return <Rows {...parseCsv(text, type === "text/csv" ? "," : "\t")} />;
   if (type === "application/yaml") return <Code source={text} language="yaml" />;

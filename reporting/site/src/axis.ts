@@ -1,7 +1,7 @@
 // An axis of any values: numbers in even or logarithmic steps, or names; places on it are shares from 0 to 1.
-import { number, value } from "./format.ts";
+import { number, time, value } from "./format.ts";
 import { order } from "./numbers.ts";
-import { logTicks, range, ticks } from "./scale.ts";
+import { logTicks, moments, placed, range, ticks } from "./scale.ts";
 
 export interface Axis {
   id: string;
@@ -10,6 +10,8 @@ export interface Axis {
   show?: ((item: number) => string) | undefined;
   /** Undefined: as its values suggest. */
   log?: boolean | undefined;
+  /** Its values are times, in milliseconds. */
+  isTime?: boolean | undefined;
 }
 
 export interface Scale {
@@ -30,29 +32,37 @@ const LEAST_APART = 0.08;
 
 const isKnown = (item: unknown): boolean => item !== null && item !== undefined;
 
-export function scaleOf({ values, show = number, log }: Axis, count = 5): Scale {
+export function scaleOf({ values, show = number, log, isTime }: Axis, count = 5): Scale {
   const known = values.filter(isKnown);
   const finite = known.filter((item): item is number => typeof item === "number" && Number.isFinite(item));
   if (finite.length === 0 || known.some((item) => typeof item !== "number")) return names(known);
   const [low, high] = range(finite);
   const mayLog = finite.every((item) => item > 0) && high > low;
   const isLog = mayLog && (log ?? high / low >= WIDE);
-  const scaled = isLog ? Math.log10 : (item: number) => item;
+  const scaled = isLog ? Math.log10 : placed;
   const room = (scaled(high) - scaled(low)) * ROOM;
   const [from, to] = [scaled(low) - room, scaled(high) + room];
   const at = (item: number) => (scaled(item) - from) / (to - from);
   const few = distinct(finite) as number[];
   const apart = few.slice(1).every((item, i) => at(item) - at(few[i]!) >= LEAST_APART);
-  const marks = few.length <= FEW && apart ? few : isLog ? logTicks([low, high]) : ticks([low, high], count);
+  const evenly = isTime ? moments : isLog ? logTicks : ticks;
+  const marks = few.length <= FEW && apart ? few : evenly([low, high], count);
+  const text = isTime ? (item: number) => moment(item, high - low) : show;
   return {
     kind: isLog ? "log" : "even",
     mayLog,
     at: (item) => (typeof item === "number" && Number.isFinite(item) ? at(item) : undefined),
     ticks: marks
-      .map((tick) => ({ at: at(tick), text: show(tick) }))
+      .map((tick) => ({ at: at(tick), text: text(tick) }))
       .filter((tick) => tick.at >= 0 && tick.at <= 1),
   };
 }
+
+const TWO_DAYS = 172_800_000;
+
+/** A time on an axis that spans so many milliseconds. */
+export const moment = (at: number, span: number): string =>
+  span < TWO_DAYS ? time(at).slice(5) : time(at).slice(0, 10);
 
 function names(known: readonly unknown[]): Scale {
   const found = distinct(known);

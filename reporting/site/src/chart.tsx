@@ -1,11 +1,12 @@
 // Lines and points over two axes, as SVG at its true size, with a reading under the pointer, and the numbers as a table.
 import type { ComponentChildren, JSX } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
+import { moment } from "./axis.ts";
 import { csv } from "./csv.ts";
 import { number } from "./format.ts";
 import { go } from "./route.ts";
-import { logTicks, nearest, range, smoothed, stretches, thin, ticks } from "./scale.ts";
-import { DataTable, download } from "./ui.tsx";
+import { logTicks, moments, nearest, placed, range, smoothed, stretches, thin, ticks } from "./scale.ts";
+import { DataTable, download, useWidth } from "./ui.tsx";
 
 export interface Point {
   x: number;
@@ -28,10 +29,9 @@ interface Props {
   x: string;
   y: string;
   lines: Line[];
-  /** No line between the points. */
-  scatter?: boolean;
   showX?: (x: number) => string;
-  tall?: boolean;
+  /** The values across are times, in milliseconds. */
+  isTime?: boolean;
   /** Columns of the table besides the two axes. */
   more?: { head: string[]; of: (point: Point) => { shown: ComponentChildren; raw: unknown }[] };
 }
@@ -40,11 +40,12 @@ const MARGIN = { left: 62, right: 14, top: 14, bottom: 36 };
 /** Beyond this many points, only marks and the one under the pointer are drawn as links. */
 const SEPARATE = 200;
 const SMOOTH = 9;
+const HEIGHT = 220;
 
 export const series = (i: number): string => `series-${i % 8}`;
 
 export function LineChart(props: Props): JSX.Element {
-  const { title, lines, scatter } = props;
+  const { title, lines } = props;
   const [log, setLog] = useState(false);
   const [smooth, setSmooth] = useState(false);
   const [zoom, setZoom] = useState<[number, number] | undefined>();
@@ -53,7 +54,7 @@ export function LineChart(props: Props): JSX.Element {
   if (all.length === 0) return <p class="note">{title}: no values.</p>;
   const [least, most] = range(finite);
   const mayLog = finite.length > 1 && finite.every((y) => y > 0) && most / least >= 20;
-  const maySmooth = !scatter && lines.some((line) => line.points.length > 3 * SMOOTH);
+  const maySmooth = lines.some((line) => line.points.length > 3 * SMOOTH);
   const has = (what: (point: Point) => unknown) => all.some(what);
   return (
     <figure class="chart">
@@ -99,42 +100,29 @@ interface Drawn extends Props {
 }
 
 function Drawing(props: Drawn): JSX.Element {
-  const { title, x: nameX, lines, scatter, showX = number, tall, log, smooth, zoom, onZoom } = props;
+  const { title, x: nameX, lines, showX = number, isTime, log, smooth, zoom, onZoom } = props;
   const place = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(560);
+  const width = Math.max(220, useWidth(place, 560));
   const [at, setAt] = useState(-1);
   const [from, setFrom] = useState<number | undefined>();
-  useLayoutEffect(() => {
-    const measure = () => setWidth(Math.max(220, place.current!.clientWidth));
-    measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(place.current!);
-    return () => observer.disconnect();
-  }, []);
-  const height = tall ? 320 : 220;
   const inside = (point: Point) =>
     Number.isFinite(point.x) && (!zoom || (point.x >= zoom[0] && point.x <= zoom[1]));
   const known = lines.map((line) => ({ ...line, points: line.points.filter(inside) }));
   const all = known.flatMap((line, i) => line.points.map((point) => ({ point, line: i })));
-  const room = scatter ? 0.06 : 0;
-  const rangeX = range(
-    all.map(({ point }) => point.x),
-    room,
-  );
-  const rangeY = range(
-    all.map(({ point }) => point.y),
-    log ? 0 : room,
-  );
+  const rangeX = range(all.map(({ point }) => point.x));
+  const rangeY = range(all.map(({ point }) => point.y));
   const ticksY = log ? logTicks(rangeY) : ticks(rangeY, 5);
-  const ticksX = ticks(rangeX, Math.max(2, Math.min(6, Math.floor(width / 95)))).filter(
-    (tick) => tick >= rangeX[0] && tick <= rangeX[1],
-  );
+  const ticksX = (isTime ? moments : ticks)(rangeX, Math.max(2, Math.min(6, Math.floor(width / 95))))
+    .filter((tick) => tick >= rangeX[0] && tick <= rangeX[1])
+    .map((at) => ({ at, text: isTime ? moment(at, rangeX[1] - rangeX[0]) : showX(at) }))
+    .filter(({ text }) => text !== "")
+    .filter(({ text }, i, those) => text !== those[i - 1]?.text);
   const lowY = Math.min(rangeY[0], ticksY[0] ?? rangeY[0]);
   const highY = Math.max(rangeY[1], ticksY.at(-1) ?? rangeY[1]);
   const [left, right] = [MARGIN.left, width - MARGIN.right];
-  const [top, bottom] = [MARGIN.top, height - MARGIN.bottom];
-  const scaled = log ? Math.log10 : (item: number) => item;
-  const x = (item: number) => left + ((item - rangeX[0]) / (rangeX[1] - rangeX[0])) * (right - left);
+  const [top, bottom] = [MARGIN.top, HEIGHT - MARGIN.bottom];
+  const scaled = log ? Math.log10 : placed;
+  const x = (item: number) => left + ((placed(item) - rangeX[0]) / (rangeX[1] - rangeX[0])) * (right - left);
   const share = (item: number) => (scaled(item) - scaled(lowY)) / (scaled(highY) - scaled(lowY));
   const y = (item: number) =>
     Number.isFinite(item) ? bottom - share(item) * (bottom - top) : item > 0 ? top : bottom;
@@ -156,7 +144,7 @@ function Drawing(props: Drawn): JSX.Element {
     setFrom(undefined);
     if (start === undefined) return;
     const end = across(event);
-    if (Math.abs(end - start) > 12 && !scatter) onZoom([back(Math.min(start, end)), back(Math.max(start, end))]);
+    if (Math.abs(end - start) > 12) onZoom([back(Math.min(start, end)), back(Math.max(start, end))]);
     else if (near?.point.href && !(event.target as Element).closest("a")) go(near.point.href);
   }
   function press(event: KeyboardEvent): void {
@@ -175,8 +163,8 @@ function Drawing(props: Drawn): JSX.Element {
     <div class="drawing" ref={place}>
       <svg
         width={width}
-        height={height}
-        viewBox={`0 0 ${width} ${height}`}
+        height={HEIGHT}
+        viewBox={`0 0 ${width} ${HEIGHT}`}
         role="group"
         aria-label={lineTitle}
         {...(all.length > SEPARATE ? { tabindex: 0 } : {})}
@@ -194,26 +182,24 @@ function Drawing(props: Drawn): JSX.Element {
             </text>
           </g>
         ))}
-        {ticksX.map((tick) => (
-          <text class="axis" x={x(tick)} y={bottom + 16} text-anchor="middle">
-            {showX(tick)}
+        {ticksX.map(({ at, text }) => (
+          <text class="axis" x={x(at)} y={bottom + 16} text-anchor="middle">
+            {text}
           </text>
         ))}
-        <text class="axis name" x={right} y={height - 4} text-anchor="end">
+        <text class="axis name" x={right} y={HEIGHT - 4} text-anchor="end">
           {nameX}
         </text>
         {known.map((line, i) => (
           <g class={series(i)}>
-            {!scatter && line.points.length > 1 && (
-              <path class={smooth ? "line faint" : "line"} d={path(thin(line.points))} />
-            )}
+            {line.points.length > 1 && <path class={smooth ? "line faint" : "line"} d={path(thin(line.points))} />}
             {smooth && <path class="line" d={path(thin(smoothed(line.points, SMOOTH)))} />}
             {line.points
-              .filter((one) => scatter || line.points.length <= SEPARATE || one.mark || !Number.isFinite(one.y))
+              .filter((one) => line.points.length <= SEPARATE || one.mark || !Number.isFinite(one.y))
               .map((one) => (
-                <Mark point={one} x={x(one.x)} y={y(one.y)} />
+                <Mark point={one} x={x(one.x)} y={y(one.y)} foot={bottom} />
               ))}
-            {!scatter && line.points.length > SEPARATE && <Dots points={thin(line.points)} x={x} y={y} />}
+            {line.points.length > SEPARATE && <Dots points={thin(line.points)} x={x} y={y} />}
           </g>
         ))}
         {near && (
@@ -289,14 +275,19 @@ function Numbers({ x, y, lines, showX = number, more, title }: Props): JSX.Eleme
   );
 }
 
-function Mark({ point, x, y }: { point: Point; x: number; y: number }): JSX.Element {
+/** A mark below its point stands above it where there is no room above the foot. */
+function Mark({ point, x, y, foot }: { point: Point; x: number; y: number; foot: number }): JSX.Element {
   const shape = (
     <>
       {point.title && <title>{point.title}</title>}
       {point.mark && (
         <path
           class={`mark is-${point.mark}`}
-          d={point.mark === "worse" ? `M${x - 6} ${y + 8}h12l-6 9z` : `M${x - 6} ${y - 8}h12l-6 -9z`}
+          d={
+            point.mark === "better"
+              ? `M${x - 6} ${y - 8}h12l-6 -9z`
+              : `M${x - 6} ${y + 17 <= foot ? y + 8 : y - 17}h12l-6 9z`
+          }
         />
       )}
       {Number.isFinite(point.y) ? (

@@ -39,6 +39,7 @@ export function knowShards(versions: readonly string[]): void {
 
 export function receive(key: string, json: string): void {
   const value: unknown = JSON.parse(json);
+  if (value === null) return; // no part of the site is nothing: it is damaged
   values.set(key, value);
   pending.get(key)?.listener.resolve(value);
 }
@@ -56,6 +57,8 @@ function path(key: string): string {
   return `data/${encodeURI(key)}.js?${shard === undefined ? version : (shards[shard] ?? version)}`;
 }
 
+const fileOf = (address: string): string => address.replace(/\?.*/, "");
+
 export function load<T>(key: string): Promise<T> {
   if (values.has(key)) return Promise.resolve(values.get(key) as T);
   const known = pending.get(key);
@@ -68,13 +71,13 @@ export function load<T>(key: string): Promise<T> {
     script.src = policy.createScriptURL(path(key));
     script.onerror = () => {
       pending.delete(key);
-      listener.reject(new Error(`${path(key)} could not be loaded`));
+      listener.reject(new Error(`${fileOf(path(key))} could not be loaded`));
     };
     script.onload = () => {
       script.remove();
       if (values.has(key)) return;
       pending.delete(key);
-      listener.reject(new Error(`${path(key)} is damaged`));
+      listener.reject(new Error(`${fileOf(path(key))} is damaged`));
     };
     document.head.append(script);
   }
@@ -91,17 +94,21 @@ export function loadMaths(): Promise<SetFormula> {
   style.rel = "stylesheet";
   style.href = `maths.css?${version}`;
   document.head.append(style);
-  maths = loadScript("maths.js").then(() => (window as unknown as { nbdag: { maths: SetFormula } }).nbdag.maths);
+  maths = loadScript<SetFormula>("maths");
   return maths;
 }
 
-/** Load a script of the application that its first page does without. */
-export function loadScript(name: "maths.js" | "texts.js"): Promise<void> {
+/** Load a script of the application that its first page does without, and give what it leaves under its name. */
+export function loadScript<T>(name: "maths" | "texts"): Promise<T> {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = policy.createScriptURL(`${name}?${version}`);
-    script.onload = () => resolve();
-    script.onerror = () => reject(new Error(`${name} could not be loaded`));
+    script.src = policy.createScriptURL(`${name}.js?${version}`);
+    script.onload = () => {
+      const left = (window as unknown as { nbdag: Partial<Record<string, T>> }).nbdag[name];
+      if (left === undefined) reject(new Error(`${name}.js is damaged`));
+      else resolve(left);
+    };
+    script.onerror = () => reject(new Error(`${name}.js could not be loaded`));
     document.head.append(script);
   });
 }

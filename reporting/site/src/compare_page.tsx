@@ -27,12 +27,13 @@ import { Guarded } from "./guarded.tsx";
 import { type Detail, type Index, type Ingredient, ingredientName, type RunDetail, type RunRow } from "./model.ts";
 import { alike } from "./numbers.ts";
 import { changed, href, joined, type Route, runHref, split, taskHref } from "./route.ts";
-import { Badge, glyph, label, Tabs, Waiting } from "./ui.tsx";
+import { Badge, glyph, LeftOut, label, Tabs, Waiting } from "./ui.tsx";
 
 export function ComparePage({ index, route }: { index: Index; route: Route }): JSX.Element {
   const ids = split(route.query.get("runs")).slice(0, 10);
   const runs = ids.flatMap((id) => index.byId.get(id) ?? []);
-  const details = useChunks<RunDetail>(runs.map((run) => `run/${run.id}`));
+  const whole = runs.every((run) => run.detail);
+  const details = useChunks<RunDetail>(whole ? runs.map((run) => `run/${run.id}`) : []);
   if (runs.length < 2) return <Choose index={index} />;
   return (
     <>
@@ -40,7 +41,9 @@ export function ComparePage({ index, route }: { index: Index; route: Route }): J
         <h1>Compare {runs.length} runs</h1>
       </div>
       <Heads runs={runs} route={route} />
-      {!Array.isArray(details) ? (
+      {!whole ? (
+        <LeftOut of="some of these runs" />
+      ) : !Array.isArray(details) ? (
         <Waiting error={details} what="A run" />
       ) : (
         <Body index={index} runs={runs} details={details} labels={labelsOf(runs)} route={route} />
@@ -352,6 +355,8 @@ function KeyDifference({
     const gone = [a, b].some((detail) => detail instanceof Error || !detail.ingredients);
     return gone ? <p class="note">{name}: the record of one of its keys is not kept any more.</p> : null;
   }
+  const found = ingredientsOf(before, after);
+  if (found.length === 0) return <p class="note">{name}: every ingredient that its records name is the same.</p>;
   return (
     <details class="data" open>
       <summary>
@@ -360,10 +365,10 @@ function KeyDifference({
       <div class="scroll" tabIndex={0} role="group" aria-label={`Ingredients of ${name}`}>
         <table class="plain">
           <tbody>
-            {ingredientsOf(before, after).map((item) => (
+            {found.map((item) => (
               <tr>
                 <td>{item.kind}</td>
-                <th scope="row">{ingredientName(item.name, item.path)}</th>
+                <th scope="row">{ingredientName(item.kind, item.name, item.path)}</th>
                 <td class="mono removed">{item.from ?? "–"}</td>
                 <td class="mono added">{item.to ?? "–"}</td>
               </tr>

@@ -32,6 +32,7 @@ interface Variable {
   label: string;
   values: readonly unknown[];
   show?: (item: number) => string;
+  isTime?: boolean;
   /** Whether somebody chose it before the result was known. */
   isCause: boolean;
 }
@@ -48,8 +49,14 @@ const week = (at: number): string => {
 };
 
 /** Facts of the run of an item. */
-const OF_RUN: { id: string; label: string; of: (item: Item) => unknown; show?: (item: number) => string }[] = [
-  { id: "started", label: "started", of: ({ run }) => run.started, show: (at) => time(at).slice(0, 10) },
+const OF_RUN: (Pick<Variable, "id" | "label" | "show" | "isTime"> & { of: (item: Item) => unknown })[] = [
+  {
+    id: "started",
+    label: "started",
+    of: ({ run }) => run.started,
+    show: (at) => time(at).slice(0, 10),
+    isTime: true,
+  },
   { id: "week", label: "week of", of: ({ run }) => week(run.started) },
   { id: "branch", label: "branch", of: ({ run }) => run.branch },
   { id: "profile", label: "profile", of: ({ run }) => run.profile },

@@ -2,7 +2,7 @@
 import { createContext, type JSX } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import { useContent } from "./chunks.ts";
-import { type FigureKind, figurePage, heightOf, PACKAGES } from "./figures.ts";
+import { type FigureKind, figurePage, heightOf, PACKAGES, wantsWeb } from "./figures.ts";
 import { Sandbox } from "./frame.tsx";
 import { Waiting } from "./ui.tsx";
 
@@ -43,5 +43,12 @@ function Drawn({ kind, script, spec }: { kind: FigureKind; script: string; spec:
   const told = useContent<unknown>(spec);
   if (typeof library !== "string" || told === undefined || told instanceof Error)
     return <Waiting error={[library, told].find((one) => one instanceof Error) as Error} what="The figure" />;
-  return <Sandbox html={figurePage(kind, library, told)} title={`${kind} figure`} height={heightOf(kind, told)} />;
+  return (
+    <>
+      <Sandbox html={figurePage(kind, library, told)} title={`${kind} figure`} height={heightOf(kind, told)} />
+      {wantsWeb(kind, told) && (
+        <p class="note">A part of this figure, such as the outlines of a map, is on the web and not shown here.</p>
+      )}
+    </>
+  );
 }

@@ -44,6 +44,15 @@ function placesOf(script: string): string {
   return ids.map((id) => `<div id="${id}"></div>`).join("");
 }
 
+/** Whether a figure loads a part of itself from the web, which the sandbox cannot: the outlines of a map, a file. */
+export function wantsWeb(kind: FigureKind, spec: unknown): boolean {
+  if (kind !== "plotly")
+    return /"url":\s*"(?:https?:)?\/\//.test(kind === "bokeh" ? String(spec) : JSON.stringify(spec));
+  const { data } = spec as { data?: unknown };
+  const types = (Array.isArray(data) ? data : []).map((trace: { type?: unknown } | null) => String(trace?.type));
+  return types.some((type) => /geo$|map(?:box)?$|^choropleth/.test(type) && !/^(?:heatmap|treemap)$/.test(type));
+}
+
 /** How tall a figure says it is, as far as it says so, with room for what surrounds it. */
 export function heightOf(kind: FigureKind, spec: unknown): number {
   const told =

@@ -4,7 +4,7 @@ import { useMemo, useRef } from "preact/hooks";
 import { columnsNeeded, reader, resolved } from "./fields.ts";
 import { type Expression, FilterError, matches, parseFilter } from "./filter.ts";
 import { time, value, weekday } from "./format.ts";
-import type { Index, RunRow, StoredColumn } from "./model.ts";
+import { columnId, type Index, type RunRow, type StoredColumn } from "./model.ts";
 import { valuesOf } from "./numbers.ts";
 import { Older } from "./older.tsx";
 import { changed, type Route, replace } from "./route.ts";
@@ -58,11 +58,12 @@ export function useFiltered(
   const loaded = useColumns(index, asked);
   const matrix = useMatrix(index, filter.includes("status") || search !== "");
   const known = Array.isArray(loaded);
-  const ready = known && index.complete;
-  const lists = new Map(known ? asked.map((column, i) => [column.file, valuesOf(column, loaded[i]!)]) : []);
-  const values = (column: StoredColumn) => lists.get(column.file) ?? [];
+  const failed = [loaded, matrix].find((one) => one instanceof Error);
+  const ready = known && matrix !== undefined && index.complete;
+  const lists = new Map(known ? asked.map((column, i) => [column, valuesOf(column, loaded[i]!)]) : []);
+  const values = (column: StoredColumn) => lists.get(column) ?? [];
   const last = useRef<RunRow[]>(undefined);
-  const waits = !ready && !(loaded instanceof Error) && Boolean(parsed.expression || search || first.length);
+  const waits = !ready && !failed && Boolean(parsed.expression || search || first.length);
   const runs = useMemo(() => {
     // unfiltered rows are not flashed while columns load
     if (waits) return last.current ?? [];
@@ -82,8 +83,8 @@ export function useFiltered(
     }
     last.current = rows;
     return rows;
-  }, [index, filter, search, ready, waits, matrix, asked.map((column) => column.file).join()]);
-  return { runs, ready, complaint: parsed.error, failed: loaded instanceof Error ? loaded : undefined, values };
+  }, [index, filter, search, ready, waits, matrix, asked.map(columnId).join()]);
+  return { runs, ready, complaint: parsed.error, failed, values };
 }
 
 const said = (run: RunRow): string =>

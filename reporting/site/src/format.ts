@@ -39,8 +39,14 @@ export function even(item: number): string {
 export function value(item: unknown): string {
   if (item === null || item === undefined) return "";
   if (typeof item === "number") return number(item);
-  return typeof item === "string" ? item : JSON.stringify(item);
+  return typeof item === "string" ? item : spaced(item);
 }
+
+/** JSON with room for a line break after each comma: a number is never broken in two. */
+const spaced = (item: unknown): string =>
+  JSON.stringify(item, null, 1)
+    .replace(/,\n\s*/g, ", ")
+    .replace(/\n\s*/g, "");
 
 const pad = (part: number) => String(part).padStart(2, "0");
 
@@ -79,7 +85,8 @@ export function delta(change: number): string {
 export function percent(from: number, to: number): string {
   if (from === 0 || !Number.isFinite(from) || !Number.isFinite(to)) return "";
   const change = ((to - from) / Math.abs(from)) * 100;
-  const text = Math.abs(change) < 0.05 ? "0" : Math.abs(change).toFixed(Math.abs(change) < 10 ? 1 : 0);
+  const size = Math.abs(change);
+  const text = size < 0.05 ? Number(size.toFixed(3)) || (size && "<0.001") : size.toFixed(size < 10 ? 1 : 0);
   return `${change < 0 ? "−" : "+"}${text} %`;
 }
 

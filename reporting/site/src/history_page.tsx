@@ -165,6 +165,7 @@ function ColumnChart({ index, column, values, letters, runs, axis, judgements }:
         y={column.name || "seconds"}
         lines={[{ label: column.name, points }]}
         showX={show}
+        isTime={axis === "time"}
         more={{
           head: ["started", "branch", "commit"],
           of: ({ href }) => {

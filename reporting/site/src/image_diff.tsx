@@ -42,7 +42,6 @@ export function ImageDiff({
   return (
     <figure class="images">
       <figcaption>
-        {name && <b>{name}</b>}
         <span role="radiogroup" aria-label="How to compare the pictures" class="modes">
           {MODES.map((item) => (
             <label>

@@ -27,18 +27,21 @@ export function JudgementsPage({ index }: { index: Index }): JSX.Element {
           <table class="plain">
             <thead>
               <tr>
-                {["When", "Of", "Verdict", "What"].map((name) => (
-                  <th scope="col">{name}</th>
-                ))}
+                <th scope="col">When</th>
+                <th scope="col" class="minor">
+                  Of
+                </th>
+                <th scope="col">Verdict</th>
+                <th scope="col">What</th>
               </tr>
             </thead>
             <tbody>
               {rows.map((row) => (
                 <tr>
-                  <th scope="row">
+                  <th scope="row" class="when">
                     <a href={judgementHref(row)}>{time(row.started)}</a>
                   </th>
-                  <td>
+                  <td class="minor">
                     {row.kind === "verdict" ? "run " : `${row.metric} from run `}
                     {row.before && (
                       <>
@@ -84,7 +87,7 @@ export function VerdictPage({ index, id }: { index: Index; id: string }): JSX.El
             <tr>
               <th scope="col">Task</th>
               <th scope="col">Verdict</th>
-              <th scope="col" class="num">
+              <th scope="col" class="num minor">
                 Took
               </th>
               <th scope="col">What</th>
@@ -103,7 +106,7 @@ export function VerdictPage({ index, id }: { index: Index; id: string }): JSX.El
                 <td>
                   <Badge of={task.verdict} />
                 </td>
-                <td class="num">{task.times > 0 && seconds(task.duration_s)}</td>
+                <td class="num minor">{task.times > 0 && seconds(task.duration_s)}</td>
                 <td>
                   <Found task={task} />
                 </td>

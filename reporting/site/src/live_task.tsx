@@ -1,13 +1,12 @@
 // One task of the run under way: its cell, what it prints, and what went wrong.
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { pieces } from "./ansi.ts";
 import { age, seconds } from "./format.ts";
 import { type LiveAttempt, waiting } from "./live.ts";
 import type { Index } from "./model.ts";
 import { href, taskHref } from "./route.ts";
 import { useNow, useStream } from "./stream.ts";
-import { Badge, Facts } from "./ui.tsx";
+import { Badge, Coloured, Facts } from "./ui.tsx";
 
 export function LiveTaskPage({ index, name }: { index: Index; name: string }): JSX.Element {
   const { run, connected } = useStream();
@@ -116,7 +115,7 @@ function Text({ of, label, class: name }: { of: string; label: string; class: st
   };
   return (
     <pre class={`text ${name}`} tabIndex={0} role="group" aria-label={label} ref={place} onScroll={scrolled}>
-      {pieces(of).map((piece) => (piece.classes ? <span class={piece.classes}>{piece.text}</span> : piece.text))}
+      <Coloured text={of} />
     </pre>
   );
 }

@@ -23,7 +23,7 @@ import { TaskPage } from "./task_page.tsx";
 import { TasksPage } from "./tasks_page.tsx";
 import { useTexts } from "./texts.ts";
 import { ThemeButton } from "./theme.tsx";
-import { Waiting } from "./ui.tsx";
+import { AnotherSite, useRevealed, Waiting } from "./ui.tsx";
 import { Views } from "./views.tsx";
 
 interface Shown {
@@ -72,6 +72,7 @@ function App({ index, failure }: { index: Index; failure: Error | undefined }): 
     observer.observe(main.current!, { childList: true, subtree: true });
     return () => observer.disconnect();
   }, [address]);
+  const pages = useRevealed(page);
   const name = index.newest[0]?.pipeline || "nbdag";
   const skip = (event: Event) => {
     event.preventDefault();
@@ -98,7 +99,7 @@ function App({ index, failure }: { index: Index; failure: Error | undefined }): 
           </svg>
           {name}
         </a>
-        <nav aria-label="Pages">
+        <nav aria-label="Pages" ref={pages}>
           {PAGES.filter(({ path }) => path !== "verdicts" || index.judgements > 0).map(({ path, label }) => (
             <a href={href([path])} aria-current={path === (ABOVE[page] ?? page) ? "page" : undefined}>
               {label}
@@ -134,8 +135,8 @@ function Page({ index, route, failure }: Shown & { failure: Error | undefined })
   }, [older.join()]);
   // the table of runs begins with what comes with the index, other pages want all of it
   if (older.length || (!index.complete && page !== "runs" && page !== "live"))
-    return <Waiting error={failure} what="The runs" />;
-  if (texts !== true) return <Waiting error={texts || undefined} what="The page" />;
+    return <Unready route={route} error={failure} what="The runs" />;
+  if (texts !== true) return <Unready route={route} error={texts || undefined} what="The page" />;
   if (page === "run") {
     return part === "task" && task !== undefined ? (
       <TaskPage index={index} id={id} name={task} route={route} />
@@ -147,6 +148,17 @@ function Page({ index, route, failure }: Shown & { failure: Error | undefined })
   if (page === "blame") return <BlamePage index={index} id={id} />;
   const Listed = PAGES.find(({ path }) => path === page)?.show ?? NoPage;
   return <Listed index={index} route={route} />;
+}
+
+/** A page before what it needs is there, or without it: with its heading, as each page. */
+function Unready({ route, error, what }: { route: Route; error: Error | undefined; what: string }): JSX.Element {
+  const [page = FIRST, id = "", , task] = route.path;
+  return (
+    <>
+      <h1>{PAGES.find(({ path }) => path === page)?.label ?? task ?? `Run ${id}`}</h1>
+      <Waiting error={error} what={what} />
+    </>
+  );
 }
 
 function Live({ index, route }: Shown): JSX.Element {
@@ -169,10 +181,18 @@ function NoPage(): JSX.Element {
   );
 }
 
+/** Stands below the last runs that the page has without its data. */
+const Unreadable = (): JSX.Element => (
+  <p class="complaint" role="alert">
+    data/index.js is gone or damaged: the other pages cannot be shown. <AnotherSite />
+  </p>
+);
+
 guard(options);
 (window as unknown as { nbdag: unknown }).nbdag = { load: receive };
 
 let stored: StoredIndex;
+let begun = false;
 let failure: Error | undefined;
 const loaded = new Map<number, ShardRows>();
 
@@ -200,7 +220,13 @@ function take(index: StoredIndex): Promise<void> {
 }
 
 onMore((places) => void add(loaded.size ? places : [...stored.shards.keys()].slice(stored.recent).concat(places)));
+// the script of the index has run by then
+addEventListener("load", () => {
+  if (!begun)
+    render(<Unreadable />, document.querySelector("main.static")!.appendChild(document.createElement("div")));
+});
 void load<StoredIndex>("index").then((index) => {
+  begun = true;
   document.getElementById("app")!.replaceChildren();
   stored = index;
   show();

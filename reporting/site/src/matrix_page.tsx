@@ -21,7 +21,13 @@ export function MatrixPage({ index, route }: { index: Index; route: Route }): JS
     () => (branch ? index.newest.filter((run) => run.branch === branch) : index.newest),
     [index, branch],
   );
-  if (matrix === undefined || matrix instanceof Error) return <Waiting error={matrix} what="The matrix" />;
+  if (matrix === undefined || matrix instanceof Error)
+    return (
+      <>
+        <h1>Tasks × runs</h1>
+        <Waiting error={matrix} what="The matrix" />
+      </>
+    );
   const rows = matrix.filter(([name]) => name.toLowerCase().includes(text.toLowerCase()));
   const set = (changes: Record<string, string | undefined>) => replace(changed(route, changes));
   return (

@@ -10,12 +10,11 @@ export interface StoredColumn {
   kind: Kind;
   task: string;
   name: string;
-  file: string;
   family?: string;
   /** The metric of whose series this is the least or the greatest value. */
   series?: string;
-  /** The shards that have it. */
-  shards: number[];
+  /** Where it is: shards, the first columns of its bundles therein, and its places in these. */
+  at: [shard: number, bundle: number, place: number][];
 }
 
 export interface Declared {
@@ -38,7 +37,9 @@ type Rows = Record<string, (string | number | boolean | null)[]>;
 /** What a shard holds besides its columns, which are loaded when they are shown. */
 export interface ShardRows {
   rows: Rows;
-  columns: Omit<StoredColumn, "shards">[];
+  columns: Omit<StoredColumn, "at">[];
+  /** The first columns of the bundles, and their digests. */
+  bundles: [first: number, digest: string][];
 }
 
 export interface StoredIndex {
@@ -271,7 +272,12 @@ export type Series = Record<string, [step: number | null, value: number | string
 export type Ingredient = [kind: string, name: string, value: string, path: string];
 
 /** The name of an ingredient as it is shown: of a declared file, its label and its path. */
-export function ingredientName(name: string, path: string): string {
+const READ = /^\["((?:[^"\\])+)","(\w+)",(?:null|"((?:[^"\\])+)")\]$/;
+
+/** A value of a task above is named by a list: its task, its kind, and its own name. */
+export function ingredientName(kind: string, name: string, path: string): string {
+  const [, task, values, one] = (kind === "read" && READ.exec(name)) || [];
+  if (task) return `${task} ${values}${one ? `.${one}` : ""}`;
   return path === "" ? name : `${name}: ${path}`;
 }
 
@@ -290,6 +296,8 @@ export interface Cell {
   n?: number;
   o?: Output[];
   injected?: boolean;
+  /** Where the pictures are that its prose shows, by the names that it gives them. */
+  p?: Record<string, string>;
 }
 
 const LETTERS: Record<string, Status> = {
@@ -320,7 +328,7 @@ export type Ledgers = Record<string, Ledger>;
 export const statusOf = (letter: string | undefined): Status | undefined => (letter ? LETTERS[letter] : undefined);
 
 /** Columns are named as in a filter: `metrics.auc`, and `@task` where more than one task has it. */
-export function columnId(column: Omit<StoredColumn, "shards">): string {
+export function columnId(column: Omit<StoredColumn, "at">): string {
   return column.name === "" ? `${column.kind}@${column.task}` : `${column.kind}.${column.name}@${column.task}`;
 }
 
@@ -336,13 +344,16 @@ function rowsOf(rows: Rows, first: number): RunRow[] {
 
 function columnsOf(loaded: ReadonlyMap<number, ShardRows>): StoredColumn[] {
   const found = new Map<string, StoredColumn>();
-  for (const [shard, { columns }] of [...loaded].sort(([a], [b]) => b - a)) {
-    for (const column of columns) {
+  for (const [shard, { columns, bundles }] of [...loaded].sort(([a], [b]) => b - a)) {
+    let bundle = 0;
+    columns.forEach((column, i) => {
+      while (bundle + 1 < bundles.length && bundles[bundle + 1]![0] <= i) bundle++;
+      const first = bundles[bundle]![0];
       const id = columnId(column);
-      const known = found.get(id);
-      if (known) known.shards.push(shard);
-      else found.set(id, { ...column, shards: [shard] });
-    }
+      const at: StoredColumn["at"] = found.get(id)?.at ?? [];
+      at.push([shard, first, i - first]);
+      if (at.length === 1) found.set(id, { ...column, at });
+    });
   }
   return [...found.values()];
 }

@@ -28,7 +28,7 @@ export function Notebook({ cells, timings }: { cells: Cell[]; timings?: AttemptM
     <div class="notebook">
       {cells.map((cell) =>
         cell.t === "markdown" ? (
-          <Fragment class="cell prose" make={markdown} of={cell.s} />
+          <Fragment class="cell prose" make={(text) => markdown(text, cell.p)} of={cell.s} />
         ) : (
           <CodeCell cell={cell} time={cell.i === undefined ? undefined : took.get(cell.i)} longest={longest} />
         ),

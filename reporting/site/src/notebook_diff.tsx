@@ -89,7 +89,11 @@ function Source({ pair: { before, after, change } }: { pair: Pair }): JSX.Elemen
   const cell = (after ?? before)!;
   if (change === "source") return <TextDiff before={before!.s} after={after!.s} />;
   const shown =
-    cell.t === "markdown" ? <Fragment class="prose" make={markdown} of={cell.s} /> : <Code source={cell.s} />;
+    cell.t === "markdown" ? (
+      <Fragment class="prose" make={(text) => markdown(text, cell.p)} of={cell.s} />
+    ) : (
+      <Code source={cell.s} />
+    );
   if (change === "same" || change === "outputs") return shown;
   return (
     <div class="sides">

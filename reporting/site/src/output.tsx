@@ -65,12 +65,12 @@ function DisplayData({ data }: { data: Extract<Output, { t: "data" }>["d"] }): J
     return (
       <WithText
         of={data["text/markdown"] as LongText}
-        show={(source) => <Fragment class="output prose" make={markdown} of={source} />}
+        show={(source) => <Fragment class="output prose" make={(text) => markdown(text)} of={source} />}
       />
     );
   const latex = data["text/latex"];
   if (typeof latex === "string" && isFormula(latex))
-    return <Fragment class="output prose" make={markdown} of={latex} />;
+    return <Fragment class="output prose" make={(text) => markdown(text)} of={latex} />;
   if (WIDGET in data)
     return (
       <div class="output">

@@ -4,10 +4,11 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { type Axis, scaleOf, shortened, spaced } from "./axis.ts";
 import { cleared, onTheme, resolved } from "./canvas.ts";
 import type { Colours } from "./colours.ts";
+import { csv } from "./csv.ts";
 import { value } from "./format.ts";
 import { Legend } from "./legend.tsx";
 import { go } from "./route.ts";
-import { DataTable } from "./ui.tsx";
+import { DataTable, download } from "./ui.tsx";
 
 /** Chosen stretches of axes, by the axes' ids: shares from the foot. */
 export type Ranges = Readonly<Record<string, [from: number, to: number]>>;
@@ -26,6 +27,7 @@ const HEIGHT = 320;
 const [TOP, FOOT] = [48, HEIGHT - 26];
 const EACH = 120;
 const REACH = 10;
+const DASH = 12;
 const all = () => true;
 
 export function Parallel(props: Props): JSX.Element | null {
@@ -68,6 +70,8 @@ export function Parallel(props: Props): JSX.Element | null {
         else if (open) context.lineTo(x(i), y(at));
         else {
           context.moveTo(x(i), y(at));
+          // a value between two that are missing is a dash, not nothing
+          if (lines[r]![i + 1] === undefined) context.lineTo(x(i) + (i ? -DASH : DASH), y(at));
           open = true;
         }
       });
@@ -158,12 +162,21 @@ export function Parallel(props: Props): JSX.Element | null {
             {axes.map((axis, i) => (
               <g class="tick along">
                 <line x1={x(i)} x2={x(i)} y1={TOP} y2={FOOT} />
-                {axis.label.split(" · ").map((part, row) => (
-                  <text class={row ? "" : "name"} x={x(i)} y={row ? 30 : 15} text-anchor="middle">
-                    {shortened(part, most)}
-                    {!row && scales[i]!.kind === "log" && " (log)"}
-                  </text>
-                ))}
+                {axis.label.split(" · ").map((part, row) => {
+                  const text = shortened(part, most) + (!row && scales[i]!.kind === "log" ? " (log)" : "");
+                  const half = text.length * 3.5;
+                  const [at, anchor] =
+                    x(i) + half > width
+                      ? [width - 1, "end" as const]
+                      : x(i) < half
+                        ? [1, "start" as const]
+                        : [x(i), "middle" as const];
+                  return (
+                    <text class={row ? "" : "name"} x={at} y={row ? 30 : 15} text-anchor={anchor}>
+                      {text}
+                    </text>
+                  );
+                })}
                 {spaced(scales[i]!.ticks, 13 / (FOOT - TOP)).map((tick) => (
                   <text class="halo" x={x(i) - 6} y={y(tick.at) + 4} text-anchor="end">
                     {shortened(tick.text, most)}
@@ -192,6 +205,16 @@ export function Parallel(props: Props): JSX.Element | null {
           told(r),
           ...axes.map((axis) => value(axis.values[r])),
         ])}
+        onCsv={() =>
+          download(
+            "lines.csv",
+            csv(
+              ["", ...axes.map((axis) => axis.label)],
+              Array.from({ length: count }, (_, r) => [told(r), ...axes.map((axis) => axis.values[r])]),
+            ),
+            "text/csv",
+          )
+        }
       />
     </figure>
   );

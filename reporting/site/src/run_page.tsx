@@ -14,7 +14,7 @@ import type { Graph, Index, RunDetail, RunRow, Task } from "./model.ts";
 import { metricsOf } from "./numbers.ts";
 import { changed, href, joined, type Route, runHref, taskHref } from "./route.ts";
 import { Timeline } from "./timeline.tsx";
-import { Badge, Facts, Outside, STATUSES, Tabs, Values, Waiting } from "./ui.tsx";
+import { Badge, Facts, LeftOut, Outside, STATUSES, Tabs, Values, Waiting } from "./ui.tsx";
 
 export function RunPage({ index, id, route }: { index: Index; id: string; route: Route }): JSX.Element {
   const run = index.byId.get(id);
@@ -40,6 +40,7 @@ export function RunPage({ index, id, route }: { index: Index; id: string; route:
           ["run id", run.id],
           ["commit", run.commit],
           ["nbdag show", `nbdag show ${run.id}`],
+          ["nbdag restore", run.result === "success" ? `nbdag restore --run ${run.id}` : undefined],
         ]}
       />
       <Facts
@@ -69,7 +70,7 @@ export function RunPage({ index, id, route }: { index: Index; id: string; route:
       />
       <JudgementLinks rows={judgements} label="What was judged of the run" />
       {!run.detail ? (
-        <p class="note">The details of this run were left out, to limit the size of the site.</p>
+        <LeftOut of="this run" />
       ) : detail === undefined || detail instanceof Error ? (
         <Waiting error={detail} what="The run" />
       ) : (

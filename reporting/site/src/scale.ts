@@ -5,18 +5,24 @@ export interface Spot {
 }
 
 const MOST = 1500;
+/** Beyond this, the difference of two numbers may not be one. */
+const FARTHEST = 4e307;
 
-/** From the least to the most of what is finite, with some room around them. */
-export function range(values: readonly number[], room = 0): [number, number] {
+/** The nearest number that a chart has a place for. */
+export const placed = (item: number): number => Math.max(-FARTHEST, Math.min(FARTHEST, item));
+
+/** From the least to the most of what is finite. */
+export function range(values: readonly number[]): [number, number] {
   let [low, high] = [Infinity, -Infinity];
   for (const item of values) {
     if (!Number.isFinite(item)) continue;
-    if (item < low) low = item;
-    if (item > high) high = item;
+    if (item < low) low = placed(item);
+    if (item > high) high = placed(item);
   }
   if (low > high) return [-1, 1];
-  if (low === high) return low === 0 ? [-1, 1] : [low - Math.abs(low) * 0.05, high + Math.abs(high) * 0.05];
-  return [low - (high - low) * room, high + (high - low) * room];
+  const aside = Math.abs(low) * 0.05 || 1;
+  if (low === high) return [low - aside, high + aside];
+  return [low, high];
 }
 
 /** A step between ticks that people read easily. */
@@ -25,12 +31,19 @@ export function nice(rough: number): number {
   return [1, 2, 5, 10].find((factor) => factor * size >= rough)! * size;
 }
 
+/** Likewise of a time in seconds: parts of minutes and of hours. */
+export function timeStep(rough: number): number {
+  if (rough <= 10) return nice(rough);
+  const found = [15, 30, 60, 120, 300, 600, 900, 1800, 3600].find((step) => step >= rough);
+  return found ?? 3600 * Math.ceil(nice(rough / 3600));
+}
+
 export function ticks([low, high]: [number, number], count: number): number[] {
   const step = nice((high - low) / count);
-  const found: number[] = [];
-  for (let i = Math.floor(low / step); i * step <= high + step * 0.999; i++)
-    found.push(Number((i * step).toPrecision(12)));
-  return found.filter((tick) => tick >= low - step && tick <= high + step);
+  const first = Math.floor(low / step);
+  // a count from zero: so far from it, a number and the next one may be the same
+  const found = Array.from({ length: count + 3 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  return found.filter((tick, i) => tick !== found[i - 1] && tick >= low - step && tick < high + step * 0.9995);
 }
 
 /** Ticks of a logarithmic axis: powers of ten, with 2 and 5 between them where there are few. */
@@ -45,6 +58,28 @@ export function logTicks([low, high]: [number, number]): number[] {
     .filter((_, i) => i % every === 0)
     .flatMap((power) => factors.map((factor) => Number((power * factor).toPrecision(12))))
     .filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
+}
+
+const MINUTE = 60_000;
+const DAY = 1440 * MINUTE;
+/** Steps within a day, in minutes. */
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720];
+
+/** Ticks of a time axis, in milliseconds: at even hours, or midnights, of the reader's zone. */
+export function moments([low, high]: [number, number], count: number): number[] {
+  const rough = (high - low) / count;
+  const minutes = high - low < 2 * DAY ? STEPS.find((one) => one * MINUTE >= rough) : undefined;
+  const days = Math.max(1, Math.ceil(nice(rough / DAY)));
+  const at = new Date(low);
+  at.setHours(0, 0, 0, 0);
+  const found: number[] = [];
+  for (
+    ;
+    at.getTime() <= high;
+    minutes ? at.setMinutes(at.getMinutes() + minutes) : at.setDate(at.getDate() + days)
+  )
+    if (at.getTime() >= low) found.push(at.getTime());
+  return found;
 }
 
 /** The stretches of a line between values that are not finite: it has gaps there. */

@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { type Axis, distinct, type Scale, scaleOf, shortened, spaced } from "./axis.ts";
 import { cleared, onTheme, resolved } from "./canvas.ts";
 import type { Colours } from "./colours.ts";
+import { plural } from "./format.ts";
 import { Legend } from "./legend.tsx";
 import { go } from "./route.ts";
 
@@ -26,6 +27,8 @@ const REACH = 14;
 /** With so few values across, points are moved aside a little, so that one sees how many they are. */
 const SAME = 12;
 const aside = (i: number): number => ((i * 0.618034) % 1) * 16 - 8;
+
+const without = (count: number): string => `${count} without a place here, where a value is missing or not finite`;
 
 interface Spot {
   i: number;
@@ -158,7 +161,8 @@ export function Scatter({ x, y, colours, told, leads, chosen, onChoose, title }:
         </svg>
       </div>
       <p class="reading" aria-live="polite">
-        {near !== undefined ? told(near) : `${spots.length} points`}
+        {near !== undefined ? told(near) : plural(spots.length, "point")}
+        {near === undefined && spots.length < x.values.length && ` · ${without(x.values.length - spots.length)}`}
         {near === undefined && onChoose && " · draw a rectangle to choose some"}
       </p>
     </figure>
@@ -191,7 +195,8 @@ function Frame({
 }): JSX.Element {
   const room = width - MARGIN.left - MARGIN.right;
   const most = scaleX.kind === "names" ? Math.max(6, Math.floor(room / Math.max(1, scaleX.ticks.length) / 7)) : 12;
-  const ticksX = spaced(scaleX.ticks, 46 / room);
+  const longest = Math.max(0, ...scaleX.ticks.map((tick) => Math.min(most, tick.text.length)));
+  const ticksX = spaced(scaleX.ticks, Math.max(46, longest * 6.2 + 6) / room);
   const ticksY = spaced(scaleY.ticks, 14 / (HEIGHT - MARGIN.top - MARGIN.bottom));
   return (
     <svg width={width} height={HEIGHT} aria-hidden="true">

@@ -1,7 +1,15 @@
 // What is loaded shard by shard, as pages see it: columns, the matrix and the ledgers of all runs that are loaded.
 import { useMemo } from "preact/hooks";
 import { useChunks } from "./chunks.ts";
-import type { Index, Ledger, Ledgers, Matrix, Pairs, StoredColumn } from "./model.ts";
+import {
+  columnId,
+  type Index,
+  type Ledger,
+  type Ledgers,
+  type Matrix,
+  type Pairs,
+  type StoredColumn,
+} from "./model.ts";
 
 type Loaded<T> = T | Error | undefined;
 type Shards = Index["shards"];
@@ -10,23 +18,30 @@ const ABSENT = " ";
 
 /** The values of columns, by the numbers of the runs. */
 export function useColumns<T = unknown>(index: Index, columns: readonly StoredColumn[]): Loaded<T[][]> {
-  const parts = columns.map((column) => index.shards.filter(({ place }) => column.shards.includes(place)));
-  const keys = parts.flatMap((shards, i) => shards.map(({ place }) => `shard/${place}/${columns[i]!.file}`));
-  const loaded = useChunks<T[]>(keys);
+  const parts = columns.map(({ at }) =>
+    index.shards.flatMap(({ place, first }) =>
+      at
+        .filter(([shard]) => shard === place)
+        .map(([shard, bundle, row]) => ({ first, row, key: `shard/${shard}/c${bundle}` })),
+    ),
+  );
+  const keys = [...new Set(parts.flat().map(({ key }) => key))];
+  const loaded = useChunks<T[][]>(keys);
   return useMemo(() => {
     if (!Array.isArray(loaded)) return loaded;
-    let next = 0;
-    return parts.map((shards) =>
+    const bundles = new Map(keys.map((key, i) => [key, loaded[i]!]));
+    return parts.map((found) =>
       joined(
-        shards,
-        shards.map(() => loaded[next++]!),
+        found,
+        found.map(({ key, row }) => bundles.get(key)![row] ?? []),
       ),
     );
-  }, [loaded, index]);
+    // other columns may be in the same bundles
+  }, [loaded, index, columns.map(columnId).join()]);
 }
 
 /** Lists one after the other, each from the number of its first run on. */
-export function joined<T>(shards: Shards, lists: readonly T[][]): T[] {
+export function joined<T>(shards: readonly { first: number }[], lists: readonly T[][]): T[] {
   if (shards.length === 1 && shards[0]!.first === 0) return lists[0]!;
   const whole: T[] = [];
   shards.forEach(({ first }, i) => {

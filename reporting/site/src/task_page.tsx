@@ -29,7 +29,8 @@ import { metricsOf, numeric } from "./numbers.ts";
 import { changed, href, joined, type Route, runHref, taskHref } from "./route.ts";
 import { RunLink } from "./run_page.tsx";
 import { useColumns, useMatrix } from "./shards.ts";
-import { Ansi, Badge, Facts, glyph, Long, label, Tabs, Values, Waiting } from "./ui.tsx";
+import { Ansi, Badge, Facts, glyph, LeftOut, Long, label, Tabs, Values, Waiting } from "./ui.tsx";
+import { quoted } from "./what_changed.ts";
 
 export function TaskPage({
   index,
@@ -51,7 +52,7 @@ export function TaskPage({
     return (
       <>
         <h1>{name}</h1>
-        <Waiting error={run.detail ? chunk : new Error("left out")} what="The task" />
+        {run.detail ? <Waiting error={chunk} what="The task" /> : <LeftOut of="this run" />}
       </>
     );
   }
@@ -76,6 +77,12 @@ export function TaskPage({
           ["run id", id],
           ["commit", run.commit],
           ["nbdag show", `nbdag show ${id} ${quoted(name)}`],
+          [
+            "nbdag restore",
+            detail && !(detail instanceof Error) && detail.outputs?.length
+              ? `nbdag restore ${quoted(name)} --run ${id}`
+              : undefined,
+          ],
         ]}
       />
       <Why task={task} index={index} />
@@ -90,9 +97,6 @@ export function TaskPage({
     </>
   );
 }
-
-/** A name as a shell takes it. */
-const quoted = (name: string): string => (/^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
 
 /** The runs before and after that have this task, in the same view. */
 function Neighbours({ index, run, task }: { index: Index; run: RunRow; task: string }): JSX.Element | null {
@@ -440,7 +444,7 @@ function KeyView({
             {ingredients.map(([kind, name, item, path]) => (
               <tr>
                 <td>{kind}</td>
-                <td>{ingredientName(name, path)}</td>
+                <td>{ingredientName(kind, name, path)}</td>
                 <td class="mono">{item}</td>
               </tr>
             ))}
@@ -495,7 +499,7 @@ function TaskHistory({ index, task, id }: { index: Index; task: Task; id: string
               const status = statusOf(letters[run.number])!;
               return (
                 <tr class={run.id === id ? "selected" : ""}>
-                  <th scope="row">
+                  <th scope="row" class="when">
                     <a href={taskHref(run.id, task.name)}>{time(run.started)}</a>
                   </th>
                   <td>

@@ -8,14 +8,14 @@ const found = (): Texts | undefined => (globalThis as unknown as { nbdag?: { tex
 /** The libraries; only below what has waited for them. */
 export const texts = (): Texts => found()!;
 
-let loading: Promise<void> | undefined;
+let loading: Promise<Texts> | undefined;
 
 /** Whether the libraries are there, or were not wanted; an error where they cannot be loaded. */
 export function useTexts(wanted: boolean): boolean | Error {
   const [state, set] = useState<boolean | Error>(false);
   useEffect(() => {
     if (!wanted || found()) return;
-    loading ??= loadScript("texts.js");
+    loading ??= loadScript<Texts>("texts");
     loading.then(() => set(true), set);
   }, [wanted]);
   return !wanted || found() !== undefined || state;

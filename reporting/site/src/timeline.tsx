@@ -1,15 +1,17 @@
 // When each task was executed: its attempts as bars, the critical path underlined, on a cluster a lane for each node.
 import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
+import { shortened } from "./axis.ts";
 import { took } from "./critical.ts";
 import { seconds } from "./format.ts";
 import { inLanes } from "./lanes.ts";
 import type { Attempt, RunRow, Task } from "./model.ts";
-import { nice } from "./scale.ts";
-import { DataTable, glyph, label } from "./ui.tsx";
+import { timeStep } from "./scale.ts";
+import { DataTable, glyph, label, useWidth } from "./ui.tsx";
 
-const NAMES = 200;
 const ROW = 24;
-const WIDTH = 960;
+/** Beside the last bar, for how long it took. */
+const TOOK = 74;
 
 interface Props {
   tasks: Task[];
@@ -19,25 +21,34 @@ interface Props {
   to: (task: string) => string;
 }
 
+const kindOf = ({ outcome }: Attempt): string =>
+  ({ succeeded: "ran", running: "running", waiting: "pool" })[outcome] ?? "failed";
+const hasWaited = ({ wait }: Attempt): boolean => wait !== undefined && wait > 0.01;
+
 export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
   const executed = tasks
     .map((task, i) => ({ task, i }))
     .filter(({ task }) => task.attempts?.length)
     .sort((a, b) => (a.task.start ?? 0) - (b.task.start ?? 0));
   const { rows, lanes } = inLanes(executed);
+  const place = useRef<HTMLDivElement>(null);
+  const width = Math.max(420, useWidth(place, 960, rows.length > 0));
+  const names = width < 700 ? 130 : 200;
   if (rows.length === 0) return <p class="note">Nothing was executed: every result already existed.</p>;
   const ends = rows.flatMap(({ attempts }) => attempts.map((attempt) => attempt.end ?? attempt.start));
   const total = Math.max(run.seconds ?? 0, (Math.max(...ends) - run.started) / 1000, 0.001);
   const last = run.started + total * 1000;
-  const x = (milliseconds: number) => NAMES + ((milliseconds - run.started) / 1000 / total) * (WIDTH - NAMES - 74);
-  const step = nice(total / 8);
-  const running = rows.some(({ attempts }) => attempts.at(-1)!.outcome === "running");
+  const x = (milliseconds: number) =>
+    names + ((milliseconds - run.started) / 1000 / total) * (width - names - TOOK);
+  const step = timeStep((total * 90) / (width - names));
+  const drawn = new Set(rows.flatMap(({ attempts }) => attempts.map(kindOf)));
   const pools = rows.some(({ attempts }) => attempts.some(({ pool }) => pool !== undefined));
+  const starting = rows.some(({ attempts }) => attempts.some(hasWaited));
   const height = (rows.length + lanes.length) * ROW + 28;
   return (
     <figure class="chart">
-      <div class="scroll" tabIndex={0} role="group" aria-label="Timeline">
-        <svg viewBox={`0 0 ${WIDTH} ${height}`} width="100%" class="timeline" role="list">
+      <div class="scroll" tabIndex={0} role="group" aria-label="Timeline" ref={place}>
+        <svg width={width} height={height} class="timeline" role="list">
           {Array.from({ length: Math.floor(total / step) + 1 }, (_, i) => (
             <g class="tick">
               <line
@@ -53,8 +64,8 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
           ))}
           {lanes.map(({ node, at }) => (
             <g class="lane" role="listitem">
-              <line x1="0" x2={WIDTH} y1={24 + at * ROW} y2={24 + at * ROW} />
-              <text x={NAMES - 10} y={24 + at * ROW + 16} text-anchor="end">
+              <line x1="0" x2={width} y1={24 + at * ROW} y2={24 + at * ROW} />
+              <text x={names - 10} y={24 + at * ROW + 16} text-anchor="end">
                 {node}
               </text>
             </g>
@@ -66,14 +77,13 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
               <g role="listitem">
                 <title>{`${task.name}: ${label(task.status)}, ${seconds(took(task) / 1000)}${critical.has(i) ? ", on the critical path" : ""}`}</title>
                 <a href={to(task.name)}>
-                  <text class="name" x={NAMES - 10} y={y + 15} text-anchor="end">
-                    {task.name.length > 26 ? `${task.name.slice(0, 10)}…${task.name.slice(-14)}` : task.name}
+                  <text class="name" x={names - 10} y={y + 15} text-anchor="end">
+                    {shortened(task.name, Math.floor((names - 12) / 7.8))}
                   </text>
                   {attempts.map((attempt) => {
                     const from = x(attempt.start);
-                    const width = Math.max(2, x(attempt.end ?? last) - from);
-                    const kind =
-                      { succeeded: "ran", running: "running", waiting: "pool" }[attempt.outcome] ?? "failed";
+                    const long = Math.max(2, x(attempt.end ?? last) - from);
+                    const kind = kindOf(attempt);
                     const waited = (attempt.poolWait ?? 0) * 1000;
                     return (
                       <g aria-hidden="true">
@@ -87,13 +97,13 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
                             height={ROW - 14}
                           />
                         )}
-                        <rect class={`bar is-${kind}`} x={from} y={y + 3} width={width} height={ROW - 8} rx="3" />
-                        {attempt.wait !== undefined && attempt.wait > 0.01 && (
+                        <rect class={`bar is-${kind}`} x={from} y={y + 3} width={long} height={ROW - 8} rx="3" />
+                        {hasWaited(attempt) && (
                           <rect
                             class="wait"
                             x={from}
                             y={y + 3}
-                            width={Math.min(width, x(attempt.start + attempt.wait * 1000) - from)}
+                            width={Math.min(long, x(attempt.start + attempt.wait! * 1000) - from)}
                             height={ROW - 8}
                             rx="3"
                           />
@@ -101,18 +111,18 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
                         {kind === "pool" && (
                           <text
                             class="waits"
-                            x={from + (from < WIDTH / 2 ? 6 : -6)}
+                            x={from + (from < width / 2 ? 6 : -6)}
                             y={y + 15}
-                            text-anchor={from < WIDTH / 2 ? "start" : "end"}
+                            text-anchor={from < width / 2 ? "start" : "end"}
                           >
                             {outcome(attempt)}
                           </text>
                         )}
-                        {kind === "failed" && width > 14 && (
+                        {kind === "failed" && long > 14 && (
                           <text
                             class="glyph on"
                             aria-hidden="true"
-                            x={from + width / 2}
+                            x={from + long / 2}
                             y={y + 15.5}
                             text-anchor="middle"
                           >
@@ -142,11 +152,11 @@ export function Timeline({ tasks, run, critical, to }: Props): JSX.Element {
         </svg>
       </div>
       <figcaption>
-        <span class="key is-ran">executed</span>
-        {running && <span class="key is-running">running</span>}
+        {drawn.has("ran") && <span class="key is-ran">executed</span>}
+        {drawn.has("running") && <span class="key is-running">running</span>}
         {pools && <span class="key is-pool">waiting for a pool</span>}
-        <span class="key is-wait">starting</span>
-        <span class="key is-failed">an attempt that failed</span>
+        {starting && <span class="key is-wait">starting</span>}
+        {drawn.has("failed") && <span class="key is-failed">an attempt that failed</span>}
         {critical.size > 0 && <span class="key is-path">critical path</span>}
       </figcaption>
       <DataTable
@@ -174,5 +184,8 @@ const outcome = ({ outcome, pool, poolWait }: Attempt): string => {
     : `${label(outcome)}, waited ${seconds(poolWait ?? 0)} for ${pool}`;
 };
 
-const tick = (at: number, step: number): string =>
-  at === 0 ? "0" : at < 120 ? `${Number(at.toFixed(step < 1 ? 2 : 0))} s` : `${Number((at / 60).toFixed(1))} min`;
+const tick = (at: number, step: number): string => {
+  if (at === 0) return "0";
+  if (step < 60) return at < 60 ? `${Number(at.toPrecision(6))} s` : seconds(at);
+  return step < 3600 ? `${Math.round(at / 60)} min` : `${Math.round(at / 3600)} h`;
+};

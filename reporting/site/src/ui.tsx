@@ -1,6 +1,6 @@
 // Small parts that many pages share.
-import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import type { ComponentChildren, JSX, RefObject } from "preact";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { isWeb } from "./addresses.ts";
 import { pieces } from "./ansi.ts";
 import { content } from "./chunks.ts";
@@ -51,20 +51,48 @@ export function Badge({ of, text }: { of: string; text?: string | undefined }): 
 }
 
 /** Shown while a chunk loads, and when it cannot be loaded. */
+/** What helps where a file of the site is gone or damaged; runs whose records are gone are in the old one alone. */
+export const AnotherSite = (): JSX.Element => (
+  <>
+    Move the folder of the site aside, and write another with <code>nbdag report</code>.
+  </>
+);
+
+export const LeftOut = ({ of }: { of: string }): JSX.Element => (
+  <p class="note">The details of {of} were left out, to limit the size of the site.</p>
+);
+
 export function Waiting({ error, what }: { error?: Error | undefined; what: string }): JSX.Element {
   return error ? (
     <p class="note" role="alert">
-      {what} could not be loaded. The site keeps the details of its newest runs only, to limit its size.
+      {what} cannot be shown: {error.message}. <AnotherSite />
     </p>
   ) : (
     <p class="note loading">Loading {what} …</p>
   );
 }
 
+/** What a terminal would show. */
+export function Coloured({ text }: { text: string }): JSX.Element {
+  return (
+    <>
+      {pieces(text).map(({ text, classes, style }) =>
+        classes || style ? (
+          <span class={classes} style={style ?? {}}>
+            {text}
+          </span>
+        ) : (
+          text
+        ),
+      )}
+    </>
+  );
+}
+
 export function Ansi({ text }: { text: string }): JSX.Element {
   return (
     <pre class="text" tabIndex={0}>
-      {pieces(text).map((piece) => (piece.classes ? <span class={piece.classes}>{piece.text}</span> : piece.text))}
+      <Coloured text={text} />
     </pre>
   );
 }
@@ -129,6 +157,10 @@ export function Facts({ rows }: { rows: [name: string, value: ComponentChildren]
   );
 }
 
+/** A name that breaks after its dots, where it must. */
+const breakable = (name: string): ComponentChildren =>
+  name.split(/(?<=\.)/).map((part, i) => (i ? [<wbr />, part] : part));
+
 export function Values({
   of,
   caption,
@@ -145,7 +177,7 @@ export function Values({
         <tbody>
           {names.map((name) => (
             <tr>
-              <th scope="row">{name}</th>
+              <th scope="row">{breakable(name)}</th>
               <td class={typeof of![name] === "number" ? "num" : ""}>{value(of![name])}</td>
             </tr>
           ))}
@@ -162,6 +194,31 @@ export interface Tab {
 }
 
 /** Tabs whose choice is in the address, so they are links. */
+/** Where links do not fit beside each other, bring the one into sight that is `at`. */
+export function useRevealed(at: string): RefObject<HTMLElement | null> {
+  const place = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const box = place.current!.getBoundingClientRect();
+    const current = place.current!.querySelector("[aria-current]")?.getBoundingClientRect();
+    if (current) place.current!.scrollLeft += current.left - box.left - (box.width - current.width) / 2;
+  }, [at]);
+  return place;
+}
+
+/** The width of an element, once it is there. */
+export function useWidth(place: RefObject<HTMLElement | null>, first: number, isThere = true): number {
+  const [width, set] = useState(first);
+  useLayoutEffect(() => {
+    if (!isThere) return;
+    const measure = () => set(place.current!.clientWidth);
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(place.current!);
+    return () => observer.disconnect();
+  }, [isThere]);
+  return width;
+}
+
 export function Tabs({
   tabs,
   at,
@@ -173,8 +230,9 @@ export function Tabs({
   to: (id: string) => string;
   label: string;
 }): JSX.Element {
+  const place = useRevealed(at);
   return (
-    <nav class="tabs" aria-label={name}>
+    <nav class="tabs" aria-label={name} ref={place}>
       {tabs.map((tab) => (
         <a href={to(tab.id)} aria-current={tab.id === at ? "page" : undefined}>
           {tab.label}

@@ -26,5 +26,6 @@ export function commands(
   return [["bisect", `nbdag bisect ${name} --good ${before.commit} --bad ${after.commit}`], blame];
 }
 
-const quoted = (word: string): string =>
+/** A word as a shell takes it. */
+export const quoted = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;

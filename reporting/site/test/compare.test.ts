@@ -59,7 +59,7 @@ test("a reused value is neither judged nor a baseline", () => {
 test("colours are classes, and other control sequences are dropped", () => {
   assert.deepEqual(pieces("a\x1b[31;1mb\x1b[0m\x1b]8;;https://evil\x07c\x1b[2K"), [
     { text: "a", classes: "" },
-    { text: "b", classes: "ansi-1 bold" },
+    { text: "b", classes: "bold ansi-1" },
     { text: "c", classes: "" },
   ]);
 });

@@ -10,8 +10,7 @@ const column = (kind: StoredColumn["kind"], task: string, name: string, family?:
   kind,
   task,
   name,
-  file: `${kind}.${name}@${task}`,
-  shards: [0],
+  at: [[0, 0, 0]],
   ...(family ? { family } : {}),
 });
 const columns = [
@@ -37,7 +36,7 @@ const data: Record<string, unknown[]> = {
   "params.lr@train[b]": [3, 3, 3],
   "params.images@split": [10, 20, 30],
 };
-const values = (one: StoredColumn) => data[one.file] ?? [];
+const values = (one: StoredColumn) => data[`${one.kind}.${one.name}@${one.task}`] ?? [];
 const letters = new Map([
   ["train[a]", "RuR"],
   ["train[b]", "R f"],
@@ -147,4 +146,15 @@ test("few names have a colour each, numbers a ramp", () => {
   assert.deepEqual(colours(["b", "a", "b"]).of, ["var(--s1)", "var(--s0)", "var(--s1)"]);
   assert.equal(colours([..."abcdefghij"]).names.at(-1)!.text, "3 more");
   assert.deepEqual(colours([1, 2, 30, null]).ramp, ["1", "30"]);
+});
+
+test("ticks of times are midnights or even hours of the reader's zone, and say which", () => {
+  const at = (day: number, hour: number, minute = 0) => new Date(2023, 10, day, hour, minute).getTime();
+  const ticks = (values: number[]) =>
+    scaleOf({ id: "started", label: "started", values, isTime: true }, 6).ticks.map((tick) => tick.text);
+  const every = (hours: number) => Array.from({ length: 60 }, (_, i) => at(14, 22 + i * hours, 13));
+  assert.deepEqual(ticks(every(1)), ["2023-11-15", "2023-11-16", "2023-11-17"]);
+  assert.deepEqual(ticks(every(4)), ["2023-11-16", "2023-11-18", "2023-11-20", "2023-11-22", "2023-11-24"]);
+  assert.deepEqual(ticks(every(0.2)), ["11-15 00:00", "11-15 02:00", "11-15 04:00", "11-15 06:00", "11-15 08:00"]);
+  assert.deepEqual(ticks([at(14, 9)]), ["2023-11-14"]);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { figurePage, heightOf } from "../src/figures.ts";
+import { figurePage, heightOf, wantsWeb } from "../src/figures.ts";
 import { countsOf, foldedNodes, pathOf as nodePath } from "../src/folding.ts";
 import { frameOf, isGeo, pathOf, shapesOf } from "../src/geo.ts";
 import { viewLine } from "../src/views.tsx";
@@ -25,6 +25,16 @@ test("a figure is as tall as it says, within bounds", () => {
   assert.equal(heightOf("vega", { height: 200 }), 310);
   assert.equal(heightOf("bokeh", '"height":5000'), 1200);
   assert.equal(heightOf("bokeh", ""), 460);
+});
+
+test("a figure that loads a part of itself from the web is known", () => {
+  const plotly = ["scatter", "heatmap", "treemap", "scattergeo", "choropleth", "scattermapbox", "densitymap"];
+  const found = plotly.map((type) => wantsWeb("plotly", { data: [{ type: "bar" }, null, { type }] }));
+  assert.deepEqual(found, [false, false, false, true, true, true, true]);
+  assert.equal(wantsWeb("plotly", {}), false);
+  assert.equal(wantsWeb("vega", { data: { url: "https://example.org/a.json" } }), true);
+  assert.equal(wantsWeb("vega", { data: { values: [1] }, title: "https://example.org" }), false);
+  assert.equal(wantsWeb("bokeh", '{"url":"https://tiles.example.org/{Z}/{X}/{Y}.png"}'), true);
 });
 
 test("a family says the worst that one of its tasks has, and leads to it", () => {

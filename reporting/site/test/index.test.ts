@@ -10,11 +10,10 @@ import { changed, href, joined, parse, runHref, split, taskHref } from "../src/r
 import { stored } from "./stored.ts";
 
 const column = (kind: StoredColumn["kind"], task: string, name: string): StoredColumn => ({
-  shards: [0],
+  at: [[0, 0, 0]],
   kind,
   task,
   name,
-  file: "",
 });
 const index = new Index(
   stored({

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { axesOf, endedWell, metrics, type Row, rowsOf } from "../src/compare.ts";
 import { matches, parseFilter } from "../src/filter.ts";
+import { value } from "../src/format.ts";
 import type { RunDetail, StoredColumn, Task } from "../src/model.ts";
 import { alike, metricsOf, numeric, order, valuesOf } from "../src/numbers.ts";
 import { marks } from "../src/regress.ts";
@@ -10,6 +11,10 @@ import { parseJson } from "../src/tables.ts";
 
 const task = (fields: Partial<Task>): Task => ({ name: "t", family: "t", status: "ran", detail: "", ...fields });
 const runs = (...tasks: Task[]) => tasks.map((one) => ({ tasks: [one] }) as unknown as RunDetail);
+
+test("a list may break after its commas, and nowhere else within a number", () => {
+  assert.equal(value([0, 1, { a: "x,\ny", b: [] }]), '[0, 1, {"a": "x,\\ny", "b": []}]');
+});
 
 test("what JSON has no words for is a number again", () => {
   assert.deepEqual([1, "NaN", "Infinity", "-Infinity", "1", null].map(numeric), [

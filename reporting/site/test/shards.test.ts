@@ -5,21 +5,20 @@ import { joined, joinedLedgers, joinedMatrix } from "../src/shards.ts";
 import { taskFacts } from "../src/task_facts.ts";
 import { head } from "./stored.ts";
 
-const column: Omit<StoredColumn, "shards"> = {
+const column: Omit<StoredColumn, "at"> = {
   kind: "metrics",
   task: "a",
   name: "auc",
-  file: "f",
 };
 const rows = (...id: string[]): ShardRows["rows"] => ({ id, started: id.map((_, i) => i) });
 const index: StoredIndex = {
   shards: [head(2, "a", "b"), head(2, "c", "d"), head(1, "e", "e")],
   recent: 1,
   rows: rows("d", "e"),
-  columns: [{ ...column, shards: [1] }],
+  columns: [{ ...column, at: [[1, 0, 0]] }],
   settings: { metrics: {} },
 };
-const part = (...id: string[]): ShardRows => ({ rows: rows(...id), columns: [column] });
+const part = (...id: string[]): ShardRows => ({ rows: rows(...id), columns: [column], bundles: [[0, ""]] });
 
 test("before a shard is loaded, the last runs have their numbers among those of all recent shards", () => {
   const first = new Index(index);
@@ -53,7 +52,19 @@ test("an older shard joins those that are loaded, and its columns do", () => {
       ["e", 2],
     ],
   );
-  assert.deepEqual([both.complete, both.size, both.columns.map((one) => one.shards)], [true, 3, [[2, 0]]]);
+  assert.deepEqual(
+    [both.complete, both.size, both.columns.map((one) => one.at)],
+    [
+      true,
+      3,
+      [
+        [
+          [2, 0, 0],
+          [0, 0, 0],
+        ],
+      ],
+    ],
+  );
   assert.deepEqual(both.mayHold("c"), [1]);
   assert.deepEqual(both.mayHold("a"), []);
   assert.deepEqual(

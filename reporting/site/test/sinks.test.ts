@@ -15,8 +15,8 @@ const ALLOWED: Record<string, string[]> = {
   "frame.tsx": ['addEventListener("message"', "postMessage"],
   // a hash that `href` made
   "route.ts": ["location.hash = "],
-  // constants, on links that DOMPurify has let through
-  "safe.ts": ["setAttribute", "setAttribute"],
+  // constants, on links that DOMPurify has let through; where a picture is, which it checks after that
+  "safe.ts": ["setAttribute", "setAttribute", "setAttribute"],
   // events of the server that the page comes from: read as JSON
   "stream.ts": ['addEventListener("message"'],
   // a blob to be downloaded

@@ -14,8 +14,8 @@ const index = new Index(
       saved: Array.from({ length: count }, (_, i) => (i % 2 ? 4 : 0)),
     },
     columns: [
-      { kind: "duration", task: "train[a]", family: "train", name: "", file: "" },
-      { kind: "duration", task: "train[b]", family: "train", name: "", file: "" },
+      { kind: "duration", task: "train[a]", family: "train", name: "" },
+      { kind: "duration", task: "train[b]", family: "train", name: "" },
     ],
     settings: { metrics: {} },
   }),

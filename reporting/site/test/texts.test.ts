@@ -27,10 +27,12 @@ test("changes have a sign, and no share of nothing", () => {
   assert.equal(percent(2, 1), "−50 %");
   assert.equal(percent(-2, -1), "+50 %");
   assert.deepEqual([percent(0, 1), percent(1, Number.NaN)], ["", ""]);
+  const little = [1, 1.1, 1.0004, 0.999996, 1 + 1e-9].map((to) => percent(1, to));
+  assert.deepEqual(little, ["+0 %", "+10 %", "+0.04 %", "−<0.001 %", "+<0.001 %"]);
 });
 
 test("values, times and counts are written for people", () => {
-  assert.deepEqual([null, "x", 2, [1], { a: 1 }].map(value), ["", "x", "2", "[1]", '{"a":1}']);
+  assert.deepEqual([null, "x", 2, [1], { a: 1 }].map(value), ["", "x", "2", "[1]", '{"a": 1}']);
   assert.equal(time(new Date(2026, 1, 3, 4, 5).getTime()), "2026-02-03 04:05");
   const now = 1e9;
   assert.deepEqual(
@@ -69,16 +71,22 @@ test("a long code keeps its colour off", () => {
   assert.deepEqual(coloured(code), [{ text: code, classes: "" }]);
 });
 
-test("256 colours are one of eight, and 24-bit colours none", () => {
-  const classes = (code: string) => pieces(`\x1b[${code}mx`)[0]!.classes;
-  assert.deepEqual(["38;5;9", "38;5;196", "38;5;21", "38;5;240", "94"].map(classes), [
-    "ansi-1",
-    "ansi-1",
-    "ansi-4",
-    "ansi-0",
-    "ansi-4",
-  ]);
-  assert.deepEqual(["38;2;255;0;0", "48;2;1;31;1", "48;5;31"].map(classes), ["", "", ""]);
+test("terminals have eight colours of the theme, and as many others as they like", () => {
+  const piece = (code: string) => pieces(`\x1b[${code}mx`)[0]!;
+  assert.deepEqual(
+    ["31", "94", "38;5;9", "1;3;4;32", "44", "107", "31;0", "1;22", "4;24"].map((code) => piece(code).classes),
+    ["ansi-1", "ansi-4", "ansi-1", "bold italic underline ansi-2", "ansi-on-4", "ansi-on-7", "", "", ""],
+  );
+  assert.deepEqual(piece("38;5;196;48;5;240").style, { background: "rgb(88 88 88)", color: "rgb(255 0 0)" });
+  assert.deepEqual(piece("48;2;1;31;999;31"), {
+    text: "x",
+    classes: "ansi-1",
+    style: { background: "rgb(1 31 255)" },
+  });
+  assert.match(piece("38:2:250:220:40").style!.color!, /^light-dark\(oklch\(from rgb\(250 220 40\) min/);
+  assert.match(piece("48;5;21").style!.color!, /^oklch\(from rgb\(0 0 255\) /);
+  assert.deepEqual(piece("38;5"), { text: "x", classes: "ansi-0" });
+  assert.deepEqual(piece("38;7;1"), { text: "x", classes: "bold" });
 });
 
 test("what a terminal would obey is dropped", () => {
@@ -97,6 +105,20 @@ test("a page that does more than its text needs a frame", () => {
   for (const html of ["<p>on time = now</p>", "<table><tr><td>x</table>", "<b>a</b>"])
     assert.ok(!needsFrame(html), html);
   assert.deepEqual(["<table>", "<table><script>", "<p>"].map(isTable), [true, false, false]);
+});
+
+test("a table of pandas or polars needs none", () => {
+  const polars =
+    "<div><style>\n.dataframe > thead > tr,\n.dataframe > tbody > tr {\n  text-align: right;\n}\n</style>";
+  assert.equal(needsFrame(`${polars}<small>shape: (1, 1)</small><table class="dataframe"></table></div>`), false);
+  assert.equal(needsFrame("<style scoped>.dataframe tbody tr th {}</style><table></table>"), false);
+  assert.equal(needsFrame("<style>.dataframe {} #T_1 { color: red }</style><table></table>"), true);
+  assert.equal(needsFrame("<style>.dataframe {</style><table></table><script></script>"), true);
+});
+
+test("text that looks like a tag stays", () => {
+  const text = '<p>Use &lt;b style="color:red"&gt;</p>';
+  assert.equal(withoutStyles(text), text);
 });
 
 test("styles are dropped, and many that do not end take no longer", () => {

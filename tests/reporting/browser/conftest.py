@@ -6,7 +6,7 @@ import functools
 import http.server
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbmake_dag_reporting.compare import Declared
+from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.site import SiteOptions, found_in, write_site
 from tests.reporting.browser.digits import digits
 from tests.reporting.fabricate import Fabric, executed
@@ -62,10 +63,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish(digits(Fabric(root)), root / "a" / "site")
 
 
-def publish(fabric: Fabric, out: Path, *, previews: bool = False) -> Path:
+def publish(
+    fabric: Fabric, out: Path, *, previews: bool = False, committed: Mapping[str, bytes] | None = None
+) -> Path:
+    """Write a site; each run's commit has the files ``committed``."""
+
+    def at(_run: Run, paths: Collection[str]) -> dict[str, bytes]:
+        return {path: data for path, data in (committed or {}).items() if path in paths}
+
     metrics = {"auc": Declared(direction="higher", tolerance=0.001)}
     found = found_in(str(fabric.runs), fabric.record, fabric.blob)
-    write_site(str(out), found, SiteOptions(executed=executed, metrics=metrics, previews=previews))
+    write_site(str(out), found, SiteOptions(executed=executed, metrics=metrics, previews=previews, committed=at))
     return out
 
 

@@ -14,8 +14,9 @@ PAGES = (
     "#/runs?columns=started,branch,params.text%2540show,metrics.loss%2540show",
     "#/tasks",
     "#/artefacts?task=show",
-    "#/artefacts?task=show&name=wide.json",
-    "#/artefacts?task=show&name=tall.png&view=one%20after%20the%20other",
+    "#/artefacts?task=show&filter=result%20%3D%20failure",
+    "#/artefacts?task=show&name=wide.json&filter=result%20%3D%20failure",
+    "#/artefacts?task=show&name=tall.png&view=one%20after%20the%20other&filter=result%20%3D%20failure",
     "#/explore",
     "#/explore?x=params.text&colour=branch&group=branch&reused=1",
     "#/tasks?by=family",
@@ -56,16 +57,25 @@ c &= d
 \end{{align}}
 
 ![a picture](data:image/png;base64,{PICTURE}) ![elsewhere](https://example.org/x.png)
+
+![attached](attachment:my%20plot.png) ![a file](../images/a%20file.png "with a title") ![not there](gone.png)
+
+<img src="../images/drawing.svg" alt="a drawing" width="120">
 """
+COMMITTED = {
+    "images/a file.png": png(20, 120, 60),
+    "images/drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><path d='M0 0h8v8'/></svg>",
+}
 
 
 def frame(columns: int, rows: int = 6) -> str:
     """Write a table as pandas does."""
     head = "".join(f"<th>column_{number}</th>" for number in range(columns))
+    above = f"<tr><th></th><th colspan='{columns}' halign='left'>two levels</th></tr>"
     cells = "".join(f"<td>{0.345581234 * (number + 1):.6f}</td>" for number in range(columns))
     body = f"<tr><th>0</th>{cells}</tr>" * rows
     style = "<style scoped>\n.dataframe tbody tr th { vertical-align: top; }\n</style>"
-    table = f"<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody>"
+    table = f"<thead>{above}<tr><th></th>{head}</tr></thead><tbody>{body}</tbody>"
     return f"<div>\n{style}\n<table border='1' class='dataframe'>{table}</table></div>"
 
 
@@ -78,7 +88,7 @@ def _show(number: int, **more: Any) -> Made:
             f"show({number})  # {LONG}",
             {"output_type": "stream", "name": "stdout", "text": f"{ansi}\n{LONG * 4}\n"},
         ),
-        markdown(FORMULAS),
+        {**markdown(FORMULAS), "attachments": {"my plot.png": {"image/png": PICTURE}}},
         code("Math()", {**shown(), "data": {"text/latex": "$\\displaystyle x^{2}$", "text/plain": "<Math>"}}),
         code("frame(12)", shown(text_html=frame(12), text_plain="frame")),
         code("frame(40)", shown(text_html=frame(40, 60), text_plain="frame")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from tests.support.project import Build, Project
@@ -13,10 +14,12 @@ LOOK = 'notebook = "notebooks/eda.py"'
 HANG = "\n# %%\nimport time\n\nprint('still looking')\ntime.sleep(600)\n"
 
 
-def build_runs(root: Path) -> Project:
-    """Play a week of work on the example."""
-    project = Project.copied(EXAMPLE, root)
-    project.remove(*(path for path in (".nbdag", "data", "models", "results") if (root / path).exists()))
+LEFT = (".nbdag", "data", "models", "results")
+
+
+def build_runs(project: Project) -> None:
+    """Play a week of work on the example, in an empty folder."""
+    shutil.copytree(EXAMPLE, project.root, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT))
     project.write(".gitignore", ".nbdag/\ndata/\nmodels/\nresults/\n").commit()
 
     def again(*arguments: str, code: int = 0) -> Build:
@@ -56,4 +59,3 @@ def build_runs(root: Path) -> Project:
     change("pipeline.toml", "test_fraction = 0.3", "test_fraction = 0.25")
     again()
     again("--force", "eda")
-    return project

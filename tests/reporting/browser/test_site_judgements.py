@@ -58,6 +58,21 @@ def test_verdicts_are_found_from_runs_and_history(judged: Opened) -> None:
     )
 
 
+def test_what_was_found_is_read_on_a_small_screen(judged: Opened) -> None:
+    """No date is broken, and what differs is within the window."""
+    page = judged.page
+    page.set_viewport_size({"width": 360, "height": 800})
+    for address, text in (("#/verdicts", "cell 3 of train.py"), (f"#/verdict/{VERDICT.id}", "threads matters")):
+        judged.go(address)
+        cell = page.locator("td", has_text=text).bounding_box()
+        assert cell is not None
+        assert cell["x"] + cell["width"] <= 360
+        assert cell["width"] > 100
+    judged.go("#/verdicts")
+    dates = page.locator("th[scope=row] a").evaluate_all("links => links.map(one => one.getClientRects().length)")
+    assert dates == [1, 1]
+
+
 def test_a_site_without_verdicts_does_not_offer_them(opened: Opened) -> None:
     """Its page says how to make one."""
     page = opened.go("#/verdicts")

@@ -1,15 +1,17 @@
 """What a person sees and does on each page of the site."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from nbmake_dag_reporting import site_index
+from nbmake_dag_reporting.site import SiteOptions, found_in, write_site
 from tests.reporting.browser.conftest import Opened, publish
 from tests.reporting.browser.test_site_access import PAGES
-from tests.reporting.fabricate import Fabric, Made
+from tests.reporting.fabricate import Fabric, Made, executed
 
 pytestmark = pytest.mark.chromium
 
@@ -414,5 +416,56 @@ def test_instances_fold_and_tasks_are_found_in_a_graph(browser: Browser, tmp_pat
     page.get_by_role("button", name="Instances together").click()
     expect(page.locator(".graph .node")).to_have_count(42)
     expect(page.locator(".graph .found")).to_have_text(re.compile("train\\[12\\]"))
+    page.close()
+    assert opened.said == []
+
+
+@pytest.mark.parametrize(
+    ("file", "address"),
+    [
+        ("data/index.js", ""),
+        ("data/index.js", "#/run/run-00003"),
+        ("data/shard/0/c0.js", ""),
+        ("data/shard/0/matrix.js", "#/matrix"),
+        ("data/shard/0/tasks.js", "#/tasks"),
+        ("data/run/run-00003.js", "#/run/run-00003"),
+        ("data/run/run-00003.js", "#/run/run-00003/task/train"),
+        ("texts.js", "#/run/run-00003/task/train"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_file_is_named(
+    browser: Browser, site: Path, tmp_path: Path, file: str, address: str, damage: str
+) -> None:
+    """What was cut or is gone costs its part alone, which says what helps; nothing is blank, or waits for ever."""
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy)
+    if damage == "cut":
+        (copy / file).write_bytes((copy / file).read_bytes()[:60])
+    else:
+        (copy / file).unlink()
+    page = browser.new_page()
+    opened = Opened(page, f"file://{copy}/")
+    page.goto(f"{opened.base}index.html{address}")
+    alert = page.get_by_role("alert").filter(has_text=file)
+    expect(alert).to_contain_text("nbdag report")
+    assert page.get_by_text("defect of nbdag").count() == 0
+    assert page.locator(".loading").count() == 0
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    page.close()
+
+
+def test_runs_whose_details_were_left_out_say_so(browser: Browser, tmp_path: Path) -> None:
+    """Their pages name the reason, and ask for no file that is not there."""
+    fabric = Fabric(tmp_path)
+    for number in range(3):
+        fabric.run(number, Made(name="a", metrics={"auc": number}, artifacts={"x": (b"x" * 5000, "text/plain")}))
+    found = found_in(str(fabric.runs), fabric.record, fabric.blob)
+    write_site(str(tmp_path / "site"), found, SiteOptions(executed=executed, max_size=1))
+    page = browser.new_page()
+    opened = Opened(page, f"file://{tmp_path / 'site'}/")
+    for address in ("#/run/run-00000", "#/run/run-00000/task/a", "#/compare?runs=run-00000,run-00002"):
+        opened.go(address)
+        expect(page.get_by_text("to limit the size of the site")).to_be_visible()
     page.close()
     assert opened.said == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -19,12 +20,15 @@ pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Build, break, mend and branch, and publish all of it below a path."""
-    project = build_runs(tmp_path_factory.mktemp("real") / "mnist-digits")
-    done = project.nbdag("report", "-o", str(project.root.parent / "host/below/site"))
-    assert done.returncode == 0, done.stderr
-    return project
+def project(built_once: Callable[[str, Callable[[Project], object]], Path]) -> Project:
+    """Build, break, mend and branch, and publish all of it below a path: once for all workers."""
+
+    def make(project: Project) -> None:
+        build_runs(project)
+        done = project.nbdag("report", "-o", str(project.root.parent / "host/below/site"))
+        assert done.returncode == 0, done.stderr
+
+    return Project(built_once("site-of-mnist", make))
 
 
 def tasks_of(project: Project, run_id: str) -> dict[str, dict[str, Any]]:
@@ -89,10 +93,11 @@ def test_every_page_says_nothing_to_the_console(opened: Opened, pages: list[str]
 
 @pytest.mark.axe
 @pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("opened", ["file"], indirect=True)
 def test_axe_finds_nothing_serious_on_real_pages(
     opened: Opened, pages: list[str], theme: Literal["light", "dark"]
 ) -> None:
-    """Real outputs, tables and pictures are as accessible as made-up ones."""
+    """Real outputs, tables and pictures are as accessible as made-up ones, wherever they are served from."""
     opened.page.emulate_media(color_scheme=theme)
     for address in pages[::4]:
         opened.go(address)
