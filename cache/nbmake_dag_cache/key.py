@@ -7,7 +7,7 @@ The ingredients have three stages, because some are learned late: ``own`` are kn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Literal, NewType, TypeAlias
 
@@ -48,19 +48,21 @@ def key_of(ingredients: Iterable[Ingredient]) -> Key:
 
     Each text is preceded by its length in bytes, so that no two different lists have the same encoding.
     """
-    return Key(xxh3_128_hexdigest(b"".join(_texts(ingredients))))
+    return Key(xxh3_128_hexdigest(_encoded(ingredients)))
 
 
 def shared_name_of(ingredients: Iterable[Ingredient]) -> Sha256:
     """Hash ingredients to a collision-resistant name, for use across a trust boundary."""
-    hasher = sha256()
-    for text in _texts(ingredients):
-        hasher.update(text)
-    return Sha256(hasher.hexdigest())
+    return Sha256(sha256(_encoded(ingredients)).hexdigest())
 
 
-def _texts(ingredients: Iterable[Ingredient]) -> Iterator[bytes]:
-    for texts in sorted((*item.which, item.value) for item in ingredients):
-        for text in texts:
-            encoded = text.encode("utf-8", "surrogatepass")
-            yield b"%d:%b" % (len(encoded), encoded)
+def _encoded(ingredients: Iterable[Ingredient]) -> bytes:
+    rows = sorted((item.kind, item.name, item.path, item.value) for item in ingredients)
+    plain = "".join(
+        [f"{len(a)}:{a}{len(b)}:{b}{len(c)}:{c}{len(d)}:{d}" for a, b, c, d in rows],
+    )
+    if plain.isascii():
+        # as many bytes as characters
+        return plain.encode()
+    encoded = (text.encode("utf-8", "surrogatepass") for row in rows for text in row)
+    return b"".join(b"%d:%b" % (len(text), text) for text in encoded)

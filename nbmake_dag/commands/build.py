@@ -23,6 +23,7 @@ from nbmake_dag.commands.options import (
     profiled,
     project_of,
     say,
+    say_all,
     served,
     streamed,
     targets_of,
@@ -282,5 +283,4 @@ def _say_plan(project: Project, request: Request, *, writes_json: bool) -> None:
 
         write_plan(project, found)
         return
-    for line in describe_plan(found.verdicts):
-        say(line)
+    say_all(describe_plan(found.verdicts))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nbmake_dag.core.model import Value
     from nbmake_dag.progress.event_lines import EventLines
 
+_LINES_AT_A_TIME = 500
 PARAMETER = "Set a parameter; VALUE is TOML, else a string."
 OUTPUT = (
     "Show the output of tasks: at once (stream), below each task (group), of failed ones (errors); auto chooses."
@@ -102,6 +104,13 @@ def say(text: str, *, err: bool = False) -> None:
 
         text = fitted(text, stream)
     click.echo(text, err=err)
+
+
+def say_all(lines: Iterable[str]) -> None:
+    """Print very many lines to standard output, many at a time."""
+    left = iter(lines)
+    while some := list(islice(left, _LINES_AT_A_TIME)):
+        say("\n".join(some))
 
 
 def project_of(directory: str | None, file: str | None, profiles: tuple[str, ...] | None = None) -> Project:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nbmake_dag.commands.helping import Command
-from nbmake_dag.commands.options import as_json, located, overrides, profiled, project_of, say, targets_of
+from nbmake_dag.commands.options import as_json, located, overrides, profiled, project_of, say, say_all, targets_of
 from nbmake_dag.core.decide import Stale
 from nbmake_dag.core.plan import Undecided
 from nbmake_dag.engine.request import Request
@@ -47,8 +47,7 @@ def command(
         write_plan(project, found)
     else:
         previous = _previous(project)
-        for line in describe_plan(verdicts, previous.failure, waits_under_way(project)):
-            say(line)
+        say_all(describe_plan(verdicts, previous.failure, waits_under_way(project)))
         restored = Counter(filter(None, map(previous.restored_from, verdicts)))
         for run, count in restored.items():
             tasks = "task are" if count == 1 else "tasks are"

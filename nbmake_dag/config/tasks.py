@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from itertools import permutations
 from typing import Any
 
@@ -77,6 +78,12 @@ def is_format_of(notebook: str, form: str) -> bool:
 def fits_another(notebook: str, form: str) -> bool:
     """Return whether a Jupytext format is well formed, and of another extension than a notebook has."""
     return _FORMAT.fullmatch(form) is not None and not is_format_of(notebook, form)
+
+
+@lru_cache(maxsize=1024)
+def _shared(inputs: tuple[Input, ...]) -> tuple[Input, ...]:
+    """Return the same inputs for all tasks that have the same: of a million instances most do."""
+    return inputs
 
 
 def _path_in(declared: str | Mapping[str, Any]) -> str | None:
@@ -203,15 +210,16 @@ class Family:
         env, secrets, tags = self._env(), tuple(keys.get("secrets", ())), frozenset(keys.get("tags", ()))
         for name, point in zip(found.names, found.points, strict=True):
             values = {**visible, **point}
+            parameters = {key: value for key, value in values.items() if key in reaching}
             copy = self._path_of("notebook_output", written_notebook, values)
             workdir = self._path_of("workdir", read_path, values) or ProjectPath("./")
             yield Task(
                 name=name,
                 family=self.name,
                 work=self._command(keys["command"], values) if self._kind == "command" else self._work,
-                inputs=tuple(self._inputs(values)),
+                inputs=_shared(tuple(self._inputs(values))),
                 outputs=tuple(self._outputs(values)),
-                parameters={key: value for key, value in values.items() if key in reaching},
+                parameters=point if list(parameters) == list(point) else parameters,
                 values=point,
                 after=after,
                 source=source,

@@ -116,7 +116,7 @@ def build_graph(
             if item.is_glob or item.path.endswith("/") or not makers:
                 outside.append(item)
         edges[name] = tuple(found)
-        external[name] = tuple(outside)
+        external[name] = task.inputs if len(outside) == len(task.inputs) else tuple(outside)
         after = (other for other in task.after if other in tasks)
         left_out = (other for other in whole.upstream[name] if other not in tasks) if whole else ()
         beyond = (other for other in whole.with_upstream(left_out) if other in tasks) if whole else ()

@@ -150,9 +150,10 @@ def upstream_ingredients(
 def task_keys(name: TaskName, graph: Graph, facts: Facts, results: Mapping[TaskName, Result]) -> TaskKeys:
     """Complete a task's ingredients; results of all tasks that make its inputs must be known."""
     upstream = tuple(upstream_ingredients(graph.tasks[name], graph.edges[name], results))
+    if not upstream:
+        return TaskKeys(own_key=facts.own_key, static_key=facts.own_key, ingredients=facts.own)
     known = (*facts.own, *upstream)
-    static_key = key_of(known) if upstream else facts.own_key
-    return TaskKeys(own_key=facts.own_key, static_key=static_key, ingredients=known)
+    return TaskKeys(own_key=facts.own_key, static_key=key_of(known), ingredients=known)
 
 
 def find_record(

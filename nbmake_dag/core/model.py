@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NewType, TypeAlias, assert_never
+from typing import Any, NewType, TypeAlias, assert_never
 
 from nbmake_dag.core.vocabulary import CompareKind, KernelStart, RemoteMode
 from nbmake_dag_reporting.vocabulary import Direction, TaskType
@@ -17,6 +17,13 @@ ProjectPath = NewType("ProjectPath", str)
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 """What a parameter can be: TOML without dates. ``None`` cannot be written in TOML but may come from Python."""
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def nothing() -> Mapping[Any, Any]:
+    """Return the empty mapping that all share who have nothing: of a million tasks most have several."""
+    return _NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +205,7 @@ class Task:
     """Those that reach the work, resolved by precedence."""
     values: Mapping[str, Value] = field(default_factory=dict[str, Value])
     """The values that tell this instance from others, also those that only paths use."""
-    gathers: Mapping[str, tuple[Gathered, ...]] = field(default_factory=dict[str, tuple[Gathered, ...]])
+    gathers: Mapping[str, tuple[Gathered, ...]] = field(default_factory=nothing)
     """The inputs that are outputs of all instances of a task, by name, in the order of the pipeline.
 
     Each of the files is among ``inputs`` too, under that name.

@@ -161,7 +161,8 @@ def _prepared(look: Look, before: Prepared | None = None, *, fetches: bool) -> P
     kept = untouched_facts(before.graph, before.facts, graph) if before is not None else {}
     facts = survey.facts(previous, keep_going=look.request.keep_going, known=kept)
     for name in facts.keys() - previous.keys() - kept.keys():
-        facts[name] = replace(facts[name], lost=stores.previous.why_lost(name))
+        if why := stores.previous.why_lost(name):
+            facts[name] = replace(facts[name], lost=why)
     return Prepared(
         survey=survey,
         whole=look.whole,

@@ -34,6 +34,7 @@ class Footprints:
         reached = self._survey.reach.of(task)
         external = self._survey.graph.external[task.name]
         files = self._survey.files_of(task)
+        known = {os.path.join(self._root, path) for path in files}
         kernels = self._survey.kernel_folders if isinstance(task.work, Notebook) else ()
         passed = {step for path in (*files, *kernels) for step in trail(os.path.join(self._root, path))}
         folders = {folder for item in external for folder in self._folders(item)}
@@ -42,7 +43,7 @@ class Footprints:
             files=frozenset(map(self._relative, passed)),
             inputs=external,
             links=tuple((link, real) for link in sorted(folders) if link and (real := self._real(link)) != link),
-            names=_texts_of(task) | self._names(reached.names, {os.path.join(self._root, path) for path in files}),
+            names=_texts_of(task) | self._names(self._survey.reach.named_by(task), known),
             is_opaque=reached.is_opaque,
         )
 

@@ -15,7 +15,7 @@ import msgspec
 from nbmake_dag.observe.arguments import LESS_USUAL, SUFFIXES
 from nbmake_dag.observe.places import Places
 from nbmake_dag.observe.project import Project
-from nbmake_dag.observe.reach import Code, Reached, Search, names_in
+from nbmake_dag.observe.reach import Code, Reached, Search, names_in, shared_reached
 from nbmake_dag.observe.scripts import scripts_of, with_own_folder
 from nbmake_dag.observe.shell import recipes
 from nbmake_dag_cache.computed_imports import WholeFolder, WholePackage
@@ -77,9 +77,11 @@ class Modules:
         """Return the absolute paths of all local modules and scripts that code reaches, sorted."""
         return self.explore(code, editable).paths
 
-    def explore(self, code: Code, editable: Callable[[], dict[str, str]] = dict[str, str]) -> Reached:
-        """Follow all that code imports and starts."""
-        search = Search()
+    def explore(
+        self, code: Code, editable: Callable[[], dict[str, str]] = dict[str, str], *, named: bool = False
+    ) -> Reached:
+        """Follow all that code imports and starts; ``named``: and collect the names that it mentions."""
+        search = Search(named=named)
         imported: set[str] = set()
         waiting = [code]
         while waiting:
@@ -109,7 +111,7 @@ class Modules:
                     )
             for command in (*code.imports.commands, *(() if code.is_traced else self._named(code))):
                 waiting += self._started(command, code, search)
-        return Reached(
+        return shared_reached(
             paths=tuple(sorted(search.scripts | imported)),
             names=tuple(sorted(search.names)),
             unknown=tuple(dict.fromkeys(search.unknown)),

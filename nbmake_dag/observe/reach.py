@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nbmake_dag.observe.arguments import SUFFIXES, Script
 from nbmake_dag_cache.computed_imports import WholeFolder, WholePackage
@@ -46,17 +46,22 @@ class Reached:
     paths: tuple[str, ...]
     """The absolute paths of all local modules and scripts, sorted."""
     names: tuple[str, ...]
-    """All names by which modules and scripts are mentioned, also those that mean no file here."""
+    """All names by which modules and scripts are mentioned, also those that mean no file here, if asked for."""
     unknown: tuple[str, ...]
     """Commands that start a script whose name is computed, where no run notes it."""
     is_opaque: bool
     """Some of the code imports or starts computed names, or is in another language."""
 
 
-class Search:
-    """What a search has found so far."""
+shared_reached = lru_cache(maxsize=1024)(Reached)
+"""Makes what some code reaches once for all code that reaches the same: most commands reach nothing."""
 
-    def __init__(self) -> None:
+
+class Search:
+    """What a search has found so far; ``named``: also the names that mean no file."""
+
+    def __init__(self, *, named: bool) -> None:
+        self._named = named
         self.scripts: set[str] = set()
         self.names: set[str] = set()
         self.unknown: list[str] = []
@@ -64,7 +69,8 @@ class Search:
         self._followed: dict[str, set[str]] = {}
 
     def note(self, code: Code) -> None:
-        self.names.update(map(sys.intern, names_in(code.imports, code.package or code.folder)))
+        if self._named:
+            self.names.update(names_in(code.imports, code.package or code.folder))
         imports = code.imports
         self.is_opaque |= imports.computed or imports.opaque or _starts_pattern(imports)
         self.is_opaque |= any(map(_leads_up, imports.listed))

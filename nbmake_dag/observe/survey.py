@@ -13,7 +13,17 @@ from importlib.util import find_spec
 from nbmake_dag.core.facts import ABSENT, Facts
 from nbmake_dag.core.graph import Graph, input_files
 from nbmake_dag.core.ingredients import Files, Observed, Software, own_ingredients
-from nbmake_dag.core.model import Command, Function, Input, Notebook, Pipeline, ProjectPath, Task, TaskName
+from nbmake_dag.core.model import (
+    Command,
+    Function,
+    Input,
+    Notebook,
+    Pipeline,
+    ProjectPath,
+    Task,
+    TaskName,
+    nothing,
+)
 from nbmake_dag.core.reasons import changes, describe
 from nbmake_dag.errors import Complaint, ConfigError
 from nbmake_dag.observe.environments import Environment, Environments
@@ -338,8 +348,8 @@ class Survey:
             own=own,
             own_key=own_key,
             records=usable,
-            present=self.digests(output.path for output in task.outputs),
-            modules=self.module_digests(traced),
+            present=self.digests(output.path for output in task.outputs) or nothing(),
+            modules=self.module_digests(traced) if traced else nothing(),
             cells=self.cells(task),
             previous=previous,
             unusable=next(filter(None, unusable.values()), ""),

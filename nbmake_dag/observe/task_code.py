@@ -40,6 +40,10 @@ class TaskCode:
             self._reached[task.name] = self._explore(task)
         return self._reached[task.name]
 
+    def named_by(self, task: Task) -> tuple[str, ...]:
+        """Return the names by which a task's code mentions modules and scripts, also those that mean no file."""
+        return self._explore(task, named=True).names
+
     def of_script(self, path: str, task: Task) -> Reached:
         """Return what a script, by its path relative to the root, reaches when a task starts it; and itself."""
         place = os.path.normpath(self.project.absolute(path))
@@ -64,7 +68,7 @@ class TaskCode:
             found.update(self.modules.explore(code, self._editable(self.python)).paths)
         return frozenset(map(self.project.relative, found))
 
-    def _explore(self, task: Task) -> Reached:
+    def _explore(self, task: Task, *, named: bool = False) -> Reached:
         root = self.project.root
         place = os.path.normpath(self.project.absolute(task.workdir))
         match task.work:
@@ -75,7 +79,7 @@ class TaskCode:
                 is_python = notebook.language == "python"
                 code = Code(notebook.imports, folder, place, (root, folder), is_traced=is_python)
                 code = replace(code, python_path=_python_path(task, place))
-                found = self.modules.explore(code, self._editable(interpreter))
+                found = self.modules.explore(code, self._editable(interpreter), named=named)
                 return found if is_python else replace(found, is_opaque=True)
             case Function() as work:
                 folder = os.path.dirname(self.sources.function(work).path)
@@ -91,7 +95,8 @@ class TaskCode:
                 )
                 command = Imports(commands=(StartedCommand(arguments),))
                 code = Code(command, place, place, (place,))
-        return self.modules.explore(code, self._editable(None if task.environment else self.python))
+        interpreter = None if task.environment else self.python
+        return self.modules.explore(code, self._editable(interpreter), named=named)
 
     def _editable(self, interpreter: str | None) -> Callable[[], dict[str, str]]:
         """Return a look-up, done when needed, of the packages that an interpreter has as links."""

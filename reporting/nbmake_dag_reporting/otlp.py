@@ -8,7 +8,7 @@ have a fixed order, on which ready-made lines of hits rely.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -97,6 +97,20 @@ def decode_line(line: bytes) -> tuple[Resource, tuple[Span, ...]]:
     except (IndexError, KeyError, ValueError, RecursionError) as error:
         raise DamagedLineError(str(error)) from error
     return Resource(attributes=attributes, scope=scope.name, version=scope.version), spans
+
+
+def decode_span_attributes(line: bytes) -> Iterator[dict[str, AttributeValue]]:
+    """Yield the attributes of each span of a line, and decode nothing else; raises `DamagedLineError`.
+
+    Of a line with very many spans, one is in memory at a time.
+    """
+    try:
+        for group in _decode_bare(line).resource_spans:
+            for part in group.scope_spans:
+                for span in part.spans:
+                    yield _attributes(_decode_attributes(span.attributes))
+    except (ValueError, RecursionError) as error:
+        raise DamagedLineError(str(error)) from error
 
 
 def _status_fields(error: str | None) -> dict[str, Any]:
@@ -223,7 +237,24 @@ class _TracesData(msgspec.Struct, frozen=True, rename="camel"):
     resource_spans: list[_ResourceSpans]
 
 
+class _BareSpan(msgspec.Struct, frozen=True):
+    attributes: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _BareScopeSpans(msgspec.Struct, frozen=True):
+    spans: list[_BareSpan] = []
+
+
+class _BareResourceSpans(msgspec.Struct, frozen=True, rename="camel"):
+    scope_spans: list[_BareScopeSpans] = []
+
+
+class _BareTracesData(msgspec.Struct, frozen=True, rename="camel"):
+    resource_spans: list[_BareResourceSpans]
+
+
 _decode = msgspec.json.Decoder(_TracesData, strict=False).decode
+_decode_bare = msgspec.json.Decoder(_BareTracesData).decode
 _decode_attributes = msgspec.json.Decoder(list[_KeyValue], strict=False).decode
 
 

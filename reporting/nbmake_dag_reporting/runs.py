@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from io import BufferedReader
@@ -23,11 +24,12 @@ from nbmake_dag_reporting.events import EVENTS, Event, RunStarted, TasksKnown, W
 from nbmake_dag_reporting.gzipped import DamagedGzipError, gunzip
 from nbmake_dag_reporting.heads import head_of
 from nbmake_dag_reporting.hit_tables import decode_table, expand, table_path, tables_of
-from nbmake_dag_reporting.otlp import TRACE, DamagedLineError, decode_line
-from nbmake_dag_reporting.run import Run, RunHead
+from nbmake_dag_reporting.otlp import TRACE, DamagedLineError, decode_line, decode_span_attributes
+from nbmake_dag_reporting.run import RecordRef, Run, RunHead
 from nbmake_dag_reporting.spans import Resource, Span
 
 _TAIL = 8 << 10
+_OF_RECORDS = (schema.TASK_NAME, schema.CACHE_OWN_KEY, schema.CACHE_KEY)
 _NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENOTDIR})
 """Errors of opening a link that leads in a circle, a socket, and what is below a file."""
 _GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -74,6 +76,18 @@ def decode_run(directory: str, trace: bytes, written: bytes, resolve: Resolve = 
     if run is None or not _RUN_ID.fullmatch(run.id):
         raise RunNotFoundError(f"{directory} holds no run")
     return replace(run, lost=lost) if (lost := tuple(tables_of(trace))) else run
+
+
+def read_records(directory: str) -> dict[str, RecordRef]:
+    """Return the record of each task that a run has one of, and read nothing else of the run."""
+    found: dict[str, RecordRef] = {}
+    for line in read_trace(directory).splitlines():
+        with suppress(DamagedLineError):
+            for at in decode_span_attributes(line):
+                name, own_key, key = (at.get(which) for which in _OF_RECORDS)
+                if isinstance(name, str) and isinstance(own_key, str) and isinstance(key, str):
+                    found[name] = RecordRef(own_key=own_key, key=key)
+    return found
 
 
 def read_events(directory: str) -> list[Event]:

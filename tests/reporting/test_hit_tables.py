@@ -22,7 +22,7 @@ from nbmake_dag.runs.places import RunsFolder
 from nbmake_dag_reporting.bundle import Recorded, decode_bundle, encode_bundle
 from nbmake_dag_reporting.hit_tables import FOLDER, Filling, encode_reference, expand, fill, tables_of
 from nbmake_dag_reporting.otlp import encode_line, encode_resource, wrap
-from nbmake_dag_reporting.runs import nothing, read_lines, read_run, read_trace
+from nbmake_dag_reporting.runs import nothing, read_lines, read_records, read_run, read_trace
 from nbmake_dag_reporting.secrets_scan import Secrets
 from nbmake_dag_reporting.site import SiteOptions, found_in, write_site
 from tests.record.written import (
@@ -154,6 +154,7 @@ def test_runs_with_the_same_hits_share_tables(runs: str, hits: Hits) -> None:
     read = read_run(ran.directory)
     assert (len(read.tasks), read.counts["up_to_date"], read.tasks["t400"].status) == (900, 899, "ran")
     assert read.tasks["t401"].upstreams == ("t0",)
+    assert read_records(ran.directory) == {name: task.record for name, task in read.tasks.items()}
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "flipped", "another", "a folder", "a bomb"])

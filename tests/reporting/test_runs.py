@@ -10,8 +10,8 @@ import pytest
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.events import AttemptStarted, CellStarted, Event, RunStarted, WantedTask, encode_event
 from nbmake_dag_reporting.otlp import encode_line
-from nbmake_dag_reporting.run import Ci, Vcs
-from nbmake_dag_reporting.runs import RunNotFoundError, find_run, list_runs, read_head, read_run
+from nbmake_dag_reporting.run import Ci, RecordRef, Vcs
+from nbmake_dag_reporting.runs import RunNotFoundError, find_run, list_runs, read_head, read_records, read_run
 from nbmake_dag_reporting.spans import Link, Resource, Span, SpanEvent
 
 TRACE = "ab" * 16
@@ -195,6 +195,20 @@ def test_a_last_line_of_any_length_is_the_head(tmp_path: Path) -> None:
     head = read_head(directory)
     assert head is not None
     assert (head.result, len(head.parameters)) == ("success", 1001)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_records_alone_are_those_of_the_whole_run(tmp_path: Path, seed: int) -> None:
+    """Of a damaged trace, also one that ends anywhere, they are at least those."""
+    rng = random.Random(seed)
+    trace = bytearray(b"".join(LINES))
+    if seed:
+        trace[rng.randrange(len(trace))] = rng.randrange(256)
+        del trace[rng.randrange(len(trace)) :]
+    directory = record(tmp_path / "r", bytes(trace))
+    whole = {name: task.record for name, task in read_run(directory).tasks.items() if task.record}
+    assert whole.items() <= read_records(directory).items()
+    assert seed or whole == read_records(directory) == {"t": RecordRef(own_key="o", key="k")}
 
 
 def test_a_gzipped_trace_is_read_however_it_was_packed(tmp_path: Path) -> None:

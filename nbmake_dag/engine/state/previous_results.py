@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 
 import msgspec
 
@@ -17,7 +16,7 @@ from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.record import Record
 from nbmake_dag_cache.records import RecordStore
 from nbmake_dag_reporting.cell_ref import CellRef
-from nbmake_dag_reporting.runs import RunNotFoundError, read_run
+from nbmake_dag_reporting.runs import read_records
 
 _HANDED_OVER_MOST_S = 0.3
 """What handing over an attempt takes on slow machines: who measures more measures a busy one."""
@@ -191,10 +190,6 @@ class CarriedResults:
     def _keys_in(self, folder: str) -> dict[str, tuple[Key, Key]]:
         """Return own key and key of the record of each task in a run."""
         if folder not in self._read:
-            self._read[folder] = {}
-            with suppress(RunNotFoundError):
-                tasks = read_run(folder).tasks.items()
-                self._read[folder] = {
-                    name: (Key(task.record.own_key), Key(task.record.key)) for name, task in tasks if task.record
-                }
+            records = read_records(folder).items()
+            self._read[folder] = {name: (Key(found.own_key), Key(found.key)) for name, found in records}
         return self._read[folder]
