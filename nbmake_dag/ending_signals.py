@@ -15,6 +15,8 @@ _LOOK_S = 0.2
 _PATIENCE_S = 5.0
 """For which a reader may pause once an end was asked for."""
 _was_asked = threading.Event()
+_handlers: list[Callable[[int], None]] = []
+"""What is called, the innermost last."""
 
 
 @contextmanager
@@ -27,6 +29,11 @@ def handling(handle: Callable[[int], None]) -> Generator[None]:
         yield
         return
 
+    if not _handlers:
+        # by a signal to an earlier build of this process
+        _was_asked.clear()
+    _handlers.append(handle)
+
     def note(number: int, _: object) -> None:
         _was_asked.set()
         handle(number)
@@ -37,6 +44,7 @@ def handling(handle: Callable[[int], None]) -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _handlers.pop()
 
 
 def write_to_reader(descriptor: int, data: bytes) -> None:

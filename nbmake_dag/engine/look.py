@@ -58,8 +58,7 @@ class Look:
         try:
             targets = select(whole, request.targets, tags=request.tags, exclude=request.exclude)
         except UnknownTargetError as error:
-            ignored, copies = Ignored(pipeline.ignore), self.loaded.copies
-            inputs = Inputs(self.project, whole, self.stores.files, {}, ignored, self.places, copies=copies)
+            inputs = self.inputs(whole, {}, pipeline)
             raise refusal_of_code(error.target, self.survey_of(whole, inputs, pipeline)) or error from None
         self.pipeline, self.whole, self.targets = pipeline, whole, targets
         self.ignore = Ignored(pipeline.ignore)
@@ -82,10 +81,16 @@ class Look:
         )
         return Survey(project, pipeline or self.pipeline, graph, instruments)
 
-    def inputs(self, graph: Graph, leaving: Mapping[ProjectPath, Digest]) -> Inputs:
-        """Return the inputs of a graph, without files that are moved away before anything runs."""
+    def inputs(
+        self, graph: Graph, leaving: Mapping[ProjectPath, Digest], pipeline: Pipeline | None = None
+    ) -> Inputs:
+        """Return the inputs of a graph of this pipeline or another one.
+
+        Those that are ``leaving`` are moved away before anything runs.
+        """
+        ignored = self.ignore if pipeline is None else Ignored(pipeline.ignore)
         files, copies = self.stores.files, self.loaded.copies
-        return Inputs(self.project, graph, files, leaving, self.ignore, self.places, copies=copies)
+        return Inputs(self.project, graph, files, leaving, ignored, self.places, copies=copies)
 
     def leftovers(self) -> Leftovers:
         """Find the files that tasks made and that no task makes any more."""
@@ -106,19 +111,7 @@ class Look:
                 overrides={},
                 known=self.known,
             ),
-            code=lambda pipeline, graph: self.survey_of(
-                graph,
-                Inputs(
-                    project,
-                    graph,
-                    self.stores.files,
-                    {},
-                    Ignored(pipeline.ignore),
-                    self.places,
-                    copies=self.loaded.copies,
-                ),
-                pipeline,
-            ).code(),
+            code=lambda pipeline, graph: self.survey_of(graph, self.inputs(graph, {}, pipeline), pipeline).code(),
         )
 
     def previous(self, names: Iterable[TaskName]) -> dict[TaskName, Record]:

@@ -38,6 +38,7 @@ _SEND_WITHIN_S = 30
 _EXIT_WITHIN_S = 5.0
 DEAF_AFTER_S = 40.0
 """Beyond the grace period of a cancelled attempt; executors that listen end it sooner."""
+_LOOK_S = 1.0
 _TAIL_BYTES = 2000
 
 
@@ -80,7 +81,9 @@ class ChildExecutor:
         self._running: dict[str, AttemptSpec] = {}
         self._waiting: set[str] = set()
         """Those of them that waited behind another one, and have not begun."""
-        self._cancelled: set[str] = set()
+        self._cancelled: dict[str, float] = {}
+        """Those that were cancelled, and when this process counts as deaf if they have not ended."""
+        self._listens = False
         self._lock = threading.Lock()
         self._lost = ""
         self._closed = False
@@ -121,20 +124,27 @@ class ChildExecutor:
     def cancel(self, task: str, grace: float) -> None:
         """End an attempt, or the executor with it if that does not answer: it may be stopped, or stuck."""
         with self._lock:
-            spec = self._running.get(task)
-        if spec is None:
-            return
-        self._cancelled.add(task)
+            if task not in self._running:
+                return
+            self._cancelled[task] = time.monotonic() + grace + DEAF_AFTER_S
+            starts, self._listens = not self._listens, True
         self._send(Cancel(task=task, grace=grace))
-        watchdog = threading.Timer(grace + DEAF_AFTER_S, self._end_deaf, (spec,))
-        watchdog.daemon = True
-        watchdog.start()
+        if starts:
+            threading.Thread(target=self._listen, name=f"{self.name} cancels", daemon=True).start()
 
-    def _end_deaf(self, spec: AttemptSpec) -> None:
-        with self._lock:
-            is_deaf = self._running.get(spec.task) is spec
-        if is_deaf and not self._closed:
-            self._supervisor.kill(self._child)
+    def _listen(self) -> None:
+        """Wait until all that was cancelled has ended, or end the process."""
+        while True:
+            with self._lock:
+                first = min(self._cancelled.values(), default=None)
+                if first is None or self._closed:
+                    self._listens = False
+                    return
+            if (left_s := first - time.monotonic()) <= 0:
+                self._supervisor.kill(self._child)
+                return
+            if self._exited.wait(min(left_s, _LOOK_S)):
+                return
 
     def recall(self, task: str) -> None:
         """Have an attempt returned, if it has not begun."""
@@ -165,7 +175,7 @@ class ChildExecutor:
                         self._waiting.discard(event.task)
                         if not isinstance(event, Started):
                             self._running.pop(event.task, None)
-                            self._cancelled.discard(event.task)
+                            self._cancelled.pop(event.task, None)
                 elif isinstance(event, ExecutorLost):
                     reason, misused = event.reason, event.misused
                     break

@@ -28,7 +28,7 @@ options = ["--exclusive", "--cpus-per-task=16"]
 """
     ray = expand(parse((text + REST).encode()), {}, {}).ray
     assert (ray.address, ray.address_place) == ("slurm", "pipeline.toml:2")
-    wanted = allocation_of(ray.slurm)
+    wanted = allocation_of(ray.slurm, ())
     assert wanted.nodes == 4
     assert wanted.options == (
         "--exclusive",
@@ -43,7 +43,7 @@ options = ["--exclusive", "--cpus-per-task=16"]
 
 def test_without_keys_one_node_of_the_default_partition_is_asked_for() -> None:
     """What is asked for is the same each time: a watch keeps the nodes that it has."""
-    first, second = allocation_of(SlurmSettings()), allocation_of(SlurmSettings())
+    first, second = (allocation_of(SlurmSettings(), ()) for _ in range(2))
     assert (first.nodes, first.options) == (1, ())
     assert first == second
 
@@ -65,6 +65,12 @@ def test_without_keys_one_node_of_the_default_partition_is_asked_for() -> None:
         ('options = "--exclusive"', "2: `options` must be a list of strings"),
         ('options = ["-N 4"]', '2: `-N 4` is not an option of sbatch\n  hint: write each as `"--name=value"`'),
         ('options = ["--nodes=4"]', "2: `options` cannot have `--nodes`\n  hint: write `nodes`"),
+        (
+            'options = ["--clusters=a"]',
+            "2: `options` cannot have `--clusters`\n  hint: build where the jobs of that",
+        ),
+        ('options = ["--no-requeue"]', "2: `options` cannot have `--no-requeue`"),
+        ('options = ["--test-only"]', "2: `options` cannot have `--test-only`"),
         ('options = ["--wait"]', "2: `options` cannot have `--wait`\n  hint: nbdag waits by itself"),
         ('partitions = "a"', "2: "),
     ],

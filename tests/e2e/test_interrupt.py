@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from nbmake_dag import ending_signals
 from nbmake_dag.ending_signals import handling, write_to_reader
 from nbmake_dag_reporting.runs import find_run, read_run
 from tests.support.project import NBDAG, Project, await_true
@@ -239,6 +240,16 @@ def test_a_reader_that_only_pauses_gets_all_lines():
     pausing.join()
     os.close(read)
     assert got == [text]
+
+
+def test_an_end_that_an_earlier_build_was_asked_for_is_none_of_the_next() -> None:
+    """In one process, as in a notebook; a wait within a build is part of it."""
+    with handling(lambda _: None):
+        os.kill(os.getpid(), signal.SIGTERM)
+        with handling(lambda _: None):
+            assert ending_signals._was_asked.is_set()
+    with handling(lambda _: None):
+        assert not ending_signals._was_asked.is_set()
 
 
 def _all_of(descriptor: int) -> bytes:

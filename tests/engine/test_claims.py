@@ -176,6 +176,20 @@ def test_a_claim_just_taken_over_goes_with_its_build(make, tmp_path: Path, monke
     assert not file.exists()
 
 
+def test_a_claim_that_another_build_has_now_is_left_to_it(make, tmp_path: Path):
+    """Whoever was taken for dead must not remove it."""
+    file = tmp_path / "shared" / PATH
+    build = make()
+    build.claim()
+    assert build.hears() == "proceeds"
+    theirs = json.dumps({"build": "other", "beat": 1, "host": "other", "pid": 1, "format": 1}).encode()
+    file.write_bytes(theirs)
+    await_true(lambda: build.claims._held[TASK].is_replaced, 30, "it does not notice")
+    build.claims.release(TASK)
+    await_true(lambda: TASK not in build.claims._held, 30, "it keeps the claim")
+    assert file.read_bytes() == theirs
+
+
 def test_patience_ends_though_the_other_lives(make, monkeypatch: pytest.MonkeyPatch):
     """Its heartbeat is there, and its result is not."""
     monkeypatch.setattr(claims, "PATIENCE_S", 0.5)

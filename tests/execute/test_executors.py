@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import ANY
@@ -125,6 +126,24 @@ def test_a_killed_worker_loses_its_attempts_and_what_they_ran(driver: Driver) ->
     assert not psutil.wait_procs(work, timeout=5)[1]
     driver.submit("c", "true")
     assert driver.ended().result.outcome == "lost"
+
+
+def test_however_many_are_cancelled_one_thread_waits_for_them(driver: Driver) -> None:
+    """And it ends with the last of them."""
+    names = [f"t{number}" for number in range(50)]
+    for name in names:
+        driver.submit(name, "sleep 1000", known_failures=0)
+    for name in names:
+        driver.executor.cancel(name, 0.0)
+        driver.executor.cancel(name, 0.0)
+    waiting = [thread for thread in threading.enumerate() if thread.name == "inline cancels"]
+    assert len(waiting) == 1
+    answered: set[str] = set()
+    while len(answered) < len(names):
+        event = driver.events.get(timeout=WITHIN_S)
+        answered |= {event.task} if isinstance(event, Ended | Returned) else set()
+    waiting[0].join(WITHIN_S)
+    assert not waiting[0].is_alive()
 
 
 @pytest.mark.fault

@@ -8,9 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
+import ray
+from ray.exceptions import GetTimeoutError, TaskUnschedulableError
 
 from nbmake_dag.execute.processes.frames import Frames
 from nbmake_dag.execute.protocol import AttemptSpec, CommandWork, Ended, Event, Node, Order
+from nbmake_dag.execute.ray import roster
+from nbmake_dag.execute.ray.roster import Roster
 from nbmake_dag.execute.ray.session import _Task
 
 
@@ -112,3 +116,19 @@ def test_the_same_attempt_of_another_build_is_another(project) -> None:
         tickets += one.carrier.submitted
         one.ends()
     assert tickets == ["first:t:1:0", "second:t:1:0"]
+
+
+def test_a_node_that_takes_no_task_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may drain, as before it is taken away; it is asked again, and is heard the next time."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise TaskUnschedulableError("it drains")
+
+    asked = Roster.__new__(Roster)
+    asked._asked = {"n": ({}, "first")}
+    monkeypatch.setattr(asked, "_ask", lambda _: "second")
+    monkeypatch.setattr(roster, "_alive", lambda: [{"NodeID": "n"}])
+    monkeypatch.setattr(ray, "get", refuse)
+    with pytest.raises(GetTimeoutError):
+        asked._answer("n", "first", deadline=0.0)
+    assert asked._asked["n"][1] == "second"

@@ -12,15 +12,24 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
+from msgspec import structs
 
+from nbmake_dag.engine.dispatch.pool import Pool
+from nbmake_dag.errors import InfrastructureError
+from nbmake_dag.execute.executor_kind import Backend
+from nbmake_dag.execute.processes import supervisor_process
 from nbmake_dag.execute.processes.runtime_dir import RuntimeDir
 from nbmake_dag.execute.processes.supervisor import Supervisor
 from nbmake_dag.execute.ray import slurm
-from nbmake_dag.execute.ray.kind import Allocation
+from nbmake_dag.execute.ray.kind import Allocation, Cluster
 from nbmake_dag.execute.ray.slurm_job import TOKEN, URL
 from tests.support.project import Project, await_true
 
@@ -33,7 +42,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a folder of commands that play SLURM: `squeue` tells what its file says."""
     folder = tmp_path / "commands"
     folder.mkdir()
-    tell(folder, "sbatch", 'echo "$@" > "$0.arguments"; cat > "$0.script"; echo "7;cluster"')
+    tell(folder, "sbatch", 'echo "$@" > "$0.arguments"; env > "$0.env"; cat > "$0.script"; echo "7;cluster"')
     tell(folder, "squeue", 'cat "$0.answer"')
     tell(folder, "scancel", 'echo "$@" >> "$0.arguments"')
     tell(folder, "sinfo", "echo 127.0.0.1")
@@ -80,6 +89,20 @@ def test_a_job_has_the_options_of_the_user_and_then_those_of_nbdag(commands: Pat
     script = (commands / "sbatch.script").read_text()
     assert script.endswith("-P -m nbmake_dag.execute.ray.slurm_job\n")
     assert "secret" not in script + " ".join(options)
+
+
+def test_a_job_gets_no_variable_that_is_secret_or_an_option(
+    commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SLURM may keep the variables of a job for years; and `sbatch` reads some of them."""
+    monkeypatch.setenv("API_KEY", "hidden")
+    monkeypatch.setenv("SBATCH_WAIT", "1")
+    monkeypatch.setenv("PLAIN", "shown")
+    wanted = structs.replace(WANTED, withheld=("API_KEY",))
+    slurm.submit(wanted, "nbdag-x", slurm.Switchboard("127.0.0.1", "secret"), "secret", lambda _: None)
+    given = (commands / "sbatch.env").read_text().splitlines()
+    assert "PLAIN=shown" in given
+    assert not [line for line in given if line.startswith(("API_KEY", "SBATCH_WAIT"))]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +223,42 @@ def test_the_last_command_runs_when_all_else_is_dead(tmp_path: Path) -> None:
     assert (tmp_path / "tries").read_text() == "tried\n"
 
 
+def test_a_last_command_that_hangs_keeps_no_folder(tmp_path: Path) -> None:
+    """What the build leaves may hold secrets: it goes first, also where the end is asked for meanwhile."""
+    runtime = RuntimeDir.create()
+    supervisor = Supervisor.start(runtime)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    supervisor.clear(str(scratch))
+    tell(tmp_path, "last", f"echo begun >> {tmp_path}/tries; sleep 2; echo ended >> {tmp_path}/tries")
+    supervisor.run_last([str(tmp_path / "last")])
+    process = psutil.Process(supervisor.pid)
+    supervisor.close()
+    await_true((tmp_path / "tries").exists, 60, "it did not run")
+    assert not scratch.exists()
+    assert not os.path.exists(runtime.path)
+    process.terminate()
+    await_true(lambda: not Path(f"/proc/{supervisor.pid}").exists(), 60, "the supervisor stays")
+    assert (tmp_path / "tries").read_text() == "begun\nended\n"
+
+
+def test_a_last_command_that_takes_too_long_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_process, "_LAST_WITHIN_S", 0.2)
+    monkeypatch.setattr(supervisor_process, "_LAST_AGAIN_S", 0.0)
+    begun = time.monotonic()
+    supervisor_process._run_last(["sleep", "600"])
+    assert time.monotonic() - begun < 60
+
+
+@pytest.mark.parametrize("name", ["SBATCH_CLUSTERS", "SLURM_CLUSTERS"])
+def test_another_cluster_than_is_asked_about_is_refused(lab: Project, commands: Path, name: str) -> None:
+    """The job would wait, and run, where nobody looks for it."""
+    done = lab.pipeline(LINE).nbdag("build", env={"PATH": os.environ["PATH"], name: "other"})
+    assert done.returncode == 2
+    assert f"pipeline.toml:2: `{name}` is set" in done.stderr
+    assert not (commands / "sbatch.script").exists()
+
+
 def test_without_sbatch_nothing_is_begun(lab: Project, tmp_path: Path) -> None:
     """The error says which line asks for SLURM; on the command line there is none."""
     lab.pipeline(LINE)
@@ -213,6 +272,24 @@ def test_without_sbatch_nothing_is_begun(lab: Project, tmp_path: Path) -> None:
     lab.pipeline(LINE[LINE.index("[tasks") :])
     done = lab.nbdag("build", "--ray-address=slurm", env={"PATH": path})
     assert (done.returncode, done.stderr.partition("\n")[0]) == (2, f"error: {said}")
+
+
+def test_a_pool_whose_wait_failed_is_lost(commands: Path) -> None:
+    """`watch` makes another one; with this one it would wait without an end."""
+    tell(commands, "sbatch", "cat > /dev/null; echo 'Unable to contact slurm controller' >&2; exit 1")
+    cluster = Cluster(
+        address="slurm", runtime_env={}, root=str(commands), blobs=str(commands), max_size=1, allocation=WANTED
+    )
+    backend = Backend(
+        name="ray",
+        module="nbmake_dag.execute.ray.host",
+        arguments=("--cluster", msgspec.json.encode(cluster).decode()),
+        travels=True,
+    )
+    with closing(Pool((backend,), jobs=1, env=dict(os.environ), attempts=str(commands))) as pool:
+        with pytest.raises(InfrastructureError, match="Unable to contact slurm controller"):
+            pool.await_nodes()
+        assert pool.lost
 
 
 def test_a_refusal_ends_the_build_with_2(lab: Project, commands: Path) -> None:

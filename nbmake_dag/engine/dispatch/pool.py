@@ -111,7 +111,10 @@ class Pool:
     @property
     def lost(self) -> bool:
         """Whether something was lost that is not replaced: an executor, or the folder of the attempts."""
-        return bool(self._lost) or bool(self._scratches and not os.path.isdir(self._scratches))
+        kept = (self._executors.get(backend.name) for backend in self._backends if not backend.replaceable)
+        if any(executor is not None and executor.is_lost for executor in kept):
+            return True
+        return bool(self._scratches) and not os.path.isdir(self._scratches)
 
     @property
     def unstarted(self) -> list[Backend]:
@@ -164,10 +167,9 @@ class Pool:
                 self.note(event)
                 self._nodes = nodes
                 return nodes
-            case ExecutorLost(reason=reason, misused=True):
-                raise UsageError(reason)
-            case ExecutorLost(reason=reason):
-                raise InfrastructureError(reason)
+            case ExecutorLost(reason=reason, misused=misused):
+                self.note(event)
+                raise (UsageError if misused else InfrastructureError)(reason)
             case signal.Signals():
                 signal.raise_signal(event)
                 raise InfrastructureError("nothing was built: the wait for the cluster was interrupted")

@@ -312,8 +312,10 @@ class Claims:
             done, self._done = self._done, []
         for task in [task for task in done if task in self._held]:
             try:
-                with suppress(WriteRefusedError):  # the others see that it does not beat any more
-                    self._remote.remove(self._held[task].path)
+                # one that was replaced is another build's
+                if not self._held[task].is_replaced:
+                    with suppress(WriteRefusedError):  # the others see that it does not beat any more
+                        self._remote.remove(self._held[task].path)
             except RemoteError:
                 if self._remote.gone:
                     raise

@@ -36,6 +36,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _END_WITHIN_S = 14.0
 _LAST_TRIES = 5
 _LAST_AGAIN_S = 2.0
+_LAST_WITHIN_S = 30.0
+_LOOK_S = 0.1
 _DESCRIPTORS = 4096
 _THREADS = 17
 """The place of the number of threads among the fields of ``/proc/PID/stat`` that follow the name."""
@@ -234,15 +236,27 @@ def serve(connection: socket.socket, folders: list[str], last: list[list[str]]) 
 
 
 def _run_last(argv: list[str]) -> None:
-    """Run a command, again if it fails; its output goes to the log."""
+    """Run a command, again if it fails or takes too long; its output goes to the log."""
     for _ in range(_LAST_TRIES):
         try:
-            pid = os.posix_spawnp(argv[0], argv, os.environ)
+            pid = os.posix_spawnp(argv[0], argv, os.environ, setsigdef=[signal.SIGTERM])
         except OSError:
             return
-        if os.waitpid(pid, 0)[1] == 0:
+        if _status_within(pid, _LAST_WITHIN_S) == 0:
             return
         time.sleep(_LAST_AGAIN_S)
+
+
+def _status_within(pid: int, seconds: float) -> int:
+    """Wait for a child; kill it if it takes longer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(_LOOK_S)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
 
 
 def main(runtime: str, *, detached: bool) -> None:
@@ -268,11 +282,14 @@ def main(runtime: str, *, detached: bool) -> None:
         # the driver goes on with another
         folders.clear()
     finally:
+        # whoever ends all processes must not keep it from what is left to do
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         end_descendants(os.getpid())
-        for argv in last:
-            _run_last(argv)
+        # they may hold secrets, and a command may take its time
         for folder in (runtime, *folders):
             shutil.rmtree(folder, ignore_errors=True)
+        for argv in last:
+            _run_last(argv)
 
 
 if __name__ == "__main__":

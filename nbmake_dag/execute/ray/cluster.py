@@ -16,7 +16,6 @@ from typing import Any, assert_never
 import msgspec
 import ray
 from msgspec.structs import replace
-from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbmake_dag.execute.protocol import (
@@ -144,11 +143,11 @@ class ClusterCarrier:
     def _watch(self, session: RaySession, lose: Callable[[str], object]) -> None:
         while True:
             time.sleep(_LOOK_EVERY_S)
-            if self._roster.forget_gone():
-                session.submit_again()
             try:
+                if self._roster.forget_gone():
+                    session.submit_again()
                 silent = ray.get(self._post.silent.remote(NODE_LOST_AFTER_S), timeout=NODE_LOST_AFTER_S)
-            except RayError as error:
+            except Exception as error:  # noqa: BLE001  # Ray raises whatever it likes
                 lose(f"the connected cluster, or a process serving it, ended: {error}")
                 return
             for attempt in silent:
@@ -158,7 +157,10 @@ class ClusterCarrier:
     def _welcome(self, session: RaySession, warn: Callable[[str], object]) -> None:
         while True:
             time.sleep(_LOOK_EVERY_S)
-            admitted, problems = self._roster.admit(0)
+            try:
+                admitted, problems = self._roster.admit(0)
+            except Exception:  # noqa: BLE001, S112  # likewise; if it stays so, the other thread ends the build
+                continue
             for problem in problems:
                 warn(f"warning: a node joined, and gets no tasks: {problem}")
             if admitted:

@@ -11,7 +11,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -50,10 +51,6 @@ def main() -> None:
         frames.send(ExecutorSays(executor=NAME, text=text))
 
     cluster: Cluster | None = arguments.cluster
-    within_s = _JOIN_WITHIN_S if cluster else _INIT_WITHIN_S
-    late = threading.Timer(within_s, lose, (f"Ray did not start within {within_s:.0f} s",))
-    late.daemon = True
-    late.start()
     if cluster and cluster.allocation:
         set_allocated_environment()
     elif cluster:
@@ -67,17 +64,28 @@ def main() -> None:
         set_local_environment()
     try:
         if cluster and cluster.allocation:
-            late.cancel()
             _allocate(cluster.allocation, cluster.runtime_env, say, lose)
-        session = _join(cluster, frames, say, lose) if cluster else _start(arguments, frames, lose)
+        with _at_most(_JOIN_WITHIN_S if cluster else _INIT_WITHIN_S, lose):
+            session = _join(cluster, frames, say, lose) if cluster else _start(arguments, frames, lose)
     except SlurmError as error:
         lose(str(error), misused=error.misused)
     except Exception as error:  # noqa: BLE001  # Ray raises whatever it likes
         lose(f"Ray did not start: {type(error).__name__}: {error}")
-    late.cancel()
     session.serve()
     # a local Ray dies with this process, and the supervisor ends what is below it
     os._exit(0)
+
+
+@contextmanager
+def _at_most(seconds: float, lose: Callable[[str], NoReturn]) -> Generator[None]:
+    """End this process unless the block ends in time: Ray may wait without an end."""
+    late = threading.Timer(seconds, lose, (f"Ray did not start within {seconds:.0f} s",))
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def _start(arguments: argparse.Namespace, frames: Frames[Order], lose: Callable[[str], NoReturn]) -> RaySession:
@@ -97,7 +105,9 @@ def _allocate(
     job = submit(wanted, job_name(os.getcwd()), board, token, say)
     from nbmake_dag.execute.ray import session as ray_session  # noqa: PLC0415  # likewise
 
-    board.send_to(ray_session.start_head(os.getcwd(), address, runtime_env, lose))
+    with _at_most(_INIT_WITHIN_S, lose):
+        head = ray_session.start_head(os.getcwd(), address, runtime_env, lose)
+    board.send_to(head)
     job.await_nodes(ray_session.joined)
 
     def follow() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ NAME = "ray"
 _ADDRESS = "ray-address"
 SLURM = "slurm"
 """The address of a cluster that is yet to be allocated."""
+_CLUSTERS = ("SBATCH_CLUSTERS", "SLURM_CLUSTERS")
 _COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
 _START_S = 6.0
 """What starting Ray costs, in time and in the processor time that it takes from tasks."""
@@ -31,6 +32,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
 
     nodes: int
     options: tuple[str, ...]
+    withheld: tuple[str, ...] = ()
+    """Variables that the job does not get: SLURM keeps those of a job, and each attempt brings its own."""
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +70,8 @@ def _configure(context: BuildContext) -> Backend | None:
             context.variables,
             "" if context.options.get(_ADDRESS) or not settings.address else settings.address_place,
         )
-        allocation = allocation_of(settings.slurm)
+        secrets = {name for task in context.pipeline.tasks.values() for name in task.secrets}
+        allocation = allocation_of(settings.slurm, sorted(secrets))
     remote, zones = context.shared_cache()
     cluster = Cluster(
         address=address,
@@ -86,8 +90,15 @@ def _configure(context: BuildContext) -> Backend | None:
 
 
 def _need_slurm(variables: Mapping[str, str], place: str) -> None:
-    """Raise `ConfigError` where SLURM's commands are not installed; ``place`` is the line that asks for them."""
+    """Raise `ConfigError` where SLURM's commands are not installed, or mean another SLURM.
+
+    ``place`` is the line that asks for them.
+    """
     folders = variables.get("PATH", os.defpath).split(os.pathsep)
+    if elsewhere := next((name for name in _CLUSTERS if name in variables), None):
+        what = f"`{elsewhere}` is set, so that jobs may go to another cluster of SLURM than is asked about them"
+        hint = f"unset `{elsewhere}`, and build where the jobs of that cluster are submitted"
+        raise ConfigError((Complaint(what=what, place=place, hint=hint),))
     missing = [
         name for name in _COMMANDS if not any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders)
     ]
@@ -97,14 +108,14 @@ def _need_slurm(variables: Mapping[str, str], place: str) -> None:
         raise ConfigError((Complaint(what=what, place=place, hint=hint),))
 
 
-def allocation_of(settings: SlurmSettings) -> Allocation:
-    """Return what to ask for."""
+def allocation_of(settings: SlurmSettings, withheld: Iterable[str]) -> Allocation:
+    """Return what to ask for, for tasks with secrets that are ``withheld`` from the job."""
     wanted = {name: getattr(settings, name) for name in ("partition", "account", "gres", "constraint")}
     options = [*settings.options, *(f"--{name}={value}" for name, value in wanted.items() if value)]
     if settings.time is not None:
         minutes, seconds = divmod(max(1, round(settings.time)), 60)
         options.append(f"--time={minutes}:{seconds:02}")
-    return Allocation(nodes=settings.nodes, options=tuple(options))
+    return Allocation(nodes=settings.nodes, options=tuple(options), withheld=tuple(withheld))
 
 
 def job_name(runtime: str) -> str:

@@ -141,7 +141,9 @@ class Roster:
         ).remote(self.nonce_path, list(self._cluster.packages))
 
     def _answer(self, node: str, reference: Any, deadline: float) -> tuple[str, dict[str, str]] | None:
-        """Wait for what a node answers, ``None`` where it has gone meanwhile; raises `RayError`.
+        """Wait for what a node answers, ``None`` where it has gone meanwhile.
+
+        Raises `RayError`, and `GetTimeoutError` for one that has not answered yet.
 
         A node that joined just now is not known to all of Ray yet, and is asked again.
         """
@@ -157,6 +159,8 @@ class Roster:
                     raise
                 reference = self._ask(node)
                 self._asked[node] = self._asked[node][0], reference
+                if time.monotonic() >= deadline:
+                    raise GetTimeoutError("it was asked again") from None
                 time.sleep(_ASK_AGAIN_S)
             else:
                 return answer

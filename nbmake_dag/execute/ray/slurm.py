@@ -47,6 +47,8 @@ _OVER = frozenset(
 )
 """States of a job that does not come back; one that was preempted may."""
 _WAITS = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED"})
+_NOT_WANTED = ("SBATCH_ARRAY_INX", "SBATCH_DEPENDENCY", "SBATCH_TEST_ONLY", "SBATCH_WAIT")
+"""Variables that `sbatch` reads as the options that nbdag has no use for."""
 _UNREACHABLE = re.compile(r"contact slurm|timed out|refused|authentication", re.IGNORECASE)
 
 
@@ -219,7 +221,8 @@ def submit(wanted: Allocation, name: str, board: Switchboard, token: str, say: C
         "--chdir=/",
         "--output=/dev/null",
     ]
-    env = {name: value for name, value in os.environ.items() if name != MARKER}
+    left_out = {MARKER, *_NOT_WANTED, *wanted.withheld}
+    env = {name: value for name, value in os.environ.items() if name not in left_out}
     env |= {URL: board.address, TOKEN: token}
     try:
         done = subprocess.run(
