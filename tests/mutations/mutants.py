@@ -14,13 +14,12 @@ MUTATED = {
     "nbmake_dag/core/schedule.py": ("schedule", "schedule_ends"),
     "cache/nbmake_dag_cache/key.py": ("ingredients", "lookup"),
 }
+KEY = "cache/nbmake_dag_cache/key.py"
 LOOKUP = "nbmake_dag/core/lookup.py"
 SCHEDULE = "nbmake_dag/core/schedule.py"
 EXPLAINED = {
-    (
-        LOOKUP,
-        "static_key = key_of(known) if upstream else facts.own_key  =>  condition True",
-    ): "the same key, hashed once more",
+    (KEY, "if plain.isascii():  =>  condition False"): "the same bytes, in another way",
+    (LOOKUP, "if not upstream:  =>  condition False"): "the same key, hashed once more",
     (
         LOOKUP,
         "return key_of((*self.ingredients, *trace)) if trace else self.static_key  =>  condition True",

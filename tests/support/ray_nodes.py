@@ -36,6 +36,9 @@ class RayNodes:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
         os.environ.update(self.environment)
+        # where it leaves the address of its head, in a folder that it takes to be there
+        os.environ["RAY_TMPDIR"] = self._folder
+        os.mkdir(os.path.join(self._folder, "ray"))
         made: Any = import_module("ray.cluster_utils")
         self._cluster = made.Cluster(shutdown_at_exit=False)
         self.nodes: list[Any] = []
