@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -140,7 +141,10 @@ _SELECT = "SELECT id, task, own_key, key, used, size, blobs FROM records"
 
 @contextmanager
 def taken(root: str, records: Iterable[Record]) -> Generator[Inventory]:
-    """Take the inventory of a cache folder, with these of its records; a kill leaves nothing of it."""
+    """Take the inventory of a cache folder, with these of its records; a kill leaves nothing of it.
+
+    Raises `OSError` where there is no room for its tables, which are in memory up to some megabytes.
+    """
     import sqlite3  # noqa: PLC0415  # a build sweeps once a day
 
     tables = sqlite3.connect("", isolation_level=None)
@@ -149,6 +153,8 @@ def taken(root: str, records: Iterable[Record]) -> Generator[Inventory]:
         tables.execute("PRAGMA synchronous = OFF")
         tables.execute(f"PRAGMA cache_size = -{_MEMORY_KB}")
         yield Inventory(root, records, tables)
+    except sqlite3.Error as error:
+        raise OSError(errno.ENOSPC, f"a list of what the cache holds cannot be made: {error}") from error
     finally:
         tables.close()
 

@@ -17,6 +17,8 @@ from nbmake_dag_cache.layout import CacheLayout, files_below, publish, remove
 
 _RECENT = 3600
 """Seconds within which the same use is not noted again."""
+_LATEST = 1 << 62
+"""A time that no build notes, in a name that somebody made up."""
 
 
 class LastUsed:
@@ -64,7 +66,7 @@ class LastUsed:
     def _uses(self, since: int) -> Iterator[tuple[Key, int]]:
         for entry in files_below(self._layout.last_used):
             when, _, digest = entry.name.partition("-")
-            if not when.isdecimal() or int(when) < since or not entry.is_file(follow_symlinks=False):
+            if not (when.isdecimal() and since <= int(when) < _LATEST and entry.is_file(follow_symlinks=False)):
                 continue
             with open(entry.path, "rb") as file:
                 data = file.read()

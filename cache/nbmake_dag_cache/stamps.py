@@ -56,11 +56,31 @@ def what_is_at(path: str) -> str | None:
     return f"{status.st_mode:o} {status.st_ino} {digest_bytes(listing)}"
 
 
+def hollow_links(folder: str) -> list[str]:
+    """Return the paths of the links in a folder that lead to no file and no folder.
+
+    They may some day, without a change of the folder.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_symlink() and _kind_there(entry) == "other"]
+    except OSError:
+        return []
+
+
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Name the kind of an entry, of a link where it leads."""
-    if entry.is_symlink():
-        return f"link {os.readlink(entry.path)}"
-    return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
+    """Name the kind of an entry, and of a link where it leads."""
+    there = _kind_there(entry)
+    return f"{there} {os.readlink(entry.path)}" if entry.is_symlink() else there
+
+
+def _kind_there(entry: os.DirEntry[str]) -> str:
+    """Name the kind of what is at an entry, after links."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
+    except OSError:
+        # links in a circle, or what may not be looked at
+        return "other"
 
 
 def is_at_rest(stamp: Stamp, now: int) -> bool:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from nbmake_dag.engine.prepare import Prepared
     from nbmake_dag.engine.state.stores import Stores
 
-_KIND = "nbdag-unchanged 6"
+_KIND = "nbdag-unchanged 7"
 _FILES = 8
 """Files at most: of the latest requests that differ."""
 _RESTLESS: Stamp = (-1, -1, -1, -1)

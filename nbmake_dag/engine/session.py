@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -215,7 +215,9 @@ def carry_out(
     keys = [end.record.key for end in outcome.tasks.values() if end.record is not None and not end.draft]
     keys += [leftover.record for leftover in prepared.leftovers]
     if lock.is_in_place:
-        after_build(project, prepared.pipeline, keys)
+        with suppress(OSError):
+            # `nbdag cache gc` says what keeps a cache from being swept; the build went as it went
+            after_build(project, prepared.pipeline, keys)
         remember_if_up_to_date(prepared, request, stores, outcome, writer.all_hits())
     return outcome
 

@@ -237,7 +237,7 @@ class Kernels:
         if not os.path.dirname(program):
             return self._search(program) is not None
         self.folders.setdefault(program, folder_stamp(program))
-        return not os.path.isabs(program) or is_program(program)
+        return not os.path.isabs(program) or may_be_program(program)
 
     def _search(self, word: str) -> str | None:
         searched = self.variables.get("PATH")
@@ -245,7 +245,7 @@ class Kernels:
             path = os.path.join(folder, word)
             # also a file that is not there yet, or cannot be executed yet
             self.folders.setdefault(path, folder_stamp(path))
-            if is_program(path):
+            if may_be_program(path):
                 return path
         return None
 
@@ -256,7 +256,7 @@ def command_of(argv: Sequence[str], folder: str) -> list[str]:
     return [word.replace("{resource_dir}", folder).replace("{prefix}", sys.prefix) for word in words]
 
 
-def is_program(path: str) -> bool:
+def may_be_program(path: str) -> bool:
     """Return whether some user can execute a file; whether this user can, is known only by starting it."""
     try:
         mode = os.stat(path).st_mode

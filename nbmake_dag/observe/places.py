@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal, TypeAlias
 
-from nbmake_dag_cache.stamps import Stamp, folder_stamp, what_is_at
+from nbmake_dag_cache.stamps import Stamp, folder_stamp, hollow_links, what_is_at
 
 PathKind: TypeAlias = Literal["file", "folder", ""]
 """What is at a path; nothing, or what is neither, is ``""``."""
@@ -43,3 +43,5 @@ class Places(dict[str, Stamp | None]):
         content = what_is_at(path)
         if content is not None:
             self.contents[path] = content
+        for link in hollow_links(path):
+            self.setdefault(link, folder_stamp(link))

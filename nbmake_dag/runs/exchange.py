@@ -31,11 +31,19 @@ class Pulled:
 
 
 def push(place: RunsFolder, runs: Iterable[Recorded], secrets: Secrets) -> list[str]:
-    """Put runs into a place that does not have them, and return which; raises `SecretFoundError`."""
+    """Put runs into a place that does not have them, and return which; raises `SecretFoundError`.
+
+    Raises `BundleError` for a run of which something is lost: what is in a place stays as it is.
+    """
     there = place.pushed()
     pushed: list[str] = []
     for recorded in runs:
         if recorded.run.id not in there:
+            if recorded.run.lost:
+                raise BundleError(
+                    f"run {recorded.run.id} is not whole: a table of its hits is gone or damaged;"
+                    " the next build that looks at its tasks writes it again"
+                )
             data, _ = encode_bundle(recorded, secrets)
             place.push(recorded.run.id, gzip.compress(data, mtime=0))
             pushed.append(recorded.run.id)

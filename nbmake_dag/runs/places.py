@@ -31,6 +31,8 @@ class RunsFolder:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._tables: dict[str, bytes] = {}
+        """The content of tables of hits that were read, by their names."""
         with self._reaching():
             from fsspec.core import url_to_fs  # noqa: PLC0415 - slow, and only where it is asked for
 
@@ -86,10 +88,17 @@ class RunsFolder:
         return Recorded(run=run, blob=lambda _sha256: None, record=lambda _own_key, _key: None)
 
     def _table(self, runs: str, name: str) -> bytes | None:
-        try:
-            return decode_table(self._read(table_path(runs, name)), name)
-        except (BundleError, InfrastructureError):
-            return None
+        """Return the rows of a table, ``None`` where it is gone or damaged; many runs have the same."""
+        if name not in self._tables:
+            try:
+                self._tables[name] = self._read(table_path(runs, name))
+            except BundleError:
+                return None
+            except InfrastructureError as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    return None
+                raise
+        return decode_table(self._tables[name], name)
 
     def _path(self, run_id: str) -> str:
         return posixpath.join(self._root, RUNS, run_id + SUFFIX)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nbmake_dag.observe.kernels import command_of, is_program, kernelspecs
+from nbmake_dag.observe.kernels import command_of, kernelspecs, may_be_program
 from nbmake_dag_cache.notebook import NotebookSource, UnreadableNotebookError, read_notebook
 
 _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
@@ -68,7 +68,7 @@ def installed_kernels() -> dict[str, str]:
 def _is_there(program: str, path: str | None) -> bool:
     """Return whether what a kernelspec starts may be found; ``path`` is the ``PATH`` that it sets."""
     if os.path.dirname(program):
-        return not os.path.isabs(program) or is_program(program)
+        return not os.path.isabs(program) or may_be_program(program)
     return path is not None or shutil.which(program) is not None
 
 

@@ -49,6 +49,7 @@ def test_damaged_and_strange_files_do_not_count(tmp_path: Path):
     file.write_bytes(whole)
     file.with_name("strange").write_text("x")
     file.with_name("5-").write_text("x")
+    file.with_name(f"{1 << 64}-{file.name.partition('-')[2]}").write_bytes(whole)
     assert used.read() == {A: 10_000, B: 10_000}
 
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmake_dag_cache.blobs import BlobStore
+from nbmake_dag_cache.inventory import taken
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
 from nbmake_dag_cache.record import Record, blobs_of, encode_record
@@ -204,6 +205,18 @@ def test_whoever_goes_on_after_a_kill_ends_where_it_would_have(folder: Folder, m
     again = collect(folder.root, now=now, max_size=room)
     assert (folder.tasks(), again.kept_records, again.kept_blobs) == (["new"], 1, 1)
     assert verify(folder.root) == ()
+
+
+def test_a_disk_without_room_for_the_list_is_an_error_of_the_disk(folder: Folder) -> None:
+    """A cache is swept where the disk is full, and SQLite puts large tables on one."""
+
+    def fill() -> None:
+        with taken(folder.root, ()) as inventory:
+            inventory._tables.execute("PRAGMA max_page_count = 1")
+            inventory._tables.execute("CREATE TABLE more AS SELECT randomblob(100000) AS bytes")
+
+    with pytest.raises(OSError, match="a list of what the cache holds cannot be made: database or disk is full"):
+        fill()
 
 
 def test_memory_does_not_grow_with_the_cache(tmp_path: Path, make_record: MakeRecord):

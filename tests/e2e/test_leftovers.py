@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from nbmake_dag.engine.state.made_files import MadeFiles
 from nbmake_dag.engine.state.rescued_files import read_rescued
 from nbmake_dag.engine.state.stores import Stores
+from nbmake_dag.observe import git
 from nbmake_dag.observe.project import find_project
 from nbmake_dag_cache import records
 from nbmake_dag_cache.record import Record
@@ -209,6 +211,13 @@ def test_any_other_file_that_a_task_left_is_an_ordinary_one(
     trained.remove(".nbdag/state").build().ran()
     trained.write("out/m2.txt", "edited\n").build()
     assert trained.read("res.txt") == "1\nedited\n"
+
+
+def test_git_is_asked_without_what_git_itself_calls_local_to_a_repository() -> None:
+    """But with its configuration, which may say that a repository of somebody else is safe."""
+    listed = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True)
+    config = {"GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"}
+    assert set(listed.stdout.split()) - config <= git._POINTERS
 
 
 @pytest.mark.parametrize("names", ["GIT_DIR", "GIT_DIR GIT_WORK_TREE", "GIT_INDEX_FILE"])

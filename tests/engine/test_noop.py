@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from nbmake_dag.engine import session
 from nbmake_dag.engine.build import build
 from nbmake_dag.engine.noop import Unchanged, recall, signature
 from nbmake_dag.engine.request import Request
@@ -193,6 +195,21 @@ def test_a_folder_of_kernels_is_looked_at(rested: Rests) -> None:
     assert rested.recalled() is None
 
 
+def test_a_cache_that_cannot_be_swept_changes_nothing_of_a_build(
+    restless: Rests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk may be full, which is when it should be swept; `nbdag cache gc` says so."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(session, "after_build", fail)
+    restless.files.write("more.txt", "")
+    shutil.rmtree(Path(restless.project.state, "unchanged"))
+    restless.build()
+    assert restless.recalled() is not None
+
+
 def test_old_age_is_a_change(rested: Rests) -> None:
     """A record is believed until its task's `max_age` is over, and not from then on."""
     assert rested.recalled(after_s=3000) is not None
@@ -239,6 +256,52 @@ def test_nothing_to_do_imports_nothing_heavy(rested: Rests) -> None:
 
     # the first has another import path than this process, and files as young as these are looked at closely
     await_true(lambda: imported() == "0\n", 60, "a build with nothing to do imports more")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "link", "target", "inside"),
+    [
+        ("data/*.csv", "data/a.csv", "a.csv", ""),
+        ("data/**/*.csv", "data/more", "more", "a.csv"),
+        ("data/", "data/more", "more", "a.csv"),
+        ("main.py", "lib.py", "lib.py", ""),
+        ("main.py", "lib", "lib", "__init__.py"),
+    ],
+)
+@pytest.mark.parametrize("way", ["nothing", "another link", "itself"])
+def test_a_link_that_leads_somewhere_now_is_seen(
+    project: Project, monkeypatch: pytest.MonkeyPatch, inputs: str, link: str, target: str, inside: str, way: str
+) -> None:
+    """As where data is fetched after the clone, by git-annex or DVC: the folder itself does not change."""
+    monkeypatch.setattr(stamps, "_REST_NS", 0)
+    project.write("data/b.csv", "b").write("main.py", "try:\n    import lib\nexcept ImportError:\n    pass\n")
+    project.pipeline(f"""
+        [tasks.a]
+        command = "python main.py; ls data > a.txt"
+        inputs = ["{inputs}"]
+        outputs = ["a.txt"]
+        """)
+    outside = project.root.parent
+    step, elsewhere = outside / "step", outside / "elsewhere"
+    match way:
+        case "another link":
+            step.symlink_to("nowhere")
+        case "itself":
+            step.symlink_to("step")
+    if way != "nothing":
+        elsewhere.symlink_to(step)
+    (project / link).symlink_to(elsewhere / target)
+    rests = Rests(project, project.root)
+    for _ in range(2):
+        rests.build()
+    assert rests.recalled() is not None
+    if way != "nothing":
+        step.unlink()
+        step.mkdir()
+    made = elsewhere / target if "." in target else elsewhere / target / inside
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_text("x = 1\n")
+    assert rests.recalled() is None
 
 
 NAMES = """

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.engine.state.gc_roots import forget_tables, shown_by
 from nbmake_dag.engine.state.secret_sweep import drop_secrets
+from nbmake_dag.errors import InfrastructureError
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.hits import Hits, hit_row, store_hits
 from nbmake_dag.record.ids import task_url
 from nbmake_dag.record.outcome import TaskOutcome
 from nbmake_dag.record.task_spans import SpanContext, TaskInfo, task_span
 from nbmake_dag.record.writer import RunWriter
+from nbmake_dag.runs.exchange import push
 from nbmake_dag.runs.places import RunsFolder
-from nbmake_dag_reporting.bundle import Recorded, decode_bundle, encode_bundle
+from nbmake_dag_reporting.bundle import BundleError, Recorded, decode_bundle, encode_bundle
 from nbmake_dag_reporting.hit_tables import FOLDER, Filling, encode_reference, expand, fill, tables_of
 from nbmake_dag_reporting.otlp import encode_line, encode_resource, wrap
 from nbmake_dag_reporting.runs import nothing, read_lines, read_records, read_run, read_trace
@@ -216,7 +218,38 @@ def test_what_leaves_the_machine_has_every_span(runs: str, hits: Hits) -> None:
     lost = Recorded(run=read_run(folder), blob=lambda _: None, record=nothing)
     data, gone = encode_bundle(lost, Secrets({}))
     assert gone == decode_bundle(data, "b").run.lost == tuple(hits.tables)
+    (found,) = RunsFolder(f"file://{runs}").found()
     assert found.read().run.lost == tuple(hits.tables)
+    with pytest.raises(BundleError, match="is not whole"):
+        push(RunsFolder(f"file://{runs}/place"), [lost], Secrets({}))
+    assert RunsFolder(f"file://{runs}/place").pushed() == set()
+    assert push(RunsFolder(f"file://{runs}/place"), [recorded], Secrets({})) == [recorded.run.id]
+
+
+def test_a_table_is_read_once_from_a_bucket(runs: str, hits: Hits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that cannot be read now is not taken for one that is gone: its tasks would be lost for good."""
+    for run_id in ("20260101-a", "20260102-b"):
+        noop(runs, run_id, hits)
+    place = RunsFolder(f"file://{runs}")
+    whole, seen = place._read, list[str]()
+
+    def read(path: str) -> bytes:
+        seen.append(Path(path).name)
+        return whole(path)
+
+    monkeypatch.setattr(place, "_read", read)
+    assert [len(found.read().run.tasks) for found in place.found()] == [900, 900]
+    assert sorted(name for name in seen if name in hits.tables) == sorted(hits.tables)
+
+    def fail(path: str) -> bytes:
+        if FOLDER in path:
+            raise InfrastructureError("the network is down") from ConnectionError()
+        return whole(path)
+
+    away = RunsFolder(f"file://{runs}")
+    monkeypatch.setattr(away, "_read", fail)
+    with pytest.raises(InfrastructureError, match="the network is down"):
+        away.found()[0].read()
 
 
 def test_a_site_says_which_runs_lack_tasks(runs: str, hits: Hits, tmp_path: Path) -> None:
