@@ -12,6 +12,10 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]?"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+_MOST_CODES = 32
+"""Of one sequence, as terminals take."""
+_LONGEST_CODE = 9
+"""Digits."""
 _ON = {1: "bold", 2: "faint", 3: "italic", 4: "underline"}
 _OFF = {22: ("bold", "faint"), 23: ("italic",), 24: ("underline",)}
 _CUBE = (0, 95, 135, 175, 215, 255)
@@ -26,7 +30,8 @@ def ansi_html(text: str) -> str:
         pieces.append(style.wrap(text[position : match.start()]))
         position = match.end()
         if match["codes"] is not None:
-            style.obey([int(code or 0) for code in re.split("[;:]", match["codes"])])
+            codes = re.split("[;:]", match["codes"], maxsplit=_MOST_CODES)[:_MOST_CODES]
+            style.obey([int(code or 0) for code in codes if len(code) <= _LONGEST_CODE])
     pieces.append(style.wrap(text[position:]))
     return "".join(pieces)
 

@@ -6,12 +6,15 @@ script from the web, which the site must do without.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from itertools import islice
+from typing import Any, Literal, Never, TypeAlias
 
-import msgspec
+from nbmake_dag_reporting.notebook import joined, mapping
 
 FigureKind: TypeAlias = Literal["plotly", "vega", "bokeh"]
 
@@ -21,7 +24,9 @@ PACKAGES: dict[FigureKind, str] = {"plotly": "plotly", "vega": "vl-convert-pytho
 _BOKEH = "application/vnd.bokehjs_exec.v0+json"
 _BOKEH_LOADS = "application/vnd.bokehjs_load.v0+json"
 _VEGA = re.compile(r"application/vnd\.vega(?:lite)?\.v\d+(?:\.\d+)*\+json")
-_ALTAIR = re.compile(r"\}\)\((\{.*\}), (\{[^\n]*\})\);\s*</script>", re.DOTALL)
+_ALTAIR_BEFORE = re.compile(r"\}\)\((?=\{)")
+_ALTAIR_STARTS = 10
+"""How often it is tried: each reads up to the end of what may be a long page."""
 _PLOTLY = "application/vnd.plotly.v1+json"
 _LOADERS = ("plotly.js v", "cdn.plot.ly", "PlotlyConfig", "BokehJS", "bk-notebook-logo")
 
@@ -39,24 +44,36 @@ def figure_of(data: Mapping[str, Any]) -> Figure | None:
     if isinstance(spec := data.get(_PLOTLY), dict):
         return Figure(kind="plotly", spec=spec)
     if _BOKEH in data and "application/javascript" in data:
-        return Figure(kind="bokeh", spec=_text(data["application/javascript"]))
+        return Figure(kind="bokeh", spec=joined(data["application/javascript"]))
     for media_type, spec in data.items():
         if _VEGA.fullmatch(media_type) and isinstance(spec, dict):
             return Figure(kind="vega", spec=spec)
-    html = _text(data.get("text/html", ""))
-    if "vega-embed" in html and (found := _ALTAIR.search(html)):
-        try:
-            return Figure(kind="vega", spec=msgspec.json.decode(found[1]))
-        except (msgspec.DecodeError, RecursionError):
-            return None
+    html = joined(data.get("text/html", ""))
+    return _altair(html) if "vega-embed" in html else None
+
+
+def _altair(html: str) -> Figure | None:
+    """Find the call with a specification and with options."""
+    for before in islice(_ALTAIR_BEFORE.finditer(html), _ALTAIR_STARTS):
+        with suppress(ValueError, RecursionError):
+            spec, end = _JSON.raw_decode(html, before.end())
+            if html.startswith(", {", end):
+                return Figure(kind="vega", spec=spec)
     return None
+
+
+def _no_number(name: str) -> Never:
+    raise ValueError(name)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
 
 
 def loads_only(data: Mapping[str, Any]) -> bool:
     """Whether an output shows nothing itself: it loads a library, or is the place of a figure that follows."""
     if _BOKEH_LOADS in data:
         return True
-    html = _text(data.get("text/html", "")).strip()
+    html = joined(data.get("text/html", "")).strip()
     if _BLANK.fullmatch(html):
         return True
     return "newPlot" not in html and any(sign in html for sign in _LOADERS)
@@ -67,9 +84,5 @@ _BLANK = re.compile(r'(?s)<div id="[^"]*" data-root-id="[^"]*"[^>]*>\s*</div>')
 
 def kinds_in(outputs: Iterable[Mapping[str, Any]]) -> list[FigureKind]:
     """Name the libraries that draw the figures in some outputs."""
-    found = (figure_of(output["data"]) for output in outputs if "data" in output)
+    found = (figure_of(mapping(output.get("data"))) for output in outputs)
     return sorted({figure.kind for figure in found if figure})
-
-
-def _text(value: Any) -> str:
-    return "".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -14,7 +14,7 @@ from html import escape
 from typing import Any
 
 from nbmake_dag_reporting.ansi import ansi_html
-from nbmake_dag_reporting.notebook import is_injected, joined
+from nbmake_dag_reporting.notebook import cells_of, is_injected, joined, listed, mapping, outputs_of
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 _RASTER = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -44,7 +44,7 @@ _COLOURS = (
 
 def notebook_page(document: Mapping[str, Any], title: str, markdown: Callable[[str], str]) -> str:
     """Write a page; ``markdown`` turns text into HTML without letting any of its own HTML through."""
-    cells = "\n".join(_cell(cell, markdown) for cell in document.get("cells", ()))
+    cells = "\n".join(_cell(cell, markdown) for cell in cells_of(document))
     colours = "\n".join(
         f".ansi-fg-{number} {{ color: {colour} }} .ansi-bg-{number} {{ background: {colour} }}"
         for number, colour in enumerate(_COLOURS)
@@ -68,7 +68,7 @@ def _cell(cell: Mapping[str, Any], markdown: Callable[[str], str]) -> str:
             count = cell.get("execution_count")
             number = "" if count is None else f'<span class="count">[{escape(str(count))}]</span>'
             note = '<div class="note">parameters of this run</div>' if injected else ""
-            outputs = "".join(_output(output, markdown) for output in cell.get("outputs", ()))
+            outputs = "".join(_output(output, markdown) for output in outputs_of(cell))
             kind = "cell injected" if injected else "cell"
             code = f'<pre class="code">{escape(source)}</pre>'
             return f'<section class="{kind}">{number}{note}{code}{outputs}</section>'
@@ -83,10 +83,10 @@ def _output(output: Mapping[str, Any], markdown: Callable[[str], str]) -> str:
             return f'<pre class="{kind}">{ansi_html(joined(output.get("text", "")))}</pre>'
         case "error":
             head = f"{output.get('ename', '')}: {output.get('evalue', '')}"
-            trace = "\n".join(map(str, output.get("traceback", ()))) or head
+            trace = "\n".join(map(str, listed(output.get("traceback")))) or head
             return f'<pre class="output error">{ansi_html(trace)}</pre>'
         case "display_data" | "execute_result":
-            return f'<div class="output">{_richest(output.get("data", {}), markdown)}</div>'
+            return f'<div class="output">{_richest(mapping(output.get("data")), markdown)}</div>'
         case _:
             return ""
 

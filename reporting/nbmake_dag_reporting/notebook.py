@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 INJECTED = "injected-parameters"
 
@@ -60,7 +60,7 @@ def merge(
 
 def encode_notebook(document: Mapping[str, Any]) -> bytes:
     """Write a document as Jupyter does: long texts as lists of lines, keys sorted, indented by one."""
-    lined = {**document, "cells": [_lined_cell(cell) for cell in document["cells"]]}
+    lined = {**document, "cells": [_lined_cell(cell) for cell in cells_of(document)]}
     text = json.dumps(lined, ensure_ascii=False, indent=1, sort_keys=True)
     return f"{text}\n".encode("utf-8", "backslashreplace")
 
@@ -70,14 +70,37 @@ def joined(value: Any) -> str:
     return "".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Take what is no mapping for an empty one: a notebook may come from anybody."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def listed(value: Any) -> Sequence[Any]:
+    """Take what is no list for an empty one."""
+    return cast("Sequence[Any]", value) if isinstance(value, list | tuple) else ()
+
+
+def cells_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Give the cells of a notebook, each at its place: what is no cell is one without anything."""
+    return [mapping(cell) for cell in listed(mapping(document).get("cells"))]
+
+
+def outputs_of(cell: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Give the outputs of a cell, likewise."""
+    return [mapping(output) for output in listed(cell.get("outputs"))]
+
+
 def is_injected(cell: Mapping[str, Any]) -> bool:
-    return INJECTED in cell.get("metadata", {}).get("tags", ())
+    """Whether a cell holds the parameters of a run, and is not of the source."""
+    return INJECTED in listed(mapping(cell.get("metadata")).get("tags"))
 
 
 def _merged(index: int, cell: SourceCell, kept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     identifier = cell.identifier or f"cell-{index}"
     if cell.kind == "code":
-        return _code(identifier, cell.source, cell.metadata, {} if cell.counted is None else kept[cell.counted])
+        return _code(
+            identifier, cell.source, cell.metadata, {} if cell.counted is None else mapping(kept[cell.counted])
+        )
     document = {
         "cell_type": cell.kind,
         "id": identifier,
@@ -93,15 +116,15 @@ def _code(identifier: str, source: str, metadata: Mapping[str, Any], left: Mappi
         "execution_count": left.get("execution_count"),
         "id": identifier,
         "metadata": dict(metadata),
-        "outputs": list(left.get("outputs", ())),
+        "outputs": list(listed(left.get("outputs"))),
         "source": source,
     }
 
 
 def _lined_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
-    lined = {**cell, "source": _lines(cell["source"])}
+    lined = {**cell, "source": _lines(cell.get("source", ""))}
     if "outputs" in cell:
-        lined["outputs"] = [_lined_output(output) for output in cell["outputs"]]
+        lined["outputs"] = [_lined_output(output) for output in outputs_of(cell)]
     return lined
 
 
@@ -112,7 +135,7 @@ def _lined_output(output: Mapping[str, Any]) -> dict[str, Any]:
     if "data" in lined:
         lined["data"] = {
             media_type: value if media_type.endswith("json") else _lines(value)
-            for media_type, value in lined["data"].items()
+            for media_type, value in mapping(lined["data"]).items()
         }
     return lined
 

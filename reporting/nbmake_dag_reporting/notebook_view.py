@@ -6,14 +6,13 @@ Output is hostile, so each kind is put where a browser will not run it.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from nbmake_dag_reporting.figures import figure_of, loads_only
-from nbmake_dag_reporting.notebook import INJECTED
+from nbmake_dag_reporting.notebook import cells_of, is_injected, joined, listed, mapping, outputs_of
 from nbmake_dag_reporting.prose_pictures import RASTER, Committed, named_in, pictures_of
 from nbmake_dag_reporting.scrub import Scrub, scrub_value
 from nbmake_dag_reporting.site_chunks import SiteFiles
@@ -57,9 +56,9 @@ def notebook_view(
     found = {name: content[path] for name, path in named.items() if path in content}
     cells: list[dict[str, Any]] = []
     index = 0
-    for cell in document.get("cells", []):
-        injected = INJECTED in cell.get("metadata", {}).get("tags", [])
-        shown = {"t": cell.get("cell_type", "raw"), "s": _text(cell.get("source", ""))}
+    for cell in cells_of(document):
+        injected = is_injected(cell)
+        shown: dict[str, Any] = {"t": str(cell.get("cell_type", "raw")), "s": joined(cell.get("source", ""))}
         if injected:
             shown["injected"] = True
         else:
@@ -97,22 +96,20 @@ def long_text(text: str, files: SiteFiles, place: str, most: int = _LONGEST) -> 
 
 
 def _results(cell: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: str) -> dict[str, Any]:
-    outputs = [
-        shown for output in cell.get("outputs", []) if (shown := _output(output, files, scrub, place)) is not None
-    ]
+    outputs = [shown for output in outputs_of(cell) if (shown := _output(output, files, scrub, place)) is not None]
     results: dict[str, Any] = {"o": outputs} if outputs else {}
-    if cell.get("execution_count") is not None:
-        results["n"] = cell["execution_count"]
+    if isinstance(count := cell.get("execution_count"), int):
+        results["n"] = count
     return results
 
 
 def _output(output: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: str) -> dict[str, Any] | None:
     match output.get("output_type"):
         case "stream":
-            text = long_text(scrub(_text(output.get("text", ""))), files, place)
-            return {"t": "stream", "name": output.get("name", "stdout"), "text": text}
+            text = long_text(scrub(joined(output.get("text", ""))), files, place)
+            return {"t": "stream", "name": str(output.get("name", "stdout")), "text": text}
         case "error":
-            trace = scrub("\n".join(map(str, output.get("traceback", []))))
+            trace = scrub("\n".join(map(str, listed(output.get("traceback")))))
             return {
                 "t": "error",
                 "name": str(output.get("ename", "")),
@@ -120,7 +117,7 @@ def _output(output: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: st
                 "trace": long_text(trace, files, place),
             }
         case "display_data" | "execute_result":
-            given = output.get("data", {})
+            given = mapping(output.get("data"))
             if loads_only(given):
                 return None
             if figure := figure_of(given):
@@ -141,8 +138,8 @@ def _output(output: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: st
 def _data(media_type: str, value: Any, files: SiteFiles, scrub: Scrub, place: str) -> Any:
     if media_type in RASTER:
         try:
-            raw = base64.b64decode(_text(value))
-        except binascii.Error:
+            raw = base64.b64decode(joined(value))
+        except ValueError:
             return None
         path = shown_file(raw, media_type, hashlib.sha256(raw).hexdigest(), files, place)
         return None if path is None else {"file": path}
@@ -150,9 +147,4 @@ def _data(media_type: str, value: Any, files: SiteFiles, scrub: Scrub, place: st
         value = scrub_value(value, scrub)
         return {"ref": files.put(value, place), "json": True}
     most = _LONGEST if media_type == "text/plain" else _LARGEST_PAGE
-    return long_text(scrub(_text(value)), files, place, most)
-
-
-def _text(value: Any) -> str:
-    """Join what nbformat allows to be a list of lines."""
-    return "".join(map(str, value)) if isinstance(value, list) else str(value)
+    return long_text(scrub(joined(value)), files, place, most)

@@ -6,7 +6,6 @@ What a text names may be hostile: only pictures are published, each as a file th
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import posixpath
 import re
@@ -14,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from nbmake_dag_reporting.notebook import joined
+from nbmake_dag_reporting.notebook import cells_of, joined, mapping
 from nbmake_dag_reporting.scrub import Scrub
 from nbmake_dag_reporting.site_chunks import SiteFiles
 
@@ -40,7 +39,9 @@ _NAMED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|/|\\", re.IGNORECASE)
-_SVG = re.compile(rb"(?s)\s*(?:<\?xml.{0,2000}?\?>)?\s*(?:<!--.{0,5000}?-->\s*)*(?:<!DOCTYPE[^\[>]*>)?\s*<svg\b")
+_BEFORE_SVG = re.compile(rb"(?s)\s+|<\?xml.{0,2000}?\?>|<!--.{0,5000}?-->|<!DOCTYPE[^\[>]*>")
+"""One part of what may stand before a drawing. Each is read once: one pattern for all would try every division."""
+_SVG = re.compile(rb"<svg\b")
 
 
 def named_in(document: Mapping[str, Any], folder: str) -> dict[str, str]:
@@ -58,7 +59,7 @@ def pictures_of(
     ``found`` are the files that prose names, by these names.
     """
     shown: dict[str, str] = {}
-    for name, forms in dict(cell.get("attachments") or {}).items():
+    for name, forms in mapping(cell.get("attachments")).items():
         for data in _decoded(forms):
             if address := _address(data, files, scrub, place):
                 shown[f"attachment:{name}"] = address
@@ -69,7 +70,7 @@ def pictures_of(
 
 
 def _prose(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (cell for cell in document.get("cells", ()) if cell.get("cell_type") == "markdown")
+    return (cell for cell in cells_of(document) if cell.get("cell_type") == "markdown")
 
 
 def _names(cell: Mapping[str, Any]) -> Iterator[str]:
@@ -79,18 +80,25 @@ def _names(cell: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _decoded(forms: Any) -> Iterator[bytes]:
-    for encoded in dict(forms).values():
+    for encoded in mapping(forms).values():
         try:
             yield base64.b64decode(joined(encoded))
-        except (binascii.Error, ValueError):
+        except ValueError:
             continue
+
+
+def _is_svg(data: bytes) -> bool:
+    position = 0
+    while before := _BEFORE_SVG.match(data, position):
+        position = before.end()
+    return _SVG.match(data, position) is not None
 
 
 def _address(data: bytes, files: SiteFiles, scrub: Scrub, place: str) -> str | None:
     for extension, beginning in RASTER.values():
         if re.match(beginning, data):
             return files.put_bytes(data, hashlib.sha256(data).hexdigest(), extension, place)
-    if len(data) > _LARGEST_SVG or not _SVG.match(data):
+    if len(data) > _LARGEST_SVG or not _is_svg(data):
         return None
     drawing = scrub(data.decode("utf-8", "replace")).encode()
     return f"data:image/svg+xml;base64,{base64.b64encode(files.secrets.clean(drawing, place)).decode()}"

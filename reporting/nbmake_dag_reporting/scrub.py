@@ -65,7 +65,7 @@ def _relative(match: re.Match[str]) -> str:
 
 def _shorten(match: re.Match[str]) -> str:
     path = match[0]
-    if _PACKAGE.match(path):
-        return _PACKAGE.sub("", path)
+    if package := _PACKAGE.match(path):
+        return path[package.end() :]
     last = path.rstrip("/").rpartition("/")[2]
     return f"…/{last}"

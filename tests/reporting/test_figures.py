@@ -52,6 +52,21 @@ def test_a_figure_is_found_however_its_library_shows_it(data: dict[str, Any], fi
     assert kinds_in([{"data": data}, {"text": "a stream"}]) == ([figure.kind] if figure else [])
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "})({}, {});" * 100_000,
+        "})({" * 200_000,
+        "})({" + "}, {" * 200_000 + "});" * 200_000,
+        "})(" + "{}, {" * 200_000,
+    ],
+)
+def test_hostile_pages_are_read_in_linear_time(text: str) -> None:
+    """What nearly is a figure, thousands of times: a search that tries every division would never end."""
+    assert figure_of({"text/html": f"vega-embed {text}"}) in (None, Figure(kind="vega", spec={}))
+
+
 @pytest.mark.parametrize(
     ("data", "only"),
     [

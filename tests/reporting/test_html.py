@@ -99,3 +99,10 @@ def test_colours_of_a_terminal_are_spans() -> None:
     assert ansi_html("\x1b[48;2;1;2;999mx") == '<span style="background:rgb(1,2,255)">x</span>'
     assert ansi_html("\x1b[38mx\x1b[38;9my\x1b]0;title\x07\x1b[2J\x00z") == "xyz"
     assert unescape(ansi_html('&<>"')) == '&<>"'
+
+
+@pytest.mark.timeout(60)
+def test_a_sequence_of_a_terminal_has_no_length_that_ends_a_page() -> None:
+    """A number too long to be one is no colour; a million codes take no more than a moment."""
+    assert ansi_html(f"\x1b[{'9' * 5_000};1mx") == '<span class="ansi-bold">x</span>'
+    assert ansi_html(f"\x1b[1;{'7;' * 2_000_000}mx") == '<span class="ansi-bold">x</span>'

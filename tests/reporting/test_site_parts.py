@@ -116,3 +116,10 @@ def test_rows_of_which_some_columns_are_short_or_absent_are_shown() -> None:
     text = page(rows, "1", "2")
     assert text.index("<td>r1") < text.index("<td>r2")
     assert text.count("<tr><td>") == 2
+
+
+@pytest.mark.timeout(60)
+def test_a_long_path_of_a_package_is_read_in_linear_time() -> None:
+    """Its end is kept whole, however long that is."""
+    end = "a" * 1_000_000
+    assert scrubber(None)(f"/usr/lib/site-packages/b/site-packages/{end}") == end
