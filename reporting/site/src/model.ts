@@ -271,10 +271,10 @@ export type LongText = string | { ref: string; size: number };
 export type Series = Record<string, [step: number | null, value: number | string][]>;
 export type Ingredient = [kind: string, name: string, value: string, path: string];
 
-/** The name of an ingredient as it is shown: of a declared file, its label and its path. */
+/** A value of a task above is named by a list: its task, its kind, and its own name. */
 const READ = /^\["((?:[^"\\])+)","(\w+)",(?:null|"((?:[^"\\])+)")\]$/;
 
-/** A value of a task above is named by a list: its task, its kind, and its own name. */
+/** The name of an ingredient as it is shown: of a declared file, its label and its path. */
 export function ingredientName(kind: string, name: string, path: string): string {
   const [, task, values, one] = (kind === "read" && READ.exec(name)) || [];
   if (task) return `${task} ${values}${one ? `.${one}` : ""}`;

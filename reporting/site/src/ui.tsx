@@ -50,7 +50,6 @@ export function Badge({ of, text }: { of: string; text?: string | undefined }): 
   );
 }
 
-/** Shown while a chunk loads, and when it cannot be loaded. */
 /** What helps where a file of the site is gone or damaged; runs whose records are gone are in the old one alone. */
 export const AnotherSite = (): JSX.Element => (
   <>
@@ -62,6 +61,7 @@ export const LeftOut = ({ of }: { of: string }): JSX.Element => (
   <p class="note">The details of {of} were left out, to limit the size of the site.</p>
 );
 
+/** Shown while a chunk loads, and when it cannot be loaded. */
 export function Waiting({ error, what }: { error?: Error | undefined; what: string }): JSX.Element {
   return error ? (
     <p class="note" role="alert">
@@ -193,7 +193,6 @@ export interface Tab {
   count?: number | undefined;
 }
 
-/** Tabs whose choice is in the address, so they are links. */
 /** Where links do not fit beside each other, bring the one into sight that is `at`. */
 export function useRevealed(at: string): RefObject<HTMLElement | null> {
   const place = useRef<HTMLElement>(null);
@@ -219,6 +218,7 @@ export function useWidth(place: RefObject<HTMLElement | null>, first: number, is
   return width;
 }
 
+/** Tabs whose choice is in the address, so they are links. */
 export function Tabs({
   tabs,
   at,
