@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from statistics import median
 from typing import Any
 
@@ -64,8 +65,10 @@ def _same_line(row: Mapping[str, Any], newest: Mapping[str, Any]) -> bool:
 
 
 def _at(values: Mapping[int, Any], number: int) -> float | None:
-    value = values.get(number)
-    return None if value is None else float(value)
+    """Give a value as a number; what is none, as in a damaged site, is as if it were not there."""
+    with suppress(TypeError, ValueError):
+        return float(values[number]) if number in values else None
+    return None
 
 
 def alerts_between(before: Run | None, after: Run, declared: Mapping[str, Declared]) -> list[str]:

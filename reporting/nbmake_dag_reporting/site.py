@@ -27,7 +27,7 @@ from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.runs import RunNotFoundError, open_regular, read_run
 from nbmake_dag_reporting.scrub import keep, public, scrub_value, scrubber
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
-from nbmake_dag_reporting.site_budget import shrink
+from nbmake_dag_reporting.site_budget import shrink, sizes_in
 from nbmake_dag_reporting.site_chunks import DamagedChunkError, SiteFiles
 from nbmake_dag_reporting.site_graph import drawn_graph, folded_graph
 from nbmake_dag_reporting.site_index import SiteIndex
@@ -135,7 +135,8 @@ def write_site(
         except DamagedChunkError as error:
             kept = _set_aside(out, options)
             result = _write_site(out, found, options, judgements)
-            what = f"{error} was damaged: the site has the runs that have records again; what it had: {kept}"
+            had = f"what it had: {kept}" if kept else "nothing else of it was left"
+            what = f"{error} was damaged: the site has the runs that have records again; {had}"
             return replace(result, refused=(what, *result.refused))
 
 
@@ -147,7 +148,7 @@ def _write_site(
     if not state.runs and not is_site(out):
         files.write(_STATE, msgspec.json.encode(_BEGUN))
     seen = state.runs
-    index = SiteIndex(files)
+    index = SiteIndex(files, must=bool(state.runs))
     added: list[str] = []
     refused: list[str] = []
     withheld: list[str] = []
@@ -170,7 +171,8 @@ def _write_site(
             (lost if recorded.run.lost else seen)[item.name] = item.stamp
             added.append(recorded.run.id)
     refused += _without_tasks([*lost])
-    refused += write_judgements(files, judgements, keep if options.publish_host else scrubber(None))
+    scrub = keep if options.publish_host else scrubber(None)
+    refused += write_judgements(files, judgements, scrub, must=index.judgements > 0)
     version = _write_pages(files, index, options)
     dropped: list[str] = []
     size = state.size + files.grown
@@ -221,22 +223,36 @@ _BEGUN = _State(format=0, publish_host=False, runs={}, size=0)
 
 
 def _state(out: str, options: SiteOptions) -> _State:
-    """Read what a site shows. One of another kind, or that was damaged, is started afresh."""
-    with suppress(FileNotFoundError, ValueError, RecursionError), open_regular(os.path.join(out, _STATE)) as file:
-        state = msgspec.json.decode(file.read(), type=_State)
-        if (state.format, state.publish_host, state.previews) == _published(options):
-            return state
+    """Read what a site shows. One of another kind is started afresh; raises `DamagedChunkError`."""
+    try:
+        with open_regular(os.path.join(out, _STATE)) as file:
+            state = msgspec.json.decode(file.read(), type=_State)
+    except FileNotFoundError as error:
+        if os.path.lexists(os.path.join(out, "data")):
+            raise DamagedChunkError(_STATE) from error
+        return _new_state(options, {}, 0)
+    except (ValueError, RecursionError) as error:
+        raise DamagedChunkError(_STATE) from error
+    if (state.format, state.publish_host, state.previews) == _published(options):
+        return state
     for folder in ("data", "blobs"):
         shutil.rmtree(os.path.join(out, folder), ignore_errors=True)
     return _new_state(options, {}, 0)
 
 
 def _set_aside(out: str, options: SiteOptions) -> str:
-    """Let a site have no runs; return where its data is kept, for runs whose records are gone."""
-    SiteFiles(out, options.secrets).write(_STATE, msgspec.json.encode(_new_state(options, {}, 0)))
-    kept = os.path.join(out, "data.damaged")
-    shutil.rmtree(kept, ignore_errors=True)
-    os.rename(os.path.join(out, "data"), kept)
+    """Let a site have no runs; return where its data is kept, for runs whose records are gone.
+
+    That is beside the site, which may be published. Earlier ones stay: they may have runs that this one has not.
+    """
+    data, kept = os.path.join(out, "data"), ""
+    if os.path.lexists(data):
+        beside = f"{os.path.abspath(out)}.damaged"
+        names = (beside, *(f"{beside}-{number}" for number in range(2, 1_000)))
+        kept = next(name for name in names if not os.path.lexists(name))
+        shutil.move(data, kept)
+    size = sum(size for _, size in sizes_in(out))
+    SiteFiles(out, options.secrets).write(_STATE, msgspec.json.encode(_new_state(options, {}, size)))
     return kept
 
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from nbmake_dag_reporting.site_chunks import SiteFiles, chunk_path
+import msgspec
+
+from nbmake_dag_reporting.site_chunks import DamagedChunkError, SiteFiles, chunk_path
+
+
+class _Run(msgspec.Struct):
+    """Of the chunk of a run: where its content is."""
+
+    refs: list[str]
 
 
 def shrink(files: SiteFiles, newest_first: Sequence[str], budget: int) -> tuple[list[str], int]:
     """Drop details until the site fits; return the runs that lost theirs, and the bytes that are left.
 
-    This looks at every file of the site.
+    This looks at every file of the site. Details that cannot be read back are dropped, too.
     """
-    sizes = dict(_sizes(files.root))
+    sizes = dict(sizes_in(files.root))
     total = sum(sizes.values())
     if total <= budget:
         return [], total
@@ -21,11 +29,16 @@ def shrink(files: SiteFiles, newest_first: Sequence[str], budget: int) -> tuple[
     used = total - sum(sizes[path] for path in details)
     kept: set[str] = set()
     dropped: list[str] = []
+    damaged: list[str] = []
     for run_id in newest_first:
-        chunk = files.read_chunk(f"run/{run_id}", dict[str, object])
+        try:
+            chunk = files.read_chunk(f"run/{run_id}", _Run)
+        except DamagedChunkError:
+            damaged.append(run_id)
+            continue
         if chunk is None:
             continue
-        wanted = {chunk_path(f"run/{run_id}"), *chunk["refs"]} - kept
+        wanted = {chunk_path(f"run/{run_id}"), *chunk.refs} - kept
         size = sum(sizes.get(path, 0) for path in wanted)
         if dropped or used + size > budget:
             dropped.append(run_id)
@@ -34,10 +47,11 @@ def shrink(files: SiteFiles, newest_first: Sequence[str], budget: int) -> tuple[
             used += size
     for path in sorted(details - kept):
         files.remove(path)
-    return dropped, used
+    return [*dropped, *damaged], used
 
 
-def _sizes(root: str) -> Iterator[tuple[str, int]]:
+def sizes_in(root: str) -> Iterator[tuple[str, int]]:
+    """Yield the files of a site, each with its size."""
     for folder, _, names in os.walk(root):
         for name in names:
             path = os.path.join(folder, name)

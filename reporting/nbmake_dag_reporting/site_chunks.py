@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class DamagedChunkError(Exception):
-    """A chunk cannot be read back; says which."""
+    """A file of a site cannot be read back, or is gone; says which."""
 
 
 class SiteFiles:
@@ -63,16 +63,25 @@ class SiteFiles:
         self.write(chunk_path(key), _script(key, data))
         return hashlib.sha256(data).hexdigest()[:8]
 
-    def read_chunk(self, key: str, of: Any = Any) -> Any:
-        """Read a value of a type back, ``None`` where there is none; raises `DamagedChunkError`."""
+    def read_chunk(self, key: str, of: Any = Any, *, must: bool = False) -> Any:
+        """Read a value of a type back, ``None`` where there is none, unless there must be one.
+
+        Raises `DamagedChunkError`.
+        """
         path = chunk_path(key)
         try:
             with open_regular(os.path.join(self.root, path)) as file:
                 return msgspec.json.decode(_content(file.read().decode(), key), type=of)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if must:
+                raise DamagedChunkError(path) from error
             return None
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise DamagedChunkError(path) from error
+
+    def has_chunk(self, key: str) -> bool:
+        """Whether there is a chunk, in whatever state."""
+        return os.path.isfile(os.path.join(self.root, chunk_path(key)))
 
     def put(self, value: Any, place: str) -> str:
         """Store a value under its digest, once, and return that."""
@@ -133,5 +142,8 @@ def _script(key: str, data: bytes) -> bytes:
 
 
 def _content(script: str, key: str) -> str:
-    text = script[len(_OPENING) + len(key) + 3 : -3]
+    before, after = f"{_OPENING}{key}','", "')\n"
+    if not script.startswith(before) or not script.endswith(after):
+        raise ValueError(key)
+    text = script[len(before) : -len(after)]
     return text.replace("\\'", "'").replace("\\\\", "\\")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
+
 from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.site_chunks import SiteFiles
 from nbmake_dag_reporting.site_shard import NO_EXTREMES, Extremes, Shard
@@ -23,12 +25,38 @@ Column: TypeAlias = tuple[str, str, str]
 """Kind, task and name."""
 
 
+class _Head(msgspec.Struct, rename={"from_": "from"}):
+    """A shard as the index is written: the least and greatest of its runs and their starts."""
+
+    first: str
+    last: str
+    from_: int
+    to: int
+    runs: int
+    version: str
+
+
+class _Settings(msgspec.Struct):
+    judgements: int
+
+
+class _Stored(msgspec.Struct):
+    """Of the index, what this program reads again."""
+
+    shards: list[_Head]
+    settings: _Settings
+
+
 class SiteIndex:
     """What all pages share."""
 
-    def __init__(self, files: SiteFiles) -> None:
+    def __init__(self, files: SiteFiles, *, must: bool = False) -> None:
+        """Read the index of a site, which must be there if runs of it are known; raises `DamagedChunkError`."""
         self._files = files
-        self._heads: list[dict[str, Any]] = (files.read_chunk("index", dict[str, Any]) or {}).get("shards", [])
+        stored = files.read_chunk("index", _Stored, must=must)
+        self._heads: list[dict[str, Any]] = msgspec.to_builtins(stored.shards) if stored else []
+        self.judgements: int = stored.settings.judgements if stored else 0
+        """The verdicts and blames of the site."""
         self._shards: dict[int, Shard] = {}
         self._changed: set[int] = set()
 
@@ -145,5 +173,6 @@ class SiteIndex:
 
     def _shard(self, number: int) -> Shard:
         if number not in self._shards:
-            self._shards[number] = Shard(self._files, f"shard/{number}")
+            runs = self._heads[number]["runs"] if number < len(self._heads) else 0
+            self._shards[number] = Shard(self._files, f"shard/{number}", runs)
         return self._shards[number]

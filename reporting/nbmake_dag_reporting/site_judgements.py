@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
 import msgspec
 
@@ -21,9 +21,25 @@ _LIST = "judgements"
 _ID = re.compile(r"\w[\w.-]{0,99}")
 
 
-def write_judgements(files: SiteFiles, found: Iterable[Judgement], scrub: Scrub) -> Iterator[str]:
-    """Add verdicts and blames to a site; yield which of them hold a secret, and which."""
-    rows: dict[str, Any] = {row["id"]: row for row in files.read_chunk(_LIST, list[dict[str, Any]]) or []}
+class _Listed(TypedDict):
+    id: str
+    kind: str
+    started: int
+    run: str | None
+    result: str | None
+    what: str
+    before: NotRequired[str | None]
+    task: NotRequired[str]
+    metric: NotRequired[str]
+
+
+def write_judgements(files: SiteFiles, found: Iterable[Judgement], scrub: Scrub, *, must: bool) -> Iterator[str]:
+    """Add verdicts and blames to a site; yield which of them hold a secret, and which.
+
+    Raises `DamagedChunkError` where the site must have some, and their list cannot be read.
+    """
+    stored = files.read_chunk(_LIST, list[_Listed], must=must) or []
+    rows: dict[str, Any] = {row["id"]: row for row in stored}
     known = len(rows)
     for judgement in found:
         if judgement.id in rows or not _ID.fullmatch(judgement.id):
@@ -43,7 +59,7 @@ def write_judgements(files: SiteFiles, found: Iterable[Judgement], scrub: Scrub)
 
 def count_judgements(files: SiteFiles) -> int:
     """Return how many verdicts and blames a site has."""
-    return len(files.read_chunk(_LIST) or ())
+    return len(files.read_chunk(_LIST, list[_Listed]) or ())
 
 
 def _row(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, cast
 
 import msgspec
 
 from nbmake_dag_reporting.numbers import spelled
 from nbmake_dag_reporting.run import Run, TaskRun
-from nbmake_dag_reporting.site_chunks import DamagedChunkError, SiteFiles
-from nbmake_dag_reporting.site_tasks import TaskLedger, ledger_of, unsteady
+from nbmake_dag_reporting.site_chunks import DamagedChunkError, SiteFiles, chunk_path
+from nbmake_dag_reporting.site_tasks import TaskLedger, unsteady
 from nbmake_dag_reporting.vocabulary import TaskStatus
 
 LETTERS: dict[TaskStatus, str] = {
@@ -42,21 +42,59 @@ Extremes: TypeAlias = Mapping[str, tuple[float, float]]
 NO_EXTREMES: Mapping[str, Extremes] = {}
 
 
+class _Known(TypedDict):
+    """Of the rows, what this program reads again."""
+
+    id: list[str]
+    pipeline: list[str | None]
+    started: list[int | None]
+    result: list[str | None]
+    branch: list[str | None]
+    commit: list[str | None]
+    seconds: list[float | None]
+    detail: list[int | None]
+
+
+class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+    """The rows of a shard as they are written; raises `ValueError` for what would be no shard."""
+
+    rows: dict[str, list[Any]]
+    columns: list[dict[str, str]]
+    bundles: list[tuple[int, str]]
+
+    def __post_init__(self) -> None:
+        ids = msgspec.convert(self.rows, _Known)["id"] if self.rows else []
+        firsts = [first for first, _ in self.bundles]
+        if len(set(ids)) < len(ids):
+            raise ValueError("a run is there twice")
+        if not all(column.keys() >= {"kind", "task", "name"} for column in self.columns):
+            raise ValueError("a column has no name")
+        if firsts != sorted(set(firsts)) or (self.columns and firsts[:1] != [0]):
+            raise ValueError("a column is nowhere")
+
+
 class Shard:
     """Read from a site, extended in memory, written back."""
 
-    def __init__(self, files: SiteFiles, key: str) -> None:
+    def __init__(self, files: SiteFiles, key: str, runs: int = 0) -> None:
+        """Read a shard that has this many runs, or more if a writer was killed; raises `DamagedChunkError`."""
         self._files = files
         self._key = key
-        stored = files.read_chunk(f"{key}/rows", dict[str, Any]) or {}
-        self.rows: dict[str, list[Any]] = stored.get("rows", {})
-        self.columns: list[dict[str, Any]] = stored.get("columns", [])
+        self._must = runs > 0
+        stored = files.read_chunk(f"{key}/rows", _Stored, must=self._must) or _Stored({}, [], [])
+        self.rows: dict[str, list[Any]] = stored.rows
+        self.columns: list[dict[str, str]] = stored.columns
         self._number = {run_id: number for number, run_id in enumerate(self.rows.get("id", []))}
+        if len(self._number) < runs:
+            raise DamagedChunkError(chunk_path(f"{key}/rows"))
         self._place = {(of["kind"], of["task"], of["name"]): place for place, of in enumerate(self.columns)}
-        self._digests: dict[int, str] = dict(stored.get("bundles", ()))
+        self._digests: dict[int, str] = dict(stored.bundles)
         self._firsts = sorted(self._digests)
         """The first columns of all bundles."""
-        self._widths = {first: after - first for first, after in pairwise([*self._firsts, len(self.columns)])}
+        count = len(self.columns)
+        self._widths = {
+            first: max(0, min(after, count) - first) for first, after in pairwise([*self._firsts, count])
+        }
         """The columns that each bundle had when the rows were written."""
         self._runs = len(self._number)
         """Likewise of runs."""
@@ -65,12 +103,12 @@ class Shard:
 
     @cached_property
     def matrix(self) -> dict[str, str]:
-        return dict(self._files.read_chunk(f"{self._key}/matrix", list[tuple[str, str]]) or ())
+        return dict(self._files.read_chunk(f"{self._key}/matrix", list[tuple[str, str]], must=self._must) or ())
 
     @cached_property
     def _ledgers(self) -> dict[str, TaskLedger]:
-        ledgers = self._files.read_chunk(f"{self._key}/tasks", dict[str, Any]) or {}
-        return {name: ledger_of(known) for name, known in ledgers.items()}
+        ledgers = self._files.read_chunk(f"{self._key}/tasks", dict[str, TaskLedger], must=self._must)
+        return cast("dict[str, TaskLedger]", ledgers or {})
 
     def __len__(self) -> int:
         return len(self._number)
@@ -121,13 +159,16 @@ class Shard:
 
     def write(self) -> str:
         """Write what changed; return a digest of the whole."""
+        for first, width in self._widths.items():
+            if width and first not in self._bundles and not self._files.has_chunk(self._path(first)):
+                self._bundle(first)
         self._halve()
         # the second half first: a writer that is killed has not lost it then
         for first, bundle in sorted(self._bundles.items(), reverse=True):
             self._digests[first] = self._files.write_chunk(self._path(first), bundle, "columns of the index")
             for column, values in zip(self.columns[first:], bundle, strict=False):
                 if column["kind"] == "result":
-                    self._ledgers[column["task"]].unsteady = unsteady(values)
+                    self._ledgers.setdefault(column["task"], TaskLedger()).unsteady = unsteady(values)
         ledgers = {name: ledger.document() for name, ledger in self._ledgers.items()}
         parts = {
             "rows": {"rows": self.rows, "columns": self.columns, "bundles": sorted(self._digests.items())},
@@ -145,13 +186,14 @@ class Shard:
         width = self._widths.get(first, 0)
         while len(bundle) < width and (more := self._stored(first + len(bundle))):
             bundle += more
-        return [values[: self._runs] for values in bundle[:width]]
+        lost = width - len(bundle)
+        return [values[: self._runs] for values in bundle[:width]] + [[] for _ in range(lost)]
 
     def _stored(self, first: int) -> list[list[Any]]:
-        """Read the file of a bundle; one that is damaged costs its values, not the runs that come."""
+        """Read the file of a bundle; one that is damaged or gone costs its values, not the runs that come."""
         key = self._path(first)
         try:
-            return self._files.read_chunk(key, list[list[Any]]) or []
+            return cast("list[list[Any]]", self._files.read_chunk(key, list[list[Any]], must=True))
         except DamagedChunkError:
             self._files.damaged.append(key)
             return []

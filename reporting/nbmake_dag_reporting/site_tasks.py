@@ -7,33 +7,33 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, TypeAlias
+
+import msgspec
 
 from nbmake_dag_reporting.run import TaskRun
 
 _MOST_ARTIFACTS = 50
 
-Pairs: TypeAlias = list[list[Any]]
+Pairs: TypeAlias = list[tuple[int, Any]]
 """Numbers of runs, rising, each with a value."""
 
 
-@dataclass(slots=True, kw_only=True)
-class TaskLedger:
+class TaskLedger(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One task."""
 
-    took: Pairs = field(default_factory=list[list[Any]])
+    took: Pairs = []
     """Seconds of each execution."""
-    retried: Pairs = field(default_factory=list[list[Any]])
+    retried: Pairs = []
     """Attempts of the executions that needed more than one."""
-    saved: Pairs = field(default_factory=list[list[Any]])
+    saved: Pairs = []
     """Seconds that a hit saved, from this run on until the next that is named: only executions change them."""
-    unsteady: list[int] = field(default_factory=list[int])
+    unsteady: list[int] = []
     """Executions whose key left other outputs in another of them."""
 
-    artifacts: dict[str, str] = field(default_factory=dict[str, str])
+    artifacts: dict[str, str] = {}
     """Media types of what it logged, by name."""
 
     def add(self, task: TaskRun, number: int, runs: int) -> None:
@@ -50,19 +50,15 @@ class TaskLedger:
             _put_change(self.saved, number, round(task.saved_s, 3), runs)
 
     def document(self) -> dict[str, Any]:
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: value for name, value in fields.items() if value}
-
-
-def ledger_of(document: Mapping[str, Any]) -> TaskLedger:
-    return TaskLedger(**document)
 
 
 def unsteady(results: Sequence[str | None]) -> list[int]:
     """Return the numbers of executions whose key left other outputs too; each has its key and a digest of them."""
     found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, result in enumerate(results):
-        if result is not None:
+        if isinstance(result, str):
             key, _, outputs = result.partition(" ")
             found[key].append((number, outputs))
     return sorted(
@@ -81,7 +77,7 @@ def _put(pairs: Pairs, number: int, value: Any) -> None:
     place = _place(pairs, number)
     known = place < len(pairs) and pairs[place][0] == number
     if value is not None:
-        pairs[place : place + known] = [[number, value]]
+        pairs[place : place + known] = [(number, value)]
     elif known:
         del pairs[place]
 

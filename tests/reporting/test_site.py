@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -274,19 +275,130 @@ def test_a_damaged_state_makes_a_site_anew(fabric: Fabric) -> None:
 
 
 @pytest.mark.parametrize("key", ["index", "shard/0/rows", "shard/0/matrix", "shard/0/tasks"])
-@pytest.mark.parametrize("size", [0, 30, -4])
-def test_a_site_that_cannot_be_read_is_made_anew(fabric: Fabric, key: str, size: int) -> None:
-    """A loss of power may cut a file; what was there is kept, for runs whose records are gone."""
+@pytest.mark.parametrize("size", [None, 0, 30, -4])
+def test_a_site_that_cannot_be_read_is_made_anew(fabric: Fabric, key: str, size: int | None) -> None:
+    """A file may be cut or gone; what was there is kept beside the site, for runs whose records are gone."""
     fabric.run(1, Made(name="a", metrics={"auc": 1.0}))
     site = Path(report(fabric).page).parent
     path = site / f"data/{key}.js"
-    path.write_bytes(path.read_bytes()[:size])
+    if size is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:size])
     fabric.run(2, Made(name="a", metrics={"auc": 2.0}))
     again = report(fabric)
     assert again.added == ("run-00001", "run-00002")
     assert [f"data/{key}.js was damaged" in what for what in again.refused] == [True]
-    assert (site / f"data.damaged/{key}.js").exists()
+    kept = site.with_name("site.damaged")
+    assert (kept / "run/run-00001.js").exists()
+    assert (kept / f"{key}.js").exists() == (size is not None)
+    assert chunk(fabric, "index")["rows"]["id"] == ["run-00001", "run-00002"]
     assert report(fabric).refused == ()
+
+
+def test_what_damaged_sites_had_stays(fabric: Fabric) -> None:
+    """The second may lack runs that only the first had; each is named."""
+    run = fabric.run(1, Made(name="a"))
+    site = Path(report(fabric).page).parent
+    (site / "data/index.js").unlink()
+    shutil.rmtree(fabric.runs / run)
+    fabric.run(2, Made(name="a"))
+    assert str(site.with_name("site.damaged")) in report(fabric).refused[0]
+    (site / "data/index.js").unlink()
+    assert str(site.with_name("site.damaged-2")) in report(fabric).refused[0]
+    assert (site.with_name("site.damaged") / f"run/{run}.js").exists()
+    shutil.rmtree(site / "data")
+    assert "nothing else of it was left" in report(fabric).refused[0]
+    assert chunk(fabric, "index")["rows"]["id"] == ["run-00002"]
+
+
+def test_a_site_that_was_made_anew_keeps_its_size(fabric: Fabric) -> None:
+    """What stayed of the old one counts, and what it has of no run goes."""
+    picture = PNG + b"x" * 50_000
+    fabric.run(1, Made(name="a", artifacts={"y.png": (picture, "image/png")}))
+    site = Path(report(fabric).page).parent
+    (site / "data/index.js").write_bytes(b"")
+    fabric.run(1, Made(name="a"))
+    fabric.run(2, Made(name="a"))
+    whole = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    assert report(fabric, max_size=whole - 40_000).size <= whole - 40_000
+    assert not list(site.glob("blobs/*/*"))
+
+
+def test_a_damaged_run_costs_its_details_where_a_site_is_too_large(fabric: Fabric) -> None:
+    """What says which content it has cannot be read; the rest of the site stays as it is."""
+    for number in range(3):
+        fabric.run(number, Made(name="a", notebook=notebook(code("x", shown(text_plain=f"{number}" * 30_000)))))
+    whole = report(fabric).size
+    site = fabric.runs.parent / "site"
+    (site / "data/run/run-00002.js").write_bytes(b"nbdag.load('run/run-00002','[]')\n")
+    result = report(fabric, max_size=whole - 20_000)
+    assert (result.dropped, result.runs) == (("run-00002",), 3)
+    assert chunk(fabric, "index")["rows"]["detail"] == [1, 1, 0]
+
+
+def small_site(fabric: Fabric) -> dict[str, bytes]:
+    """Write a site of two runs, with a third to come that has some of the tasks only."""
+    made = [Made(name=name, metrics={"auc": 1.0}, outputs={"o": "1"}, key="k" * 64) for name in ("a", "b")]
+    for number in (1, 2):
+        fabric.run(number, *made, Made(name="c", artifacts={"y.png": (PNG, "image/png")}))
+    report(fabric)
+    fabric.run(3, made[0])
+    site = fabric.runs.parent / "site"
+    shutil.copytree(site, site.with_name("before"))
+    return published(fabric)
+
+
+def report_damaged(fabric: Fabric) -> tuple[int, tuple[str, ...]]:
+    """Give how many runs the list of a site has that is written twice, and what was told; then undo it."""
+    site = fabric.runs.parent / "site"
+    told = (*report(fabric).refused, *report(fabric).refused)
+    runs = len(chunk(fabric, "shard/0/rows")["rows"]["id"])
+    for folder in fabric.runs.parent.glob("site*"):
+        shutil.rmtree(folder)
+    shutil.copytree(site.with_name("before"), site)
+    return runs, told
+
+
+def test_a_site_is_written_whichever_file_is_gone(fabric: Fabric) -> None:
+    """All runs are shown, and what was lost of the index is told: it is not taken for what was never written."""
+    for path in small_site(fabric):
+        target = fabric.runs.parent / "site" / path
+        for is_folder in (False, True):
+            target.unlink()
+            if is_folder:
+                target.mkdir()
+            runs, told = report_damaged(fabric)
+            needed = path == "site.json" or path.startswith(("data/index", "data/shard"))
+            assert (runs, path if any(path in what for what in told) else None) == (3, path if needed else None)
+
+
+FLIPS = 15
+
+
+def test_a_site_is_written_whichever_bit_is_another(fabric: Fabric) -> None:
+    """JSON of another shape is damage as well; it was an error of every report that followed."""
+    rng = random.Random(7)
+    for path, data in small_site(fabric).items():
+        if path == "site.json" or path.startswith(("data/index", "data/shard")):
+            for place in rng.sample(range(len(data)), FLIPS):
+                flipped = data[:place] + bytes([data[place] ^ 1 << rng.randrange(7)]) + data[place + 1 :]
+                (fabric.runs.parent / "site" / path).write_bytes(flipped)
+                assert report_damaged(fabric)[0] >= 3, flipped
+
+
+@pytest.mark.parametrize(
+    "word", ["kind", "task", "name", "id", "started", "columns", "bundles", "rows", "took", "shards"]
+)
+def test_a_site_whose_names_are_others_is_written_again(fabric: Fabric, word: str) -> None:
+    """As one flipped bit makes of them."""
+    found = {path: data for path, data in small_site(fabric).items() if f'"{word}":'.encode() in data}
+    assert found
+    for path, data in found.items():
+        if path.startswith("data/shard") or (word == "shards" and path == "data/index.js"):
+            (fabric.runs.parent / "site" / path).write_bytes(data.replace(f'"{word}":'.encode(), b'"other":'))
+            runs, told = report_damaged(fabric)
+            assert (runs, [path in what for what in told]) == (3, [True])
 
 
 def test_a_number_that_json_has_no_words_for_is_a_number_of_every_run(fabric: Fabric) -> None:
@@ -427,13 +539,16 @@ def test_a_report_that_was_killed_costs_no_value(fabric: Fabric, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"nbdag.load('shard/0/c0','[[1.0],", b"nbdag.load('shard/0/c0','[1]')\n"]
+    "content", [None, b"", b"nbdag.load('shard/0/c0','[[1.0],", b"nbdag.load('shard/0/c0','[1]')\n"]
 )
-def test_a_damaged_bundle_costs_its_values(fabric: Fabric, content: bytes) -> None:
+def test_a_damaged_bundle_costs_its_values(fabric: Fabric, content: bytes | None) -> None:
     """That is said once, and later runs are shown: a loss of power may leave a file empty."""
     fabric.run(1, Made(name="a", metrics={"auc": 1.0}))
     report(fabric)
-    (fabric.runs.parent / "site/data/shard/0/c0.js").write_bytes(content)
+    path = fabric.runs.parent / "site/data/shard/0/c0.js"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
     fabric.run(2, Made(name="a", metrics={"auc": 2.0}))
     assert report(fabric).refused == ("values of earlier runs: data/shard/0/c0.js was damaged",)
     assert report(fabric).refused == ()

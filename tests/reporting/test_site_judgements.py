@@ -82,3 +82,19 @@ def test_a_name_that_leads_elsewhere_is_not_written(tmp_path: Path, name: str) -
     report(tmp_path / "site", msgspec.structs.replace(VERDICT, id=name))
     assert chunk(tmp_path / "site", "judgements") is None
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nbdag.load('judgements','[{\"kind\":\"blame\"}]')\n"])
+def test_a_list_that_is_damaged_or_gone_is_written_again(tmp_path: Path, content: bytes | None) -> None:
+    """That is told; what only the old list had is beside the site."""
+    site = tmp_path / "site"
+    report(site, VERDICT)
+    path = site / "data/judgements.js"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    (told,) = report(site, BLAME)
+    assert "data/judgements.js was damaged" in told
+    assert [row["id"] for row in chunk(site, "judgements")] == [BLAME.id]
+    assert (tmp_path / f"site.damaged/verdict/{VERDICT.id}.js").exists()
+    assert report(site) == ()
