@@ -11,6 +11,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from typing import Any, Final, TypeAlias
@@ -23,6 +24,7 @@ Preview: TypeAlias = dict[str, Any]
 
 LARGEST: Final = 64 << 20
 """Bytes of a file that is looked at."""
+_LARGEST_UNPACKED = 1 << 30
 _MOST_ROWS = 50_000
 """Rows that the figures are of."""
 _HEAD = 500
@@ -57,7 +59,7 @@ def preview(data: bytes, name: str) -> Preview | None:
         found = _read(data, form)
     except ModuleNotFoundError:
         return {"format": form, "needs": _NEEDS[form]}
-    except (ValueError, KeyError, TypeError, OSError, msgspec.MsgspecError, csv.Error):
+    except Exception:  # noqa: BLE001 - readers raise whatever they like on content that may come from anybody
         return None
     return None if found is None else {"format": form, **spelled(found)}
 
@@ -87,7 +89,10 @@ def _separated(text: str, separator: str) -> Preview | None:
         return None
     rows = [row for row in islice(reader, _MOST_ROWS) if row]
     more = sum(1 for row in reader if row)
-    columns = [[_typed(row[place]) if place < len(row) else None for row in rows] for place in range(len(head))]
+    columns = [
+        [_typed(row[place]) if place < len(row) else None for row in rows]
+        for place in range(min(len(head), _MOST_COLUMNS))
+    ]
     return _table(head, columns, len(rows) + more)
 
 
@@ -122,7 +127,7 @@ def _objects(rows: list[Any] | None) -> Preview | None:
     if not rows or not all(isinstance(row, dict) for row in rows):
         return None
     names = list(dict.fromkeys(name for row in rows[:_MOST_ROWS] for name in row))
-    columns = [[row.get(name) for row in rows[:_MOST_ROWS]] for name in names]
+    columns = [[row.get(name) for row in rows[:_MOST_ROWS]] for name in names[:_MOST_COLUMNS]]
     return _table([str(name) for name in names], columns, len(rows))
 
 
@@ -139,10 +144,12 @@ def _parquet(data: bytes) -> Preview:
     return found
 
 
-def _arrays(data: bytes, form: str) -> Preview:
+def _arrays(data: bytes, form: str) -> Preview | None:
     numpy: Any = import_module("numpy")
     loaded = numpy.load(io.BytesIO(data), allow_pickle=False)
     if form == "npz":
+        if sum(packed.file_size for packed in loaded.zip.infolist()) > _LARGEST_UNPACKED:
+            return None
         return {"arrays": {name: _array(numpy, loaded[name]) for name in islice(loaded, _MOST_COLUMNS)}}
     return {"arrays": {"": _array(numpy, loaded)}}
 
@@ -189,7 +196,7 @@ def _short(item: Any) -> Any:
 def _figures(name: str, values: Sequence[Any]) -> Preview:
     known = [item for item in values if item is not None]
     found: Preview = {"name": name, "type": _type(known), "missing": len(values) - len(known)}
-    numbers = [float(item) for item in known if isinstance(item, int | float) and not isinstance(item, bool)]
+    numbers = [_float(item) for item in known if isinstance(item, int | float) and not isinstance(item, bool)]
     if numbers and len(numbers) == len(known):
         return found | _of_numbers(numbers) | {"different": len(set(numbers))}
     counts = Counter(_short(item) for item in known)
@@ -197,6 +204,13 @@ def _figures(name: str, values: Sequence[Any]) -> Preview:
         "different": len(counts),
         "often": [[item, count] for item, count in counts.most_common(_OFTEN)],
     }
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.copysign(math.inf, number)
 
 
 def _type(known: Iterable[Any]) -> str:
@@ -214,15 +228,13 @@ def _of_numbers(numbers: Sequence[float]) -> Preview:
     found: Preview = {"notFinite": len(numbers) - len(finite)} if len(finite) < len(numbers) else {}
     if not finite:
         return found
-    least, most, mean = min(finite), max(finite), math.fsum(finite) / len(finite)
-    spread = math.sqrt(math.fsum((item - mean) ** 2 for item in finite) / len(finite))
-    return found | {
-        "least": least,
-        "most": most,
-        "mean": mean,
-        "spread": spread,
-        "bars": _bars(finite, least, most),
-    }
+    least, most = min(finite), max(finite)
+    found |= {"least": least, "most": most}
+    with suppress(OverflowError):
+        mean = math.fsum(finite) / len(finite)
+        spread = math.sqrt(math.fsum((item - mean) ** 2 for item in finite) / len(finite))
+        found |= {"mean": mean, "spread": spread, "bars": _bars(finite, least, most)}
+    return found
 
 
 def _bars(finite: Iterable[float], least: float, most: float) -> list[int]:

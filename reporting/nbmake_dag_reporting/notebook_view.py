@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from nbmake_dag_reporting.figures import figure_of, loads_only
@@ -96,7 +97,11 @@ def long_text(text: str, files: SiteFiles, place: str, most: int = _LONGEST) -> 
 
 
 def _results(cell: Mapping[str, Any], files: SiteFiles, scrub: Scrub, place: str) -> dict[str, Any]:
-    outputs = [shown for output in outputs_of(cell) if (shown := _output(output, files, scrub, place)) is not None]
+    outputs: list[dict[str, Any]] = []
+    for output in outputs_of(cell):
+        with suppress(RecursionError):
+            if (shown := _output(output, files, scrub, place)) is not None:
+                outputs.append(shown)
     results: dict[str, Any] = {"o": outputs} if outputs else {}
     if isinstance(count := cell.get("execution_count"), int):
         results["n"] = count

@@ -15,6 +15,7 @@ import msgspec
 
 from nbmake_dag_reporting.runs import open_regular
 from nbmake_dag_reporting.secrets_scan import Secrets
+from nbmake_dag_reporting.spans import attribute_text, attribute_value
 
 _OPENING = "nbdag.load('"
 _REF = 20
@@ -113,7 +114,11 @@ class SiteFiles:
             return 0
 
     def _checked(self, value: Any, place: str) -> bytes:
-        return self.secrets.clean(_encode(value), place)
+        try:
+            data = _encode(value)
+        except (UnicodeEncodeError, OverflowError):
+            data = _encode(_encodable(value))
+        return self.secrets.clean(data, place)
 
     def _once(self, path: str, data: bytes) -> None:
         """Write a file unless it is there, whole: one that was damaged is written again."""
@@ -126,6 +131,19 @@ class SiteFiles:
         with suppress(OSError), open_regular(os.path.join(self.root, path)) as file:
             return file.read(len(data) + 1) == data
         return False
+
+
+def _encodable(value: Any) -> Any:
+    """Spell what UTF-8 or an integer of 64 bits cannot hold, as notebooks and logs may."""
+    match value:
+        case dict():
+            return {attribute_text(str(name)): _encodable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_encodable(item) for item in value]
+        case str() | int():
+            return attribute_value(value)
+        case _:
+            return value
 
 
 def chunk_path(key: str) -> str:

@@ -88,7 +88,7 @@ class TaskPublisher:
     def _notebooks(self, task: TaskRun) -> Mapping[int, Mapping[str, Any]]:
         try:
             return self.executed(self.recorded, task)
-        except ValueError:  # the outputs that were kept are not of this source
+        except (ValueError, RecursionError):  # no notebook, or outputs of another source
             return {}
 
     def _detail(self, task: TaskRun, notebooks: Mapping[int, Mapping[str, Any]], place: str) -> dict[str, Any]:
@@ -149,14 +149,15 @@ class TaskPublisher:
         data = self.recorded.blob(task.series) if task.series else None
         if data is None:
             return None
-        points = {
-            name: [[step, value] for step, value, _ in points]
-            for name, points in msgspec.json.decode(data).items()
-        }
+        try:
+            series = msgspec.json.decode(data, type=dict[str, list[tuple[Any, int | float | str | None, Any]]])
+        except (ValueError, RecursionError):
+            return None
+        points = {name: [[step, value] for step, value, _ in points] for name, points in series.items()}
         self.extremes[task.name] = {
             name: (min(finite), max(finite))
-            for name, series in points.items()
-            if (finite := [value for _, value in series if isinstance(value, int | float)])
+            for name, pairs in points.items()
+            if (finite := [value for _, value in pairs if isinstance(value, int | float)])
         }
         return self.files.put(points, place)
 

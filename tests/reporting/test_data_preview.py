@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nbmake_dag_reporting import data_preview
 from nbmake_dag_reporting.data_preview import preview
 from nbmake_dag_reporting.site import SiteOptions, found_in, write_site
 from tests.reporting.fabricate import Fabric, Made, executed
@@ -53,6 +54,53 @@ def test_what_is_not_what_its_name_says_is_not_looked_into() -> None:
     """Damaged files, other formats and texts in other encodings are no tables, and no error."""
     damaged = ((b"\x93", "x.npy"), (b"\xff\xfe", "x.csv"), (b"", "x.csv"), (b"{", "x.json"), (b"a", "x.txt"))
     assert [preview(data, name) for data, name in damaged] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"PK\x03\x04", "x.npz"),
+        (b"PK\x03\x04", "x.npy"),
+        (b"", "x.npy"),
+        (b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (%d,), }" % 10**15, "x.npy"),
+        (b"[" * 100_000, "x.json"),
+    ],
+)
+def test_what_its_reader_cannot_read_is_no_error(data: bytes, name: str) -> None:
+    """Readers raise errors of many kinds; one of a damaged `.npz` ended the report of all runs."""
+    if name.startswith("x.np"):
+        pytest.importorskip("numpy")
+    assert preview(data, name) is None
+
+
+def test_an_archive_that_unpacks_to_much_more_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some kilobytes may hold more zeros than there is memory."""
+    numpy = pytest.importorskip("numpy")
+    buffer = io.BytesIO()
+    numpy.savez_compressed(buffer, a=numpy.zeros(100_000))
+    assert preview(buffer.getvalue(), "x.npz") is not None
+    monkeypatch.setattr(data_preview, "_LARGEST_UNPACKED", 700_000)
+    assert preview(buffer.getvalue(), "x.npz") is None
+
+
+@pytest.mark.parametrize("numbers", ["1e200\n2", "1e308\n-1e308\n1.7e308\n1.7e308"])
+def test_numbers_too_large_to_be_squared_have_a_range(numbers: str) -> None:
+    """They have no mean and no spread; the table is there."""
+    [column] = look(f"a\n{numbers}\n".encode(), "x.csv")["columns"]
+    assert (column["type"], column["least"] < column["most"]) == ("number", True)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"," * 100_000 + b"\n" + b"1\n" * 50_000, "x.csv"),
+        (b"".join(b'{"%d":1}\n' % number for number in range(50_000)), "x.jsonl"),
+    ],
+)
+def test_very_many_columns_take_no_more_than_a_moment(data: bytes, name: str) -> None:
+    """Only those are made that are shown: all of them for all rows would never end."""
+    assert len(look(data, name)["columns"]) == 100
 
 
 def test_a_preview_does_not_grow_with_its_file() -> None:

@@ -601,3 +601,41 @@ def test_a_run_of_which_nothing_can_be_read_is_told(tmp_path: Path) -> None:
     result = report(fabric)
     assert result.added == ("run-00001",)
     assert result.refused == ("run-00000: none of its spans can be read",)
+
+
+def nested(depth: int) -> Any:
+    value: Any = None
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", {"\udcff": "\udcff"}, 10**30, float("nan"), nested(700)],
+    ids=lambda value: repr(value)[:12],
+)
+def test_what_the_data_of_a_site_cannot_hold_costs_no_run(fabric: Fabric, value: Any) -> None:
+    """A file whose name is no UTF-8, printed; an integer above 64 bits; lists in lists."""
+    output = {
+        "output_type": "display_data",
+        "metadata": {},
+        "data": {"application/json": value, "text/plain": "x"},
+    }
+    printed = {"output_type": "stream", "name": "stdout", "text": str(value)}
+    fabric.run(1, Made(name="a", notebook=notebook(code("'\udcff'", output, printed))))
+    result = report(fabric)
+    assert (result.added, result.refused) == (("run-00001",), ())
+    detail = chunk(fabric, "content/" + chunk(fabric, "run/run-00001")["tasks"][0]["detail"])
+    [cell] = chunk(fabric, "content/" + detail["notebook"])
+    assert (cell["s"], cell["o"][-1]["t"]) == ("'\\udcff'", "stream")
+
+
+@pytest.mark.parametrize(
+    "series", [1, {"loss": 1}, {"loss": [[0, 1.0]]}, {"loss": [1]}, {"loss": [[0, [], None]]}]
+)
+def test_a_series_that_is_none_costs_no_run(fabric: Fabric, series: Any) -> None:
+    """It is not shown; the run is."""
+    fabric.run(1, Made(name="a", series=series))
+    result = report(fabric)
+    assert (result.added, result.refused) == (("run-00001",), ())
