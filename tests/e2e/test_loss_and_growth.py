@@ -1,8 +1,8 @@
 """Builds on a cluster whose nodes go, with notice or without, and join meanwhile.
 
 `pytest -m "ray and manual" -n0 -s tests/e2e/test_loss_and_growth.py` has 2,000 tasks on 20 nodes with 10 losses,
-takes half an hour on two cores, and prints what it measured. NBDAG_LOSSES_OF="tasks nodes losses" takes others;
-with `-k small`, it takes minutes. Where other tests run meanwhile, a node may take longer to start than Ray waits,
+takes ten minutes on two cores, and prints what it measured. NBDAG_LOSSES_OF="tasks nodes losses" takes others;
+with `-k small`, it takes one. Where other tests run meanwhile, a node may take longer to start than Ray waits,
 or be taken for dead, which is no finding: so both are run by hand, on a machine that does nothing else.
 """
 
@@ -37,6 +37,8 @@ pytestmark = [
 TASKS, NODES, LOSSES = map(int, os.environ.get("NBDAG_LOSSES_OF", "2000 20 10").split())
 FIRST = 3
 NOTICE_S = 2.0
+SLEEP_S = 0.2
+"""How long a task sleeps, for each node: all of them share the processors of this machine."""
 WITHIN_S = 3000.0
 
 
@@ -73,7 +75,7 @@ def live_through(project: Project, nodes: RayNodes, *, tasks: int, size: int, lo
         f'''
         [tasks.t]
         command = """
-        echo + >> {seen}/{{n}}; sleep 0.3
+        echo + >> {seen}/{{n}}; sleep {SLEEP_S * size:.1f}
         (echo {{n}}; cat in.txt) > out/{{n}}.txt; echo - >> {seen}/{{n}}
         """
         matrix = {{ n = {list(range(tasks))} }}
@@ -111,6 +113,9 @@ def live_through(project: Project, nodes: RayNodes, *, tasks: int, size: int, lo
         nodes.add()
     assert build.wait(WITHIN_S) == 0, log.read_text()
     say(f"{tasks} tasks in {time.monotonic() - begun:.0f} s; {threads} threads of the executor at most")
+    say(f"{nodes.workers_begun()} Ray workers")
+    # of each node one that says what it has, and one for all its tasks
+    assert nodes.workers_begun() <= 2 * (1 + size + losses)
     (folder,) = project.root.glob(".nbdag/runs/2*")
     outcomes = {
         name: [each.outcome for each in task.attempts] for name, task in read_run(str(folder)).tasks.items()

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,9 +19,11 @@ from nbmake_dag.execute.ray.local import light_node
 from tests.support.project import await_true
 
 STORE = 80 << 20
-TRIES = 3
-"""On a busy machine Ray gives up when a part of it takes more than 15 s to begin."""
+TRIES = 10
+"""Ray gives up on a busy machine when a part of it takes more than 15 s to begin, or a node 30 s to join."""
 END_WITHIN_S = 20.0
+TOKEN = secrets.token_hex(32)
+"""Ray reads it once in each process."""
 
 
 class RayNodes:
@@ -32,7 +35,7 @@ class RayNodes:
         self._before = dict(os.environ)
         self.environment: Mapping[str, str] = {
             "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_AUTH_TOKEN": TOKEN,
             "RAY_USAGE_STATS_ENABLED": "0",
         }
         os.environ.update(self.environment)
@@ -70,6 +73,10 @@ class RayNodes:
         assert accepted, why
         time.sleep(within_s)
         self.kill(node)
+
+    def workers_begun(self) -> int:
+        """Return how many workers Ray has started on all nodes, which it does for each task that finds none."""
+        return sum(1 for _ in Path(self._folder).rglob("python-core-worker-*.log"))
 
     def close(self) -> None:
         for node in [*self.nodes, self._cluster.head_node]:

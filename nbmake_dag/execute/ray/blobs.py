@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from io import FileIO
 from typing import Any
 
-import ray
-
 from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.depot import Depot
@@ -128,22 +126,22 @@ class Courier:
 
     def lines(self, path: str, offset: int, size: int) -> bytes:
         """Get a piece of a file of lines of the driver, before an offset of ``size``."""
-        return bytes(_got(self.post.lines.remote(path, offset, size)))
+        return bytes(answer(self.post.lines.remote(path, offset, size)))
 
     def send(self, names: Iterable[str]) -> None:
         """Bring blobs to the driver's store, those that it lacks."""
-        for sha256 in _got(self.post.lacks.remote(sorted(set(names)))):
-            arrival = _got(self.post.begin.remote(sha256))
+        for sha256 in answer(self.post.lacks.remote(sorted(set(names)))):
+            arrival = answer(self.post.begin.remote(sha256))
             waiting: deque[Any] = deque()
             for offset in range(0, self.store.size(sha256) or 0, PIECE):
                 if len(waiting) == AHEAD:
-                    _got(waiting.popleft())
+                    answer(waiting.popleft())
                 data = self.store.piece(sha256, offset, PIECE)
                 self.sent += len(data)
                 waiting.append(self.post.take.remote(arrival, offset, data))
             while waiting:
-                _got(waiting.popleft())
-            _got(self.post.end.remote(arrival))
+                answer(waiting.popleft())
+            answer(self.post.end.remote(arrival))
 
     def _finds(self, sha256: str, size: int) -> bool:
         """Bring a blob from the shared cache, if there is one that has it."""
@@ -160,10 +158,10 @@ class Courier:
         waiting: deque[Any] = deque()
         for offset in range(0, size, PIECE):
             if len(waiting) == AHEAD:
-                yield _got(waiting.popleft())
+                yield answer(waiting.popleft())
             waiting.append(self.post.piece.remote(sha256, offset))
         while waiting:
-            yield _got(waiting.popleft())
+            yield answer(waiting.popleft())
 
     @contextmanager
     def _alone(self, sha256: str) -> Generator[None]:
@@ -176,5 +174,9 @@ class Courier:
             os.close(lock)
 
 
-def _got(reference: Any) -> Any:
-    return ray.get(reference, timeout=_PIECE_WITHIN_S)
+def answer(reference: Any, within_s: float = _PIECE_WITHIN_S) -> Any:
+    """Wait for an answer of the post; raises `RayError`, or `TimeoutError`.
+
+    In `ray.get` a task gives up its processors: Ray would start another worker for the next task meanwhile.
+    """
+    return reference.future().result(within_s)

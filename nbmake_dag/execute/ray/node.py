@@ -40,7 +40,7 @@ from nbmake_dag.execute.protocol import (
     Transfer,
     Upstream,
 )
-from nbmake_dag.execute.ray.blobs import Courier
+from nbmake_dag.execute.ray.blobs import Courier, answer
 from nbmake_dag.execute.ray.node_cache import NodeCache
 from nbmake_dag.execute.ray.task import (
     attempt_name,
@@ -80,7 +80,7 @@ def node_task(encoded: bytes, ticket: str, terms: bytes, post: Any) -> Iterator[
     """Run an attempt, unless it was withdrawn; yield its events, encoded, as they come."""
     spec = with_gpus(decode_spec(encoded))
     attempt = attempt_name(spec)
-    if not ray.get(post.claim.remote(ticket, attempt), timeout=DRIVER_LOST_AFTER_S):
+    if not answer(post.claim.remote(ticket, attempt), DRIVER_LOST_AFTER_S):
         return
     node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     begun = time.time_ns()
