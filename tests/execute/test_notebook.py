@@ -153,6 +153,23 @@ def test_a_display_that_nbformat_refuses_is_kept_as_text(run, display, kept):
 NOTEBOOK = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}}
 
 
+BROKEN = """
+class Broken:
+    def _repr_html_(self):
+        raise ValueError("no such column")
+"""
+
+
+@pytest.mark.parametrize(
+    "code", [f"{BROKEN}Broken()", f"{BROKEN}display(Broken())", f"{BROKEN}for _ in 'ab': display(Broken())"]
+)
+def test_a_display_that_raises_fails_by_its_own_exception(run, code):
+    """The reply of ipykernel names no exception then; the failure is the one that IPython shows."""
+    failure = run(code).run.failure
+    assert (failure.type, failure.message) == ("ValueError", "no such column")
+    assert "no such column" in failure.traceback
+
+
 @pytest.mark.parametrize(
     "notebook",
     [

@@ -17,6 +17,8 @@ IOPUB_TIMEOUT = 60
 """Seconds after the reply of a cell in which its last output must arrive."""
 _SUCCESS = frozenset({"", "0", "None", "False"})
 """The exit codes of a success, as IPython spells them."""
+_NOT_RAISED = "NoneType"
+"""The class in the reply of ipykernel where a display failed: IPython shows that exception, and raises none."""
 _LAST_WORDS = 0.2
 """Seconds to read the last output of a kernel that died."""
 
@@ -104,7 +106,8 @@ class CellClient(NotebookClient):
         if exits and not expected:
             raise NotebookExit
         if exec_reply and exec_reply["content"]["status"] == "error":
-            errors.append(exec_reply["content"])
+            reply = exec_reply["content"]
+            errors += [] if errors and reply.get("ename") == _NOT_RAISED else [reply]
         if errors:
             error = errors[-1]
             name = error.get("ename") or "Error"
