@@ -98,10 +98,13 @@ def _relative(text: str, root: str) -> str:
 def _remains(outcome: TaskOutcome, root: str) -> list[str]:
     if outcome.failed_folder is None:
         return []
-    notebook = "the executed notebook and " if outcome.attempts[-1].notebook else ""
+    attempt = outcome.attempts[-1]
+    notebook = "the executed notebook and " if attempt.notebook else ""
     folder = os.path.relpath(os.path.join(root, outcome.failed_folder))
     lines = [f"{notebook}partial outputs: {folder}/"]
     if notebook:
         task = shlex.quote(outcome.task)
-        lines.append(f"`nbdag show latest {task}` shows more; `nbdag build --pdb {task}` stops at the exception")
+        raised = attempt.failure is not None and attempt.failure.type not in _NO_EXCEPTION
+        debugger = f"; `nbdag build --pdb {task}` stops at the exception" if raised else ""
+        lines.append(f"`nbdag show latest {task}` shows more{debugger}")
     return lines

@@ -117,6 +117,14 @@ def test_a_failing_cell_is_shown_with_its_line_and_the_users_frames():
     )
 
 
+@pytest.mark.parametrize("kind", ["exit", "timeout"])
+def test_a_debugger_is_offered_where_there_is_an_exception(kind):
+    """A kernel that died, and one that was stopped, raised none at which a debugger could stop."""
+    failure = Failure(type=kind, message="why", cell=CellRef(0), cell_source="f()")
+    remains = described(failure, notebook="blob", failed_folder=".nbdag/failed/r/t").rstrip().split("\n")
+    assert remains[-1] == "  `nbdag show latest t` shows more"
+
+
 def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch):
     """IPython does so; the project's files are shown relative to it all the same."""
     monkeypatch.setenv("HOME", "/home/someone")
