@@ -123,6 +123,7 @@ def test_an_exit_code_that_is_no_success_is_a_failure(run, code, message):
             f"assign `inputs = {{}}` in the cell tagged `parameters`; the declared inputs go there{NOTEBOOKS}",
         ),
         ("print(input_s)", ""),
+        ("input('name?')", f"a build has nobody to ask: make it a parameter{NOTEBOOKS}"),
         (
             "inputs = []\nprint(inputs['x'])",
             '`inputs` is a list: give the paths names in pipeline.toml, as in `inputs = { name = "path" }`',
@@ -136,6 +137,15 @@ def test_a_failure_has_a_hint_where_the_attempt_knows_more(run, tmp_path, code, 
     (tmp_path / "nb/raw.csv").write_text("x")
     ran = run(f"\n{code}", name="nb/a.py", interpreter=sys.executable)
     assert ran.run.failure.hint == hint
+
+
+def test_a_parameter_that_got_no_value_is_named(run):
+    """The tagged cell may only annotate it, to say that it must be given."""
+    ran = run(' tags=["parameters"]\nyear: int', "\nprint(year)")
+    assert ran.run.failure.hint == (
+        "the cell tagged `parameters` gives `year` no value:"
+        " add `parameters = { year = ... }` to the task, or build with `-p year=VALUE`"
+    )
 
 
 def test_a_kernel_that_fails_at_exit_is_a_failure(run):

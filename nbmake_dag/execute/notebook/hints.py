@@ -13,10 +13,12 @@ _ABSENT = re.compile(
 _PATH = re.compile(
     r"[\"'`\u2018\u201c]([^\"'`\u2019\u201d\n]+)|(?:: |^)([^\s:'\"]+)(?= not found|$)", re.MULTILINE
 )
-_NAME = re.compile(r"name '(inputs|outputs)' is not defined")
+_NAME = re.compile(r"name '(\w+)' is not defined")
 
 
-def hint_of(failure: Failure, spec: AttemptSpec, work: NotebookWork, interpreter: str) -> str:
+def hint_of(
+    failure: Failure, spec: AttemptSpec, work: NotebookWork, interpreter: str, parameters_cell: str
+) -> str:
     """Return a hint for a failed notebook, or an empty text; ``interpreter`` is its kernel's program."""
     match failure.type:
         case "FileNotFoundError" | "OSError":
@@ -34,16 +36,28 @@ def hint_of(failure: Failure, spec: AttemptSpec, work: NotebookWork, interpreter
                 " (`nbdag help environments`)"
             )
         case "NameError" if name := _NAME.search(failure.message):
-            kind = name[1]
-            return (
-                f"assign `{kind} = {{}}` in the cell tagged `parameters`; the declared {kind} go there"
-                " (`nbdag help notebooks`)"
-            )
+            return _of_missing_name(name[1], parameters_cell)
+        case "StdinNotImplementedError":
+            return "a build has nobody to ask: make it a parameter (`nbdag help notebooks`)"
         case "TypeError" if (used := _used_by_name(failure)) is not None:
             named = f'`{used} = {{ name = "path" }}`'
             return f"`{used}` is a list: give the paths names in pipeline.toml, as in {named}"
         case _:
             return ""
+
+
+def _of_missing_name(name: str, parameters_cell: str) -> str:
+    if name in ("inputs", "outputs"):
+        return (
+            f"assign `{name} = {{}}` in the cell tagged `parameters`; the declared {name} go there"
+            " (`nbdag help notebooks`)"
+        )
+    if re.search(rf"^{name}\s*:", parameters_cell, re.MULTILINE):
+        return (
+            f"the cell tagged `parameters` gives `{name}` no value:"
+            f" add `parameters = {{ {name} = ... }}` to the task, or build with `-p {name}=VALUE`"
+        )
+    return ""
 
 
 def _used_by_name(failure: Failure) -> str | None:

@@ -293,7 +293,9 @@ class _Attempt:
     def _with_hint(self, failure: Failure | None, kernel: Kernel) -> Failure | None:
         if failure is None:
             return None
-        hint = hint_of(failure, self._spec, self._work, self._work.interpreter or kernel.program)
+        program = self._work.interpreter or kernel.program
+        parameters_cell = self._cells.prepared.parameters_cell if self._cells else ""
+        hint = hint_of(failure, self._spec, self._work, program, parameters_cell)
         return msgspec.structs.replace(failure, hint=hint)
 
     def _why_stopped(self, failure: Failure | None) -> Failure | None:

@@ -53,6 +53,12 @@ class PreparedNotebook(msgspec.Struct, frozen=True):
         code: str = self.notebook.cells[self.indices.index(None)].source
         return code
 
+    @property
+    def parameters_cell(self) -> str:
+        """The code of the cell tagged `parameters`; empty where there is none."""
+        tagged = (cell.source for cell in self.notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+        return next(tagged, "")
+
     def outputs(self, counted: frozenset[int]) -> list[dict[str, Any]]:
         """List what is kept of the cells that count, given by their indices in the source."""
         return [
