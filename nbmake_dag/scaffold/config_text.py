@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbmake_dag.config.pipeline_file import expand, parse
@@ -110,17 +110,25 @@ def _task(draft: Draft) -> Iterator[str]:
         yield f"workdir = {quoted(draft.workdir)}           # its paths seem to be relative to its own folder"
     if draft.parameters:
         yield f"# parameters = {table_text(draft.parameters)}"
-    if draft.inputs:
-        yield f"inputs = {paths_text(draft.inputs)}"
-    if draft.suggested_inputs:
-        yield f"# inputs = {paths_text(draft.suggested_inputs)}"
-    if draft.outputs:
-        yield f"outputs = {paths_text(draft.outputs)}"
-    if draft.suggested_outputs:
-        yield f"# outputs = {paths_text(draft.suggested_outputs)}"
+    yield from _paths("inputs", draft.inputs, draft.suggested_inputs)
+    yield from _paths("outputs", draft.outputs, draft.suggested_outputs)
 
 
-def paths_text(paths: Paths) -> str:
+def _paths(key: str, declared: Paths, suggested: Sequence[str]) -> Iterator[str]:
+    """Yield a key, and suggestions of which each can lose its ``#``: a key may be there only once."""
+    if not declared and suggested:
+        yield f"# {key} = {paths_text(suggested)}"
+    elif suggested and not isinstance(declared, Mapping):
+        yield f"{key} = ["
+        yield from (f"    {quoted(path)}," for path in declared)
+        yield from (f"    # {quoted(path)}," for path in suggested)
+        yield "]"
+    elif declared:
+        yield f"{key} = {paths_text(declared)}"
+        yield from (f"# with a name, {quoted(path)} may belong there too" for path in suggested)
+
+
+def paths_text(paths: Paths | Sequence[str]) -> str:
     """Write a list of paths, or a table of named ones."""
     return table_text(paths) if isinstance(paths, Mapping) else f"[{', '.join(map(quoted, paths))}]"
 

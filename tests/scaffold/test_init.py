@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -74,8 +75,10 @@ def test_what_is_written_builds_in_the_order_of_the_data(project: Project) -> No
         "\n"
         '[tasks.b_make]\nnotebook = "b_make.py"\n'
         '# parameters = { rate = 0.5, name = "x" }\n'
-        'outputs = ["data/numbers.txt"]\n'
-        '# outputs = ["notes.txt"]\n'
+        "outputs = [\n"
+        '    "data/numbers.txt",\n'
+        '    # "notes.txt",\n'
+        "]\n"
         "\n"
         '[tasks.a_add]\nnotebook = "a_add.ipynb"\n'
         'inputs = ["data/numbers.txt"]\n'
@@ -84,6 +87,22 @@ def test_what_is_written_builds_in_the_order_of_the_data(project: Project) -> No
     assert project.read(".gitignore") == "/.nbdag/\n"
     project.build().ran("b_make", "a_add")
     assert project.read("sum.txt") == "6"
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "# parameters\noutputs = {'x': 'x.txt'}"], ids=["a list of paths", "a table of names"]
+)
+def test_each_suggestion_can_lose_its_comment_sign(project: Project, cell: str) -> None:
+    """No key is then there twice."""
+    project.notebook("make.py", cell, "open('x.txt', 'w'); open('note.txt', 'w'); open('a.txt'); open('b.txt')")
+    project.notebook("use.py", "open('x.txt')").write("a.txt", "").nbdag("init")
+    written = project.read("pipeline.toml")
+    assert "note.txt" in written
+    uncommented = re.sub(r'^( *)# (?=\w+ = |")', r"\1", written, flags=re.MULTILINE)
+    assert uncommented != written
+    task = tomli.loads(uncommented)["tasks"]["make"]
+    assert task["inputs"] == ["a.txt", "b.txt"]
+    assert task["outputs"] == ({"x": "x.txt"} if cell else ["x.txt", "note.txt"])
 
 
 def test_nothing_is_overwritten(project: Project) -> None:
