@@ -385,7 +385,14 @@ class TaskKeys(_Table, frozen=True):
     notebook: Annotated[
         Text, _doc("The notebook to run: `.ipynb`, or a text format that Jupytext reads.", "a path")
     ] = UNSET
-    function: Annotated[Text, _doc("The Python function to call: `module:callable`.", "`module:callable`")] = UNSET
+    function: Annotated[
+        Text,
+        _doc(
+            "The Python function to call: `module:callable`. Its arguments are the task's parameters, and `inputs`"
+            " and `outputs`, as declared, if it has parameters of these names.",
+            "`module:callable`",
+        ),
+    ] = UNSET
     command: Annotated[
         list[str] | str | UnsetType,
         _doc(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from nbmake_dag.execute.processes.cancellation import Cancellation
 from nbmake_dag.execute.processes.process import ProcessRun, run_process
@@ -60,5 +63,21 @@ def run_function(
         run = run_call(call, spec, emit, cancellation, redactor, cwd=cwd)
     if run.outcome == "failed" and os.path.exists(failure):
         with open(failure, "rb") as described:
-            return replace(run, failure=Failure(**json.load(described)))
+            found = Failure(**json.load(described))
+        return replace(run, failure=msgspec.structs.replace(found, hint=_hint_of(found, spec)))
     return run
+
+
+def _hint_of(failure: Failure, spec: AttemptSpec) -> str:
+    """Return where a missing argument comes from, if the call itself failed: no line of the function was run."""
+    if failure.type != "TypeError" or failure.line is not None or " required " not in failure.message:
+        return ""
+    missing = re.findall(r"'(\w+)'", failure.message)
+    for kind, declared in (("inputs", spec.inputs), ("outputs", spec.outputs)):
+        if kind in missing:
+            return f"declare `{kind}` of the task"
+        if named := next((name for name in missing if name in declared), ""):
+            return (
+                f'declared paths come together: give the function a parameter `{kind}`, with `{kind}["{named}"]`'
+            )
+    return f"parameters of the task are arguments: add `parameters = {{ {missing[0]} = ... }}`" if missing else ""

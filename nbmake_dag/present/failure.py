@@ -85,7 +85,8 @@ def _sections(failure: Failure, root: str, palette: Palette) -> list[list[str]]:
     elif not exception or failure.type not in exception[0]:
         exception = f"{failure.type}: {failure.message}".rstrip(": ").split("\n")
     first, *notes = bounded(exception)
-    return [[palette.bad(first), *notes], [f"  {line}" for line in frames]]
+    places = [] if frames == exception else frames
+    return [[palette.bad(first), *notes], [f"  {line}" for line in places]]
 
 
 def _relative(text: str, root: str) -> str:

@@ -66,6 +66,15 @@ async def one_by_one_later():
 def lazily():
     return (print(each) for each in "ab")
 
+def copy(source, target):
+    pass
+
+def shut(*, outputs):
+    pass
+
+def wrong():
+    copy()
+
 def sleep():
     try:
         print("ready")
@@ -75,11 +84,16 @@ def sleep():
 """
 
 
+_TOGETHER = 'declared paths come together: give the function a parameter `{kind}`, with `{kind}["{name}"]`'
+
+
 def _run(project, qualname, *, cancellation=None, emit=None, module="steps.train", **fields):
     project.write("steps/train.py", _MODULE)
     project.write("helper.py", "VALUE = 1")
     project.write("data.txt", "")
-    inject = {name: name[len("inject_") :] in fields for name in ("inject_inputs", "inject_outputs")}
+    inject = {
+        name: fields.pop(name, name[len("inject_") :] in fields) for name in ("inject_inputs", "inject_outputs")
+    }
     work = FunctionWork(module=module, qualname=qualname, **inject)
     spec = project.spec(work, **fields)
     return run_function(spec, work, emit or (lambda _: None), cancellation or Cancellation())
@@ -120,6 +134,39 @@ def test_an_exception_fails_with_a_traceback_that_begins_in_the_users_code(proje
     assert (failure_of(run).type, failure_of(run).message, failure_of(run).line) == ("ValueError", "bad value", 18)
     assert failure_of(run).traceback == traceback
     assert run.log.decode() == traceback
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({}, "parameters of the task are arguments: add `parameters = { size = ... }`"),
+        ({"parameters": {"size": 1}}, ""),
+    ],
+)
+def test_a_parameter_that_got_no_argument_is_explained(project, fields, hint):
+    """The task gives a function its parameters."""
+    failure = _run(project, "train", **fields).failure
+    assert (failure.hint if failure else "") == hint
+
+
+@pytest.mark.parametrize(
+    ("qualname", "fields", "hint"),
+    [
+        ("copy", {"inputs": {"source": "a"}}, _TOGETHER.format(kind="inputs", name="source")),
+        (
+            "copy",
+            {"parameters": {"source": "a"}, "outputs": {"target": "b"}},
+            _TOGETHER.format(kind="outputs", name="target"),
+        ),
+        ("shut", {}, "declare `outputs` of the task"),
+        ("wrong", {}, ""),
+    ],
+)
+def test_paths_that_a_function_takes_one_by_one_are_explained(project, qualname, fields, hint):
+    """They come in `inputs` and `outputs`; an error within the function has no such hint."""
+    run = _run(project, qualname, inject_inputs=False, inject_outputs=False, **fields)
+    failure = failure_of(run)
+    assert (failure.type, failure.hint) == ("TypeError", hint)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,13 @@ def test_a_failing_cell_is_shown_with_its_line_and_the_users_frames():
     )
 
 
+def test_an_exception_without_frames_is_shown_once():
+    """As that of a call whose arguments do not fit: no line of the user's was reached."""
+    said = "TypeError: main() missing 1 required positional argument: 'x'"
+    failure = Failure(type="TypeError", message=said.partition(": ")[2], traceback=f"{said}\n")
+    assert described(failure, FUNCTION) == f"  work:main\n\n  {said}\n"
+
+
 @pytest.mark.parametrize("kind", ["exit", "timeout"])
 def test_a_debugger_is_offered_where_there_is_an_exception(kind):
     """A kernel that died, and one that was stopped, raised none at which a debugger could stop."""
