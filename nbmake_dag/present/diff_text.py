@@ -30,7 +30,8 @@ def text_lines(found: Comparison) -> Iterator[str]:
         yield title
         widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
-            yield "  " + "  ".join(pad(cell, size) for cell, size in zip(row, widths, strict=True)).rstrip()
+            cells = zip(row, widths, strict=True)
+            yield "  " + "  ".join(pad(cell, size) for cell, size in cells if size).rstrip()
     if not sections:
         yield "nothing differs"
 

@@ -105,6 +105,19 @@ def test_the_terminal_shows_aligned_columns(found: Comparison) -> None:
     ]
 
 
+def test_a_column_that_is_empty_takes_no_room() -> None:
+    """A status has no name beside that of its task."""
+    changes = (
+        Change(task="a", name="", before="up_to_date", after="ran"),
+        Change(task="bc", name="", before="ran", after="failed"),
+    )
+    assert list(text_lines(Comparison(before="1", after="2", statuses=changes)))[2:] == [
+        "Statuses",
+        "  a   up_to_date  ran",
+        "  bc  ran         failed",
+    ]
+
+
 def test_a_comment_shows_results_first_with_links_into_the_site(found: Comparison) -> None:
     """The whole text; what a reviewer seldom needs is folded; nothing in a name is Markdown."""
     site = "https://ada.github.io/digits"
