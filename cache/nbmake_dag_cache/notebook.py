@@ -84,6 +84,10 @@ def read_notebook(data: bytes, path: str, form: str = "") -> NotebookSource:
             raise ValueError("the file is empty")  # noqa: TRY301 - the message needs the path as all others do
         document = _read_json(text) if extension == ".ipynb" else _read_text(text, extension, form)
         return _source_of(document)
+    except json.JSONDecodeError as error:
+        marked = _is_conflict_marker(error)
+        reason = f"line {error.lineno} is a conflict marker of git: resolve the merge" if marked else str(error)
+        raise UnreadableNotebookError(f"{path} cannot be read as a notebook: {reason}") from error
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UnreadableNotebookError(f"{path} cannot be read as a notebook: {reason}") from error
@@ -112,6 +116,11 @@ def read_code(data: bytes, path: str, form: str = "") -> NotebookSource:
                 metadata=formats,
             )
     return read_notebook(data, path, form)
+
+
+def _is_conflict_marker(error: json.JSONDecodeError) -> bool:
+    """Return whether git left both sides of a merge in a file, and what it put between them is no JSON."""
+    return error.doc.split("\n")[error.lineno - 1].startswith(("<<<<<<< ", "=======", ">>>>>>> "))
 
 
 class _Cell(msgspec.Struct):

@@ -43,6 +43,7 @@ _BYTE_ORDER_MARKS = {
 }
 _DECLARED_TWICE = re.compile(r"Cannot declare .* twice")
 _HAS_A_VALUE = "Cannot overwrite a value"
+_CONFLICT_MARKERS = ("<<<<<<< ", "=======", ">>>>>>> ")
 
 
 def parse(
@@ -179,6 +180,8 @@ def _checked(text: bytes, file: str, *, part_of: str = "") -> _Text:
             f"keys and values are nested deeper than {MAX_DEPTH} levels", f"{file}:{error.line}"
         ) from None
     except tomli.TOMLDecodeError as error:
+        if error.doc.split("\n")[error.lineno - 1].startswith(_CONFLICT_MARKERS):
+            raise _refused("a conflict marker of git", f"{file}:{error.lineno}", "resolve the merge") from None
         raise _refused(_in_other_words(error), f"{file}:{error.lineno}") from None
     except ValueError:
         raise _refused("a number has too many digits", file) from None

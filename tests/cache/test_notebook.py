@@ -153,6 +153,11 @@ def test_old_formats_are_upgraded(version):
             json.dumps(_ipynb(_code("x", metadata={"tags": "parameters"}))).encode(),
             "the metadata of cell 1: Expected `array`, got `str` - at `tags`",
         ),
+        (
+            b'{\n "cells": [\n<<<<<<< HEAD\n =======\n>>>>>>> other\n ]\n}',
+            "line 3 is a conflict marker of git: resolve the merge",
+        ),
+        (b'{\n "cells": <\n}', "Expecting value: line 2 column 11 (char 12)"),
         (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
     ],
 )

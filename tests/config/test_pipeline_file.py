@@ -52,6 +52,10 @@ FILES = {
         "pipeline.toml:2: not TOML: expected '=' after a key in a key/value pair (column 9)",
     ),
     "an open string": (b'x = "a\n', "pipeline.toml:1: not TOML: illegal character '\\n' (column 7)"),
+    "a merge that is not resolved": (
+        b'[tasks.a]\n<<<<<<< HEAD\ncommand = "x"\n=======\ncommand = "y"\n>>>>>>> other\n',
+        "pipeline.toml:2: a conflict marker of git\n  hint: resolve the merge",
+    ),
     "a table twice": (
         b'[tasks.a]\ncommand = "x"\n[tasks.a]\n',
         "pipeline.toml:3: the table is declared a second time",
