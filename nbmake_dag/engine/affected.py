@@ -13,9 +13,10 @@ from nbmake_dag.core.model import Pipeline, TaskName
 from nbmake_dag.errors import ConfigError, UsageError
 from nbmake_dag.observe.changes import Changes, changes_since, content_at, default_bases
 from nbmake_dag.observe.ci import CiJob, ci_job
-from nbmake_dag.observe.footprints import Footprints, has_pair, may_be_code, names_of, trail
+from nbmake_dag.observe.footprints import Footprints, has_pair, may_be_code, names_of
 from nbmake_dag.observe.instance_data import Commit
 from nbmake_dag.observe.pairs import may_pair
+from nbmake_dag.observe.places import trail
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.survey import Survey
 

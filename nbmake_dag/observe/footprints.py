@@ -9,10 +9,10 @@ from nbmake_dag.core.affected import Footprint
 from nbmake_dag.core.globs import static_prefix
 from nbmake_dag.core.model import Input, Notebook, Task
 from nbmake_dag.observe.arguments import SUFFIXES
+from nbmake_dag.observe.places import trail
 from nbmake_dag.observe.survey import Survey
 
 _MODULES = (".py", ".pyw", ".pyx", ".pyd", ".so", ".zip", ".egg", ".pth", ".ipynb", ".ipy", ".mk")
-_MOST_LINKS = 40
 _INIT = "__init__.py"
 _NEVER = frozenset({".git", ".nbdag"})
 
@@ -85,28 +85,6 @@ class Footprints:
                     found |= new
                     waiting += new
         return frozenset(found) - {""}
-
-
-def trail(path: str) -> Iterator[str]:
-    """Yield the links that an absolute path leads through, by their real folders, and the real path at its end."""
-    for _ in range(_MOST_LINKS):
-        link = _first_link(path)
-        if link is None:
-            break
-        yield link
-        rest = os.path.relpath(path, link)
-        target = os.path.join(os.path.dirname(link), os.readlink(link))
-        path = os.path.normpath(target if rest == "." else os.path.join(target, rest))
-    yield os.path.realpath(path)
-
-
-def _first_link(path: str) -> str | None:
-    """Return the outermost link on a path."""
-    parts = path.split("/")
-    for end in range(2, len(parts) + 1):
-        if os.path.islink(place := "/".join(parts[:end])):
-            return place
-    return None
 
 
 def has_pair(task: Task) -> bool:

@@ -13,7 +13,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 import msgspec
 
 from nbmake_dag.observe.arguments import LESS_USUAL, SUFFIXES
-from nbmake_dag.observe.places import Places
+from nbmake_dag.observe.places import Places, trail
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.reach import Code, Reached, Search, names_in, shared_reached
 from nbmake_dag.observe.scripts import scripts_of, with_own_folder
@@ -162,12 +162,26 @@ class Modules:
                 search.is_opaque |= _kind_of_script(script.path) in _NOT_SHELL
                 places = (*script.python_path, *python_path)
                 folder = os.path.dirname(script.path)
-                yield Code(identity.imports, folder, script.working, (folder, *places), python_path=places)
+                first = (self._import_folder(script.path), *places)
+                yield Code(identity.imports, folder, script.working, first, python_path=places)
         for inline in scripts.code:
             places = (*inline.python_path, *python_path)
             yield Code(
                 inline.imports, inline.working, inline.working, (inline.working, *places), python_path=places
             )
+
+    def _import_folder(self, script: str) -> str:
+        """Return the folder that Python puts first on the import path of a script: where links to it end."""
+        *links, real = trail(script)
+        if not links:
+            return os.path.dirname(script)
+        repository = os.path.realpath(self._project.repository)
+        for link in links:
+            if _within(link, repository):
+                self.search(os.path.dirname(link))
+        # the repository may be named by a link itself
+        within = os.path.relpath(os.path.dirname(real), repository)
+        return os.path.normpath(os.path.join(self._project.repository, within))
 
     def identity(self, path: str) -> ModuleIdentity | None:
         """Return a module's identity, ``None`` if it cannot be read."""

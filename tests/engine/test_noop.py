@@ -304,6 +304,30 @@ def test_a_link_that_leads_somewhere_now_is_seen(
     assert rests.recalled() is None
 
 
+def test_a_script_whose_link_leads_to_the_same_elsewhere_is_seen(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it imports lies elsewhere then, although the script itself is the same."""
+    monkeypatch.setattr(stamps, "_REST_NS", 0)
+    for folder in ("one", "two"):
+        project.write(f"{folder}/main.py", "import lib").write(f"{folder}/lib.py", f"print('{folder}')")
+    project.pipeline("""
+        [tasks.a]
+        command = "python links/main.py > a.txt"
+        outputs = ["a.txt"]
+        """)
+    (project / "links").mkdir()
+    (project / "links/main.py").symlink_to("../hop")
+    (project / "hop").symlink_to("one/main.py")
+    rests = Rests(project, project.root)
+    for _ in range(2):
+        rests.build()
+    assert rests.recalled() is not None
+    (project / "hop").unlink()
+    (project / "hop").symlink_to("two/main.py")
+    assert rests.recalled() is None
+
+
 NAMES = """
     [pipeline]
     name = "names"

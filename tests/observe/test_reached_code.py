@@ -53,6 +53,29 @@ def test_an_edit_of_code_that_a_command_reaches_changes_its_key(tmp_path: Path) 
     assert [name for name in CASES if new[name] == edited[name]] == []
 
 
+def test_a_script_imports_from_where_links_to_it_end(tmp_path: Path) -> None:
+    """Python does so, through links to the file, to links and to folders, and however the project is named."""
+    project = (
+        Project(tmp_path / "project").write("real/s.py", "import h").write("real/h.py", "1").write("h.py", "1")
+    )
+    project.pipeline(
+        "".join(f"[tasks.{name}]\ncommand = 'python {name}/s.py'\n" for name in ("file", "hop", "folder"))
+    )
+    (project / "file").mkdir()
+    (project / "hop").mkdir()
+    (project / "file/s.py").symlink_to("../real/s.py")
+    (project / "hop/s.py").symlink_to("../file/s.py")
+    (project / "folder").symlink_to("real")
+    (tmp_path / "alias").symlink_to(project.root)
+    before = _keys(project)
+    project.write("h.py", "2")
+    assert _keys(project) == before
+    project.write("real/h.py", "2")
+    after = _keys(project)
+    assert [name for name in before if after[name] == before[name]] == []
+    assert _keys(Project(tmp_path / "alias")) == after
+
+
 def test_whether_a_script_can_be_executed_counts(tmp_path: Path) -> None:
     """One that names its interpreter is started by its name."""
     project = Project(tmp_path / "project").pipeline('[tasks.t]\ncommand = "./run"\n').write("run", "#!/bin/sh\n")
