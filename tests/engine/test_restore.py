@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,21 @@ def test_what_is_restored_is_what_was_made(
     Path(project.absolute("d/stray.csv")).write_text("stray")
     restore(project, blobs, outputs)
     assert _files(project) == MADE
+
+
+@pytest.mark.parametrize("place", ["d/stray", "d/deep/stray", "d/1.csv", "d/deep", "d"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("nothing", path)], ids=["pipe", "link"])
+def test_what_is_no_file_gives_way(
+    project: Project, blobs: BlobStore, outputs: tuple[Output, ...], place: str, make: Callable[[str], None]
+) -> None:
+    """A link to nothing would be in the folder after each build, and be found again by the next."""
+    if os.path.lexists(project.absolute(place)):
+        os.rename(project.absolute(place), project.absolute("moved"))
+    make(project.absolute(place))
+    restore(project, blobs, outputs)
+    assert set(os.listdir(project.absolute("d"))) == {"1.csv", "deep"}
+    assert os.listdir(project.absolute("d/deep")) == ["2.csv"]
+    assert {path: text for path, text in _files(project).items() if not path.startswith("moved")} == MADE
 
 
 def test_a_folder_where_a_file_was_made_gives_way(

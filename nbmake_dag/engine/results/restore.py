@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from nbmake_dag.core.schedule import Restore
 from nbmake_dag.engine.dispatch.dispatcher import Dispatcher
 from nbmake_dag.engine.shared_cache.client import Sharing
-from nbmake_dag.engine.state.rescued_files import SecretFileError, files_at
+from nbmake_dag.engine.state.rescued_files import SecretFileError
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag_cache.blobs import BlobError, BlobStore
@@ -37,14 +37,13 @@ def restore(project: Project, blobs: BlobStore, outputs: Iterable[Output]) -> No
 
 
 def _clear(folder: str, keep: set[str]) -> None:
-    if os.path.islink(folder) or os.path.isfile(folder):
+    """Remove all but folders and the files to keep; what a link leads to is the user's."""
+    if os.path.lexists(folder) and (os.path.islink(folder) or not os.path.isdir(folder)):
         os.remove(folder)
-    for inside, folders, _ in os.walk(folder):
-        # what a link leads to is the user's
-        for link in filter(os.path.islink, (os.path.join(inside, name) for name in folders)):
-            os.remove(link)
-    for path in files_at(folder):
-        if path not in keep:
+    for inside, folders, names in os.walk(folder):
+        links = filter(os.path.islink, (os.path.join(inside, name) for name in folders))
+        others = (os.path.join(inside, name) for name in names)
+        for path in {*links, *others} - keep:
             os.remove(path)
 
 
