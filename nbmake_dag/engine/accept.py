@@ -43,7 +43,7 @@ def accept(project: Project, request: Request, listeners: Sequence[Listener], st
         writer = open_writer(project, header, outcome.warnings.append)
         outcomes = _decide(prepared, stores, writer, started)
         everyone = Broadcast(writer, *listeners)
-        everyone.notify(run_start(prepared, stores, header, jobs=1))
+        everyone.notify(run_start(prepared, request, stores, header, jobs=1))
         for end in outcomes:
             if end.record is not None and end.record.origin.run_id == header.run_id:
                 _keep(prepared, stores, end.task)

@@ -180,7 +180,7 @@ def carry_out(
     header = run_header(project, request, prepared.pipeline.name, started, dirty=dirty)
     writer = open_writer(project, header, warnings.append)
     everyone = Broadcast(writer, *listeners)
-    everyone.notify(run_start(prepared, stores, header, jobs=_jobs(request)))
+    everyone.notify(run_start(prepared, request, stores, header, jobs=_jobs(request)))
     notes += prepared.lines
     notes += [f"warning: {text}" for text in stores.warnings]
     stores.warnings.clear()
@@ -270,7 +270,7 @@ def _refuse_what_cannot_run(
         refuse_what_never_fits(graph.tasks[name] for name in stale)
 
 
-def run_start(prepared: Prepared, stores: Stores, header: RunHeader, *, jobs: int) -> RunStarted:
+def run_start(prepared: Prepared, request: Request, stores: Stores, header: RunHeader, *, jobs: int) -> RunStarted:
     """Describe a run that begins."""
     return RunStarted(
         run_id=header.run_id,
@@ -280,4 +280,5 @@ def run_start(prepared: Prepared, stores: Stores, header: RunHeader, *, jobs: in
         graph=prepared.graph,
         durations=stores.previous.durations(),
         jobs=jobs,
+        parameters=request.overrides,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 
 from nbmake_dag.core.model import Command, Function, Notebook, Task
 from nbmake_dag.execute.protocol import Failure
@@ -22,15 +23,20 @@ _NO_EXCEPTION = frozenset({"timeout", "exit", "_OTHER"})
 """Types of failures that name no class of an exception."""
 
 
-def failure_lines(outcome: TaskOutcome, task: Task, root: str, palette: Palette) -> list[str]:
-    """Describe why the last attempt failed; paths below ``root`` are shown relative to it."""
+def failure_lines(
+    outcome: TaskOutcome, task: Task, root: str, palette: Palette, options: Sequence[str] = ()
+) -> list[str]:
+    """Describe why the last attempt failed; paths below ``root`` are shown relative to it.
+
+    ``options`` of `nbdag build` decide what the task is: with others it may not fail.
+    """
     failure = outcome.attempts[-1].failure or Failure(type="_OTHER", message="for an unknown reason")
     sections = [
         [palette.strong(_place(task, failure))],
         [f"  {line}" for line in _excerpt(failure, palette)],
         *_sections(failure, root, palette),
         [f"hint: {failure.hint}"] if failure.hint else [],
-        _remains(outcome, root),
+        _remains(outcome, root, options),
     ]
     shown = [section for section in sections if section]
     return [line for section in shown for line in (*(f"  {line}" for line in section), "")]
@@ -96,7 +102,7 @@ def _relative(text: str, root: str) -> str:
     return text.replace(f"~{root.removeprefix(home)}/", "") if root.startswith(f"{home}/") else text
 
 
-def _remains(outcome: TaskOutcome, root: str) -> list[str]:
+def _remains(outcome: TaskOutcome, root: str, options: Sequence[str]) -> list[str]:
     if outcome.failed_folder is None:
         return []
     attempt = outcome.attempts[-1]
@@ -106,6 +112,7 @@ def _remains(outcome: TaskOutcome, root: str) -> list[str]:
     if notebook:
         task = shlex.quote(outcome.task)
         raised = attempt.failure is not None and attempt.failure.type not in _NO_EXCEPTION
-        debugger = f"; `nbdag build --pdb {task}` stops at the exception" if raised else ""
+        again = shlex.join(["nbdag", "build", *options, "--pdb", outcome.task])
+        debugger = f"; `{again}` stops at the exception" if raised else ""
         lines.append(f"`nbdag show latest {task}` shows more{debugger}")
     return lines

@@ -205,7 +205,7 @@ class Display:
         from nbmake_dag.present.failure import failure_lines  # noqa: PLC0415  # likewise
 
         task = self._run.graph.tasks[outcome.task]
-        details = failure_lines(outcome, task, self._run.project.root, self._palette)
+        details = failure_lines(outcome, task, self._run.project.root, self._palette, _options(self._run))
         line = failed_line(outcome, self._palette)
         self._print([*self._with_output(outcome.task, line), "", *details])
 
@@ -271,3 +271,14 @@ class Display:
         if output and self._folds:
             return [command("group", plain(line)), *output, command("endgroup")]
         return [line, *(Verbatim(f"    {each}") for each in output)]
+
+
+def _options(run: RunStarted) -> list[str]:
+    """Write the options of a build that decide what its tasks are."""
+    from nbmake_dag.config.values import spelling  # noqa: PLC0415  # likewise
+
+    profiles = [word for name in run.project.profiles for word in ("--profile", name)]
+    return [
+        *profiles,
+        *(word for name, value in run.parameters.items() for word in ("-p", f"{name}={spelling(value)}")),
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from nbmake_dag.execute import protocol
@@ -12,7 +12,7 @@ from nbmake_dag.record.outcome import RunOutcome, TaskOutcome, UndeclaredFile
 
 if TYPE_CHECKING:
     from nbmake_dag.core.graph import Graph
-    from nbmake_dag.core.model import Pipeline, TaskName
+    from nbmake_dag.core.model import Pipeline, TaskName, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class RunStarted:
     durations: Mapping[str, float]
     """How long each task took when it last ran."""
     jobs: int
+    parameters: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
+    """Those of the command line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

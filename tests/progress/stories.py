@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
 
 from nbmake_dag.core.graph import build_graph
-from nbmake_dag.core.model import Notebook, Pipeline, ProjectPath, Task, TaskName
+from nbmake_dag.core.model import Notebook, Pipeline, ProjectPath, Task, TaskName, Value
 from nbmake_dag.execute.protocol import AttemptResult, CellStarted, Ended, Failure, Printed, Started
 from nbmake_dag.observe.project import Project
 from nbmake_dag.progress.display import Display, Output, make_display
@@ -67,6 +68,8 @@ class Story:
     stream: TextIO
     environ: dict[str, str]
     now: float = 100.0
+    profiles: tuple[str, ...] = ()
+    parameters: Mapping[str, Value] = field(default_factory=dict[str, Value])
     outcome: RunOutcome = field(default_factory=lambda: RunOutcome(run_id="r", duration_s=14.23))
 
     def __post_init__(self):
@@ -79,7 +82,7 @@ class Story:
         self.display.notify(ExecutorReported(event=event))
 
     def begin(self, **durations: float):
-        project = Project(config="/p/pipeline.toml", root="/p", repository="/p")
+        project = Project(config="/p/pipeline.toml", root="/p", repository="/p", profiles=self.profiles)
         whole = pipeline()
         self.display.notify(
             RunStarted(
@@ -90,6 +93,7 @@ class Story:
                 graph=build_graph(whole),
                 durations=durations,
                 jobs=2,
+                parameters=self.parameters,
             )
         )
 
@@ -116,9 +120,16 @@ class Story:
         self.reported(Printed(task=name, attempt=1, time=0, stream=stream, text=text))
 
     def stop(
-        self, name: str, seconds: float, outcome: AttemptOutcome = "succeeded", failure: Failure | None = None
+        self,
+        name: str,
+        seconds: float,
+        outcome: AttemptOutcome = "succeeded",
+        failure: Failure | None = None,
+        notebook: str | None = None,
     ):
-        result = AttemptResult(outcome=outcome, started=0, ended=int(seconds * 1e9), failure=failure)
+        result = AttemptResult(
+            outcome=outcome, started=0, ended=int(seconds * 1e9), failure=failure, notebook=notebook
+        )
         self.results[name].append(result)
         self.reported(Ended(task=name, attempt=len(self.results[name]), result=result))
 

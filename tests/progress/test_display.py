@@ -7,8 +7,9 @@ import os
 
 import pytest
 
+from nbmake_dag.core.model import Value
 from nbmake_dag.execute.protocol import Failure
-from tests.progress.stories import NAMES, Story, record
+from tests.progress.stories import BROKEN, NAMES, Story, record
 
 FAILURE = """\
 ✗ train[n=2]  failed after 0.5 s
@@ -88,6 +89,19 @@ def test_a_build_is_told_in_lines(output, where):
     stream = io.StringIO()
     Story(output, stream, {"CI": "true", where: "true"} if where else {}).of_everything()
     assert TEXTS[output, where] == stream.getvalue()
+
+
+def test_the_failure_is_looked_into_with_the_options_of_its_build():
+    """Without them the task may be another, which does not fail."""
+    stream = io.StringIO()
+    parameters: dict[str, Value] = {"rate": "a b", "n": 1, "text": "1"}
+    story = Story("auto", stream, {}, profiles=("ci", "strict"), parameters=parameters)
+    story.begin()
+    story.start("eda")
+    story.stop("eda", 1.0, "failed", BROKEN, "blob")
+    story.end("eda", "failed", failed_folder=".nbdag/failed/r/eda")
+    command = """nbdag build --profile ci --profile strict -p 'rate="a b"' -p n=1 -p 'text="1"' --pdb eda"""
+    assert f"`{command}` stops at the exception" in stream.getvalue()
 
 
 @pytest.mark.parametrize("output", ["auto", "errors"])
