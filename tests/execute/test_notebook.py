@@ -109,6 +109,26 @@ def test_what_is_too_much_is_cut_and_said(run):
     assert max(len(event.text) for event in ran.events if isinstance(event, Printed)) <= 1 << 14
 
 
+def test_what_is_too_deep_is_left_out_and_said(run):
+    """What reads and writes notebooks could not hold it, and the other outputs would be lost with it."""
+    show = """
+def deep(levels):
+    value = "end"
+    for _ in range(levels):
+        value = {"in": [value]}
+    return {"application/json": value}
+"""
+    ran = run(
+        f"{show}display(deep(95), raw=True)",
+        "\ndisplay(deep(400), raw=True)\nprint('on')",
+        "\nd = display(deep(1), raw=True, display_id=True)\nd.update(deep(400), raw=True)",
+    )
+    assert ran.run.outcome == "succeeded", ran.run.failure
+    assert json.dumps(ran.outputs[0]["outputs"][0]["data"]).count("in") == 95
+    assert text(ran.outputs[1]).strip() == "[nbdag left out an output: it is nested deeper than 200]\non"
+    assert [each["data"]["application/json"] for each in ran.outputs[2]["outputs"]] == [{"in": ["end"]}]
+
+
 @pytest.mark.slow
 def test_a_storm_of_displays_loses_nothing_but_what_is_said(run):
     """Messages that come faster than they are read are not dropped."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import inf, isinf
 from typing import Any
 
 from nbformat import NotebookNode
@@ -14,6 +15,8 @@ RICH_LIMIT = 16 << 20
 """Characters of one other output; binary data is base64 here."""
 NOTEBOOK_LIMIT = 64 << 20
 """Characters of all outputs."""
+DEPTH_LIMIT = 200
+"""Lists and objects inside each other in one output: what reads and writes notebooks calls itself for each."""
 
 _JSON = re.compile(r"application/(.*\+)?json")
 _OVERHEAD = 256
@@ -44,12 +47,14 @@ class OutputLimits:
     def rich(self, content: dict[str, Any]) -> str | None:
         """Return ``None`` for an output that is kept, and what is shown instead for one that is not."""
         size = _OVERHEAD + _size(content)
+        if isinf(size):
+            return f"\n[nbdag left out an output: it is nested deeper than {DEPTH_LIMIT}]\n"
         if size <= min(RICH_LIMIT, self._left):
-            self._left -= size
+            self._left -= int(size)
             return None
         if size <= RICH_LIMIT and self._note_once():
             return ""
-        return _note(f"an output of {size >> 10} KiB", RICH_LIMIT, max(0, self._left - size))
+        return _note(f"an output of {int(size) >> 10} KiB", RICH_LIMIT, max(0, self._left - int(size)))
 
     def update(self, data: dict[str, Any]) -> bool:
         """Return whether an output may be replaced by other data."""
@@ -133,12 +138,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _size(value: Any) -> int:
+def _size(value: Any, levels: int = DEPTH_LIMIT) -> float:
+    """Return the characters of a value; of one with more levels than these, infinity."""
+    if not isinstance(value, dict | list):
+        return len(value) if isinstance(value, str) else 8
+    if levels == 0:
+        return inf
     if isinstance(value, dict):
-        return sum(len(key) + _size(each) for key, each in value.items())
-    if isinstance(value, list):
-        return sum(map(_size, value))
-    return len(value) if isinstance(value, str) else 8
+        return sum(len(key) + _size(each, levels - 1) for key, each in value.items())
+    return sum(_size(each, levels - 1) for each in value)
 
 
 def _note(what: str, limit: int, left: int) -> str:
