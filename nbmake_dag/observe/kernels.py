@@ -94,6 +94,13 @@ def missing_kernels(tasks: Iterable[Task], sources: Sources, kernels: Kernels) -
     complaints: dict[TaskName, Complaint] = {}
     for task in tasks:
         if isinstance(task.work, Notebook) and task.environment is None:
+            if language := _language_without_kernel(task.work, sources):
+                complaints[task.name] = Complaint(
+                    what=f"{task.work.path} is written in {language}, and names no kernel",
+                    place=task.place_of("notebook"),
+                    hint="name one: `kernel = ...` (`nbdag help languages`)",
+                )
+                continue
             kernel = kernels.get(kernel_name(task.work, sources))
             error = kernel.problem
             if error is None or (kernel.program and "PATH" in task.env):
@@ -110,6 +117,13 @@ def missing_kernels(tasks: Iterable[Task], sources: Sources, kernels: Kernels) -
 def kernel_name(work: Notebook, sources: Sources) -> str:
     """Return the kernelspec that a notebook asks for, by the pipeline or by itself."""
     return work.kernel or sources.notebook(work.path, form=work.form).identity.kernel or DEFAULT
+
+
+def _language_without_kernel(work: Notebook, sources: Sources) -> str:
+    """Return the language of a notebook for which no kernel is named, if `DEFAULT` does not run it."""
+    identity = sources.notebook(work.path, form=work.form).identity
+    is_named = work.kernel or identity.kernel
+    return "" if is_named or "python" in identity.language else identity.language
 
 
 def kernelspecs(manager: KernelSpecManager) -> dict[str, str]:

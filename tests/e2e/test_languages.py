@@ -114,6 +114,16 @@ def test_an_r_notebook_is_cancelled(project: Project) -> None:
     project.leaves_nobody()
 
 
+def test_a_notebook_of_another_language_is_not_run_by_python(project: Project) -> None:
+    """Its file names a kernel, or the pipeline does; Jupyter would ask for one."""
+    project.write("a.R", "# %%\nx <- 1\n").write("b.Rmd", "```{r}\nx <- 1\n```\n").write("c.py", "# %%\n1\n")
+    tasks = [f'[tasks.{path[0]}]\nnotebook = "{path}"\n' for path in ("a.R", "b.Rmd", "c.py")]
+    build = project.pipeline("".join(tasks)).build().ended(2)
+    build.said("pipeline.toml:2: a.R is written in r, and names no kernel")
+    build.said("pipeline.toml:4: b.Rmd is written in r, and names no kernel")
+    project.build("c").ran("c")
+
+
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_a_shell_logs_with_the_documented_helper(project: Project, shell: str) -> None:
     """Numbers, texts with quotes, files."""
