@@ -70,7 +70,7 @@ def command(directory: str | None, file: str | None, notebook: str, name: str | 
 def _draft(project: Project, path: str, declared: PipelineFile) -> Draft:
     """Draft the task of one notebook among all; raises `UsageError` where there is none, or it has a task."""
     from nbmake_dag.core.suggest import did_you_mean  # noqa: PLC0415 - not for --help
-    from nbmake_dag.scaffold.discovery import discover  # noqa: PLC0415 - likewise
+    from nbmake_dag.scaffold.discovery import KINDS, discover  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.draft import draft  # noqa: PLC0415 - likewise
 
     root = os.path.dirname(project.file)
@@ -80,8 +80,7 @@ def _draft(project: Project, path: str, declared: PipelineFile) -> Draft:
     found = discover(root)
     known = [notebook.path for notebook in found.notebooks]
     if wanted not in known:
-        kinds = "a notebook is an .ipynb file, or a .py file with cells that begin with `# %%`"
-        hint = did_you_mean(wanted, known) or kinds
+        hint = did_you_mean(wanted, known) or KINDS
         what = "is not a notebook" if os.path.exists(path) else "does not exist"
         raise UsageError(
             f"{wanted} {what}", tuple(("why", text) for text in found.unreadable if wanted in text), hint

@@ -103,7 +103,7 @@ def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
     from nbmake_dag.config.pipeline_file import parse  # noqa: PLC0415 - not for --help
     from nbmake_dag.config.tables import given  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.config_text import config_text  # noqa: PLC0415 - likewise
-    from nbmake_dag.scaffold.discovery import discover, installed_kernels  # noqa: PLC0415 - likewise
+    from nbmake_dag.scaffold.discovery import KINDS, discover, installed_kernels  # noqa: PLC0415 - likewise
     from nbmake_dag.scaffold.draft import as_made_here, draft  # noqa: PLC0415 - likewise
 
     root = os.path.dirname(config)
@@ -111,8 +111,7 @@ def _of_notebooks(config: str, title: str) -> tuple[list[str], int]:
     for problem in found.unreadable:
         say(f"warning: {problem}", err=True)
     if not found.notebooks:
-        hint = "a notebook is an .ipynb file, or a .py file with cells that begin with `# %%`"
-        raise UsageError(f"no notebook in {root} or below it", (), hint)
+        raise UsageError(f"no notebook in {root} or below it", (), KINDS)
     kernels = installed_kernels()
     drafts = as_made_here(root, draft(root, found.notebooks), kernels)
     lockfiles = [name for name in _LOCKFILES if os.path.isfile(os.path.join(root, name))]

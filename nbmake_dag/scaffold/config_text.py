@@ -63,7 +63,9 @@ def _text(
         lines += [f"# lock = {quoted(lock)}"]
     default = _default_kernel(drafts, kernels)
     if default:
-        absent = ", ".join(sorted({draft.kernel for draft in drafts if draft.kernel not in kernels}))
+        absent = ", ".join(
+            sorted({draft.kernel for draft in drafts if draft.kernel and draft.kernel not in kernels})
+        )
         lines += ["", "[defaults]", f"kernel = {quoted(default)}           # not installed here: {absent}"]
     for draft in drafts:
         lines += ["", *_task_here(draft, kernels, default)]
@@ -93,14 +95,22 @@ def _task_here(draft: Draft, kernels: Mapping[str, str], default: str) -> Iterat
     """Yield the lines of a task that can be planned with the kernels of this machine."""
     lines = list(_task(draft))
     if not runs_here(draft, kernels):
-        yield f"# the kernel `{draft.kernel}` is not installed here"
+        what = f"the kernel `{draft.kernel}`" if draft.kernel else f"a kernel for {draft.language}"
+        yield f"# {what} is not installed here"
         yield from (f"# {line}" for line in lines)
-    elif draft.kernel in kernels or default:
+    elif draft.kernel in kernels or (default and draft.language == "python"):
         yield from lines
     else:
         yield from lines[:2]
-        yield f"kernel = {quoted(python_of(kernels))}           # `{draft.kernel}` is not installed here"
+        yield _kernel(draft, kernels)
         yield from lines[2:]
+
+
+def _kernel(draft: Draft, kernels: Mapping[str, str]) -> str:
+    if draft.kernel:
+        return f"kernel = {quoted(python_of(kernels))}           # `{draft.kernel}` is not installed here"
+    name = next(name for name, language in kernels.items() if language == draft.language)
+    return f"kernel = {quoted(name)}           # the notebook names none"
 
 
 def _task(draft: Draft) -> Iterator[str]:

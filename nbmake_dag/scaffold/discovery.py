@@ -14,7 +14,20 @@ from nbmake_dag_cache.notebook import NotebookSource, UnreadableNotebookError, r
 
 _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+_SCRIPTS = (".py", ".R", ".r", ".jl")
+_DOCUMENTS = (".md", ".qmd", ".Rmd")
 _PERCENT = re.compile(rb"^# %%", re.MULTILINE)
+_HEADER = re.compile(
+    rb"\A(?:#!.*\n)?(?:# )?---\r?\n(?:(?!(?:# )?---\r?$).*\n)*?(?:# )?(?:jupyter|jupytext|kernelspec):",
+    re.MULTILINE,
+)
+"""The beginning of a text that names its kernel, or its format of Jupytext; that of MyST names them one by one."""
+_CHUNK = re.compile(rb"^```+ *\{ *\w", re.MULTILINE)
+"""Code that knitr and Quarto execute."""
+KINDS = (
+    "a notebook is an .ipynb file, a script (.py, .R, .jl) with cells that begin with `# %%`, an .Rmd or .qmd file"
+    " with code to execute, or a text with a header of Jupytext"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +47,35 @@ class Discovery:
 
 
 def discover(root: str) -> Discovery:
-    """Look for ``.ipynb`` and ``py:percent`` files below a folder; of a pair of both, the text counts."""
+    """Look for ``.ipynb`` files and texts of Jupytext below a folder; of a pair of both, the text counts."""
     notebooks: dict[str, FoundNotebook] = {}
     unreadable: list[str] = []
-    for path in sorted(_candidates(root), key=lambda path: (os.path.splitext(path)[0], path)):
+    for path in sorted(_candidates(root), key=_texts_last):
         with open(os.path.join(root, path), "rb") as file:
             data = file.read()
-        if path.endswith(".py") and not _PERCENT.search(data):
+        if not _looks_like_notebook(path, data):
             continue
         try:
             notebooks[os.path.splitext(path)[0]] = FoundNotebook(path=path, source=read_notebook(data, path))
         except UnreadableNotebookError as error:
             unreadable.append(str(error))
     return Discovery(notebooks=tuple(notebooks.values()), unreadable=tuple(unreadable))
+
+
+def _texts_last(path: str) -> tuple[str, bool, str]:
+    stem, extension = os.path.splitext(path)
+    return stem, extension != ".ipynb", path
+
+
+def _looks_like_notebook(path: str, data: bytes) -> bool:
+    """Tell notebooks from other scripts and documents: by cells, by code to execute, or by a header."""
+    if path.endswith(".ipynb"):
+        return True
+    if path.endswith(_SCRIPTS) and _PERCENT.search(data):
+        return True
+    if path.endswith((".Rmd", ".qmd")) and _CHUNK.search(data):
+        return True
+    return _HEADER.match(data) is not None
 
 
 def installed_kernels() -> dict[str, str]:
@@ -80,5 +109,5 @@ def _candidates(root: str) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
         for name in names:
             is_test = name.startswith("test_") or name == "conftest.py"
-            if name.endswith((".ipynb", ".py")) and not name.startswith(".") and not is_test:
+            if name.endswith((".ipynb", *_SCRIPTS, *_DOCUMENTS)) and not name.startswith(".") and not is_test:
                 yield os.path.relpath(os.path.join(folder, name), root)

@@ -30,7 +30,7 @@ class Draft:
     suggested_outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     kernel: str = "python3"
-    """The kernel that the notebook asks for."""
+    """The kernel that the notebook asks for; empty where it is in another language than Python and names none."""
     language: str = "python"
 
 
@@ -54,7 +54,8 @@ def only_suggested(draft: Draft) -> Draft:
 
 def runs_here(draft: Draft, kernels: Mapping[str, str]) -> bool:
     """Return whether one of the kernels, each with its language, can run the notebook."""
-    return draft.kernel in kernels or draft.language == "python"
+    is_known = draft.language == "python" or (not draft.kernel and draft.language in kernels.values())
+    return draft.kernel in kernels or is_known
 
 
 def as_made_here(root: str, drafts: Sequence[Draft], kernels: Mapping[str, str]) -> tuple[Draft, ...]:
@@ -188,7 +189,8 @@ def _draft(root: str, reading: Reading, name: str, outputs: Paths, made: Mapping
         suggested_inputs=tuple(path for path in reading.reads if path not in said_inputs),
         suggested_outputs=tuple(path for path in sorted(own) if path not in said_outputs),
         parameters=reading.parameters,
-        kernel=reading.notebook.source.kernel or "python3",
+        kernel=reading.notebook.source.kernel
+        or ("python3" if reading.notebook.source.language == "python" else ""),
         language=reading.notebook.source.language,
     )
 

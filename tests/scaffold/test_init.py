@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import tomli
 
+from nbmake_dag.scaffold.config_text import task_text
+from nbmake_dag.scaffold.draft import Draft
 from tests.support.project import Project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -137,6 +139,49 @@ def test_files_that_are_not_the_users_notebooks_are_left_out(project: Project, p
     """Hidden folders, virtual environments and tests are not looked into."""
     project.notebook(path, "1").notebook("real.py", "1").write("env/pyvenv.cfg", "")
     assert list(_tasks(project)) == ["real"]
+
+
+JUPYTER = "jupyter:\n  kernelspec:\n    name: python3\n"
+TEXTS = {
+    "a.md": f"---\ntitle: A\n{JUPYTER}---\n\n```python\n1\n```\n",
+    "b.py": "# ---\n" + "".join(f"# {line}\n" for line in JUPYTER.splitlines()) + "# ---\n\n# +\n1\n",
+    "c.R": "# %%\n1\n",
+    "c2.md": "---\njupytext:\n  text_representation:\n    format_name: myst\n---\n\n```{code-cell}\n1\n```\n",
+    "d.Rmd": "Text.\n\n```{r}\n1\n```\n",
+}
+
+
+def test_texts_of_jupytext_are_notebooks(project: Project) -> None:
+    """By their cells, their code or their header; other documents and scripts are none."""
+    for path, text in TEXTS.items():
+        project.write(path, text)
+    project.write("README.md", "# A\n\n```python\n1\n```\n").write(
+        "e.md", "---\ntitle: jupyter\n---\njupyter: x\n"
+    )
+    project.write("f.R", "1\n").write("g.Rmd", "Text.\n").write("a.ipynb", _ipynb("1")).write(
+        "c.ipynb", _ipynb("1")
+    )
+    done = project.nbdag("init")
+    written = project.read("pipeline.toml")
+    found = re.findall(r"^(?:# )?notebook = \"(.+)\"", written, flags=re.MULTILINE)
+    assert (done.returncode, sorted(found)) == (0, [*TEXTS])
+
+
+@pytest.mark.parametrize(
+    ("kernels", "lines"),
+    [
+        (
+            {"python3": "python", "ir": "r"},
+            ["[tasks.c]", 'notebook = "c.R"', 'kernel = "ir"           # the notebook names none'],
+        ),
+        ({"python3": "python"}, ["# a kernel for r is not installed here", "# [tasks.c]", '# notebook = "c.R"']),
+    ],
+)
+def test_a_notebook_that_names_no_kernel_gets_one_of_its_language(
+    kernels: dict[str, str], lines: list[str]
+) -> None:
+    """Where there is none, its task is a comment."""
+    assert task_text(Draft(name="c", notebook="c.R", workdir="", kernel="", language="r"), kernels) == lines
 
 
 def test_a_pair_of_text_and_ipynb_is_one_task(project: Project) -> None:
