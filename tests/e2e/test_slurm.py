@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.on_hosts import MNIST, OnHost, at_head
+import nbmake_dag
+from tests.e2e.on_hosts import MNIST, OnHost, at_head, on_all
 from tests.support.hosts import Hosts
 from tests.support.project import await_true
 from tests.support.slurm import NODES, Slurm
@@ -68,6 +69,29 @@ def test_the_digits_on_slurm_are_those_of_one_machine(slurm: Slurm, tmp_path: Pa
     project.holds_the_digits_of(tmp_path / "alone")
     project.build("--ray-address=slurm").ran()
     assert slurm.ask("squeue", "-h", "--states=all", "-o", "%i") in {"", "1"}
+
+
+def test_a_job_that_is_the_build(slurm: Slurm) -> None:
+    """The script of the help page, on nodes that see the repository, builds on all of them and ends."""
+    project = on_all(slurm)
+    page = (Path(nbmake_dag.__file__).parent / "docs/slurm.md").read_text()
+    script = re.search(r"```sh build.sbatch\n(.+?)```", page, re.DOTALL)
+    assert script
+    project.write("build.sbatch", script[1])
+    names = [f"t{number}" for number in range(9)]
+    project.pipeline(
+        "".join(
+            f'[tasks.{name}]\ncommand = "sleep 5; hostname > out/{name}.txt"\noutputs = ["out/{name}.txt"]\n'
+            for name in names
+        )
+    )
+    slurm.ask("sh", "-c", f"cd {project.root} && sbatch build.sbatch")
+    await_true(lambda: not slurm.jobs(), 600, "the job goes on")
+    said = project.read("slurm-1.out")
+    assert "JobState=COMPLETED" in slurm.ask("scontrol", "show", "job", "1"), said
+    assert "9 tasks: 9 ran" in said
+    assert {project.read(f"out/{name}.txt").strip() for name in names} == set(NODES)
+    await_true(lambda: not rays(slurm), GONE_WITHIN_S, "Ray still runs")
 
 
 @pytest.mark.parametrize("end", ["failure", "SIGINT", "SIGKILL"])
