@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
+
+class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong in one place of a user's file.
 
     ``place`` is ``pipeline.toml:12`` or another ``file:line``; empty where a complaint concerns the command line.

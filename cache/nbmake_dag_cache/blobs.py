@@ -16,10 +16,10 @@ import os
 import stat
 import sys
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
 from io import FileIO
 from typing import Protocol
 
+import msgspec
 from xxhash import xxh3_128
 
 from nbmake_dag_cache.digest import Digest, Sha256, digest_bytes, digest_file_twice
@@ -59,8 +59,7 @@ class BlobTooLargeError(BlobError):
         return f"blob {self.sha256} is larger than allowed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
     """A stored file: the blob's name, the digest for keys, the size in bytes."""
 
     sha256: Sha256

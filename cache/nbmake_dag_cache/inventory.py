@@ -6,8 +6,9 @@ import errno
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
@@ -33,8 +34,7 @@ CREATE INDEX by_key ON records (key);
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A record, as far as its room goes; ``used`` is when it was used last."""
 
     number: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag_cache.key import Key
 
@@ -39,8 +40,7 @@ def create(path: str, flags: int, mode: int) -> int:
         return os.open(path, flags, mode)
 
 
-@dataclass(frozen=True, slots=True)
-class CacheLayout:
+class CacheLayout(msgspec.Struct, frozen=True):
     """The layout of a cache folder. Only names that `is_key` or `is_sha256` accepts may be asked for."""
 
     root: str

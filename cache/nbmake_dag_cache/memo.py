@@ -13,7 +13,6 @@ import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
@@ -32,8 +31,7 @@ _Row: TypeAlias = tuple[Stamp, Digest]
 _decode_shard = msgspec.json.Decoder(dict[str, tuple[tuple[int, int, int, int], str]]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class ListedFile:
+class ListedFile(msgspec.Struct, frozen=True):
     """A file below a directory: its path from there, and what its content is."""
 
     path: str

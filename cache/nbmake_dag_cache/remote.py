@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, partial
 from inspect import signature
 from typing import Any, NoReturn, TypeVar
+
+import msgspec
 
 from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.layout import TEMPORARY_PREFIX
@@ -60,8 +61,7 @@ class WriteRefusedError(RemoteError):
     """Nothing may be written or removed there by this user, which says nothing about reading."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of time in seconds, and of failures."""
 
     operation: float = 10.0

@@ -6,7 +6,8 @@ import contextlib
 import itertools
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag_cache.inventory import Held, Inventory, taken
 from nbmake_dag_cache.key import Key
@@ -21,8 +22,7 @@ GRACE = 3600.0
 _FOLDERS = frozenset(f"{number:02x}" for number in range(256))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
     """What was removed, freed and left. Sizes in bytes; ``damaged`` is among the removed records."""
 
     removed_records: int

@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from threading import Lock
 from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar
 
@@ -68,8 +67,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     record: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader knows of the record that it looks for."""
 
     known: tuple[Ingredient, ...]
@@ -82,8 +80,7 @@ class Question:
     """Says whether a record may be used, if it is the right one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zones:
+class Zones(msgspec.Struct, frozen=True, kw_only=True):
     """Where records are looked for, in this order, and where they are written, if anywhere."""
 
     reads: tuple[str, ...]
@@ -226,8 +223,7 @@ class SharedCache:
             self.refused[why] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Blob:
+class _Blob(msgspec.Struct, frozen=True):
     """A blob as a record describes it; ``None`` is unknown."""
 
     sha256: str

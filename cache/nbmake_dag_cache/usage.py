@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag_cache.inventory import Held, Inventory, taken
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.records import readable
 
 
-@dataclass(slots=True)
-class Room:
+class Room(msgspec.Struct):
     """How many records there are, and what they and their blobs take, in bytes."""
 
     records: int = 0
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """The records and blobs that a run shows; names that the cache does not have may be among them."""
 
     run: str
@@ -27,12 +26,11 @@ class Shown:
     blobs: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """The room by task, by run, and what no run shows."""
 
-    tasks: dict[str, Room] = field(default_factory=dict[str, Room])
-    runs: dict[str, Room] = field(default_factory=dict[str, Room])
+    tasks: dict[str, Room] = msgspec.field(default_factory=dict[str, Room])
+    runs: dict[str, Room] = msgspec.field(default_factory=dict[str, Room])
     rest: Room
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.key import key_of
@@ -27,8 +28,7 @@ class Fault(Enum):
     """The cache gives no file such a name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. ``path`` is relative to the cache folder; ``detail`` has more, where there is more to report."""
 
     path: str
@@ -36,8 +36,7 @@ class Finding:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheInfo:
+class CacheInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How much a cache folder holds. Sizes in bytes."""
 
     records: int

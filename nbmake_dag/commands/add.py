@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from nbmake_dag.commands.helping import Command
 from nbmake_dag.commands.options import located, project_of, say

@@ -7,10 +7,10 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 import tomli
+from msgspec.structs import replace
 
 from nbmake_dag.config.profiles import profiles_of
 from nbmake_dag.core.graph import build_graph

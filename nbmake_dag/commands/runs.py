@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 
 import click
+from msgspec.structs import replace
 
 from nbmake_dag.commands.helping import Group
 from nbmake_dag.commands.options import allowing, as_json, located, project_of, say

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 
 import click
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import Pipeline
 from nbmake_dag.errors import NbdagError

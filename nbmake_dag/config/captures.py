@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.config.paths import PathError, read_path
 from nbmake_dag.config.templates import FIELD
@@ -28,8 +29,7 @@ class CaptureError(ValueError):
         self.what = what
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captures:
+class Captures(msgspec.Struct, frozen=True, kw_only=True):
     """A pattern with names: the glob that finds its files, and the expressions that take their paths apart."""
 
     glob: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from nbmake_dag.config import matrix, settings
 from nbmake_dag.config.captures import Captures
@@ -26,14 +27,13 @@ from nbmake_dag.core.model import Gathered, Input, Pipeline, ProjectPath, Signat
 DEFAULT_KEEP_RUNS = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineFile:
+class PipelineFile(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a ``pipeline.toml`` and its parts, typed but not expanded, and its position in the text."""
 
     document: Document
     lines: Lines
     file: str
-    parts: Mapping[str, Document] = field(default_factory=dict[str, Document])
+    parts: Mapping[str, Document] = msgspec.field(default_factory=dict[str, Document])
     """The parts by their folders, in their order."""
 
     @property

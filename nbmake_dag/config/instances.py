@@ -7,8 +7,9 @@ joins adds one instance, and touches no other.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+import msgspec
 
 from nbmake_dag.config import matrix
 from nbmake_dag.config.captures import CaptureError, Captures, read_captures
@@ -23,27 +24,26 @@ Place: TypeAlias = tuple[str, ...]
 _SOURCES = ("product", "rows", "files", "set")
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(msgspec.Struct, frozen=True):
     """Why a file cannot be read; ``what`` goes on from "`data/x.csv` …"."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is on disk of all that instances come from. Of what is missing here nobody knows the instances."""
 
-    rows: Mapping[str, bytes | Unreadable] = field(default_factory=dict[str, "bytes | Unreadable"])
+    rows: Mapping[str, bytes | Unreadable] = msgspec.field(default_factory=dict[str, "bytes | Unreadable"])
     """The content of files, by their path."""
-    files: Mapping[str, tuple[ProjectPath, ...]] = field(default_factory=dict[str, "tuple[ProjectPath, ...]"])
+    files: Mapping[str, tuple[ProjectPath, ...]] = msgspec.field(
+        default_factory=dict[str, "tuple[ProjectPath, ...]"]
+    )
     """The files that match, sorted, by glob."""
     awaited: frozenset[str] = frozenset()
     """The paths and globs of what tasks make, and have yet to make."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instances:
+class Instances(msgspec.Struct, frozen=True, kw_only=True):
     """The instances of one task. ``place`` is the key that they come from."""
 
     names: tuple[TaskName, ...]
@@ -60,8 +60,7 @@ class Instances:
         return len(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
+class _Rows(msgspec.Struct, frozen=True):
     """Points with what each is called in complaints; ``why_none`` where data may have none."""
 
     rows: list[Row]

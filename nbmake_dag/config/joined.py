@@ -7,8 +7,9 @@ for the tasks of one file alone, each task says itself what reaches it of these.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.expansion import PipelineFile
@@ -20,8 +21,7 @@ from nbmake_dag.config.templates import fill_known
 from nbmake_dag.core.model import Pipeline, Signature, Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reaching:
+class Reaching(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a file that one of its tasks has.
 
     ``paths`` are those that only its paths name, where the work would be given them if the task said them itself.

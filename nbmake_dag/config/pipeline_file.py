@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import tomli
+from msgspec.structs import replace
 
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.conversion import convert
@@ -82,8 +83,7 @@ def effective(
     return without, parsed.lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(msgspec.Struct, frozen=True):
     """One file, before profiles are laid over it."""
 
     raw: dict[str, Any]

@@ -7,7 +7,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -31,8 +30,7 @@ class RowsError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """The values of one row, and where it is, as "row 3" or "line 4"."""
 
     values: dict[str, Value]

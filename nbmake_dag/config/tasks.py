@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from itertools import permutations
 from typing import Any
+
+from msgspec.structs import replace
 
 from nbmake_dag.config import matrix
 from nbmake_dag.config.complaints import Complaints

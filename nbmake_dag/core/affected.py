@@ -6,23 +6,23 @@ What is uncertain counts as affected, with the reason: a build may run too much 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.globs import matches, may_match_below
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Input, Pipeline, Policy, Task, TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """Why a task is affected, or, if not ``is_certain``, why nobody can tell that it is not."""
 
     text: str
     is_certain: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Footprint:
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     """What a task is known to depend on before it runs. Paths are relative to the folder of ``pipeline.toml``."""
 
     files: frozenset[str] = frozenset()
@@ -37,8 +37,7 @@ class Footprint:
     """Some of its code imports or starts what only running tells."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedFiles:
+class ChangedFiles(msgspec.Struct, frozen=True, kw_only=True):
     """``paths`` that differ, also those that are gone; each of ``folders`` stands for all that is or was in it.
 
     ``code`` are those of them that can be imported or started, each with the names by which code could mean it.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from graphlib import TopologicalSorter
 from typing import NewType, Protocol
+
+import msgspec
 
 Revision = NewType("Revision", str)
 
@@ -25,8 +26,7 @@ class Side(Enum):
     """It cannot be tried, or says nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A commit that may be the first bad one."""
 
     commit: Revision
@@ -43,8 +43,7 @@ class History(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
+class Range(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of a history: the first bad commit is among ``candidates``, of which ``bad`` is one."""
 
     bad: Revision

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from nbmake_dag.core.facts import Facts, Result
 from nbmake_dag.core.graph import Graph
@@ -28,15 +29,13 @@ StaleCode: TypeAlias = Literal[
 """Why a task is stale other than by an ingredient that changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpToDate:
+class UpToDate(msgspec.Struct, frozen=True, kw_only=True):
     """A hit, and every output is in place."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restorable:
+class Restorable(msgspec.Struct, frozen=True, kw_only=True):
     """A hit whose outputs ``missing`` are not, or not unchanged, in the workspace."""
 
     record: Record
@@ -49,8 +48,7 @@ class Restorable:
     """For each reason the kind of the ingredient that changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stale:
+class Stale(msgspec.Struct, frozen=True, kw_only=True):
     """A miss. ``keys`` is ``None`` in a plan where something above is not known yet."""
 
     reasons: tuple[str, ...]
@@ -62,15 +60,14 @@ class Stale:
 Decision: TypeAlias = UpToDate | Restorable | Stale
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The options about hits: which tasks must run, whether records may be used, which tasks are left out."""
 
     forced: frozenset[TaskName] = frozenset()
     use_records: bool = True
     look_up_records: bool = False
     """Whether a shared cache is asked about each miss."""
-    left_out: Mapping[TaskName, Result] = field(default_factory=dict[TaskName, Result])
+    left_out: Mapping[TaskName, Result] = msgspec.field(default_factory=dict[TaskName, Result])
     """The last results of tasks that are needed, and no part of the build."""
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
+
+import msgspec
 
 from nbmake_dag.core.delta import Outcome
 
@@ -15,8 +16,7 @@ _CRITICAL = (636.62, 31.60, 12.92, 8.61, 6.87, 5.96, 5.41, 5.04, 4.78, 4.59, 4.4
 """Student's t for one in a thousand, on both sides, from one degree of freedom on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """The measurements of two sides, at least one of each; ``tolerance`` is the difference that nobody minds."""
 
     before: tuple[float, ...]

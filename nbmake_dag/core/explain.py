@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.facts import Facts, Result, result_of
@@ -16,8 +17,7 @@ from nbmake_dag_cache.key import Ingredient
 from nbmake_dag_cache.record import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The ingredients of now, and their differences to those of ``before``, the most telling first."""
 
     verdict: Verdict

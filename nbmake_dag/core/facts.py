@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, assert_never
+
+import msgspec
 
 from nbmake_dag.core.model import ProjectPath, Value
 from nbmake_dag.core.vocabulary import LoggedKind
@@ -18,8 +19,7 @@ ABSENT = ""
 """The digest of a file that does not exist."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What was observed of one task.
 
     ``own`` are its ingredients known before anything runs, hashed to ``own_key``. ``records`` are those whose own
@@ -32,8 +32,8 @@ class Facts:
     own: tuple[Ingredient, ...]
     own_key: Key
     records: tuple[Record, ...] = ()
-    present: Mapping[ProjectPath, Digest] = field(default_factory=dict[ProjectPath, Digest])
-    modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    present: Mapping[ProjectPath, Digest] = msgspec.field(default_factory=dict[ProjectPath, Digest])
+    modules: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     cells: tuple[CellRef, ...] = ()
     previous: Record | None = None
     lost: str = ""
@@ -42,8 +42,7 @@ class Facts:
     """Why a record that is there may not be used."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a task gives to those below it, from its record or from its execution in this run."""
 
     outputs: Mapping[ProjectPath, Output]

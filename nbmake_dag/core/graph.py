@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.core.globs import escaped, matches, may_match_below, may_mean, may_overlap, static_prefix
 from nbmake_dag.core.model import Input, Pipeline, ProjectPath, Task, TaskName
 from nbmake_dag.errors import Complaint, ConfigError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """An input that another task makes: its declared output ``output``, or files below it."""
 
     input: Input
@@ -20,8 +20,7 @@ class Edge:
     output: ProjectPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks in an order in which each comes after all that it needs.
 
     ``edges`` are inputs made by tasks; ``external`` are inputs that are files on disk: a path that no task makes,
@@ -47,9 +46,9 @@ class Graph:
 
     positions: Mapping[TaskName, int]
     """The position of every task in the pipeline file, instances in their order."""
-    empty: Mapping[str, str] = field(default_factory=dict[str, str])
+    empty: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """The tasks that have no instances, each with the reason."""
-    source_makers: Mapping[Input, tuple[tuple[TaskName, ProjectPath], ...]] = field(
+    source_makers: Mapping[Input, tuple[tuple[TaskName, ProjectPath], ...]] = msgspec.field(
         default_factory=dict[Input, tuple[tuple[TaskName, ProjectPath], ...]]
     )
     """Of what instances come from, the tasks that make files of it, each with its output."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
+
+import msgspec
 
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.lookup import labels, literal
@@ -20,8 +21,7 @@ FORMAT = "4"
 """Changes when the meaning of ingredients does, and thereby every key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """The facts about one task from the disk and the machine."""
 
     source: tuple[Ingredient, ...] = ()
@@ -30,23 +30,22 @@ class Observed:
     """What identifies the kernel or the interpreter; empty for a command."""
     allow_errors: bool = False
     """Whether the cells of a notebook may raise."""
-    modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    modules: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Digests of the local modules that reading the code finds, by path."""
-    inputs: Mapping[Input, Files] = field(default_factory=dict[Input, Files])
+    inputs: Mapping[Input, Files] = msgspec.field(default_factory=dict[Input, Files])
     """Files of each external input."""
     folders: frozenset[Input] = frozenset()
     """Those that are folders, whether or not they are written so, and are there or made by tasks above."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Software:
+class Software(msgspec.Struct, frozen=True, kw_only=True):
     """What `[software]` is at present, the same for all tasks of one interpreter."""
 
     lockfiles: Mapping[ProjectPath, str]
     packages: Mapping[str, str]
     variables: Mapping[str, str | None]
     """Digests of values; ``None`` for a variable that is not set."""
-    locked: Mapping[str, str] = field(default_factory=dict[str, str])
+    locked: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Version and hash of what the lock file of a task's environment selects, by name."""
 
 

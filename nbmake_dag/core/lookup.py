@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -47,8 +46,7 @@ class Above(Mapping[TaskName, Result]):
         return len(self._all)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What an execution left; ``cells`` and ``injected`` as in its record."""
 
     outputs: tuple[Output, ...]
@@ -60,8 +58,7 @@ class Made:
     """Modules and scripts that it wrote itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskKeys:
+class TaskKeys(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of a task before it runs, with the ingredients that they hash: its own, and digests from upstream.
 
     They are the permission to write a record: without them, none can be published.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NewType, TypeAlias, assert_never
+from typing import Any, ClassVar, NewType, TypeAlias, assert_never
+
+import msgspec
 
 from nbmake_dag.core.vocabulary import CompareKind, KernelStart, RemoteMode
 from nbmake_dag_reporting.vocabulary import Direction, TaskType
@@ -26,8 +27,7 @@ def nothing() -> Mapping[Any, Any]:
     return _NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notebook:
+class Notebook(msgspec.Struct, frozen=True, kw_only=True):
     """A notebook, ``.ipynb`` or any text format that Jupytext reads."""
 
     path: ProjectPath
@@ -44,8 +44,7 @@ class Notebook:
     inject_outputs: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class Function(msgspec.Struct, frozen=True, kw_only=True):
     """A Python function, ``module:callable``."""
 
     module: str
@@ -55,8 +54,7 @@ class Function:
     inject_outputs: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """What the parameters cell of a notebook assigns, or what a function's signature names.
 
     ``names`` is ``None`` where that is not known, as for kernels of other languages: everything declared
@@ -71,8 +69,7 @@ class Signature:
     assigns_outputs: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(msgspec.Struct, frozen=True, kw_only=True):
     """A program with its arguments, or one string for ``sh -ec``; ``{name}``s are already replaced."""
 
     arguments: tuple[str, ...] | str
@@ -81,8 +78,7 @@ class Command:
 Work: TypeAlias = Notebook | Function | Command
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteFile:
+class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file elsewhere. ``recheck`` in seconds, ``max_size`` in bytes."""
 
     url: str
@@ -108,8 +104,7 @@ class RemoteFile:
         return self.sha256 is not None or self.is_version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Input(msgspec.Struct, frozen=True, kw_only=True):
     """A declared input: a path, or a glob. ``name`` is ``None`` in a list; ``optional``: it may be absent.
 
     That of a ``remote`` file has the path of its local copy.
@@ -122,16 +117,14 @@ class Input:
     remote: RemoteFile | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """One of the outputs that an input gathers, with the values of the instance that makes it."""
 
     path: ProjectPath
     params: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompareRule:
+class CompareRule(msgspec.Struct, frozen=True, kw_only=True):
     """How an output is compared with the same output of another execution.
 
     Numbers are equal within ``atol + rtol * |recorded|``; the pixels of pictures within ``atol``, of 255.
@@ -144,29 +137,44 @@ class CompareRule:
     """Columns that may differ."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class _Comparable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What is equal to another where all is equal that can decide a result."""
+
+    not_compared: ClassVar[frozenset[str]]
+    """The fields that cannot, such as places in files."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def _compared(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__struct_fields__ if name not in self.not_compared)
+
+
+class Output(_Comparable, frozen=True, kw_only=True):
     """A declared output; ``path`` ends with ``/`` for a directory."""
+
+    not_compared = frozenset({"rule"})
 
     path: ProjectPath
     name: str | None = None
-    rule: CompareRule = field(default_factory=CompareRule, compare=False)
+    rule: CompareRule = msgspec.field(default_factory=CompareRule)
     """It decides no result."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """What a running task occupies. ``memory`` in bytes; ``labels`` choose nodes of a cluster."""
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory: int = 0
-    custom: Mapping[str, float] = field(default_factory=dict[str, float])
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    custom: Mapping[str, float] = msgspec.field(default_factory=dict[str, float])
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How a task is run and kept; nothing here decides its result, so nothing here is in its key.
 
     Durations in seconds; ``None`` means no limit.
@@ -175,8 +183,8 @@ class Policy:
     timeout: float | None = None
     retries: int = 0
     retry_delay: float = 0.0
-    resources: Resources = field(default_factory=Resources)
-    pools: Mapping[str, int] = field(default_factory=dict[str, int])
+    resources: Resources = msgspec.field(default_factory=Resources)
+    pools: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     """How many places of each pool it takes while it runs."""
     priority: int = 0
     check: bool = False
@@ -191,9 +199,10 @@ class Policy:
     notebook_output: ProjectPath | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(_Comparable, frozen=True, kw_only=True):
     """One node of the graph: a task, or one of its instances."""
+
+    not_compared = frozenset({"lines"})
 
     name: TaskName
     family: str
@@ -201,11 +210,11 @@ class Task:
     work: Work
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
-    parameters: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    parameters: Mapping[str, Value] = msgspec.field(default_factory=dict[str, Value])
     """Those that reach the work, resolved by precedence."""
-    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    values: Mapping[str, Value] = msgspec.field(default_factory=dict[str, Value])
     """The values that tell this instance from others, also those that only paths use."""
-    gathers: Mapping[str, tuple[Gathered, ...]] = field(default_factory=nothing)
+    gathers: Mapping[str, tuple[Gathered, ...]] = msgspec.field(default_factory=nothing)
     """The inputs that are outputs of all instances of a task, by name, in the order of the pipeline.
 
     Each of the files is among ``inputs`` too, under that name.
@@ -221,17 +230,17 @@ class Task:
     workdir: ProjectPath = ProjectPath("./")
     environment: EnvironmentSettings | None = None
     """What it runs in, where nbdag makes that."""
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Its own variables, over those of its environment."""
     secrets: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
     description: str = ""
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = msgspec.field(default_factory=Policy)
     file: str = "pipeline.toml"
     """The file that declares it, relative to the root: ``pipeline.toml``, or a part of it."""
     line: int = 0
     """Its line there."""
-    lines: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
+    lines: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     """Those of its keys, which may be in ``[defaults]``."""
 
     def line_of(self, key: str) -> int:
@@ -255,8 +264,7 @@ class Task:
                 assert_never(self.work)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoftwareSettings:
+class SoftwareSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[software]``: what identifies software that somebody else installed, in every task's key."""
 
     lockfiles: tuple[ProjectPath, ...] = ()
@@ -264,9 +272,10 @@ class SoftwareSettings:
     variables: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentSettings:
+class EnvironmentSettings(_Comparable, frozen=True, kw_only=True):
     """``[environments.NAME]``: a Python environment that nbdag makes from a lock file."""
+
+    not_compared = frozenset({"place"})
 
     name: str
     lock: ProjectPath
@@ -274,15 +283,14 @@ class EnvironmentSettings:
     """``None``: the version that nbdag runs in."""
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     build: bool = False
     """Whether packages without a wheel are built."""
-    place: str = field(default="", compare=False)
+    place: str = ""
     """Where its lock file is named: ``pipeline.toml:12``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheSettings:
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[cache]``. Sizes in bytes, ages in seconds."""
 
     max_size: int = 10_000_000_000
@@ -305,8 +313,7 @@ class CacheSettings:
         return self.remote is not None and self.remote_mode != "read"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelSettings:
+class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[kernel]``. ``preload`` are modules imported before forking; ``snapshots`` in bytes.
 
     ``shutdown_timeout`` in seconds, from the last cell to the end of the kernel.
@@ -318,15 +325,13 @@ class KernelSettings:
     shutdown_timeout: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchSettings:
+class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[watch]``. ``quiet`` in seconds: the time without a change before a build."""
 
     quiet: float = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlurmSettings:
+class SlurmSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[ray.slurm]``: the allocation that ``sbatch`` is asked for. ``time`` in seconds."""
 
     nodes: int = 1
@@ -339,18 +344,18 @@ class SlurmSettings:
     """Further options of ``sbatch``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaySettings:
+class RaySettings(_Comparable, frozen=True, kw_only=True):
     """``[ray]``."""
 
+    not_compared = frozenset({"address_place"})
+
     address: str | None = None
-    address_place: str = field(default="", compare=False)
-    runtime_env: Mapping[str, object] = field(default_factory=dict[str, object])
-    slurm: SlurmSettings = field(default_factory=SlurmSettings)
+    address_place: str = ""
+    runtime_env: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
+    slurm: SlurmSettings = msgspec.field(default_factory=SlurmSettings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSettings:
+class MetricSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[report.metrics.NAME]``: which way is better, and by how much it must differ."""
 
     direction: Direction | None = None
@@ -359,8 +364,7 @@ class MetricSettings:
     """What raises an alert: ``worse``, or a limit such as ``< 0.9``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportSettings:
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[report]``. Sizes in bytes."""
 
     publish_host: bool = False
@@ -369,25 +373,24 @@ class ReportSettings:
     max_size: int = 900_000_000
     allow: tuple[str, ...] = ()
     """Variables that are named like secrets, and are none."""
-    metrics: Mapping[str, MetricSettings] = field(default_factory=dict[str, MetricSettings])
-    views: Mapping[str, str] = field(default_factory=dict[str, str])
+    metrics: Mapping[str, MetricSettings] = msgspec.field(default_factory=dict[str, MetricSettings])
+    views: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Names of the site's pages as somebody set them, each with its address."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     """The content of one ``pipeline.toml``, tasks expanded to instances, parameters resolved."""
 
     name: str
     tasks: Mapping[TaskName, Task]
     """In the order of the file; instances in the order of their lists, rows or paths."""
-    software: SoftwareSettings = field(default_factory=SoftwareSettings)
-    cache: CacheSettings = field(default_factory=CacheSettings)
-    kernel: KernelSettings = field(default_factory=KernelSettings)
-    watch: WatchSettings = field(default_factory=WatchSettings)
-    ray: RaySettings = field(default_factory=RaySettings)
-    report: ReportSettings = field(default_factory=ReportSettings)
-    pools: Mapping[str, int] = field(default_factory=dict[str, int])
+    software: SoftwareSettings = msgspec.field(default_factory=SoftwareSettings)
+    cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
+    kernel: KernelSettings = msgspec.field(default_factory=KernelSettings)
+    watch: WatchSettings = msgspec.field(default_factory=WatchSettings)
+    ray: RaySettings = msgspec.field(default_factory=RaySettings)
+    report: ReportSettings = msgspec.field(default_factory=ReportSettings)
+    pools: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     """The places of each pool that tasks take from."""
     keep_runs: int = 200
     keep_inputs: bool = False
@@ -396,5 +399,5 @@ class Pipeline:
     """Patterns of files that folder and glob inputs leave out, in addition to `nbmake_dag.core.ignore.DEFAULT`."""
     data: tuple[ProjectPath, ...] = ()
     """The files whose rows or names are instances."""
-    empty: Mapping[str, str] = field(default_factory=dict[str, str])
+    empty: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """The tasks that have no instances, each with the reason."""

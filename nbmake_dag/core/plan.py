@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from nbmake_dag.core.decide import (
     Decision,
@@ -23,8 +24,7 @@ from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.reasons import own_changes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undecided:
+class Undecided(msgspec.Struct, frozen=True, kw_only=True):
     """A task that runs only if what the stale tasks above it produce is not what it was."""
 
     upstream: tuple[TaskName, ...]

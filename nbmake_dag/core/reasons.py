@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -43,8 +42,7 @@ _OF_WORK = {*_KINDS, "cell", "code", "kernel"}
 _DIGESTED = {"cell", "code", "module", "input", "gathered", "lockfile", "variable", "read"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One ingredient that is not what it was; ``None`` where it did not exist."""
 
     kind: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.key import Ingredient, Which
@@ -16,8 +17,7 @@ ANY = "*"
 """Among opened files: nobody knows which, as a child process was started."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
+class Basis(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides what the cells of a notebook do.
 
     ``cells`` are those that count, in their order, the injected one among them. ``given`` are the injected values
@@ -29,8 +29,7 @@ class Basis:
     given: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot in ``folder``, and what it depends on.
 
     ``used`` are modules that were not known before, and values read from tasks above, with their digests.
@@ -44,7 +43,7 @@ class Taken:
     basis: Basis
     cells: int
     elapsed_s: float
-    used: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    used: Mapping[tuple[str, str], str] = msgspec.field(default_factory=dict[tuple[str, str], str])
     modules: frozenset[str] = frozenset()
     opened: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()

@@ -16,9 +16,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.decide import Restorable, Rules, Stale, UpToDate, decide, standing_reason
 from nbmake_dag.core.facts import Facts, Result, result_of
@@ -52,8 +54,7 @@ class State(Enum):
 ENDED = frozenset({State.UP_TO_DATE, State.RESTORED, State.RAN, State.FAILED, State.SKIPPED, State.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execute:
+class Execute(msgspec.Struct, frozen=True, kw_only=True):
     """Execute a task as soon as there is room for it, and publish its record under ``keys``."""
 
     task: TaskName
@@ -63,16 +64,14 @@ class Execute:
     """A code for each reason."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookUp:
+class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     """Ask the shared cache for a record of an execution that would be the same."""
 
     task: TaskName
     keys: TaskKeys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restore:
+class Restore(msgspec.Struct, frozen=True, kw_only=True):
     """Put the outputs ``missing`` back from the cache."""
 
     task: TaskName
@@ -80,31 +79,27 @@ class Restore:
     missing: tuple[ProjectPath, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkUpToDate:
+class MarkUpToDate(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing to do: the task is up to date."""
 
     task: TaskName
     record: Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skip:
+class Skip(msgspec.Struct, frozen=True, kw_only=True):
     """A task above failed: this one will not run."""
 
     task: TaskName
     because: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
+class Cancel(msgspec.Struct, frozen=True, kw_only=True):
     """A task will not begin, though nothing above it failed."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expand:
+class Expand(msgspec.Struct, frozen=True, kw_only=True):
     """All that the instances of a family come from is there: find them, and answer `Expanded` or `Failed`."""
 
     task: TaskName
@@ -113,79 +108,68 @@ class Expand:
 Instruction: TypeAlias = Execute | LookUp | Restore | MarkUpToDate | Skip | Cancel | Expand
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
+class Began(msgspec.Struct, frozen=True, kw_only=True):
     """The first attempt at a ready task has begun."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
+class Returned(msgspec.Struct, frozen=True, kw_only=True):
     """A task that was to begin did not: it waited behind another one."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookedUp:
+class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
     """The shared cache has answered. ``modules`` has the digests of those that the traces of ``records`` name."""
 
     task: TaskName
     records: tuple[Record, ...] = ()
-    modules: Mapping[str, str] = field(default_factory=dict[str, str])
+    modules: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """A task ran and succeeded."""
 
     task: TaskName
     result: Result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """A task ran and failed, after its last attempt."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
+class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     """A running task was ended by an interruption."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """A task's outputs are in place again."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unrestorable:
+class Unrestorable(msgspec.Struct, frozen=True, kw_only=True):
     """The cache did not have, intact, what a record names."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interrupted:
+class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
     """The user has asked for the run to end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outdated:
+class Outdated(msgspec.Struct, frozen=True, kw_only=True):
     """Files of tasks have changed; with a task all below it are named. None of them begins any more."""
 
     tasks: frozenset[TaskName]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expanded:
+class Expanded(msgspec.Struct, frozen=True, kw_only=True):
     """The instances of a family are known, and perhaps those of others.
 
     ``graph`` has all tasks of before, but for such families; with ``facts`` of all, and ``rules`` that name them.

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import CacheSettings, Pipeline, Task, TaskName, Value
 from nbmake_dag.core.vocabulary import TrialKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What is special about a run that is a trial."""
 
     kind: TrialKind
     sandboxed: bool = True
     """Whether tasks see only what they declare."""
-    parameters: Mapping[TaskName, Mapping[str, Value]] = field(
+    parameters: Mapping[TaskName, Mapping[str, Value]] = msgspec.field(
         default_factory=dict[TaskName, Mapping[str, "Value"]]
     )
     """Parameters of single tasks, in place of what the pipeline says."""
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Environment variables of all tasks."""
     commit: str = ""
     """The commit whose files it has, if they are those of one."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from nbmake_dag_cache.cells import executable
 from nbmake_dag_cache.notebook import NotebookSource
@@ -22,8 +23,7 @@ class Cause(Enum):
     ORDER = "lists files in any order: sort them"
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
+class Suspect(msgspec.Struct, frozen=True):
     """A call, by the name that the code gives it."""
 
     call: str

@@ -11,7 +11,9 @@ import shlex
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import Graph
@@ -94,8 +96,7 @@ def repeat(
         return list(_needless(task, outcome, again, task.place_of("inputs")))
 
 
-@dataclass(frozen=True, slots=True)
-class _Again:
+class _Again(msgspec.Struct, frozen=True):
     """A task in a copy of the repository."""
 
     project: Project
@@ -122,12 +123,11 @@ class _Again:
         return bool(paths)
 
 
-@dataclass(slots=True)
-class _End:
+class _End(msgspec.Struct):
     """A listener that waits for the end of one task."""
 
     task: TaskName
-    outcome: TaskOutcome | None = field(default=None)
+    outcome: TaskOutcome | None = msgspec.field(default=None)
 
     def notify(self, event: RunEvent) -> None:
         if isinstance(event, TaskEnded) and event.outcome.task == self.task:

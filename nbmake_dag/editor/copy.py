@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 import nbformat
@@ -44,8 +43,7 @@ class _Taken(msgspec.Struct, frozen=True, kw_only=True):
     copy: Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """A copy of a notebook in a folder of its own; paths are absolute."""
 
     source: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from nbmake_dag.core.decide import Restorable, Stale, decide
 from nbmake_dag.core.facts import Result, result_of
@@ -63,7 +64,7 @@ def _decide(prepared: Prepared, stores: Stores, writer: RunWriter, started: int)
     results: dict[TaskName, Result] = dict(prepared.rules.left_out)
     outcomes: list[TaskOutcome] = []
     # also with --cache=write: a true record is not replaced
-    rules = dataclasses.replace(prepared.rules, use_records=True)
+    rules = msgspec.structs.replace(prepared.rules, use_records=True)
     for name in prepared.graph.order:
         task = prepared.graph.tasks[name]
         if task.is_unknown:
@@ -92,7 +93,7 @@ def _decide(prepared: Prepared, stores: Stores, writer: RunWriter, started: int)
                 record = decision.record
                 end = TaskOutcome(task=name, status="up_to_date", record=record)
         results[name] = result_of(record, task.parameters)
-        outcomes.append(dataclasses.replace(end, notebook_source=_source(name, prepared, stores)))
+        outcomes.append(msgspec.structs.replace(end, notebook_source=_source(name, prepared, stores)))
     return outcomes
 
 

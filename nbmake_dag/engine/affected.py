@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from nbmake_dag.core.affected import Cause, ChangedFiles, Footprint, redeclared, touched
 from nbmake_dag.core.graph import Graph, build_graph
@@ -21,8 +22,7 @@ from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.survey import Survey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Affected:
+class Affected(msgspec.Struct, frozen=True, kw_only=True):
     """The tasks that changed or may have, with all below them, and what there is to say of it."""
 
     tasks: frozenset[TaskName]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.facts import Result, result_of
 from nbmake_dag.core.graph import Graph, build_graph
@@ -18,8 +19,7 @@ from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.record import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What was chosen among the tasks of ``whole``: ``graph`` has those that are built."""
 
     whole: Graph

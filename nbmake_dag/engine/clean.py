@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import Graph, build_graph
@@ -22,8 +23,7 @@ from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag_cache.layout import CacheLayout, files_below
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned:
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs that were removed, and the files among them that nbdag had not made."""
 
     removed: tuple[ProjectPath, ...]

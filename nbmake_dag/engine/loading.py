@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.config.expansion import expand
 from nbmake_dag.config.paths import read_path
@@ -30,8 +31,7 @@ from nbmake_dag.observe.sources import Sources
 from nbmake_dag.observe.variables import Variables
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """A pipeline file that was read, with what reads more of it; ``found`` is what its instances come from."""
 
     file: PipelineFile
@@ -46,10 +46,10 @@ class Loaded:
     copies: RemoteCopies
     is_new: bool
     """Nothing was built in this checkout before."""
-    places: Places = field(default_factory=Places)
+    places: Places = msgspec.field(default_factory=Places)
     """All that was looked for, in whichever survey: a build with nothing to do looks there too."""
     trial: Trial | None = None
-    listed: dict[str, tuple[ProjectPath, ...]] = field(default_factory=dict[str, tuple[ProjectPath, ...]])
+    listed: dict[str, tuple[ProjectPath, ...]] = msgspec.field(default_factory=dict[str, tuple[ProjectPath, ...]])
     """By glob, the files on disk that instances of families come from which are not known at first."""
 
     def pipeline(self, known: Found) -> Pipeline:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.config.pipeline_file import Found
 from nbmake_dag.core.decide import Rules

@@ -6,8 +6,8 @@ import contextlib
 import queue
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from nbmake_dag.core.facts import result_of
@@ -73,8 +73,7 @@ GRACE_S = 3.0
 """Between the interrupt and the kill of running work."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Signal:
+class _Signal(msgspec.Struct, frozen=True):
     number: int
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.config.pipeline_file import Found
 from nbmake_dag.core.decide import Rules
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
     from nbmake_dag.remote_inputs.fetching import Fetched
 
 
-@dataclass(slots=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, kw_only=True):
     """A build that can begin. ``whole`` is the graph of all tasks of the pipeline.
 
     It changes when families become known, by `become` alone, in the thread of the loop.
@@ -63,7 +64,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     """What a person should know of how the tasks were chosen, of what they see, and of what is not there."""
     loaded: Loaded | None = None
-    known: Found = field(default_factory=Found)
+    known: Found = msgspec.field(default_factory=Found)
     """What instances come from that tasks have made."""
 
     @property
@@ -86,7 +87,7 @@ class Prepared:
 
     def become(self, other: Prepared) -> None:
         """Take over what is known of a build after more of its tasks have become known."""
-        for name in (each.name for each in fields(self)):
+        for name in self.__struct_fields__:
             setattr(self, name, getattr(other, name))
 
 

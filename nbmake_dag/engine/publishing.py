@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.config.pipeline_file import expand
 from nbmake_dag.core.model import Pipeline

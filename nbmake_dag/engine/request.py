@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from nbmake_dag.core.model import Value
     from nbmake_dag.core.trial import Trial
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The targets and options of `nbdag build`, as they were given."""
 
     targets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    overrides: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
+    overrides: Mapping[str, Value] = msgspec.field(default_factory=dict[str, "Value"])
     affected: str | None = None
     """The branch or commit since which tasks must have changed to be built; empty for the usual one."""
     checks: bool = False
@@ -32,7 +32,7 @@ class Request:
     jobs: int | None = None
     executor: str = "auto"
     """``auto`` or the name of a registered one."""
-    executor_options: Mapping[str, str] = field(default_factory=dict[str, str])
+    executor_options: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     cache: str = "read-write"
     """``off``, ``read``, ``write`` or ``read-write``."""
     offline: bool = False

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import build_graph
@@ -43,20 +44,18 @@ from nbmake_dag_reporting.vocabulary import HITS
 _GOOD = frozenset({"ran", *HITS})
 
 
-@dataclass(slots=True, kw_only=True)
-class Restored:
+class Restored(msgspec.Struct, kw_only=True):
     """What `nbdag restore` did; ``lost`` are tasks whose outputs are not in place, each with the reason."""
 
     run_id: str
-    restored: list[str] = field(default_factory=list[str])
+    restored: list[str] = msgspec.field(default_factory=list[str])
     in_place: int = 0
-    undeclared: list[str] = field(default_factory=list[str])
-    lost: dict[str, str] = field(default_factory=dict[str, str])
+    undeclared: list[str] = msgspec.field(default_factory=list[str])
+    lost: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     rescued: tuple[RescuedFile, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class Left(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs that tasks left in a run, and the tasks whose outputs nobody knows, each with the reason."""
 
     outputs: Mapping[str, tuple[Output, ...]]
@@ -117,8 +116,7 @@ def _holds(output: Output, path: str) -> bool:
     return is_within or path.rstrip("/") == output.path.rstrip("/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supply:
+class Supply(msgspec.Struct, frozen=True, kw_only=True):
     """Where the bytes of outputs are looked for: this machine, the run's bundle, and places of others."""
 
     blobs: BlobStore

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from nbmake_dag.core.decide import Restorable, Stale, UpToDate
 from nbmake_dag.core.model import TaskName
@@ -71,8 +72,7 @@ def run_session(
         stores.close()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a build would begin with."""
 
     prepared: Prepared

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.config.pipeline_file import Found, Unreadable
 from nbmake_dag.core.decide import UpToDate

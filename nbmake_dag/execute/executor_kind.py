@@ -6,16 +6,16 @@ Imports nothing that executes: the command line reads the registered kinds for i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from nbmake_dag.core.model import Pipeline, Task
     from nbmake_dag.observe.project import Project
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorOption:
+class ExecutorOption(msgspec.Struct, frozen=True, kw_only=True):
     """An option of the command line that belongs to one executor; ``name`` without dashes."""
 
     name: str
@@ -23,8 +23,7 @@ class ExecutorOption:
     help: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildContext:
+class BuildContext(msgspec.Struct, frozen=True, kw_only=True):
     """The build that an executor is configured for. ``options`` holds those that were given."""
 
     project: Project
@@ -37,8 +36,7 @@ class BuildContext:
     """Returns the URL of the shared cache and the zones of it that may be read; raises `UsageError`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """One executor as a build uses it: a process that runs ``module`` with ``arguments``.
 
     The process gets its socket to the driver as descriptor 3, and the build's runtime folder as working directory.
@@ -71,8 +69,7 @@ class Backend:
         return self.assigns_gpus or not task.policy.resources.gpus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorKind:
+class ExecutorKind(msgspec.Struct, frozen=True, kw_only=True):
     """A registered executor. Its ``name`` is what ``--executor`` takes."""
 
     name: str

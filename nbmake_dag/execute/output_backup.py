@@ -17,7 +17,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgspec
@@ -57,8 +56,7 @@ def _of_none(_names: Collection[str]) -> Search:
     return _nothing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One declared output. What was there is at ``aside``, or at ``sibling`` where that is another file system."""
 
     path: str
@@ -69,8 +67,7 @@ class _Entry:
     existed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aside:
+class Aside(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs of one attempt that were set aside. All paths are absolute."""
 
     journal: str
@@ -79,12 +76,11 @@ class Aside:
     entries: tuple[_Entry, ...]
 
 
-@dataclass(slots=True, kw_only=True)
-class Partial:
+class Partial(msgspec.Struct, kw_only=True):
     """What an attempt left that did not succeed: where it is kept now, and what holds a secret and so is not."""
 
-    kept: list[str] = field(default_factory=list[str])
-    withheld: list[str] = field(default_factory=list[str])
+    kept: list[str] = msgspec.field(default_factory=list[str])
+    withheld: list[str] = msgspec.field(default_factory=list[str])
 
 
 def set_aside(

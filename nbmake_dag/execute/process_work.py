@@ -6,10 +6,10 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.execute.processes.cancellation import Cancellation
 from nbmake_dag.execute.processes.process import ProcessRun, run_process

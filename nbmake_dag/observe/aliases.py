@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.core.globs import escaped, static_prefix
 from nbmake_dag.core.graph import Graph, build_graph

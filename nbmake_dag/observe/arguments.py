@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from glob import glob
 from itertools import pairwise
 from typing import TypeAlias
+
+import msgspec
 
 from nbmake_dag.observe.places import PathKind, is_program, kind_of
 from nbmake_dag.observe.shell import commands
@@ -54,8 +55,7 @@ _PYTHON_OPTION = re.compile(r"-[bBdEiIOPqRsSuvx]*([mc])")
 _SHELL_OPTION = re.compile(r"-\w*(c)")
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """A file that is run: its absolute path, and the folder in which it is started."""
 
     path: str
@@ -64,8 +64,7 @@ class Script:
     """Folders from which it imports besides its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(msgspec.Struct, frozen=True):
     """What Python imports after ``-m`` and ``-c``, and the folder in which it is started."""
 
     imports: Imports
@@ -73,16 +72,15 @@ class Code:
     python_path: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """What was found so far, as `Scripts` of `nbmake_dag.observe.scripts` has it."""
 
-    files: list[Script] = field(default_factory=list[Script])
-    missing: list[str] = field(default_factory=list[str])
-    code: list[Code] = field(default_factory=list[Code])
-    unknown: list[str] = field(default_factory=list[str])
-    kinds: dict[str, PathKind] = field(default_factory=dict[str, PathKind])
-    programs: dict[str, bool] = field(default_factory=dict[str, bool])
+    files: list[Script] = msgspec.field(default_factory=list[Script])
+    missing: list[str] = msgspec.field(default_factory=list[str])
+    code: list[Code] = msgspec.field(default_factory=list[Code])
+    unknown: list[str] = msgspec.field(default_factory=list[str])
+    kinds: dict[str, PathKind] = msgspec.field(default_factory=dict[str, PathKind])
+    programs: dict[str, bool] = msgspec.field(default_factory=dict[str, bool])
 
     def kind(self, path: str) -> PathKind:
         """Return what is at an absolute path, and note that it decided how a word is read."""
@@ -101,8 +99,7 @@ class Found:
         return len(self.files) + len(self.code)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a command starts."""
 
     folder: str

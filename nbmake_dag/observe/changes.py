@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.git import ask_git, commit_of, run_git
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What is different in the working tree, committed or not, since a branch was left."""
 
     base: str

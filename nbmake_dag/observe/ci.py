@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -26,8 +25,7 @@ def in_ci(environ: Mapping[str, str]) -> bool:
     return environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CiJob:
+class CiJob(msgspec.Struct, frozen=True, kw_only=True):
     """What started a job, and on whose behalf."""
 
     provider: str
@@ -55,8 +53,7 @@ class CiJob:
     """The code may be that of someone who cannot write to the repository. True where that is unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Provider:
+class _Provider(msgspec.Struct, frozen=True, kw_only=True):
     """A CI system: how its jobs are recognised, and what their variables mean."""
 
     is_here: Callable[[Mapping[str, str]], bool]
@@ -124,8 +121,7 @@ def _github_is_foreign(environ: Mapping[str, str], event: Mapping[str, Any]) -> 
     return name == "issue_comment" or _PULL_REF.fullmatch(environ.get("GITHUB_REF", "")) is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pull:
+class _Pull(msgspec.Struct, frozen=True, kw_only=True):
     """A pull request of GitHub; empty texts for unknown values."""
 
     number: str

@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,8 +41,7 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """An environment as its lock file describes it, or why it cannot be made."""
 
     name: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.bisection import Candidate, Revision
 from nbmake_dag.errors import UsageError
@@ -14,8 +15,7 @@ from nbmake_dag.observe.git import ask_git, run_git
 _CANDIDATE = re.compile(r"^([0-9a-f]{40,64})((?: [0-9a-f]{40,64})*) \((?:.*, )?dist=(\d+)\)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitHistory:
+class GitHistory(msgspec.Struct, frozen=True, kw_only=True):
     """The commits of a repository, as `nbmake_dag.core.bisection` asks for them."""
 
     repository: str

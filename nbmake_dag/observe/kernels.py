@@ -8,10 +8,10 @@ import stat
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import Notebook, Task, TaskName
 from nbmake_dag.core.suggest import did_you_mean
@@ -56,8 +56,7 @@ _DECISIVE = (
 """The variables that decide which kernelspec a name means: those that Jupyter reads in its search."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
+class Kernel(msgspec.Struct, frozen=True, kw_only=True):
     """A kernelspec as it is installed, or why it cannot be used."""
 
     name: str

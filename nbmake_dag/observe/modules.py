@@ -7,10 +7,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from importlib.machinery import EXTENSION_SUFFIXES
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.observe.arguments import LESS_USUAL, SUFFIXES
 from nbmake_dag.observe.places import Places, trail

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import assert_never
+
+import msgspec
 
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Command, Function, Input, Notebook, TaskName
@@ -19,8 +20,7 @@ from nbmake_dag.observe.project import Project, nearby
 from nbmake_dag.observe.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(msgspec.Struct, frozen=True):
     """What the tasks of one graph need."""
 
     project: Project

@@ -6,15 +6,15 @@ import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.errors import UsageError
 
 CONFIG = "pipeline.toml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute paths. ``root`` is the folder of the configuration; ``repository`` the git root, or ``root``."""
 
     config: str

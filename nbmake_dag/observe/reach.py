@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from nbmake_dag.observe.arguments import SUFFIXES, Script
 from nbmake_dag_cache.computed_imports import WholeFolder, WholePackage
@@ -18,8 +19,7 @@ _MOST_PLACES = 8
 _WORD = re.compile(r"[\w.\-*?\[\]]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(msgspec.Struct, frozen=True):
     """Code whose imports are to be followed."""
 
     imports: Imports
@@ -39,8 +39,7 @@ class Code:
     """Folders from which all that it starts imports."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(msgspec.Struct, frozen=True):
     """What some code reaches, directly or indirectly."""
 
     paths: tuple[str, ...]

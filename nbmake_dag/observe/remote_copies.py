@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -45,17 +44,16 @@ def learned_file(project: Project, remote: RemoteFile) -> StateFile[Learned]:
     return StateFile(file_of(project, remote), "nbdag-remote-input 1", Learned)
 
 
-@dataclass(slots=True, kw_only=True)
-class RemoteCopies:
+class RemoteCopies(msgspec.Struct, kw_only=True):
     """Reads what was learned, once for each file."""
 
     project: Project
     warn: Callable[[str], None]
-    failed: dict[str, str] = field(default_factory=dict[str, str])
+    failed: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """The keys of files that a build has no copy of, each with the reason."""
-    asked: set[str] = field(default_factory=set[str])
+    asked: set[str] = msgspec.field(default_factory=set[str])
     """Those that a build has brought up to date."""
-    _read: dict[str, Learned | None] = field(default_factory=dict[str, "Learned | None"])
+    _read: dict[str, Learned | None] = msgspec.field(default_factory=dict[str, "Learned | None"])
 
     def learned(self, remote: RemoteFile) -> Learned | None:
         if remote.key not in self._read:

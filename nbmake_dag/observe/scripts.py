@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+import msgspec
 
 from nbmake_dag.observe.arguments import (
     ASSIGNMENT,
@@ -51,8 +52,7 @@ def with_own_folder(lines: str, folder: str) -> str:
     return _ENTERED.sub(lambda match: match["folder"], lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Scripts:
+class Scripts(msgspec.Struct, frozen=True):
     """What a command runs."""
 
     files: tuple[Script, ...]
@@ -61,9 +61,9 @@ class Scripts:
     code: tuple[Code, ...]
     unknown: tuple[str, ...] = ()
     """Commands that run a script whose name is computed."""
-    kinds: Mapping[str, PathKind] = field(default_factory=dict[str, PathKind])
+    kinds: Mapping[str, PathKind] = msgspec.field(default_factory=dict[str, PathKind])
     """What was at the absolute paths of which that decided how a word is read."""
-    programs: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    programs: Mapping[str, bool] = msgspec.field(default_factory=dict[str, bool])
     """Whether there was a program at those of which that did."""
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.ingredients import Software

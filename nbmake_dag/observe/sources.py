@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import os
-from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
@@ -28,8 +26,7 @@ MAX_NOTEBOOK_BYTES = 256 << 20
 _decode = msgspec.json.Decoder(NotebookIdentity).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotebookFile:
+class NotebookFile(msgspec.Struct, frozen=True, kw_only=True):
     """A notebook on disk: the digest of its bytes, and its identity."""
 
     digest: Digest
@@ -46,8 +43,7 @@ class NotebookFile:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionFile:
+class FunctionFile(msgspec.Struct, frozen=True, kw_only=True):
     """The module of a function on disk, and what the function's signature names."""
 
     path: str
@@ -134,7 +130,7 @@ class Sources:
                 absolute = self._project.absolute(text)
                 self.places.note(absolute)
                 if os.path.isfile(absolute):
-                    return dataclasses.replace(self.notebook(text, place).signature, paired_with=text)
+                    return msgspec.structs.replace(self.notebook(text, place).signature, paired_with=text)
         return notebook.signature
 
     def _paired_texts(self, path: ProjectPath, notebook: NotebookFile, place: str) -> list[ProjectPath]:

@@ -7,8 +7,10 @@ import functools
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.facts import ABSENT, Facts
 from nbmake_dag.core.graph import Graph, input_files
@@ -51,8 +53,7 @@ from nbmake_dag_cache.stamps import Stamp
 from nbmake_dag_reporting.cell_ref import CellRef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruments:
+class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     """What a survey looks through."""
 
     files: StatMemo

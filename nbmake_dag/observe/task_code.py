@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import Command, Function, Notebook, Task, TaskName
 from nbmake_dag.observe.interpreters import Interpreters
@@ -20,8 +22,7 @@ from nbmake_dag_cache.imports import Imports
 from nbmake_dag_cache.started import PYTHON, StartedCommand, Word
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCode:
+class TaskCode(msgspec.Struct, frozen=True, kw_only=True):
     """What the code of tasks reaches, found once for each task."""
 
     project: Project
@@ -32,7 +33,7 @@ class TaskCode:
     """The driver's interpreter, which runs functions."""
     notebook: Callable[[Notebook], NotebookIdentity]
     kernel: Callable[[Task], Kernel | None]
-    _reached: dict[TaskName, Reached] = field(default_factory=dict)
+    _reached: dict[TaskName, Reached] = msgspec.field(default_factory=dict)
 
     def of(self, task: Task) -> Reached:
         """Return what a task's code reaches, the module of a function included."""

@@ -6,7 +6,6 @@ import difflib
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,8 +36,7 @@ from nbmake_dag_reporting.cell_ref import CellRef, order_of
 from nbmake_dag_reporting.run import Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """An explanation with the facts needed to present it."""
 
     task: Task

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import click
+import msgspec
 
 from nbmake_dag.observe.project import Project
 from nbmake_dag.present.diff_text import difference_text, value_text
@@ -31,8 +31,7 @@ _MOST_EDGES = 500
 _FIRST: tuple[TaskStatus, ...] = ("failed", "ran", "restored", "skipped", "cancelled")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+class Base(msgspec.Struct, frozen=True, kw_only=True):
     """The baseline of a comparison: the latest good run of a branch."""
 
     branch: str

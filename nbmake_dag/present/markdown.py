@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.present.text import plain
 
@@ -16,8 +17,7 @@ _RESERVE = 100
 """Bytes kept free for each section that may need a note that it was cut."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(msgspec.Struct, frozen=True, kw_only=True):
     """A table, or a diagram; of a table as many ``rows`` are shown as fit, a diagram is shown whole or not."""
 
     title: str

@@ -11,9 +11,10 @@ import json
 import mimetypes
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any, assert_never
+
+import msgspec
 
 from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.cell_ref import CellRef
@@ -40,16 +41,14 @@ _MOST = 40_000_000
 """Bytes of one picture, and of all on a page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """One picture as it was in one run."""
 
     media_type: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """A picture that differs; ``None`` where a run has none, or it is no longer in the cache."""
 
     name: str

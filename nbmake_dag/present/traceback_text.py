@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.present.text import fit, plain, width
 
@@ -32,12 +33,11 @@ _ARGUMENTS = re.compile(r"\(.*\)$")
 _LIBRARY = re.compile(r"/(?:site-packages|dist-packages|lib/python3\.\d+)/")
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     """A frame, its first line a place; or text between frames, ``path`` is ``None``."""
 
     path: str | None
-    lines: list[str] = field(default_factory=list[str])
+    lines: list[str] = msgspec.field(default_factory=list[str])
     is_failing_line: bool = False
 
 

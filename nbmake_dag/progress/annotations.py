@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import Function, Notebook, Task
 from nbmake_dag.errors import Complaint, ConfigError

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, assert_never
+
+from msgspec.structs import replace
 
 from nbmake_dag.execute.protocol import AttemptResult, Ended, Event, Printed
 from nbmake_dag.observe.ci import in_ci, on_github_actions

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.present.palette import Palette
@@ -16,8 +17,7 @@ _MIN_CODE = 8
 """Columns below which a cell's first line is too short to be useful."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Running:
+class Running(msgspec.Struct, kw_only=True):
     """A running attempt; ``since`` by the display's clock. ``cell`` is ``3/12``, ``code`` its first line."""
 
     task: TaskName
@@ -26,8 +26,7 @@ class Running:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What the block shows. ``eta`` in seconds."""
 
     ended: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from nbmake_dag.execute.protocol import AttemptResult, CellEnded, CellRun, CellStarted, EnvironmentMade, Failure
 from nbmake_dag.record.ids import SpanIds
@@ -11,8 +11,7 @@ from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.spans import Span
 
 
-@dataclass(slots=True)
-class AttemptTrack:
+class AttemptTrack(msgspec.Struct):
     """Makes the spans of one attempt, those of cells as they end.
 
     One of a cell that failed waits for the end of the attempt, which brings the reason.
@@ -25,9 +24,9 @@ class AttemptTrack:
     pool: str | None = None
     """The pool that it waited for, and for how long in seconds."""
     pool_wait_s: float | None = None
-    running: dict[CellRef, CellStarted] = field(default_factory=dict[CellRef, CellStarted])
-    failed: list[CellRun] = field(default_factory=list[CellRun])
-    given: set[CellRef] = field(default_factory=set[CellRef])
+    running: dict[CellRef, CellStarted] = msgspec.field(default_factory=dict[CellRef, CellStarted])
+    failed: list[CellRun] = msgspec.field(default_factory=list[CellRun])
+    given: set[CellRef] = msgspec.field(default_factory=set[CellRef])
 
     def cell_started(self, event: CellStarted) -> None:
         self.running[event.cell] = event

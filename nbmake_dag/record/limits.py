@@ -9,8 +9,9 @@ thousand metrics) is left out, and ``nbdag.left_out`` is the blob of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.otlp import encode_attributes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 EXIT_CODES: dict[RunResult, int] = {"success": 0, "failure": 1, "error": 3}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RescuedFile:
+class RescuedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the user that was about to be overwritten or removed: ``path`` is now the blob ``sha256``."""
 
     path: str
@@ -34,8 +32,7 @@ class UndeclaredFile(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is not what was read then: it is gone, or has other bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOutcome:
+class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one task."""
 
     task: TaskName
@@ -64,12 +61,11 @@ class TaskOutcome:
         return sum(attempt.ended - attempt.started for attempt in self.attempts) / 1e9
 
 
-@dataclass(slots=True, kw_only=True)
-class RunOutcome:
+class RunOutcome(msgspec.Struct, kw_only=True):
     """The end of a run, filled as its tasks end. ``signal`` is the number of the signal that ended it."""
 
     run_id: str
-    tasks: dict[TaskName, TaskOutcome] = field(default_factory=dict["TaskName", TaskOutcome])
+    tasks: dict[TaskName, TaskOutcome] = msgspec.field(default_factory=dict["TaskName", TaskOutcome])
     unchanged: int = 0
     """How many tasks were seen to be up to date without looking at each; they are not in ``tasks``."""
     duration_s: float = 0.0
@@ -79,7 +75,7 @@ class RunOutcome:
     """What was asked for turned out not to exist."""
     shared: str = ""
     """How many results came from the shared cache and went there, in words."""
-    warnings: list[str] = field(default_factory=list[str])
+    warnings: list[str] = msgspec.field(default_factory=list[str])
     """What went wrong around the run, without an effect on it."""
     folder: str = ""
     """Where the run is recorded."""

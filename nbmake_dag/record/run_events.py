@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
 
 from nbmake_dag.execute import protocol
 from nbmake_dag.observe.project import Project
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from nbmake_dag.core.model import Pipeline, TaskName, Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted:
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True):
     """A run begins. ``started`` in nanoseconds since the epoch; ``durations`` in seconds."""
 
     run_id: str
@@ -27,12 +27,11 @@ class RunStarted:
     durations: Mapping[str, float]
     """How long each task took when it last ran."""
     jobs: int
-    parameters: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
+    parameters: Mapping[str, Value] = {}
     """Those of the command line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TasksKnown:
+class TasksKnown(msgspec.Struct, frozen=True, kw_only=True):
     """The instances of families are known: from now on the run is about the tasks of ``graph``."""
 
     before: Graph
@@ -50,8 +49,7 @@ class TasksKnown:
         return tuple(name for name in self.graph.order if known.get(name) != self.graph.upstream[name])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskQueued:
+class TaskQueued(msgspec.Struct, frozen=True, kw_only=True):
     """A task will be executed, and why, with a code for each reason."""
 
     task: TaskName
@@ -59,23 +57,20 @@ class TaskQueued:
     codes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskWaits:
+class TaskWaits(msgspec.Struct, frozen=True, kw_only=True):
     """A task that is queued begins to wait for a pool, until its next attempt."""
 
     task: TaskName
     pool: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorReported:
+class ExecutorReported(msgspec.Struct, frozen=True, kw_only=True):
     """An executor reported what executes: attempts, cells, output."""
 
     event: protocol.Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryScheduled:
+class RetryScheduled(msgspec.Struct, frozen=True, kw_only=True):
     """Attempt number ``attempt`` follows a failed one, after a delay."""
 
     task: TaskName
@@ -83,37 +78,32 @@ class RetryScheduled:
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskEnded:
+class TaskEnded(msgspec.Struct, frozen=True, kw_only=True):
     """A task has ended: executed, up to date, restored, skipped or cancelled."""
 
     outcome: TaskOutcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndeclaredFound:
+class UndeclaredFound(msgspec.Struct, frozen=True, kw_only=True):
     """A task is up to date by a result for which files were used that it does not declare."""
 
     task: str
     files: tuple[UndeclaredFile, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person should read: a warning, or what was kept where."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnded:
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
     """The run is over; its record is complete once every listener was notified."""
 
     outcome: RunOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Nothing happened for a tenth of a second while something executes: time to draw."""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from nbmake_dag.execute.protocol import AttemptResult, CellRun, EnvironmentMade, Failure, Transfer
 from nbmake_dag.record.outcome import TaskOutcome
@@ -28,8 +29,7 @@ _RESULTS: dict[TaskStatus, str] = {
 _FAILED_RESULTS: dict[AttemptOutcome, str] = {"timeout": "timeout", "lost": "error"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanContext:
+class SpanContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where a span belongs: its trace, its own identifier, the span above it."""
 
     trace_id: str
@@ -37,8 +37,7 @@ class SpanContext:
     parent_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskInfo:
+class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a record holds of a task, independent of its end."""
 
     name: str
@@ -47,7 +46,7 @@ class TaskInfo:
     path: str = ""
     form: str = ""
     function: str = ""
-    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    parameters: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
     upstreams: tuple[str, ...] = ()
     previous_s: float | None = None
 

@@ -10,9 +10,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial, wraps
 from typing import Concatenate, ParamSpec, Protocol, assert_never
+
+import msgspec
 
 from nbmake_dag.execute import protocol
 from nbmake_dag.record.attempts import AttemptTrack
@@ -56,8 +57,7 @@ class SpanSink(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHeader:
+class RunHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run when it begins. ``traceparent`` is the one that nbdag itself was started under."""
 
     run_id: str
@@ -65,7 +65,7 @@ class RunHeader:
     pipeline: str
     started: int
     resource: Resource
-    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    parameters: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
     targets: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     traceparent: str = ""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import tomli
 
 from nbmake_dag.core.bisection import Range, Revision, Side, most_trials, narrowed, next_commits
@@ -46,8 +47,7 @@ from nbmake_dag_reporting.bundle import Recorded
 from nbmake_dag_reporting.compare import Comparison, Declared, Verdict, compare, judge
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What `nbdag bisect` was asked. ``good`` and ``bad`` are names of commits, empty for the usual ones."""
 
     question: str
@@ -58,8 +58,7 @@ class Asked:
     secrets: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one commit. ``is_trial``: it was tried, and its run is one of the trials."""
 
     commit: Revision
@@ -73,8 +72,7 @@ class Seen:
     side: Side = Side.SKIPPED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a search may cost: ``seconds`` of one trial after the other, ``None`` where nobody measured."""
 
     candidates: int
@@ -83,8 +81,7 @@ class Estimate:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bisected:
+class Bisected(msgspec.Struct, frozen=True, kw_only=True):
     """The result: ``first`` is the commit, several where some could not be tried, none after a dry run."""
 
     question: Question

@@ -8,11 +8,14 @@ the difference is not beyond it nothing is named.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from itertools import product
 from math import ceil, log2
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.bisection import Revision
 from nbmake_dag.core.delta import Outcome, smallest
@@ -47,8 +50,7 @@ class Finding(Enum):
     """Nothing was executed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mix:
+class Mix(msgspec.Struct, frozen=True, kw_only=True):
     """A trial of some of the changes: what it measured each time, and why it measured nothing."""
 
     changes: frozenset[int]
@@ -59,8 +61,7 @@ class Mix:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """What a search may cost: trials for one guilty change, and the time of all; ``None`` where unknown."""
 
     changes: int
@@ -68,8 +69,7 @@ class Cost:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blamed:
+class Blamed(msgspec.Struct, frozen=True, kw_only=True):
     """The result. ``culprits`` are places among ``changes``."""
 
     pipeline: str
@@ -101,8 +101,7 @@ class Blamed:
         return sum(mix.executed for mix in self.mixes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accused:
+class Accused(msgspec.Struct, frozen=True, kw_only=True):
     """What `nbdag blame` was asked."""
 
     times: int = 1

@@ -12,10 +12,10 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.model import TaskName
@@ -222,12 +222,11 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-@dataclass(slots=True)
-class _Ends:
+class _Ends(msgspec.Struct):
     """A listener that notes how tasks ended, those that ran also in a file."""
 
     notes: str = ""
-    found: dict[str, ChildTask] = field(default_factory=dict[str, ChildTask])
+    found: dict[str, ChildTask] = msgspec.field(default_factory=dict[str, ChildTask])
 
     def notify(self, event: RunEvent) -> None:
         if isinstance(event, TaskEnded):

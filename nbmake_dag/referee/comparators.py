@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import zip_longest
 from typing import Any, TypeAlias, assert_never
+
+import msgspec
 
 from nbmake_dag.core.model import CompareRule
 from nbmake_dag.core.vocabulary import CompareKind
@@ -32,20 +33,17 @@ _LONGEST = 60
 _MOST_DIGITS = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Same:
+class Same(msgspec.Struct, frozen=True):
     """Nothing differs that counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Within:
+class Within(msgspec.Struct, frozen=True, kw_only=True):
     """Something differs by no more than is allowed; ``most`` says by how much at most, and where."""
 
     most: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Differs:
+class Differs(msgspec.Struct, frozen=True, kw_only=True):
     """Something differs; ``where`` names the first, with both values."""
 
     where: str
@@ -111,8 +109,7 @@ def _lines(before: bytes, after: bytes) -> Comparison:
 # values
 
 
-@dataclass(slots=True)
-class _Tolerance:
+class _Tolerance(msgspec.Struct):
     """Compares values one by one, and remembers by how much they differed at most."""
 
     rule: CompareRule

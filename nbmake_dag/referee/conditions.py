@@ -14,7 +14,8 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag import inside
 from nbmake_dag.core.model import TaskName
@@ -41,16 +42,14 @@ _THEN, _LATER = "1000000000", "1700003661.25"
 _LOCALES = ("de_DE.utf8", "fr_FR.utf8", "tr_TR.utf8", "ja_JP.utf8", "en_US.utf8")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One way in which a condition can be, as environment variables, and what it is called."""
 
     name: str
     variables: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """What can be changed around a task."""
 
     name: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.git import ask_git, commit_of, environment, listed_files, run_git

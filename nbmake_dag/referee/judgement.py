@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
+
+import msgspec
 
 from nbmake_dag.core.model import CompareRule, MetricSettings
 from nbmake_dag.referee.cell_outputs import first_difference
@@ -23,19 +24,17 @@ LARGEST = 64 << 20
 Read = Callable[[str], bytes | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How the results of one task are compared."""
 
-    outputs: Mapping[str, CompareRule] = field(default_factory=dict[str, CompareRule])
-    metrics: Mapping[str, MetricSettings] = field(default_factory=dict[str, MetricSettings])
+    outputs: Mapping[str, CompareRule] = msgspec.field(default_factory=dict[str, CompareRule])
+    metrics: Mapping[str, MetricSettings] = msgspec.field(default_factory=dict[str, MetricSettings])
     cells: tuple[CellRef, ...] = ()
     """Those of a notebook that count."""
     notebook: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """What differs, and what differs within tolerance."""
 
     differences: tuple[Difference, ...] = ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.bisection import Revision
 from nbmake_dag.core.model import Pipeline, TaskName
@@ -19,8 +20,7 @@ from nbmake_dag_reporting.run import Run, RunHead
 from nbmake_dag_reporting.runs import RunNotFoundError, read_head, read_run, run_names
 
 
-@dataclass(slots=True)
-class KnownRuns:
+class KnownRuns(msgspec.Struct):
     """The runs of a project, each read when it is needed."""
 
     project: Project

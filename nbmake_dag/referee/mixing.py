@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jupytext
+import msgspec
 import nbformat
 import tomlkit
 
@@ -50,8 +50,7 @@ _DECIDING = frozenset({"parameters", "defaults", "tasks", "sets", "software", "e
 """Tables of a pipeline file that may decide results."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellChange:
+class CellChange(msgspec.Struct, frozen=True, kw_only=True):
     """A cell that counts, and that is another one, new or gone. ``number`` counts all cells from 1."""
 
     path: str
@@ -63,8 +62,7 @@ class CellChange:
         return f"cell {self.number} of {os.path.basename(self.path)}" + (f" ({self.what})" if self.what else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileChange:
+class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     """A module or an input with other bytes, new or gone."""
 
     kind: str
@@ -75,8 +73,7 @@ class FileChange:
         return f"{self.kind} {self.path}" + (f" ({self.what})" if self.what else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingChange:
+class SettingChange(msgspec.Struct, frozen=True, kw_only=True):
     """A value of the pipeline file, or of the ``part`` that is named."""
 
     place: Place
@@ -89,8 +86,7 @@ class SettingChange:
         return f"{where}{'.'.join(self.place)} ({self.before} → {self.after})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverrideChange:
+class OverrideChange(msgspec.Struct, frozen=True, kw_only=True):
     """A parameter of the command line."""
 
     name: str
@@ -104,8 +100,7 @@ class OverrideChange:
 Change: TypeAlias = CellChange | FileChange | SettingChange | OverrideChange
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotebookSides:
+class NotebookSides(msgspec.Struct, frozen=True, kw_only=True):
     """A notebook in both states, with the path that it has in each."""
 
     before: bytes
@@ -115,8 +110,7 @@ class NotebookSides:
     form: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
+class Sides(msgspec.Struct, frozen=True, kw_only=True):
     """Two states. ``config`` is the path of the pipeline file; files that both have alike are left out."""
 
     config: ProjectPath
@@ -212,8 +206,7 @@ def _cell_changes(notebook: NotebookSides) -> Iterator[CellChange]:
         yield CellChange(path=notebook.path_after, pair=pair, number=number, what=what)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cell:
+class _Cell(msgspec.Struct, frozen=True, kw_only=True):
     """A cell: ``digest`` is empty where it does not count."""
 
     kind: str

@@ -7,8 +7,9 @@ what is there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from nbmake_dag.core.model import ProjectPath, TaskName, Value
 from nbmake_dag.core.vocabulary import TrialKind
@@ -17,43 +18,37 @@ from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.vocabulary import TaskStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True):
     """The files of the workspace that git lists; where there is no git, all but hidden folders."""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """The files of a commit."""
 
     revision: str
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(msgspec.Struct, frozen=True):
     """The bytes of a blob of the project's cache, or of an earlier trial."""
 
     sha256: str
     executable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OnDisk:
+class OnDisk(msgspec.Struct, frozen=True):
     """The bytes of a file; ``path`` is absolute."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes:
+class Bytes(msgspec.Struct, frozen=True):
     """Bytes as they are."""
 
     data: bytes
     executable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(msgspec.Struct, frozen=True):
     """No file."""
 
 
@@ -61,8 +56,7 @@ Base: TypeAlias = Workspace | Commit
 Content: TypeAlias = Blob | OnDisk | Bytes | Absent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What a trial executes, and with what."""
 
     kind: TrialKind
@@ -70,18 +64,18 @@ class Order:
     """What is executed; tasks above them are too, unless ``alone`` is set."""
     base: Base = Workspace()
     """The files that the copy begins with."""
-    files: Mapping[ProjectPath, Content] = field(default_factory=dict[ProjectPath, Content])
+    files: Mapping[ProjectPath, Content] = msgspec.field(default_factory=dict[ProjectPath, Content])
     """What is put over them: inputs, modules, notebooks."""
-    given: Mapping[TaskName, Record] = field(default_factory=dict[TaskName, Record])
+    given: Mapping[TaskName, Record] = msgspec.field(default_factory=dict[TaskName, Record])
     """The results of tasks that are not executed: their outputs are put into the copy where blobs of them are
     left, and `upstream()` reads what they logged."""
     alone: bool = False
     """Whether nothing above ``tasks`` is executed; all that they need is then ``given``."""
-    parameters: Mapping[TaskName, Mapping[str, Value]] = field(
+    parameters: Mapping[TaskName, Mapping[str, Value]] = msgspec.field(
         default_factory=dict[TaskName, Mapping[str, "Value"]]
     )
     """Parameters of single tasks, in place of what the pipeline says; names and paths stay as they are."""
-    overrides: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
+    overrides: Mapping[str, Value] = msgspec.field(default_factory=dict[str, "Value"])
     """Parameters of all tasks, as with ``-p``."""
     profiles: tuple[str, ...] = ()
     reuse: bool = True
@@ -92,9 +86,11 @@ class Order:
     """Whether tasks see only what they declare."""
     passed: frozenset[str] = frozenset()
     """Environment variables that tasks see besides those of the machine."""
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Environment variables that are set for them."""
-    same: Mapping[TaskName, tuple[Ingredient, ...]] = field(default_factory=dict[TaskName, tuple[Ingredient, ...]])
+    same: Mapping[TaskName, tuple[Ingredient, ...]] = msgspec.field(
+        default_factory=dict[TaskName, tuple[Ingredient, ...]]
+    )
     """What tasks must consist of: one that does not, there, is not executed, and counts as ``given``."""
     notes: str = ""
     """The file that notes what has ended, if any: what is noted there is not executed again."""
@@ -106,8 +102,7 @@ TriedStatus: TypeAlias = TaskStatus | Literal["other"]
 """That of a task in a run; ``other``: it is not what the order says it must be, and was not executed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriedTask:
+class TriedTask(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one task. ``duration_s`` is of its attempts."""
 
     status: TriedStatus
@@ -120,15 +115,14 @@ class TriedTask:
     duration_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to an order."""
 
     run_id: str = ""
     """Its run, in the runs of trials; empty where nothing could begin."""
     problem: str = ""
     """Why nothing could begin, or why it was ended."""
-    tasks: Mapping[TaskName, TriedTask] = field(default_factory=dict[TaskName, TriedTask])
+    tasks: Mapping[TaskName, TriedTask] = msgspec.field(default_factory=dict[TaskName, TriedTask])
 
     @property
     def executed(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
+
+import msgspec
 
 from nbmake_dag.core.bisection import Side, side_of
 from nbmake_dag.core.model import TaskName
@@ -20,20 +21,18 @@ Answer: TypeAlias = float | str | bool
 """The value of a metric, a digest of an output, or whether a check passes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """A metric; ``task`` where several tasks log one of that name."""
 
     name: str
     task: TaskName | None = None
-    declared: Declared = field(default_factory=Declared)
+    declared: Declared = msgspec.field(default_factory=Declared)
 
     def __str__(self) -> str:
         return f"{self.task}:{self.name}" if self.task else self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputPath:
+class OutputPath(msgspec.Struct, frozen=True, kw_only=True):
     """A declared output."""
 
     path: str
@@ -42,8 +41,7 @@ class OutputPath:
         return self.path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """A task that fails where something is wrong."""
 
     task: TaskName
@@ -58,15 +56,14 @@ _NOTHING_YET = "build once, or `nbdag runs pull` those of others"
 _WORSE = frozenset({Verdict.WORSE, Verdict.CHANGED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a task in one state; ``outputs`` are digests by path."""
 
     ended: bool
     """Whether it ran, or was a hit."""
     failed: bool = False
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    outputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    metrics: Mapping[str, float] = msgspec.field(default_factory=dict[str, float])
+    outputs: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 def told_by_run(run: Run) -> dict[TaskName, Told]:

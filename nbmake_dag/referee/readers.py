@@ -9,8 +9,9 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\b(?:nan|inf|infinity)\b", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -27,8 +28,7 @@ class DamagedError(Exception):
     """A file is not what its name promises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """Columns by name, in their order."""
 
     columns: Mapping[str, list[Any]]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import assert_never, cast
+
+import msgspec
 
 from nbmake_dag.core.model import Pipeline, ProjectPath, TaskName, Value
 from nbmake_dag.core.reasons import changes
@@ -37,8 +38,7 @@ from nbmake_dag_reporting.run import TaskRun
 _SOFTWARE = {"kernel", "package", "lockfile", "variable"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay is asked for."""
 
     targets: tuple[str, ...] = ()
@@ -50,8 +50,7 @@ class Wish:
     """Whether tasks get the secrets that they declare."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class Again(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of one task: its result and how that compares, or why there is none."""
 
     record: Record | None = None
@@ -61,8 +60,7 @@ class Again:
     duration_s: float = 0.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Replay:
+class Replay(msgspec.Struct, kw_only=True):
     """A run that can be replayed: its tasks, and what is there of what they had."""
 
     project: Project
@@ -83,9 +81,9 @@ class Replay:
     """What each task read, where it is there."""
     missing: Mapping[TaskName, tuple[ProjectPath, ...]]
     """What it read of what other tasks made, where that is nowhere."""
-    run_ids: list[str] = field(default_factory=list[str])
+    run_ids: list[str] = msgspec.field(default_factory=list[str])
     """The runs of its trials."""
-    notes: Notes = field(default_factory=Notes)
+    notes: Notes = msgspec.field(default_factory=Notes)
     """What an interrupted replay like this one has executed."""
 
     @property

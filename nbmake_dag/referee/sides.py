@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, assert_never, cast
 
+import msgspec
 import tomli
 
 from nbmake_dag.config.profiles import overlaid, profiles_of
@@ -33,8 +33,7 @@ _OF_FILES = frozenset({"cell", "parameters cell", "module", "input"})
 _OF_NEITHER = frozenset({"format", "epoch", "origin", "secret", "read"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One of two runs: the results of a task and of all above it, and the files that its copy begins with."""
 
     recorded: Recorded
@@ -48,8 +47,7 @@ class Side:
         return self.recorded.run.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two sides, in the form in which trials mix it."""
 
     sides: Sides

@@ -14,9 +14,9 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.execute.processes.private_folder import private_folder

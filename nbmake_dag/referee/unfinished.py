@@ -12,13 +12,13 @@ import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+
+import msgspec
 
 _OLDEST_S = 86_400.0
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(msgspec.Struct):
     """The notes of one replay: a file for each of its trials, in their order."""
 
     folder: str = ""

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.config.remote_inputs import WEB
 from nbmake_dag.core.model import RemoteFile
@@ -33,8 +33,7 @@ _T = TypeVar("_T")
 _K = TypeVar("_K")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What a build asks for: nobody, everybody, or no result without an answer."""
 
     offline: bool = False
@@ -42,12 +41,11 @@ class Rules:
     strict: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class Fetched:
+class Fetched(msgspec.Struct, kw_only=True):
     """The keys of files without a copy, and of those whose copy could not be checked, with the reasons."""
 
-    failed: dict[str, str] = field(default_factory=dict[str, str])
-    kept: dict[str, str] = field(default_factory=dict[str, str])
+    failed: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    kept: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     downloaded: int = 0
     size: int = 0
 
@@ -183,8 +181,7 @@ class Fetcher:
         return download
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """What a server said; ``download`` writes the content to a path that begins as it is told.
 
     There is none where nothing changed.

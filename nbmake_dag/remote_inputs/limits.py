@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 _LONGEST = 400
 
@@ -18,8 +18,7 @@ class DownloadError(Exception):
         super().__init__(why if why.isprintable() else repr(why)[1:-1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Times in seconds."""
 
     ask: float = 10.0
@@ -32,8 +31,7 @@ class Limits:
     window: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Got:
+class Got(msgspec.Struct, frozen=True, kw_only=True):
     """A downloaded file at a temporary path, and what the server said of its version."""
 
     path: str

@@ -7,7 +7,8 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.runs.places import SUFFIX, RunsFolder
 from nbmake_dag_cache.blobs import BlobError, BlobStore
@@ -21,12 +22,11 @@ OUTPUTS = "outputs"
 _PIECE = 1 << 20
 
 
-@dataclass(slots=True, kw_only=True)
-class Pulled:
+class Pulled(msgspec.Struct, kw_only=True):
     """The result of pulling from a place; ``refused`` are runs, each with the reason."""
 
-    new: list[str] = field(default_factory=list[str])
-    refused: list[str] = field(default_factory=list[str])
+    new: list[str] = msgspec.field(default_factory=list[str])
+    refused: list[str] = msgspec.field(default_factory=list[str])
     known: int = 0
 
 

@@ -11,7 +11,8 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.observe.state_file import read_regular
 from nbmake_dag.runs.github import Artifact, DownloadError, GitHub, RateLimitError
@@ -26,15 +27,14 @@ _OVERLAP = 100
 """So many artefacts that were seen are looked at again: one with a lower number may be uploaded for longer."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Fetched:
+class Fetched(msgspec.Struct, kw_only=True):
     """The result of fetching a repository's artefacts; ``refused`` are their names, each with the reason."""
 
     folders: tuple[str, ...]
     new: int = 0
     expired: int = 0
     of_forks: int = 0
-    refused: list[str] = field(default_factory=list[str])
+    refused: list[str] = msgspec.field(default_factory=list[str])
     failed: int = 0
     """How many of them may be fetched another time."""
     stopped: str = ""

@@ -8,11 +8,11 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.core.targets import is_instance

@@ -10,7 +10,6 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import IO
 from urllib.parse import urljoin, urlsplit
@@ -71,8 +70,7 @@ class _Page(msgspec.Struct, frozen=True):
     artifacts: list[Artifact]
 
 
-@dataclass(slots=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, kw_only=True):
     """How long a command may wait for GitHub, in all, and how it waits."""
 
     left_s: float = 120

@@ -6,8 +6,9 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO
+
+import msgspec
 
 _PIECE = 1 << 20
 _ENTRY = b"PK\x01\x02"
@@ -31,8 +32,7 @@ class RefusedArchiveError(ValueError):
     """A file is not a zip file, is damaged, or exceeds the limits; the message gives the reason."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much may come out of one zip file. ``ratio`` is that of a member's unpacked size to its packed size."""
 
     members: int = 100

@@ -7,10 +7,11 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files as package_files
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from nbmake_dag.observe.git import ask_git
 
@@ -26,16 +27,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 _UNPUBLISHED = "nbmake-dag @ git+https://github.com/OWNER/nbdag@TAG"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CiFile:
+class CiFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file to write; ``path`` is relative to the root of the repository."""
 
     path: str
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CiPlan:
+class CiPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to write, and what is left to a person."""
 
     files: tuple[CiFile, ...]

@@ -7,7 +7,8 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.observe.kernels import command_of, kernelspecs, may_be_program
 from nbmake_dag_cache.notebook import NotebookSource, UnreadableNotebookError, read_notebook
@@ -30,16 +31,14 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundNotebook:
+class FoundNotebook(msgspec.Struct, frozen=True, kw_only=True):
     """A notebook; ``path`` is relative to the folder, POSIX."""
 
     path: str
     source: NotebookSource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Discovery:
+class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, by path, and a sentence about each file that looks like a notebook and cannot be read."""
 
     notebooks: tuple[FoundNotebook, ...]

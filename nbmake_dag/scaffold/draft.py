@@ -7,8 +7,10 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.config.matrix import name_fault
 from nbmake_dag.config.paths import folded
@@ -17,8 +19,7 @@ from nbmake_dag.scaffold.discovery import FoundNotebook
 from nbmake_dag.scaffold.reading import Paths, Reading, exists, read
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A task to be. What is ``suggested`` becomes a comment; ``parameters`` are those of the notebook."""
 
     name: str
@@ -28,7 +29,7 @@ class Draft:
     outputs: Paths = ()
     suggested_inputs: tuple[str, ...] = ()
     suggested_outputs: tuple[str, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     kernel: str = "python3"
     """The kernel that the notebook asks for; empty where it is in another language than Python and names none."""
     language: str = "python"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from nbmake_dag.scaffold.known_calls import NotLiteralError
 from nbmake_dag.scaffold.literals import Literals
@@ -41,8 +42,7 @@ _SUFFIXES = {"save": ".npy", "savez": ".npz", "savez_compressed": ".npz"}
 _COPIES = frozenset({"copy", "copy2", "copyfile", "move", "rename", "replace"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedFile:
+class NamedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a call opens: the first of the expressions that is a path names it."""
 
     mode: Mode

@@ -6,7 +6,8 @@ import ast
 import posixpath
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.globs import escaped
 from nbmake_dag.scaffold.file_calls import Mode, files_of
@@ -15,8 +16,7 @@ from nbmake_dag.scaffold.known_calls import NotLiteralError
 from nbmake_dag.scaffold.literals import Literals
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileUse:
+class FileUse(msgspec.Struct, frozen=True, kw_only=True):
     """A path as ``pipeline.toml`` would have it, which may be a glob if it is read."""
 
     path: str

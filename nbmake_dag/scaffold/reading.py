@@ -7,8 +7,9 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from nbmake_dag.config.paths import PathError, read_pattern, written_path
 from nbmake_dag.config.values import value_fault
@@ -26,8 +27,7 @@ _LARGEST_MODULE = 1 << 20
 _INJECTED = ("inputs", "outputs")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The uses of files found in one notebook. Paths are relative to the project."""
 
     notebook: FoundNotebook

@@ -6,7 +6,9 @@ import contextlib
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 CAP_S = 60.0
 """A burst that goes on is acted upon after this: perhaps a file that matters is written all the time."""
@@ -39,8 +41,7 @@ class Quiet:
         self._learned = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Burst:
+class Burst(msgspec.Struct, frozen=True, kw_only=True):
     """Moments in seconds, by any one clock."""
 
     first: float

@@ -7,7 +7,8 @@ rest. So a task is only built again when something that it depends on changed si
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.core.decide import Restorable, UpToDate
 from nbmake_dag.core.facts import Facts
@@ -16,16 +17,15 @@ from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.plan import Verdict
 
 
-@dataclass(slots=True)
-class Built:
+class Built(msgspec.Struct):
     """The facts that each task was last built on. ``failed`` did not end well then.
 
     A family that was not known, and what waited for it, have facts of before it was and of after.
     """
 
-    own: dict[TaskName, frozenset[str]] = field(default_factory=dict[TaskName, frozenset[str]])
-    modules: dict[str, str] = field(default_factory=dict[str, str])
-    failed: set[TaskName] = field(default_factory=set[TaskName])
+    own: dict[TaskName, frozenset[str]] = msgspec.field(default_factory=dict[TaskName, frozenset[str]])
+    modules: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    failed: set[TaskName] = msgspec.field(default_factory=set[TaskName])
 
     def note(
         self,
@@ -64,8 +64,7 @@ class Built:
         return set(graph.order).difference(graph.with_downstream(changed))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concerned:
+class Concerned(msgspec.Struct, frozen=True, kw_only=True):
     """What to build. ``hopeless`` tasks would fail as before, or are below such."""
 
     wanted: frozenset[TaskName]

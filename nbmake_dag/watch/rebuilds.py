@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import TaskName, WatchSettings
 from nbmake_dag.core.plan import plan
@@ -30,8 +31,7 @@ from nbmake_dag.watch.restless import Restless
 from nbmake_dag_cache.stamps import Stamp, stamp_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The tasks to build now, and the request for them."""
 
     request: Request
@@ -135,7 +135,7 @@ class Rebuilds:
         if confirm:
             return prepared
         facts = with_drafts(prepared.facts, self._stores.drafts, prepared.survey)
-        return dataclasses.replace(prepared, facts=facts)
+        return msgspec.structs.replace(prepared, facts=facts)
 
     def build(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.facts import Facts
 from nbmake_dag.core.graph import Graph
@@ -20,8 +21,7 @@ Only what Python writes is seen: of a command nothing is.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ran:
+class _Ran(msgspec.Struct, frozen=True, kw_only=True):
     """What a task was last executed on, and who may have changed that: paths with the tasks that wrote them.
 
     ``touched`` are those of its inputs that changed while it ran, to its end.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+import msgspec
 
 from nbmake_dag_reporting import events as event
 from nbmake_dag_reporting import schema
@@ -46,22 +47,23 @@ def assemble(
         with suppress(KeyError, TypeError, ValueError, AttributeError):  # of damaged spans
             task = _task(span, sorted_spans, resolve)
             tasks[task.name] = task
-    fields = {name: getattr(head, name) for name in head.__dataclass_fields__}
+    fields = {name: getattr(head, name) for name in head.__struct_fields__}
     if head.ended is None:
         fields["counts"] = count(task.status for task in tasks.values())
         fields["saved_s"] = sum(task.saved_s for task in tasks.values())
     return Run(**fields, tasks=tasks, resource=resource)
 
 
-@dataclass(slots=True)
-class _Sorted:
+class _Sorted(msgspec.Struct):
     run: Span | None = None
-    tasks: list[Span] = field(default_factory=list[Span])
-    names: dict[str, str] = field(default_factory=dict[str, str])
+    tasks: list[Span] = msgspec.field(default_factory=list[Span])
+    names: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """Tasks by their spans, which is what links point to."""
-    attempts: defaultdict[str, list[Span]] = field(default_factory=lambda: defaultdict[str, list[Span]](list))
+    attempts: defaultdict[str, list[Span]] = msgspec.field(
+        default_factory=lambda: defaultdict[str, list[Span]](list)
+    )
     """By the task's name."""
-    cells: defaultdict[str, list[Span]] = field(default_factory=lambda: defaultdict[str, list[Span]](list))
+    cells: defaultdict[str, list[Span]] = msgspec.field(default_factory=lambda: defaultdict[str, list[Span]](list))
     """By the attempt's span."""
 
 
@@ -81,20 +83,19 @@ def _sort(spans: Iterable[Span]) -> _Sorted:
     return result
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(msgspec.Struct):
     """The events of a run that was cut off."""
 
     started: event.RunStarted | None = None
-    wanted: dict[str, event.WantedTask] = field(default_factory=dict[str, event.WantedTask])
-    planned: dict[str, event.TaskPlanned] = field(default_factory=dict[str, event.TaskPlanned])
-    attempts: dict[tuple[str, int], event.AttemptStarted] = field(
+    wanted: dict[str, event.WantedTask] = msgspec.field(default_factory=dict[str, event.WantedTask])
+    planned: dict[str, event.TaskPlanned] = msgspec.field(default_factory=dict[str, event.TaskPlanned])
+    attempts: dict[tuple[str, int], event.AttemptStarted] = msgspec.field(
         default_factory=dict[tuple[str, int], event.AttemptStarted]
     )
-    cells: dict[tuple[str, int, int], event.CellStarted] = field(
+    cells: dict[tuple[str, int, int], event.CellStarted] = msgspec.field(
         default_factory=dict[tuple[str, int, int], event.CellStarted]
     )
-    waits: dict[str, str] = field(default_factory=dict[str, str])
+    waits: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """The pools that tasks wait for."""
 
 
@@ -206,15 +207,14 @@ def _task(span: Span, spans: _Sorted, resolve: Resolve) -> TaskRun:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Left:
+class _Left(msgspec.Struct, frozen=True, kw_only=True):
     """The results of an execution: from the span of the one that ran, or from the record of a hit."""
 
-    params: dict[str, Any] = field(default_factory=dict[str, Any])
-    metrics: dict[str, float] = field(default_factory=dict[str, float])
-    tags: dict[str, str] = field(default_factory=dict[str, str])
-    artifacts: dict[str, Artifact] = field(default_factory=dict[str, Artifact])
-    outputs: dict[str, str] = field(default_factory=dict[str, str])
+    params: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    metrics: dict[str, float] = msgspec.field(default_factory=dict[str, float])
+    tags: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    artifacts: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    outputs: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     undeclared_reads: tuple[str, ...] = ()
     undeclared_writes: tuple[str, ...] = ()
     series: str | None = None

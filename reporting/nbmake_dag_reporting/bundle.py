@@ -10,7 +10,6 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -31,8 +30,7 @@ class BundleError(ValueError):
     """A file is not a bundle, or was changed; the message gives the reason."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A run, and how to reach what it names; ``blob`` and ``record`` give ``None`` for what is gone."""
 
     run: Run

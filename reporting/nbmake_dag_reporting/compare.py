@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag_reporting.assemble import Resolve
 from nbmake_dag_reporting.bundle import Recorded, ingredients_of
@@ -37,8 +39,7 @@ class Verdict(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """Which way a metric is better, and by how much it must differ."""
 
     direction: Direction | None = None
@@ -47,8 +48,7 @@ class Declared:
     """``worse``, or a limit: a sign and a number, such as ``< 0.9``. Empty for none; see `alerts`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One value that differs; ``None`` where a run has none. ``task`` is empty for what concerns the whole run."""
 
     task: str
@@ -62,8 +62,7 @@ class Change:
     """Of an ingredient, its kind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultChange:
+class ResultChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a task made and that differs, by its digests; ``None`` where a run did not make it.
 
     Of kind ``notebook`` it is what the cells showed.
@@ -77,16 +76,15 @@ class ResultChange:
     is_image: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """All that differs. ``ingredients`` are those of the keys, of tasks whose key changed."""
 
     before: str
     after: str
     results: tuple[ResultChange, ...] = ()
-    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    reasons: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
     """Why each task that the second run executed was."""
-    codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    codes: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
     """The same as codes, one for each reason."""
     statuses: tuple[Change, ...] = ()
     parameters: tuple[Change, ...] = ()
@@ -102,14 +100,13 @@ class Comparison:
     same_targets: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
+class _Pair(msgspec.Struct, frozen=True, kw_only=True):
     """A task of both runs."""
 
     name: str
     before: TaskRun
     after: TaskRun
-    records: tuple[Resolve, Resolve] = field(repr=False)
+    records: tuple[Resolve, Resolve]
 
     @property
     def has_results(self) -> bool:

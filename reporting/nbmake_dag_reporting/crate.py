@@ -11,7 +11,6 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
@@ -63,15 +62,14 @@ class _Record(msgspec.Struct, frozen=True):
     ingredients: tuple[RecordedIngredient, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Done:
+class _Done(msgspec.Struct, kw_only=True):
     """An execution of a task, with what it used and made as entities."""
 
     task: TaskRun
     folder: str
     record: _Record | None
-    used: list[Any] = field(default_factory=list[Any])
-    made: list[Any] = field(default_factory=list[Any])
+    used: list[Any] = msgspec.field(default_factory=list[Any])
+    made: list[Any] = msgspec.field(default_factory=list[Any])
 
     @property
     def ingredients(self) -> tuple[RecordedIngredient, ...]:

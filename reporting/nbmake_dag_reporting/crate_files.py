@@ -7,7 +7,6 @@ import mimetypes
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -35,8 +34,7 @@ Look = Callable[[str, str], bytes | None]
 """Returns the content of the file at a path, if it has a digest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workflow:
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """The workflow as a file, its language, and where it is from."""
 
     name: str

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nbmake_dag_reporting.run import Run
 from nbmake_dag_reporting.vocabulary import TaskStatus, TaskType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(msgspec.Struct, frozen=True, kw_only=True):
     """How a status is drawn: never by its colour alone."""
 
     glyph: str
@@ -31,8 +31,7 @@ LOOKS: dict[TaskStatus, Look] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A task; ``type``, ``status`` and a ``note`` of a line where they are known."""
 
     name: str
@@ -49,8 +48,7 @@ class Node:
         return f"{self.name}\n{look.glyph} {look.words}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class Drawing(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes in a fixed order; an edge leads from a task to one that needs it."""
 
     title: str

@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, Never, TypeAlias
+
+import msgspec
 
 from nbmake_dag_reporting.notebook import joined, mapping
 
@@ -31,8 +32,7 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 _LOADERS = ("plotly.js v", "cdn.plot.ly", "PlotlyConfig", "BokehJS", "bk-notebook-logo")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """``spec`` is what the library is given: JSON, or the script of one of bokeh."""
 
     kind: FigureKind

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import msgspec
@@ -38,8 +37,7 @@ ReadTable: TypeAlias = Callable[[str], bytes | None]
 """Gives the rows of a table; ``None`` where it is gone or damaged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filling:
+class Filling(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between runs. ``prefix``: the first eight digits of spans of tasks; times in nanoseconds."""
 
     trace_id: str
@@ -129,4 +127,4 @@ def _decoded(line: bytes) -> tuple[Filling | None, list[str]]:
     return filling, list(filter(_NAME.fullmatch, names))
 
 
-_FILLED = tuple(Filling.__dataclass_fields__)
+_FILLED = tuple(Filling.__struct_fields__)

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 _SWEEPS = 8
 _PULLS = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(msgspec.Struct, frozen=True, kw_only=True):
     """``x`` counts layers, ``y`` rows; both from 0."""
 
     x: int
     y: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """``nodes`` and ``edges`` in the order they were given in; an edge runs through its points."""
 
     nodes: Mapping[str, Point]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag_reporting.events import EVENTS
 from nbmake_dag_reporting.runs import open_regular
@@ -18,8 +19,7 @@ from nbmake_dag_reporting.runs import open_regular
 _PIECE = 256 << 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """The state to show: the current run, or the last one, the version of the site, why nothing is built."""
 
     run: str = ""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
+
+import msgspec
 
 INJECTED = "injected-parameters"
 
@@ -18,24 +19,22 @@ class CellMismatchError(ValueError):
     """A source and outputs that do not belong together: the numbers of cells that count differ."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceCell:
+class SourceCell(msgspec.Struct, frozen=True, kw_only=True):
     """A cell as its author wrote it; ``counted`` is its place among the cells whose outputs a record keeps."""
 
     kind: str
     source: str
     counted: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    attachments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    attachments: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     identifier: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceNotebook:
+class SourceNotebook(msgspec.Struct, frozen=True, kw_only=True):
     """A notebook without results; parameters are injected after ``parameters_index``, or before the first cell."""
 
     cells: tuple[SourceCell, ...]
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     parameters_index: int | None = None
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from nbmake_dag_reporting.cell_ref import CellRef
 from nbmake_dag_reporting.spans import Attributes, AttributeValue, Resource
 from nbmake_dag_reporting.vocabulary import RecordedOutcome, RecordedResult, TaskStatus, TaskType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vcs:
+class Vcs(msgspec.Struct, frozen=True, kw_only=True):
     """The commit that a run saw. ``dirty`` is ``None`` where it is unknown."""
 
     repository_url: str | None = None
@@ -31,8 +31,7 @@ class Vcs:
     dirty: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ci:
+class Ci(msgspec.Struct, frozen=True, kw_only=True):
     """The job of a CI system that a run was part of."""
 
     provider: str
@@ -45,16 +44,14 @@ class Ci:
     actor: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRef:
+class RecordRef(msgspec.Struct, frozen=True, kw_only=True):
     """The name of a record in the cache."""
 
     own_key: str
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The task span that produced what a hit reuses."""
 
     run_id: str
@@ -62,8 +59,7 @@ class Source:
     span_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """A logged file; ``sha256`` names its blob."""
 
     sha256: str
@@ -71,8 +67,7 @@ class Artifact:
     media_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why an attempt failed, as it is shown to a person."""
 
     type: str
@@ -83,8 +78,7 @@ class Failure:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellRun:
+class CellRun(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of one cell; ``ended`` is ``None`` where the run was cut off within it.
 
     ``error`` is the class of the exception that made it fail, ``allowed`` of one that did not.
@@ -98,8 +92,7 @@ class CellRun:
     allowed: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRun:
+class AttemptRun(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt. ``outcome`` is that of its span, or ``interrupted`` where the run was cut off within it."""
 
     number: int
@@ -122,8 +115,7 @@ class AttemptRun:
     span_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRun:
+class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one task. ``log``, ``notebook``, ``cells`` and ``series`` name blobs.
 
     ``source`` and ``saved_s`` are of hits; ``notebook_source`` is the digest of the notebook as it then was.
@@ -149,13 +141,13 @@ class TaskRun:
     draft: bool = False
     accepted: bool = False
     upstreams: tuple[str, ...] = ()
-    params: Attributes = field(default_factory=dict[str, AttributeValue])
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    artifacts: Mapping[str, Artifact] = field(default_factory=dict[str, Artifact])
-    scripts: Mapping[str, Artifact] = field(default_factory=dict[str, Artifact])
+    params: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
+    metrics: Mapping[str, float] = msgspec.field(default_factory=dict[str, float])
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    artifacts: Mapping[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    scripts: Mapping[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     """Of the libraries that draw its interactive figures."""
-    outputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    outputs: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     undeclared_reads: tuple[str, ...] = ()
     undeclared_writes: tuple[str, ...] = ()
     series: str | None = None
@@ -166,8 +158,7 @@ class TaskRun:
     """The pool that it waited for when the last event of a run without an end was written."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHead:
+class RunHead(msgspec.Struct, frozen=True, kw_only=True):
     """A run as a list shows it. ``result`` is ``interrupted``, and ``ended`` ``None``, where there is no end."""
 
     id: str
@@ -180,21 +171,20 @@ class RunHead:
     exit_code: int | None
     targets: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
-    vcs: Vcs = field(default_factory=Vcs)
+    vcs: Vcs = msgspec.field(default_factory=Vcs)
     ci: Ci | None = None
-    parameters: Attributes = field(default_factory=dict[str, AttributeValue])
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    parameters: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     """Tasks by status, and ``total``."""
     saved_s: float = 0.0
     kind: str = ""
     """What it was for, if it was no build: ``replay``, ``bisect`` or ``blame``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run(RunHead):
+class Run(RunHead, frozen=True, kw_only=True):
     """A whole run: `RunHead`, and all its tasks, in the order of the pipeline."""
 
-    tasks: Mapping[str, TaskRun] = field(default_factory=dict[str, TaskRun])
-    resource: Resource = field(default_factory=Resource)
+    tasks: Mapping[str, TaskRun] = msgspec.field(default_factory=dict[str, TaskRun])
+    resource: Resource = msgspec.field(default_factory=Resource)
     lost: tuple[str, ...] = ()
     """Tables of its hits that are gone or damaged: the tasks in them are missing."""

@@ -11,12 +11,12 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from io import BufferedReader
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.assemble import Resolve, assemble

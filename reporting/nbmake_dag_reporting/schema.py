@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 
@@ -12,8 +13,7 @@ Privacy: TypeAlias = Literal["public", "private", "paths"]
 """``private`` values describe the machine or its user; ``paths`` are texts that may hold absolute paths."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribute:
+class Attribute(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the span contract. A name that ends with ``<name>`` covers all keys with that beginning."""
 
     name: str

@@ -13,13 +13,13 @@ import socketserver
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag_reporting.live_feed import LiveFeed, Shown
 from nbmake_dag_reporting.runs import open_regular, read_tasks

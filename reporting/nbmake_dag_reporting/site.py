@@ -8,12 +8,12 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.resources import files as package_files
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from nbmake_dag_reporting import schema
 from nbmake_dag_reporting.alerts import alerts_of_site
@@ -53,8 +53,7 @@ _DAMAGE = (
 """What content raises that is not what its name promises: it may come from anybody."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A run that could be shown; its ``stamp`` changes when there is more of it, and is empty for none."""
 
     name: str
@@ -62,8 +61,7 @@ class Found:
     read: Callable[[], Recorded]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteOptions:
+class SiteOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is published, and how much; ``secrets`` are searched for before."""
 
     executed: Executed
@@ -73,14 +71,13 @@ class SiteOptions:
     committed: Callable[[Run, Collection[str]], Mapping[str, bytes]] | None = None
     """Gives files as the commit of a run has them, by paths relative to its pipeline file."""
     max_size: int = 900_000_000
-    metrics: Mapping[str, Declared] = field(default_factory=dict[str, Declared])
-    views: Mapping[str, str] = field(default_factory=dict[str, str])
+    metrics: Mapping[str, Declared] = msgspec.field(default_factory=dict[str, Declared])
+    views: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """Addresses of pages as somebody set them, by name."""
-    secrets: Secrets = field(default_factory=lambda: Secrets({}))
+    secrets: Secrets = msgspec.field(default_factory=lambda: Secrets({}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteResult:
+class SiteResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of writing a site: runs added or updated, all runs of the site, and those without details."""
 
     added: tuple[str, ...]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
@@ -40,8 +39,7 @@ _LARGEST_PAGE = 20 << 20
 _LARGEST_FILE = 50 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskPublisher:
+class TaskPublisher(msgspec.Struct, frozen=True, kw_only=True):
     """Publishes the tasks of one run."""
 
     files: SiteFiles
@@ -55,7 +53,7 @@ class TaskPublisher:
     """Gives the pictures that prose shows."""
     nodes: Mapping[str, str]
     """The names of a cluster's nodes on the site."""
-    extremes: dict[str, Extremes] = field(default_factory=dict[str, Extremes])
+    extremes: dict[str, Extremes] = msgspec.field(default_factory=dict[str, Extremes])
     """Of what was published so far, the least and the greatest value of each series, by task."""
 
     def publish(self, task: TaskRun, numbers: Mapping[str, int], run_id: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import msgspec
 
 AttributeValue: TypeAlias = (
     "str | bool | int | float | bytes | Sequence[AttributeValue] | Mapping[str, AttributeValue] | None"
@@ -15,26 +16,23 @@ Kind: TypeAlias = Literal["internal", "server"]
 _INT64 = 1 << 63
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A pointer from a span to another one, of this trace or of an older one."""
 
     trace_id: str
     span_id: str
-    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanEvent:
+class SpanEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened at a moment within a span."""
 
     name: str
     time: int
-    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """One timed step of a run. ``error`` describes an error status; ``None`` leaves the status unset."""
 
     trace_id: str
@@ -44,17 +42,16 @@ class Span:
     kind: Kind = "internal"
     start: int
     end: int
-    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
     events: tuple[SpanEvent, ...] = ()
     links: tuple[Link, ...] = ()
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """What every span of a run shares: the program, the pipeline, the machine, the commit."""
 
-    attributes: Attributes = field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
     scope: str = "nbdag"
     version: str = ""
 

@@ -66,7 +66,7 @@ def make(number: int) -> Run:
         counts=counts,
         saved_s=dice.random() * 100,
     )
-    fields = {name: getattr(head, name) for name in head.__dataclass_fields__}
+    fields = {name: getattr(head, name) for name in head.__struct_fields__}
     return Run(**fields, tasks={task.name: task for task in tasks})
 
 

@@ -182,7 +182,7 @@ def test_the_head_is_in_the_last_line(runs: str) -> None:
     """A list of runs needs nothing else, plain or packed."""
     directory = story(runs).directory
     whole = read_run(directory)
-    fields = run.RunHead.__dataclass_fields__
+    fields = run.RunHead.__struct_fields__
     expected = [getattr(whole, name) for name in fields]
     assert [getattr(read_head(directory), name) for name in fields] == expected
     pack_trace(directory, above=0)

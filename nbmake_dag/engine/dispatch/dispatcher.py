@@ -7,9 +7,9 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from nbmake_dag.core.facts import Facts, Result
@@ -46,19 +46,18 @@ _TYPICAL_OF = 8
 """Attempts whose longest is what the next one of its kind is expected to take."""
 
 
-@dataclass(slots=True)
-class Dispatched:
+class Dispatched(msgspec.Struct):
     """A task that is to be executed, and its attempts so far. ``results`` has those of all tasks above it."""
 
     instruction: Execute
     results: Mapping[TaskName, Result]
     sees: frozenset[str] = frozenset()
     """What its last attempt could see, if it may have run in a private copy of the repository."""
-    attempts: list[AttemptResult] = field(default_factory=list[AttemptResult])
+    attempts: list[AttemptResult] = msgspec.field(default_factory=list[AttemptResult])
     aside: Aside | None = None
     rescued: tuple[RescuedFile, ...] = ()
-    warnings: list[str] = field(default_factory=list[str])
-    waiting_since: float = field(default_factory=time.monotonic)
+    warnings: list[str] = msgspec.field(default_factory=list[str])
+    waiting_since: float = msgspec.field(default_factory=time.monotonic)
 
 
 class Tasks(Protocol):

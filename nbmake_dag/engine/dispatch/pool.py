@@ -9,7 +9,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.model import Resources, Task, TaskName
 from nbmake_dag.ending_signals import handling
@@ -37,8 +38,7 @@ _STUCK_S = 10 * AHEAD_S
 """The first of them was expected to end long before: the others are taken back."""
 
 
-@dataclass(slots=True)
-class _Slot:
+class _Slot(msgspec.Struct):
     """An attempt that was submitted. ``expected_s`` is ``None`` where nobody knows how long it takes."""
 
     backend: Backend

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
@@ -32,8 +31,7 @@ LEAST_S = 0.2
 """The time that cells must have taken for a snapshot after them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Running:
+class _Running(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that takes snapshots, and what it depends on."""
 
     survey: Survey
@@ -178,8 +176,7 @@ def _present(taken: list[Taken], survey: Survey, results: Mapping[TaskName, Resu
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
     """``outdated`` is asked again and again for tasks that have become pointless: they stop, or do not begin.
 
     With ``resuming`` notebooks leave snapshots, and go on from them.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from nbmake_dag.core.model import Notebook, TaskName
 from nbmake_dag.engine.prepare import Prepared
@@ -49,10 +50,10 @@ class Ends:
     def note(self, outcome: TaskOutcome) -> None:
         """Note how a task ended; its warnings and its copy of the notebook follow from that."""
         task = self._prepared.graph.tasks[outcome.task]
-        outcome = dataclasses.replace(outcome, notebook_source=self.source(outcome.task))
+        outcome = msgspec.structs.replace(outcome, notebook_source=self.source(outcome.task))
         if isinstance(task.work, Notebook) and (name := self._secret_in(task.work)):
             kept_out = f"{task.work.path} holds the value of {name}, and is not kept"
-            outcome = dataclasses.replace(outcome, warnings=(*outcome.warnings, kept_out))
+            outcome = msgspec.structs.replace(outcome, warnings=(*outcome.warnings, kept_out))
         outcome = with_notebook_output(outcome, task, self._prepared.project, self._stores.blobs, self._redactor)
         self._tasks[outcome.task] = outcome
         if outcome.draft:

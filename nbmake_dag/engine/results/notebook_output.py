@@ -7,7 +7,6 @@ changed. Such bytes become a blob that is never collected before they are overwr
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import re
@@ -48,8 +47,8 @@ def with_notebook_output(
         document = executed_notebook(text, task.work.path, outputs, record.injected, task.work.form)
         rescued = _write(project, path, document, task.name, blobs, redactor)
     except (BlobError, OSError, CellMismatchError, UnreadableNotebookError, SecretFileError) as error:
-        return dataclasses.replace(outcome, warnings=(*outcome.warnings, f"{path} was not written: {error}"))
-    return dataclasses.replace(outcome, rescued=(*outcome.rescued, *rescued))
+        return msgspec.structs.replace(outcome, warnings=(*outcome.warnings, f"{path} was not written: {error}"))
+    return msgspec.structs.replace(outcome, rescued=(*outcome.rescued, *rescued))
 
 
 def _write(

@@ -6,8 +6,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from nbmake_dag.config.remote_inputs import is_url
@@ -31,8 +31,7 @@ from nbmake_dag_cache.record import Access, Origin, OutputFile, Record
 from nbmake_dag_reporting import schema
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """A record that could be published, or why it must not be."""
 
     record: Record

@@ -6,7 +6,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.schedule import Restore
 from nbmake_dag.engine.dispatch.dispatcher import Dispatcher
@@ -57,8 +58,7 @@ def _remove_empty(place: str, keep: set[str]) -> None:
 _THREADS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class PutBack:
+class PutBack(msgspec.Struct, frozen=True):
     """Outputs of a hit were put back, or could not be. ``rescued`` were files of the user in their place."""
 
     instruction: Restore

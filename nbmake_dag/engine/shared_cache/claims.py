@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -49,8 +48,7 @@ _END_S = 5.0
 """Seconds that the end of a build gives the removal of its claims."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct):
     """A task without a record, until it may be executed, or somebody else's result is there."""
 
     task: TaskName
@@ -87,8 +85,7 @@ class _Claim(msgspec.Struct, frozen=True):
     format: Literal[1] = 1
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(msgspec.Struct):
     path: str
     written: float
     replaces: bool

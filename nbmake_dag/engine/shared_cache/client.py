@@ -9,13 +9,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.machinery import all_suffixes
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.facts import Result
 from nbmake_dag.core.lookup import present_trace
@@ -45,19 +45,17 @@ _LOOKS_AGAIN = 3
 _MODULES = (*all_suffixes(), *SCRIPT_SUFFIXES, "/")
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutedElsewhere:
+class ExecutedElsewhere(msgspec.Struct, frozen=True):
     """Another build executes a task, whose result this one waits for."""
 
     task: TaskName
 
 
-@dataclass(frozen=True, slots=True)
-class ModulesAsked:
+class ModulesAsked(msgspec.Struct, frozen=True):
     """A thread that looks up a record needs the digests of modules, which the thread of the loop looks up."""
 
     paths: tuple[str, ...]
-    reply: Future[dict[str, str]] = field(default_factory=Future[dict[str, str]])
+    reply: Future[dict[str, str]] = msgspec.field(default_factory=Future[dict[str, str]])
 
     def answer(self, survey: Survey) -> None:
         with suppress(InvalidStateError):

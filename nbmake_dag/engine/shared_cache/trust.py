@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
+
+import msgspec
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.ci import CiJob, ci_job, in_ci
@@ -24,8 +25,7 @@ ZONE = "NBDAG_CACHE_ZONE"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """The zones of a build; ``refusal`` is the reason if it may not write."""
 
     zones: Zones

@@ -5,12 +5,13 @@ They are kept in ``.nbdag/state``, so that whichever build runs a task from the 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from nbmake_dag.core.facts import Facts
 from nbmake_dag.core.model import TaskName
@@ -99,7 +100,7 @@ def with_drafts(facts: Mapping[TaskName, Facts], drafts: Drafts, survey: Survey)
         draft = drafts.get(name)
         if draft is not None and draft.own_key == known.own_key:
             used = (path for kind, path in draft.trace if kind == "module")
-            found[name] = dataclasses.replace(
+            found[name] = msgspec.structs.replace(
                 known,
                 records=(draft, *known.records),
                 modules={**known.modules, **survey.module_digests(used)},

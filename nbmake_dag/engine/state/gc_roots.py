@@ -6,7 +6,8 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag_cache import usage
 from nbmake_dag_cache.key import Key
@@ -19,8 +20,7 @@ from nbmake_dag_reporting.runs import read_content, read_lines, read_table
 _HEX = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-f])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Names of records and blobs. Other digests of the same length may be among them, which does no harm."""
 
     keys: frozenset[Key] = frozenset()

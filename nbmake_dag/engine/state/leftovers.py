@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
+import msgspec
 import tomli
 
 from nbmake_dag.config.tasks import WORK_KEYS
@@ -39,8 +39,7 @@ _MAX_PIPELINE_BYTES = 1 << 20
 """Files of the folder that are larger are no pipeline files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     """A file on disk, and the record that has it."""
 
     path: ProjectPath
@@ -53,8 +52,7 @@ class Leftover:
     """Whether the record comes from `--accept` alone; no task can make these bytes again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftovers:
+class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
     """What a build moves away; ``unread`` says which pipeline file cannot be read, for which everything stays."""
 
     files: tuple[Leftover, ...] = ()

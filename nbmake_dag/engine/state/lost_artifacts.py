@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.core.decide import Restorable, Rules, UpToDate
 from nbmake_dag.core.facts import Facts

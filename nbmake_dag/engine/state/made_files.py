@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -38,8 +37,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     wrote_code: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeFile:
+class MadeFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a declared output, and the record that has it."""
 
     path: str
@@ -50,17 +48,16 @@ class MadeFile:
     is_accepted: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What all records of a checkout say."""
 
     files: tuple[MadeFile, ...] = ()
     """Those whose bytes are stored."""
-    modules: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    modules: Mapping[str, frozenset[str]] = msgspec.field(default_factory=dict[str, frozenset[str]])
     """The modules and scripts that each task was seen to use."""
     profiles: frozenset[tuple[str, ...]] = frozenset()
     """The profiles, those of one run together, under which results were made."""
-    wrote_code: Mapping[str, tuple[Key, Key]] = field(default_factory=dict[str, tuple[Key, Key]])
+    wrote_code: Mapping[str, tuple[Key, Key]] = msgspec.field(default_factory=dict[str, tuple[Key, Key]])
     """Own key and key of the newest record of each task that wrote code of its own then."""
 
 

@@ -10,7 +10,8 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.core.model import Pipeline
 from nbmake_dag.core.urls import COPIES, IDENTITY, identity_of
@@ -29,8 +30,7 @@ from nbmake_dag_cache.verify import info
 _DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
+class Swept(msgspec.Struct, frozen=True, kw_only=True):
     """What was removed and left."""
 
     cache: Collected

@@ -6,7 +6,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.engine.state.gc_roots import forget_tables, run_folders
 from nbmake_dag.engine.state.rescued_files import read_rescued
@@ -21,16 +22,15 @@ from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 _PIECE = 4 << 20
 
 
-@dataclass(slots=True, kw_only=True)
-class Searched:
+class Searched(msgspec.Struct, kw_only=True):
     """What was removed, each with the reason, how many bytes that freed, and what stays: files of the user."""
 
     runs: int = 0
     records: int = 0
     blobs: int = 0
     freed: int = 0
-    removed: list[str] = field(default_factory=list[str])
-    left: list[str] = field(default_factory=list[str])
+    removed: list[str] = msgspec.field(default_factory=list[str])
+    left: list[str] = msgspec.field(default_factory=list[str])
 
 
 def drop_secrets(project: Project, secrets: Secrets) -> Searched:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nbmake_dag.engine.state.drafts import Drafts
 from nbmake_dag.engine.state.previous_results import PreviousResults
@@ -15,8 +16,7 @@ from nbmake_dag_cache.records import RecordStore
 _ONLY_READ = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
+class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """Written by the thread of the loop alone; `BlobStore` may be used by any."""
 
     files: StatMemo
@@ -25,7 +25,7 @@ class Stores:
     blobs: BlobStore
     previous: PreviousResults
     drafts: Drafts
-    warnings: list[str] = field(default_factory=list[str])
+    warnings: list[str] = msgspec.field(default_factory=list[str])
     """What could not be used of it."""
 
     @classmethod

@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.core.resume import Taken
@@ -26,11 +28,10 @@ _MOST_STRAYS = 3
 """Snapshots of one task that its present notebook cannot use, but an earlier one, to which one may go back."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Held:
+class _Held(msgspec.Struct, kw_only=True):
     task: TaskName
     taken: Taken
-    used: float = field(default_factory=time.monotonic)
+    used: float = msgspec.field(default_factory=time.monotonic)
     fits: bool = True
 
 

@@ -13,8 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import IO, Literal, Protocol, TypeAlias
+
+import msgspec
 
 from nbmake_dag.errors import is_short_of_something
 from nbmake_dag.execute.processes.cancellation import Cancellation
@@ -37,8 +38,7 @@ STREAMS = ("stdout", "stderr")
 _News: TypeAlias = Literal["cancelled", "timeout"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRun:
+class ProcessRun(msgspec.Struct, frozen=True, kw_only=True):
     """How a process ended. Times in nanoseconds since the epoch; memory in bytes."""
 
     outcome: AttemptOutcome
@@ -92,12 +92,11 @@ def run_process(
         raise
 
 
-@dataclass(slots=True)
-class _Log:
+class _Log(msgspec.Struct):
     """What was printed: the beginning and the end, where it is too much."""
 
-    head: bytearray = field(default_factory=bytearray)
-    tail: deque[bytes] = field(default_factory=deque[bytes])
+    head: bytearray = msgspec.field(default_factory=bytearray)
+    tail: deque[bytes] = msgspec.field(default_factory=deque[bytes])
     in_tail: int = 0
     dropped: int = 0
 

@@ -15,9 +15,10 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from typing import Any
+
+import msgspec
 
 from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.blobs import BlobStore
@@ -99,8 +100,7 @@ class Post:
             return [attempt for attempt, heard in self._heard.items() if heard < limit]
 
 
-@dataclass(slots=True)
-class Courier:
+class Courier(msgspec.Struct):
     """A node's end: it fetches what the node lacks, brings back what the driver lacks, and counts the bytes."""
 
     post: Any

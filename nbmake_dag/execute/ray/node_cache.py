@@ -6,15 +6,15 @@ It lies in the user's cache folder, is shared by all builds on the node, and can
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from nbmake_dag.execute.user_cache import user_cache
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.layout import CacheLayout, files_below, remove
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCache:
+class NodeCache(msgspec.Struct, frozen=True):
     """The folder of one node."""
 
     folder: str

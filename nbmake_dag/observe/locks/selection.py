@@ -65,8 +65,7 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join((what, *(f"--hash={each}" for each in self.hashes)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is wanted of a lock file, and for which Python."""
 
     python: tuple[int, int]

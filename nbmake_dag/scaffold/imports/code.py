@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.config.paths import PathError, read_pattern, written_path
 from nbmake_dag.config.values import name_fault, value_fault

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.scaffold.imports.code import with_code

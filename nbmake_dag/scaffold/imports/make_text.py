@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.scaffold.imports.steps import SourceFile
@@ -17,8 +19,7 @@ _LONGEST = 20_000
 MOST_RULES = 2000
 
 
-@dataclass(slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, kw_only=True):
     """A rule; ``%`` in its targets is a pattern. Its recipe is not expanded yet."""
 
     targets: tuple[str, ...]
@@ -39,14 +40,13 @@ class Variables(dict[str, str]):
     left = 100_000
 
 
-@dataclass(slots=True, kw_only=True)
-class Makefile:
+class Makefile(msgspec.Struct, kw_only=True):
     """Rules and variables, as the text declares them, and what of it is left out."""
 
-    variables: Variables = field(default_factory=Variables)
-    rules: list[Rule] = field(default_factory=list[Rule])
-    phony: set[str] = field(default_factory=set[str])
-    unsaid: list[str] = field(default_factory=list[str])
+    variables: Variables = msgspec.field(default_factory=Variables)
+    rules: list[Rule] = msgspec.field(default_factory=list[Rule])
+    phony: set[str] = msgspec.field(default_factory=set[str])
+    unsaid: list[str] = msgspec.field(default_factory=list[str])
 
 
 def parsed(source: SourceFile) -> Makefile:  # noqa: C901 - a case for each kind of line

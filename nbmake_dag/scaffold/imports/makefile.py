@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.scaffold.imports.make_text import MOST_RULES, Makefile, Rule, expanded, parsed, stem_of

@@ -6,9 +6,9 @@ import base64
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import yaml
 
 from nbmake_dag.scaffold.imports.shell_lines import Line, lines_of
@@ -37,13 +37,12 @@ _STARTERS = frozenset(
 _NO_WORK = frozenset({"echo", "printf", "mkdir", "touch", "set", "export", "source", ".", "true", ":", "cd"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotebookRun:
+class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a notebook, as a command line or a call says it; paths as they are written."""
 
     notebook: str
     output: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     kernel: str = ""
     cwd: str = ""
     timeout: str = ""

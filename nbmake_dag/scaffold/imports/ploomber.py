@@ -6,10 +6,12 @@ import ast
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product as combinations
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.scaffold.imports.steps import Imported, SourceFile, Step
@@ -27,8 +29,7 @@ _HARMLESS = frozenset({"static_analysis", "local_execution", "nb_product_key"})
 _MOST_OF_A_GRID = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
+class _Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task of the file, with the products by name; a product that is not named is ``product``."""
 
     name: str

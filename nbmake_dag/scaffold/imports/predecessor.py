@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.scaffold.follow import Follower
@@ -20,14 +22,13 @@ _NOTEBOOKS = frozenset({"JupytextNotebook", "JupyterIpynbNotebook"})
 _MARK = "\0task "
 
 
-@dataclass(slots=True, kw_only=True)
-class _Task:
+class _Task(msgspec.Struct, kw_only=True):
     notebook: str
     parameters: dict[str, Any]
     timeout: str
     retries: int
-    unsaid: list[str] = field(default_factory=list[str])
-    above: list[int] = field(default_factory=list[int])
+    unsaid: list[str] = msgspec.field(default_factory=list[str])
+    above: list[int] = msgspec.field(default_factory=list[int])
 
 
 def read_predecessor(source: SourceFile) -> Imported:

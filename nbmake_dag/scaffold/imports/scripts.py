@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.scaffold.follow import Follower

@@ -7,8 +7,9 @@ import itertools
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.scaffold.follow import Follower
@@ -34,12 +35,11 @@ _MOST_LINES = 100
 """Lines of one statement that are tried, after its block."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
+class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     """What a directive lists: values without names, and those with one; what is not known is left out."""
 
     listed: tuple[Any, ...] = ()
-    named: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    named: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     unknown: tuple[str, ...] = ()
 
     @property
@@ -54,8 +54,7 @@ class Arguments:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnakeRule:
+class SnakeRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule, its directives by name."""
 
     name: str
@@ -67,14 +66,13 @@ class SnakeRule:
         return self.directives.get(directive, Arguments())
 
 
-@dataclass(slots=True, kw_only=True)
-class Snakefile:
+class Snakefile(msgspec.Struct, kw_only=True):
     """Rules in the order of the text, what it configures, and what of it is left out."""
 
-    rules: list[SnakeRule] = field(default_factory=list[SnakeRule])
-    unsaid: list[str] = field(default_factory=list[str])
-    config: dict[str, Any] = field(default_factory=dict[str, Any])
-    strange: list[str] = field(default_factory=list[str])
+    rules: list[SnakeRule] = msgspec.field(default_factory=list[SnakeRule])
+    unsaid: list[str] = msgspec.field(default_factory=list[str])
+    config: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    strange: list[str] = msgspec.field(default_factory=list[str])
     """Lines that are not understood, a sentence each."""
 
 

@@ -6,8 +6,9 @@ import posixpath
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from nbmake_dag.config.values import spelling
 from nbmake_dag.errors import UsageError

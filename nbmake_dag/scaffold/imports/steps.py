@@ -6,11 +6,13 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from glob import glob
 from itertools import product
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from nbmake_dag.config.matrix import name_fault as task_name_fault
 from nbmake_dag.config.paths import PathError, folded, read_pattern, written_path
@@ -23,8 +25,7 @@ _LARGEST = 1 << 20
 """Bytes of a file that is still read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A task to be. Paths are relative to the project; those in ``command`` and ``parameters`` to ``workdir``."""
 
     name: str
@@ -33,8 +34,8 @@ class Step:
     function: str = ""
     inputs: Paths = ()
     outputs: Paths = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    matrix: Mapping[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    matrix: Mapping[str, list[Any]] = msgspec.field(default_factory=dict[str, list[Any]])
     after: tuple[str, ...] = ()
     workdir: str = ""
     kernel: str = ""
@@ -52,16 +53,14 @@ class Step:
     """Whether it cannot be a task as it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """The steps of a file, and what concerns all of it and cannot be said."""
 
     steps: tuple[Step, ...]
     unsaid: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of another tool. ``path`` is relative to ``root``, which is absolute."""
 
     root: str
