@@ -29,8 +29,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """The room by task, by run, and what no run shows."""
 
-    tasks: dict[str, Room] = msgspec.field(default_factory=dict[str, Room])
-    runs: dict[str, Room] = msgspec.field(default_factory=dict[str, Room])
+    tasks: dict[str, Room] = {}
+    runs: dict[str, Room] = {}
     rest: Room
 
 

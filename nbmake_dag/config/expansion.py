@@ -33,7 +33,7 @@ class PipelineFile(msgspec.Struct, frozen=True, kw_only=True):
     document: Document
     lines: Lines
     file: str
-    parts: Mapping[str, Document] = msgspec.field(default_factory=dict[str, Document])
+    parts: Mapping[str, Document] = {}
     """The parts by their folders, in their order."""
 
     @property

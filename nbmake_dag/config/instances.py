@@ -33,11 +33,9 @@ class Unreadable(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is on disk of all that instances come from. Of what is missing here nobody knows the instances."""
 
-    rows: Mapping[str, bytes | Unreadable] = msgspec.field(default_factory=dict[str, "bytes | Unreadable"])
+    rows: Mapping[str, bytes | Unreadable] = {}
     """The content of files, by their path."""
-    files: Mapping[str, tuple[ProjectPath, ...]] = msgspec.field(
-        default_factory=dict[str, "tuple[ProjectPath, ...]"]
-    )
+    files: Mapping[str, tuple[ProjectPath, ...]] = {}
     """The files that match, sorted, by glob."""
     awaited: frozenset[str] = frozenset()
     """The paths and globs of what tasks make, and have yet to make."""

@@ -43,11 +43,9 @@ class Lines(msgspec.Struct, frozen=True):
     """The line on which each key and each table first appears."""
 
     numbers: dict[tuple[str, ...], int]
-    moved: Mapping[tuple[str, ...], tuple[str, ...]] = msgspec.field(
-        default_factory=dict[tuple[str, ...], tuple[str, ...]]
-    )
+    moved: Mapping[tuple[str, ...], tuple[str, ...]] = {}
     """Where keys stand in the text that count as others: those of a profile."""
-    parts: Mapping[str, tuple[str, Lines]] = msgspec.field(default_factory=dict[str, "tuple[str, Lines]"])
+    parts: Mapping[str, tuple[str, Lines]] = {}
     """The parts of the pipeline by folder, each with its file: `etl/clean` among tasks is a key of `etl`."""
 
     def place(self, path: tuple[str, ...]) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     use_records: bool = True
     look_up_records: bool = False
     """Whether a shared cache is asked about each miss."""
-    left_out: Mapping[TaskName, Result] = msgspec.field(default_factory=dict[TaskName, Result])
+    left_out: Mapping[TaskName, Result] = {}
     """The last results of tasks that are needed, and no part of the build."""
 
 

@@ -32,8 +32,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     own: tuple[Ingredient, ...]
     own_key: Key
     records: tuple[Record, ...] = ()
-    present: Mapping[ProjectPath, Digest] = msgspec.field(default_factory=dict[ProjectPath, Digest])
-    modules: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    present: Mapping[ProjectPath, Digest] = {}
+    modules: Mapping[str, str] = {}
     cells: tuple[CellRef, ...] = ()
     previous: Record | None = None
     lost: str = ""

@@ -46,7 +46,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
     positions: Mapping[TaskName, int]
     """The position of every task in the pipeline file, instances in their order."""
-    empty: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    empty: Mapping[str, str] = {}
     """The tasks that have no instances, each with the reason."""
     source_makers: Mapping[Input, tuple[tuple[TaskName, ProjectPath], ...]] = msgspec.field(
         default_factory=dict[Input, tuple[tuple[TaskName, ProjectPath], ...]]

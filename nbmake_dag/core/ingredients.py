@@ -30,9 +30,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """What identifies the kernel or the interpreter; empty for a command."""
     allow_errors: bool = False
     """Whether the cells of a notebook may raise."""
-    modules: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    modules: Mapping[str, str] = {}
     """Digests of the local modules that reading the code finds, by path."""
-    inputs: Mapping[Input, Files] = msgspec.field(default_factory=dict[Input, Files])
+    inputs: Mapping[Input, Files] = {}
     """Files of each external input."""
     folders: frozenset[Input] = frozenset()
     """Those that are folders, whether or not they are written so, and are there or made by tasks above."""
@@ -45,7 +45,7 @@ class Software(msgspec.Struct, frozen=True, kw_only=True):
     packages: Mapping[str, str]
     variables: Mapping[str, str | None]
     """Digests of values; ``None`` for a variable that is not set."""
-    locked: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    locked: Mapping[str, str] = {}
     """Version and hash of what the lock file of a task's environment selects, by name."""
 
 

@@ -170,8 +170,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     cpus: float = 1.0
     gpus: float = 0.0
     memory: int = 0
-    custom: Mapping[str, float] = msgspec.field(default_factory=dict[str, float])
-    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    custom: Mapping[str, float] = {}
+    labels: Mapping[str, str] = {}
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +184,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     retry_delay: float = 0.0
     resources: Resources = msgspec.field(default_factory=Resources)
-    pools: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    pools: Mapping[str, int] = {}
     """How many places of each pool it takes while it runs."""
     priority: int = 0
     check: bool = False
@@ -210,9 +210,9 @@ class Task(_Comparable, frozen=True, kw_only=True):
     work: Work
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
-    parameters: Mapping[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    parameters: Mapping[str, Value] = {}
     """Those that reach the work, resolved by precedence."""
-    values: Mapping[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    values: Mapping[str, Value] = {}
     """The values that tell this instance from others, also those that only paths use."""
     gathers: Mapping[str, tuple[Gathered, ...]] = msgspec.field(default_factory=nothing)
     """The inputs that are outputs of all instances of a task, by name, in the order of the pipeline.
@@ -230,7 +230,7 @@ class Task(_Comparable, frozen=True, kw_only=True):
     workdir: ProjectPath = ProjectPath("./")
     environment: EnvironmentSettings | None = None
     """What it runs in, where nbdag makes that."""
-    env: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    env: Mapping[str, str] = {}
     """Its own variables, over those of its environment."""
     secrets: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
@@ -240,7 +240,7 @@ class Task(_Comparable, frozen=True, kw_only=True):
     """The file that declares it, relative to the root: ``pipeline.toml``, or a part of it."""
     line: int = 0
     """Its line there."""
-    lines: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    lines: Mapping[str, int] = {}
     """Those of its keys, which may be in ``[defaults]``."""
 
     def line_of(self, key: str) -> int:
@@ -283,7 +283,7 @@ class EnvironmentSettings(_Comparable, frozen=True, kw_only=True):
     """``None``: the version that nbdag runs in."""
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
-    env: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    env: Mapping[str, str] = {}
     build: bool = False
     """Whether packages without a wheel are built."""
     place: str = ""
@@ -351,7 +351,7 @@ class RaySettings(_Comparable, frozen=True, kw_only=True):
 
     address: str | None = None
     address_place: str = ""
-    runtime_env: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
+    runtime_env: Mapping[str, object] = {}
     slurm: SlurmSettings = msgspec.field(default_factory=SlurmSettings)
 
 
@@ -373,8 +373,8 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 900_000_000
     allow: tuple[str, ...] = ()
     """Variables that are named like secrets, and are none."""
-    metrics: Mapping[str, MetricSettings] = msgspec.field(default_factory=dict[str, MetricSettings])
-    views: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    metrics: Mapping[str, MetricSettings] = {}
+    views: Mapping[str, str] = {}
     """Names of the site's pages as somebody set them, each with its address."""
 
 
@@ -390,7 +390,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     watch: WatchSettings = msgspec.field(default_factory=WatchSettings)
     ray: RaySettings = msgspec.field(default_factory=RaySettings)
     report: ReportSettings = msgspec.field(default_factory=ReportSettings)
-    pools: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    pools: Mapping[str, int] = {}
     """The places of each pool that tasks take from."""
     keep_runs: int = 200
     keep_inputs: bool = False
@@ -399,5 +399,5 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     """Patterns of files that folder and glob inputs leave out, in addition to `nbmake_dag.core.ignore.DEFAULT`."""
     data: tuple[ProjectPath, ...] = ()
     """The files whose rows or names are instances."""
-    empty: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    empty: Mapping[str, str] = {}
     """The tasks that have no instances, each with the reason."""

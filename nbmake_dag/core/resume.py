@@ -43,7 +43,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     basis: Basis
     cells: int
     elapsed_s: float
-    used: Mapping[tuple[str, str], str] = msgspec.field(default_factory=dict[tuple[str, str], str])
+    used: Mapping[tuple[str, str], str] = {}
     modules: frozenset[str] = frozenset()
     opened: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()

@@ -125,7 +125,7 @@ class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
 
     task: TaskName
     records: tuple[Record, ...] = ()
-    modules: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    modules: Mapping[str, str] = {}
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,11 +17,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     kind: TrialKind
     sandboxed: bool = True
     """Whether tasks see only what they declare."""
-    parameters: Mapping[TaskName, Mapping[str, Value]] = msgspec.field(
-        default_factory=dict[TaskName, Mapping[str, "Value"]]
-    )
+    parameters: Mapping[TaskName, Mapping[str, Value]] = {}
     """Parameters of single tasks, in place of what the pipeline says."""
-    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = {}
     """Environment variables of all tasks."""
     commit: str = ""
     """The commit whose files it has, if they are those of one."""

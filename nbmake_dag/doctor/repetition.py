@@ -127,7 +127,7 @@ class _End(msgspec.Struct):
     """A listener that waits for the end of one task."""
 
     task: TaskName
-    outcome: TaskOutcome | None = msgspec.field(default=None)
+    outcome: TaskOutcome | None = None
 
     def notify(self, event: RunEvent) -> None:
         if isinstance(event, TaskEnded) and event.outcome.task == self.task:

@@ -49,7 +49,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     places: Places = msgspec.field(default_factory=Places)
     """All that was looked for, in whichever survey: a build with nothing to do looks there too."""
     trial: Trial | None = None
-    listed: dict[str, tuple[ProjectPath, ...]] = msgspec.field(default_factory=dict[str, tuple[ProjectPath, ...]])
+    listed: dict[str, tuple[ProjectPath, ...]] = {}
     """By glob, the files on disk that instances of families come from which are not known at first."""
 
     def pipeline(self, known: Found) -> Pipeline:

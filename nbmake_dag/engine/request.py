@@ -18,7 +18,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    overrides: Mapping[str, Value] = msgspec.field(default_factory=dict[str, "Value"])
+    overrides: Mapping[str, Value] = {}
     affected: str | None = None
     """The branch or commit since which tasks must have changed to be built; empty for the usual one."""
     checks: bool = False
@@ -32,7 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int | None = None
     executor: str = "auto"
     """``auto`` or the name of a registered one."""
-    executor_options: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    executor_options: Mapping[str, str] = {}
     cache: str = "read-write"
     """``off``, ``read``, ``write`` or ``read-write``."""
     offline: bool = False

@@ -48,10 +48,10 @@ class Restored(msgspec.Struct, kw_only=True):
     """What `nbdag restore` did; ``lost`` are tasks whose outputs are not in place, each with the reason."""
 
     run_id: str
-    restored: list[str] = msgspec.field(default_factory=list[str])
+    restored: list[str] = []
     in_place: int = 0
-    undeclared: list[str] = msgspec.field(default_factory=list[str])
-    lost: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    undeclared: list[str] = []
+    lost: dict[str, str] = {}
     rescued: tuple[RescuedFile, ...] = ()
 
 

@@ -79,8 +79,8 @@ class Aside(msgspec.Struct, frozen=True, kw_only=True):
 class Partial(msgspec.Struct, kw_only=True):
     """What an attempt left that did not succeed: where it is kept now, and what holds a secret and so is not."""
 
-    kept: list[str] = msgspec.field(default_factory=list[str])
-    withheld: list[str] = msgspec.field(default_factory=list[str])
+    kept: list[str] = []
+    withheld: list[str] = []
 
 
 def set_aside(

@@ -75,12 +75,12 @@ class Code(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct):
     """What was found so far, as `Scripts` of `nbmake_dag.observe.scripts` has it."""
 
-    files: list[Script] = msgspec.field(default_factory=list[Script])
-    missing: list[str] = msgspec.field(default_factory=list[str])
-    code: list[Code] = msgspec.field(default_factory=list[Code])
-    unknown: list[str] = msgspec.field(default_factory=list[str])
-    kinds: dict[str, PathKind] = msgspec.field(default_factory=dict[str, PathKind])
-    programs: dict[str, bool] = msgspec.field(default_factory=dict[str, bool])
+    files: list[Script] = []
+    missing: list[str] = []
+    code: list[Code] = []
+    unknown: list[str] = []
+    kinds: dict[str, PathKind] = {}
+    programs: dict[str, bool] = {}
 
     def kind(self, path: str) -> PathKind:
         """Return what is at an absolute path, and note that it decided how a word is read."""

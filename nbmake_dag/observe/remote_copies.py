@@ -49,11 +49,11 @@ class RemoteCopies(msgspec.Struct, kw_only=True):
 
     project: Project
     warn: Callable[[str], None]
-    failed: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    failed: dict[str, str] = {}
     """The keys of files that a build has no copy of, each with the reason."""
-    asked: set[str] = msgspec.field(default_factory=set[str])
+    asked: set[str] = set()
     """Those that a build has brought up to date."""
-    _read: dict[str, Learned | None] = msgspec.field(default_factory=dict[str, "Learned | None"])
+    _read: dict[str, Learned | None] = {}
 
     def learned(self, remote: RemoteFile) -> Learned | None:
         if remote.key not in self._read:

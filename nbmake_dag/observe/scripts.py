@@ -61,9 +61,9 @@ class Scripts(msgspec.Struct, frozen=True):
     code: tuple[Code, ...]
     unknown: tuple[str, ...] = ()
     """Commands that run a script whose name is computed."""
-    kinds: Mapping[str, PathKind] = msgspec.field(default_factory=dict[str, PathKind])
+    kinds: Mapping[str, PathKind] = {}
     """What was at the absolute paths of which that decided how a word is read."""
-    programs: Mapping[str, bool] = msgspec.field(default_factory=dict[str, bool])
+    programs: Mapping[str, bool] = {}
     """Whether there was a program at those of which that did."""
 
 

@@ -33,7 +33,7 @@ class TaskCode(msgspec.Struct, frozen=True, kw_only=True):
     """The driver's interpreter, which runs functions."""
     notebook: Callable[[Notebook], NotebookIdentity]
     kernel: Callable[[Task], Kernel | None]
-    _reached: dict[TaskName, Reached] = msgspec.field(default_factory=dict)
+    _reached: dict[TaskName, Reached] = {}
 
     def of(self, task: Task) -> Reached:
         """Return what a task's code reaches, the module of a function included."""

@@ -37,7 +37,7 @@ class _Part(msgspec.Struct):
     """A frame, its first line a place; or text between frames, ``path`` is ``None``."""
 
     path: str | None
-    lines: list[str] = msgspec.field(default_factory=list[str])
+    lines: list[str] = []
     is_failing_line: bool = False
 
 

@@ -24,9 +24,9 @@ class AttemptTrack(msgspec.Struct):
     pool: str | None = None
     """The pool that it waited for, and for how long in seconds."""
     pool_wait_s: float | None = None
-    running: dict[CellRef, CellStarted] = msgspec.field(default_factory=dict[CellRef, CellStarted])
-    failed: list[CellRun] = msgspec.field(default_factory=list[CellRun])
-    given: set[CellRef] = msgspec.field(default_factory=set[CellRef])
+    running: dict[CellRef, CellStarted] = {}
+    failed: list[CellRun] = []
+    given: set[CellRef] = set()
 
     def cell_started(self, event: CellStarted) -> None:
         self.running[event.cell] = event

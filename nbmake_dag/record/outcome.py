@@ -65,7 +65,7 @@ class RunOutcome(msgspec.Struct, kw_only=True):
     """The end of a run, filled as its tasks end. ``signal`` is the number of the signal that ended it."""
 
     run_id: str
-    tasks: dict[TaskName, TaskOutcome] = msgspec.field(default_factory=dict["TaskName", TaskOutcome])
+    tasks: dict[TaskName, TaskOutcome] = {}
     unchanged: int = 0
     """How many tasks were seen to be up to date without looking at each; they are not in ``tasks``."""
     duration_s: float = 0.0
@@ -75,7 +75,7 @@ class RunOutcome(msgspec.Struct, kw_only=True):
     """What was asked for turned out not to exist."""
     shared: str = ""
     """How many results came from the shared cache and went there, in words."""
-    warnings: list[str] = msgspec.field(default_factory=list[str])
+    warnings: list[str] = []
     """What went wrong around the run, without an effect on it."""
     folder: str = ""
     """Where the run is recorded."""

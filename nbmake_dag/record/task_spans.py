@@ -46,7 +46,7 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     form: str = ""
     function: str = ""
-    parameters: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
+    parameters: Mapping[str, object] = {}
     upstreams: tuple[str, ...] = ()
     previous_s: float | None = None
 

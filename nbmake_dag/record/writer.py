@@ -65,7 +65,7 @@ class RunHeader(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str
     started: int
     resource: Resource
-    parameters: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
+    parameters: Mapping[str, object] = {}
     targets: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     traceparent: str = ""

@@ -226,7 +226,7 @@ class _Ends(msgspec.Struct):
     """A listener that notes how tasks ended, those that ran also in a file."""
 
     notes: str = ""
-    found: dict[str, ChildTask] = msgspec.field(default_factory=dict[str, ChildTask])
+    found: dict[str, ChildTask] = {}
 
     def notify(self, event: RunEvent) -> None:
         if isinstance(event, TaskEnded):

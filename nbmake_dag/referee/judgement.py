@@ -27,8 +27,8 @@ Read = Callable[[str], bytes | None]
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How the results of one task are compared."""
 
-    outputs: Mapping[str, CompareRule] = msgspec.field(default_factory=dict[str, CompareRule])
-    metrics: Mapping[str, MetricSettings] = msgspec.field(default_factory=dict[str, MetricSettings])
+    outputs: Mapping[str, CompareRule] = {}
+    metrics: Mapping[str, MetricSettings] = {}
     cells: tuple[CellRef, ...] = ()
     """Those of a notebook that count."""
     notebook: str = ""

@@ -64,18 +64,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What is executed; tasks above them are too, unless ``alone`` is set."""
     base: Base = Workspace()
     """The files that the copy begins with."""
-    files: Mapping[ProjectPath, Content] = msgspec.field(default_factory=dict[ProjectPath, Content])
+    files: Mapping[ProjectPath, Content] = {}
     """What is put over them: inputs, modules, notebooks."""
-    given: Mapping[TaskName, Record] = msgspec.field(default_factory=dict[TaskName, Record])
+    given: Mapping[TaskName, Record] = {}
     """The results of tasks that are not executed: their outputs are put into the copy where blobs of them are
     left, and `upstream()` reads what they logged."""
     alone: bool = False
     """Whether nothing above ``tasks`` is executed; all that they need is then ``given``."""
-    parameters: Mapping[TaskName, Mapping[str, Value]] = msgspec.field(
-        default_factory=dict[TaskName, Mapping[str, "Value"]]
-    )
+    parameters: Mapping[TaskName, Mapping[str, Value]] = {}
     """Parameters of single tasks, in place of what the pipeline says; names and paths stay as they are."""
-    overrides: Mapping[str, Value] = msgspec.field(default_factory=dict[str, "Value"])
+    overrides: Mapping[str, Value] = {}
     """Parameters of all tasks, as with ``-p``."""
     profiles: tuple[str, ...] = ()
     reuse: bool = True
@@ -86,11 +84,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Whether tasks see only what they declare."""
     passed: frozenset[str] = frozenset()
     """Environment variables that tasks see besides those of the machine."""
-    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = {}
     """Environment variables that are set for them."""
-    same: Mapping[TaskName, tuple[Ingredient, ...]] = msgspec.field(
-        default_factory=dict[TaskName, tuple[Ingredient, ...]]
-    )
+    same: Mapping[TaskName, tuple[Ingredient, ...]] = {}
     """What tasks must consist of: one that does not, there, is not executed, and counts as ``given``."""
     notes: str = ""
     """The file that notes what has ended, if any: what is noted there is not executed again."""
@@ -122,7 +118,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """Its run, in the runs of trials; empty where nothing could begin."""
     problem: str = ""
     """Why nothing could begin, or why it was ended."""
-    tasks: Mapping[TaskName, TriedTask] = msgspec.field(default_factory=dict[TaskName, TriedTask])
+    tasks: Mapping[TaskName, TriedTask] = {}
 
     @property
     def executed(self) -> int:

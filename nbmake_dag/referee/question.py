@@ -62,8 +62,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool
     """Whether it ran, or was a hit."""
     failed: bool = False
-    metrics: Mapping[str, float] = msgspec.field(default_factory=dict[str, float])
-    outputs: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    metrics: Mapping[str, float] = {}
+    outputs: Mapping[str, str] = {}
 
 
 def told_by_run(run: Run) -> dict[TaskName, Told]:

@@ -81,7 +81,7 @@ class Replay(msgspec.Struct, kw_only=True):
     """What each task read, where it is there."""
     missing: Mapping[TaskName, tuple[ProjectPath, ...]]
     """What it read of what other tasks made, where that is nowhere."""
-    run_ids: list[str] = msgspec.field(default_factory=list[str])
+    run_ids: list[str] = []
     """The runs of its trials."""
     notes: Notes = msgspec.field(default_factory=Notes)
     """What an interrupted replay like this one has executed."""

@@ -44,8 +44,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class Fetched(msgspec.Struct, kw_only=True):
     """The keys of files without a copy, and of those whose copy could not be checked, with the reasons."""
 
-    failed: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    kept: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    failed: dict[str, str] = {}
+    kept: dict[str, str] = {}
     downloaded: int = 0
     size: int = 0
 

@@ -25,8 +25,8 @@ _PIECE = 1 << 20
 class Pulled(msgspec.Struct, kw_only=True):
     """The result of pulling from a place; ``refused`` are runs, each with the reason."""
 
-    new: list[str] = msgspec.field(default_factory=list[str])
-    refused: list[str] = msgspec.field(default_factory=list[str])
+    new: list[str] = []
+    refused: list[str] = []
     known: int = 0
 
 

@@ -34,7 +34,7 @@ class Fetched(msgspec.Struct, kw_only=True):
     new: int = 0
     expired: int = 0
     of_forks: int = 0
-    refused: list[str] = msgspec.field(default_factory=list[str])
+    refused: list[str] = []
     failed: int = 0
     """How many of them may be fetched another time."""
     stopped: str = ""

@@ -29,7 +29,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Paths = ()
     suggested_inputs: tuple[str, ...] = ()
     suggested_outputs: tuple[str, ...] = ()
-    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    parameters: Mapping[str, Any] = {}
     kernel: str = "python3"
     """The kernel that the notebook asks for; empty where it is in another language than Python and names none."""
     language: str = "python"

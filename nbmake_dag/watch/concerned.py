@@ -23,9 +23,9 @@ class Built(msgspec.Struct):
     A family that was not known, and what waited for it, have facts of before it was and of after.
     """
 
-    own: dict[TaskName, frozenset[str]] = msgspec.field(default_factory=dict[TaskName, frozenset[str]])
-    modules: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    failed: set[TaskName] = msgspec.field(default_factory=set[TaskName])
+    own: dict[TaskName, frozenset[str]] = {}
+    modules: dict[str, str] = {}
+    failed: set[TaskName] = set()
 
     def note(
         self,

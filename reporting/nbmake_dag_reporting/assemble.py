@@ -56,8 +56,8 @@ def assemble(
 
 class _Sorted(msgspec.Struct):
     run: Span | None = None
-    tasks: list[Span] = msgspec.field(default_factory=list[Span])
-    names: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    tasks: list[Span] = []
+    names: dict[str, str] = {}
     """Tasks by their spans, which is what links point to."""
     attempts: defaultdict[str, list[Span]] = msgspec.field(
         default_factory=lambda: defaultdict[str, list[Span]](list)
@@ -87,15 +87,11 @@ class _Seen(msgspec.Struct):
     """The events of a run that was cut off."""
 
     started: event.RunStarted | None = None
-    wanted: dict[str, event.WantedTask] = msgspec.field(default_factory=dict[str, event.WantedTask])
-    planned: dict[str, event.TaskPlanned] = msgspec.field(default_factory=dict[str, event.TaskPlanned])
-    attempts: dict[tuple[str, int], event.AttemptStarted] = msgspec.field(
-        default_factory=dict[tuple[str, int], event.AttemptStarted]
-    )
-    cells: dict[tuple[str, int, int], event.CellStarted] = msgspec.field(
-        default_factory=dict[tuple[str, int, int], event.CellStarted]
-    )
-    waits: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    wanted: dict[str, event.WantedTask] = {}
+    planned: dict[str, event.TaskPlanned] = {}
+    attempts: dict[tuple[str, int], event.AttemptStarted] = {}
+    cells: dict[tuple[str, int, int], event.CellStarted] = {}
+    waits: dict[str, str] = {}
     """The pools that tasks wait for."""
 
 
@@ -210,11 +206,11 @@ def _task(span: Span, spans: _Sorted, resolve: Resolve) -> TaskRun:
 class _Left(msgspec.Struct, frozen=True, kw_only=True):
     """The results of an execution: from the span of the one that ran, or from the record of a hit."""
 
-    params: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    metrics: dict[str, float] = msgspec.field(default_factory=dict[str, float])
-    tags: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    artifacts: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
-    outputs: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    params: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    artifacts: dict[str, Artifact] = {}
+    outputs: dict[str, str] = {}
     undeclared_reads: tuple[str, ...] = ()
     undeclared_writes: tuple[str, ...] = ()
     series: str | None = None

@@ -82,9 +82,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     before: str
     after: str
     results: tuple[ResultChange, ...] = ()
-    reasons: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
+    reasons: Mapping[str, tuple[str, ...]] = {}
     """Why each task that the second run executed was."""
-    codes: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
+    codes: Mapping[str, tuple[str, ...]] = {}
     """The same as codes, one for each reason."""
     statuses: tuple[Change, ...] = ()
     parameters: tuple[Change, ...] = ()

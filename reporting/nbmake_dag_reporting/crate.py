@@ -68,8 +68,8 @@ class _Done(msgspec.Struct, kw_only=True):
     task: TaskRun
     folder: str
     record: _Record | None
-    used: list[Any] = msgspec.field(default_factory=list[Any])
-    made: list[Any] = msgspec.field(default_factory=list[Any])
+    used: list[Any] = []
+    made: list[Any] = []
 
     @property
     def ingredients(self) -> tuple[RecordedIngredient, ...]:

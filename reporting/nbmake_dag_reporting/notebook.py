@@ -25,8 +25,8 @@ class SourceCell(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     source: str
     counted: int | None = None
-    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    attachments: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    metadata: Mapping[str, Any] = {}
+    attachments: Mapping[str, Any] = {}
     identifier: str | None = None
 
 
@@ -34,7 +34,7 @@ class SourceNotebook(msgspec.Struct, frozen=True, kw_only=True):
     """A notebook without results; parameters are injected after ``parameters_index``, or before the first cell."""
 
     cells: tuple[SourceCell, ...]
-    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    metadata: Mapping[str, Any] = {}
     parameters_index: int | None = None
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from nbmake_dag_reporting.cell_ref import CellRef
-from nbmake_dag_reporting.spans import Attributes, AttributeValue, Resource
+from nbmake_dag_reporting.spans import Attributes, Resource
 from nbmake_dag_reporting.vocabulary import RecordedOutcome, RecordedResult, TaskStatus, TaskType
 
 
@@ -141,13 +141,13 @@ class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
     draft: bool = False
     accepted: bool = False
     upstreams: tuple[str, ...] = ()
-    params: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
-    metrics: Mapping[str, float] = msgspec.field(default_factory=dict[str, float])
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    artifacts: Mapping[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
-    scripts: Mapping[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    params: Attributes = {}
+    metrics: Mapping[str, float] = {}
+    tags: Mapping[str, str] = {}
+    artifacts: Mapping[str, Artifact] = {}
+    scripts: Mapping[str, Artifact] = {}
     """Of the libraries that draw its interactive figures."""
-    outputs: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    outputs: Mapping[str, str] = {}
     undeclared_reads: tuple[str, ...] = ()
     undeclared_writes: tuple[str, ...] = ()
     series: str | None = None
@@ -173,8 +173,8 @@ class RunHead(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
     vcs: Vcs = msgspec.field(default_factory=Vcs)
     ci: Ci | None = None
-    parameters: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
-    counts: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    parameters: Attributes = {}
+    counts: Mapping[str, int] = {}
     """Tasks by status, and ``total``."""
     saved_s: float = 0.0
     kind: str = ""
@@ -184,7 +184,7 @@ class RunHead(msgspec.Struct, frozen=True, kw_only=True):
 class Run(RunHead, frozen=True, kw_only=True):
     """A whole run: `RunHead`, and all its tasks, in the order of the pipeline."""
 
-    tasks: Mapping[str, TaskRun] = msgspec.field(default_factory=dict[str, TaskRun])
+    tasks: Mapping[str, TaskRun] = {}
     resource: Resource = msgspec.field(default_factory=Resource)
     lost: tuple[str, ...] = ()
     """Tables of its hits that are gone or damaged: the tasks in them are missing."""

@@ -71,8 +71,8 @@ class SiteOptions(msgspec.Struct, frozen=True, kw_only=True):
     committed: Callable[[Run, Collection[str]], Mapping[str, bytes]] | None = None
     """Gives files as the commit of a run has them, by paths relative to its pipeline file."""
     max_size: int = 900_000_000
-    metrics: Mapping[str, Declared] = msgspec.field(default_factory=dict[str, Declared])
-    views: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    metrics: Mapping[str, Declared] = {}
+    views: Mapping[str, str] = {}
     """Addresses of pages as somebody set them, by name."""
     secrets: Secrets = msgspec.field(default_factory=lambda: Secrets({}))
 

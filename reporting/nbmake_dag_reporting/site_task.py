@@ -53,7 +53,7 @@ class TaskPublisher(msgspec.Struct, frozen=True, kw_only=True):
     """Gives the pictures that prose shows."""
     nodes: Mapping[str, str]
     """The names of a cluster's nodes on the site."""
-    extremes: dict[str, Extremes] = msgspec.field(default_factory=dict[str, Extremes])
+    extremes: dict[str, Extremes] = {}
     """Of what was published so far, the least and the greatest value of each series, by task."""
 
     def publish(self, task: TaskRun, numbers: Mapping[str, int], run_id: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
     trace_id: str
     span_id: str
-    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = {}
 
 
 class SpanEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class SpanEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     time: int
-    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = {}
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind = "internal"
     start: int
     end: int
-    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = {}
     events: tuple[SpanEvent, ...] = ()
     links: tuple[Link, ...] = ()
     error: str | None = None
@@ -51,7 +51,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """What every span of a run shares: the program, the pipeline, the machine, the commit."""
 
-    attributes: Attributes = msgspec.field(default_factory=dict[str, AttributeValue])
+    attributes: Attributes = {}
     scope: str = "nbdag"
     version: str = ""
 

@@ -53,10 +53,10 @@ class Dispatched(msgspec.Struct):
     results: Mapping[TaskName, Result]
     sees: frozenset[str] = frozenset()
     """What its last attempt could see, if it may have run in a private copy of the repository."""
-    attempts: list[AttemptResult] = msgspec.field(default_factory=list[AttemptResult])
+    attempts: list[AttemptResult] = []
     aside: Aside | None = None
     rescued: tuple[RescuedFile, ...] = ()
-    warnings: list[str] = msgspec.field(default_factory=list[str])
+    warnings: list[str] = []
     waiting_since: float = msgspec.field(default_factory=time.monotonic)
 
 

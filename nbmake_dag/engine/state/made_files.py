@@ -53,11 +53,11 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     files: tuple[MadeFile, ...] = ()
     """Those whose bytes are stored."""
-    modules: Mapping[str, frozenset[str]] = msgspec.field(default_factory=dict[str, frozenset[str]])
+    modules: Mapping[str, frozenset[str]] = {}
     """The modules and scripts that each task was seen to use."""
     profiles: frozenset[tuple[str, ...]] = frozenset()
     """The profiles, those of one run together, under which results were made."""
-    wrote_code: Mapping[str, tuple[Key, Key]] = msgspec.field(default_factory=dict[str, tuple[Key, Key]])
+    wrote_code: Mapping[str, tuple[Key, Key]] = {}
     """Own key and key of the newest record of each task that wrote code of its own then."""
 
 

@@ -29,8 +29,8 @@ class Searched(msgspec.Struct, kw_only=True):
     records: int = 0
     blobs: int = 0
     freed: int = 0
-    removed: list[str] = msgspec.field(default_factory=list[str])
-    left: list[str] = msgspec.field(default_factory=list[str])
+    removed: list[str] = []
+    left: list[str] = []
 
 
 def drop_secrets(project: Project, secrets: Secrets) -> Searched:

@@ -25,7 +25,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     previous: PreviousResults
     drafts: Drafts
-    warnings: list[str] = msgspec.field(default_factory=list[str])
+    warnings: list[str] = []
     """What could not be used of it."""
 
     @classmethod

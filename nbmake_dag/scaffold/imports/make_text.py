@@ -44,9 +44,9 @@ class Makefile(msgspec.Struct, kw_only=True):
     """Rules and variables, as the text declares them, and what of it is left out."""
 
     variables: Variables = msgspec.field(default_factory=Variables)
-    rules: list[Rule] = msgspec.field(default_factory=list[Rule])
-    phony: set[str] = msgspec.field(default_factory=set[str])
-    unsaid: list[str] = msgspec.field(default_factory=list[str])
+    rules: list[Rule] = []
+    phony: set[str] = set()
+    unsaid: list[str] = []
 
 
 def parsed(source: SourceFile) -> Makefile:  # noqa: C901 - a case for each kind of line

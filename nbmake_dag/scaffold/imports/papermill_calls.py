@@ -42,7 +42,7 @@ class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
 
     notebook: str
     output: str = ""
-    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    parameters: Mapping[str, Any] = {}
     kernel: str = ""
     cwd: str = ""
     timeout: str = ""

@@ -27,8 +27,8 @@ class _Task(msgspec.Struct, kw_only=True):
     parameters: dict[str, Any]
     timeout: str
     retries: int
-    unsaid: list[str] = msgspec.field(default_factory=list[str])
-    above: list[int] = msgspec.field(default_factory=list[int])
+    unsaid: list[str] = []
+    above: list[int] = []
 
 
 def read_predecessor(source: SourceFile) -> Imported:

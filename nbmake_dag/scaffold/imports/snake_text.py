@@ -39,7 +39,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     """What a directive lists: values without names, and those with one; what is not known is left out."""
 
     listed: tuple[Any, ...] = ()
-    named: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    named: Mapping[str, Any] = {}
     unknown: tuple[str, ...] = ()
 
     @property
@@ -69,10 +69,10 @@ class SnakeRule(msgspec.Struct, frozen=True, kw_only=True):
 class Snakefile(msgspec.Struct, kw_only=True):
     """Rules in the order of the text, what it configures, and what of it is left out."""
 
-    rules: list[SnakeRule] = msgspec.field(default_factory=list[SnakeRule])
-    unsaid: list[str] = msgspec.field(default_factory=list[str])
-    config: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    strange: list[str] = msgspec.field(default_factory=list[str])
+    rules: list[SnakeRule] = []
+    unsaid: list[str] = []
+    config: dict[str, Any] = {}
+    strange: list[str] = []
     """Lines that are not understood, a sentence each."""
 
 

@@ -34,8 +34,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     function: str = ""
     inputs: Paths = ()
     outputs: Paths = ()
-    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    matrix: Mapping[str, list[Any]] = msgspec.field(default_factory=dict[str, list[Any]])
+    parameters: Mapping[str, Any] = {}
+    matrix: Mapping[str, list[Any]] = {}
     after: tuple[str, ...] = ()
     workdir: str = ""
     kernel: str = ""
