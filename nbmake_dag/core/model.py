@@ -146,6 +146,10 @@ class _Comparable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and self._compared() == other._compared()
 
+    def __ne__(self, other: object) -> bool:
+        # that of a struct compares identities here
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self._compared())
 
