@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.commands.schema import document_schema
 from nbmake_dag.config.pipeline_file import expand, parse

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 import tomlkit
+from msgspec.structs import replace
 
 from nbmake_dag.config.joined import in_one_file, reaching
 from nbmake_dag.config.pipeline_file import Found, Signature, effective, expand, parse

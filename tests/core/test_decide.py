@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.core.decide import MAX_REASONS, Decision, Restorable, Rules, Stale, UpToDate, decide
 from nbmake_dag.core.facts import Facts
@@ -22,7 +21,7 @@ def _past() -> Past:
 
 
 def _decide(past: Past, rules: Rules | None = None, **changes: object) -> Decision:
-    facts: Facts = replace(past.facts()[A], **changes)  # type: ignore[arg-type]
+    facts: Facts = replace(past.facts()[A], **changes)
     return decide(A, past.graph, facts, {}, rules or Rules())
 
 

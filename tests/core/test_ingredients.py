@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.core.ingredients import FORMAT, Observed, Software, own_ingredients
 from nbmake_dag.core.model import (

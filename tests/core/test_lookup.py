@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nbmake_dag.core.decide import Decision, Restorable, Rules, Stale, UpToDate, decide
 from nbmake_dag.core.facts import ABSENT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from nbmake_dag.core.decide import Restorable, Rules, Stale, UpToDate
 from nbmake_dag.core.graph import Graph

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.core.facts import Result
 from nbmake_dag.core.model import TaskName

@@ -6,12 +6,12 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 import click
+from msgspec.structs import asdict
 
 import nbmake_dag
 from nbmake_dag.commands.cli import COMMANDS, cli

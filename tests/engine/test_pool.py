@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -21,7 +21,7 @@ from tests.core.builders import task
 from tests.support.project import await_true
 
 PLAIN = task("plain")
-GRAPHICS = dataclasses.replace(PLAIN, policy=Policy(resources=Resources(gpus=1)))
+GRAPHICS = msgspec.structs.replace(PLAIN, policy=Policy(resources=Resources(gpus=1)))
 
 
 INLINE = Backend(name="inline", module="nbmake_dag.execute.worker", at_once=1, replaceable=True)
@@ -98,7 +98,7 @@ def test_what_an_executor_costs_is_measured(tmp_path: Path) -> None:
     """Its start, and what an attempt takes beside its work; only of those whose start costs something."""
     (tmp_path / "go").touch()
     for start_s in (0.0, 1.0):
-        backend = dataclasses.replace(INLINE, start_s=start_s)
+        backend = msgspec.structs.replace(INLINE, start_s=start_s)
         used = Pool((backend,), jobs=2, env=dict(os.environ), attempts=str(tmp_path))
         with contextlib.closing(used):
             used.submit(backend, attempt(used, tmp_path, "a"), PLAIN)
@@ -123,7 +123,7 @@ def test_the_least_that_an_executor_was_seen_to_cost_is_kept(tmp_path: Path) -> 
 def test_what_attempts_wait_for_in_an_executor_is_no_cost_of_it(tmp_path: Path) -> None:
     """Nor does the end of one change what another cost that runs at the same time."""
     (tmp_path / "go").touch()
-    backend = dataclasses.replace(INLINE, at_once=None, start_s=1.0)
+    backend = msgspec.structs.replace(INLINE, at_once=None, start_s=1.0)
     with contextlib.closing(Pool((backend,), jobs=2, env=dict(os.environ), attempts=str(tmp_path))) as used:
         used.submit(backend, attempt(used, tmp_path, "a"), GRAPHICS)
         end_of(used, "a")

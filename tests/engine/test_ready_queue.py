@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import Policy, Resources, Task, TaskName
 from nbmake_dag.engine.dispatch.ready_queue import Queue

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from nbmake_dag.present.run_text import run_lines, run_table, table
@@ -58,5 +56,5 @@ def test_at_80_columns_no_line_is_longer_and_no_word_is_cut() -> None:
 def test_a_run_says_whether_files_differed_from_its_commit(*, dirty: bool | None, said: str) -> None:
     """Where nothing was executed git was not asked, which is not the same as no changes."""
     vcs = Vcs(head_revision="0123456789abcdef", dirty=dirty)
-    known = {field.name: getattr(HEAD, field.name) for field in fields(HEAD)}
+    known = {name: getattr(HEAD, name) for name in HEAD.__struct_fields__}
     assert f"  commit   0123456789abcdef{said}" in list(run_lines(Run(**{**known, "vcs": vcs})))

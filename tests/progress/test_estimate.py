@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import Command, Pipeline, Policy, Task, TaskName

@@ -9,13 +9,13 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.config.paths import PathError
 from nbmake_dag.config.remote_inputs import read_url
@@ -99,7 +99,7 @@ def test_a_clock_that_went_back_makes_it_ask(checkout: Checkout, server: Server)
     file = learned_file(checkout.project, remote)
     learned = file.read(print)
     assert learned is not None
-    file.write(msgspec.structs.replace(learned, checked=time.time_ns() + 10**15))
+    file.write(replace(learned, checked=time.time_ns() + 10**15))
     server.asked()
     checkout.gets(remote, b"content")
     assert server.asked() == ["/sales.csv"]

@@ -3,11 +3,11 @@
 import base64
 import gzip
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag_reporting.bundle import BundleError, blobs_of, read_bundle, write_bundle
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets

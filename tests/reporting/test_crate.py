@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag_reporting.crate import NothingToDescribeError
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets

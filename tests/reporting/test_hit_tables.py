@@ -2,12 +2,12 @@
 
 import gzip
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nbmake_dag.core.model import TaskName
 from nbmake_dag.engine.state.gc_roots import forget_tables, shown_by

@@ -6,11 +6,11 @@ import os
 import random
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag_reporting import site_index, site_shard
 from nbmake_dag_reporting.bundle import Recorded

@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag.errors import UsageError
 from nbmake_dag.present.diff_text import markdown_text, text_lines

@@ -1,11 +1,11 @@
 """A run as a tree of files."""
 
 import json
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nbmake_dag_reporting.secrets_scan import SecretFoundError, Secrets
 from nbmake_dag_reporting.tree import write_tree
