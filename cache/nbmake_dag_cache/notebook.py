@@ -10,6 +10,7 @@ import json
 import posixpath
 import re
 import warnings
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from nbmake_dag_cache.percent import read_plain_percent
 
 T = TypeVar("T")
+_MOST_LEVELS = 200
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -282,7 +284,24 @@ def _converted(metadata: dict[str, Any], kind: type[T], what: str) -> T:
         raise ValueError(f"{what}: {error}".replace("`$.", "`")) from error
 
 
+def _refuse_depth(value: Any, where: str) -> None:
+    """Raise `ValueError` for what is nested so deeply that no other reader and writer of notebooks can follow."""
+    level = [value]
+    for _ in range(_MOST_LEVELS):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return
+    raise ValueError(f"{where} is nested deeper than {_MOST_LEVELS}")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def _source_of(document: _Document) -> NotebookSource:
+    _refuse_depth(document.metadata, "its metadata")
+    for number, cell in enumerate(document.cells, start=1):
+        _refuse_depth([cell.metadata, cell.attachments], f"the metadata of cell {number}")
     metadata = _converted(document.metadata, _Metadata, "its metadata")
     kernel = metadata.kernelspec.name
     language = metadata.language_info.name or metadata.kernelspec.language or metadata.jupytext.main_language

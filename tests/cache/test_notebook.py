@@ -127,6 +127,13 @@ def test_old_formats_are_upgraded(version):
     assert [cell.source for cell in _read(document).cells] == ["x = 1\ny"]
 
 
+def _nested(levels):
+    value: dict[str, object] = {}
+    for _ in range(levels):
+        value = {"in": value}
+    return value
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -152,6 +159,14 @@ def test_old_formats_are_upgraded(version):
         (
             json.dumps(_ipynb(_code("x", metadata={"tags": "parameters"}))).encode(),
             "the metadata of cell 1: Expected `array`, got `str` - at `tags`",
+        ),
+        (
+            json.dumps(_ipynb() | {"metadata": _nested(250)}).encode(),
+            "its metadata is nested deeper than 200",
+        ),
+        (
+            json.dumps(_ipynb(_code("x"), _code("x", metadata=_nested(250)))).encode(),
+            "the metadata of cell 2 is nested deeper than 200",
         ),
         (
             b'{\n "cells": [\n<<<<<<< HEAD\n =======\n>>>>>>> other\n ]\n}',
