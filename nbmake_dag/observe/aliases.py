@@ -109,12 +109,14 @@ class _Places:
 
     def _folder(self, path: str) -> str:
         """Return where a folder really is, relative to the project."""
-        found = self._folders.get(path)
-        if found is None:
-            above = self._folder(os.path.dirname(path)) if path.strip("/") else path
-            found = os.path.join(above, os.path.basename(path))
-            found = self._followed(found)
-            self._folders[path] = found = "" if found == os.curdir else found
+        below: list[str] = []
+        while path.strip("/") and path not in self._folders:
+            below.append(path)
+            path = os.path.dirname(path)
+        found = self._folders.get(path, path)
+        for folder in reversed(below):
+            found = self._followed(os.path.join(found, os.path.basename(folder)))
+            self._folders[folder] = found = "" if found == os.curdir else found
         return found
 
     def _followed(self, path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ from nbmake_dag.core.globs import matches, may_match_below, static_prefix
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.ignore import Ignored
 from nbmake_dag.core.model import Input, ProjectPath, RemoteFile
+from nbmake_dag.core.text import encodable
 from nbmake_dag.observe.places import Places
 from nbmake_dag.observe.project import Project, leads_to_file, leads_to_folder
 from nbmake_dag.observe.remote_copies import RemoteCopies, file_of
@@ -17,6 +19,10 @@ from nbmake_dag_cache.digest import Digest
 from nbmake_dag_cache.memo import StatMemo
 
 _NEVER = frozenset({".git", ".nbdag"})
+
+
+class FileNameError(OSError):
+    """A name that UTF-8 has no bytes for: no record and no parameter can hold it."""
 
 
 class Inputs:
@@ -96,6 +102,8 @@ class Inputs:
         for path in sorted(found):
             if self._graph.owner_of(path) is not None:
                 continue
+            if encodable(path) != path:
+                raise FileNameError(errno.EILSEQ, "its name is not UTF-8", self._project.absolute(path))
             try:
                 digest = self._files.digest_with_permission(self._project.absolute(path))
                 is_leaving = self._leaving.get(path) == self._files.digest(self._project.absolute(path))

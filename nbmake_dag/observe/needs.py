@@ -11,10 +11,11 @@ import msgspec
 from nbmake_dag.core.graph import Graph
 from nbmake_dag.core.model import Command, Function, Input, Notebook, TaskName
 from nbmake_dag.core.suggest import did_you_mean
+from nbmake_dag.core.text import encodable
 from nbmake_dag.core.urls import scrubbed
 from nbmake_dag.errors import Complaint
 from nbmake_dag.observe.environments import Environments
-from nbmake_dag.observe.inputs import Inputs
+from nbmake_dag.observe.inputs import FileNameError, Inputs
 from nbmake_dag.observe.kernels import Kernels, missing_kernels
 from nbmake_dag.observe.project import Project, nearby
 from nbmake_dag.observe.sources import Sources
@@ -41,19 +42,20 @@ class Needs(msgspec.Struct, frozen=True):
         ]
 
     def unreadable(self) -> list[Complaint]:
-        """Complain about each input that this user may not read."""
+        """Complain about each input that this user may not read, or that has no name in a record."""
         complaints: list[Complaint] = []
         for name, item in self._external():
             try:
                 self.inputs.files(item)
-            except PermissionError as error:
-                found = os.path.relpath(error.filename, self.project.root)
+            except (PermissionError, FileNameError) as error:
+                found = encodable(os.path.relpath(error.filename, self.project.root))
+                change = "let this user read it" if isinstance(error, PermissionError) else "rename it"
                 which = "" if found == item.path.rstrip("/") else f" ({found})"
                 complaints.append(
                     Complaint(
                         what=f"input `{item.path}` of task `{name}` cannot be read: {error.strerror}{which}",
                         place=self._place_of_inputs(name),
-                        hint="let this user read it, or leave it out with `ignore` of [pipeline]",
+                        hint=f"{change}, or leave it out with `ignore` of [pipeline]",
                     )
                 )
         return complaints
@@ -91,21 +93,7 @@ class Needs(msgspec.Struct, frozen=True):
 
     def _missing_inputs(self) -> Iterator[tuple[TaskName, Complaint]]:
         return (
-            (
-                name,
-                Complaint(
-                    what=f"input `{item.path}` of task `{name}` does not exist, and no task makes it",
-                    place=self._place_of_inputs(name),
-                    hint=did_you_mean(item.path, (*nearby(self.project.root, item.path), *self.graph.owners))
-                    or "check the path, or add it to the outputs of the task that makes it",
-                )
-                if item.remote is None
-                else Complaint(
-                    what=f"input `{scrubbed(item.remote.url)}` of task `{name}` cannot be fetched:"
-                    f" {self.inputs.copies.failed[item.remote.key]}",
-                    place=self._place_of_inputs(name),
-                ),
-            )
+            (name, self._of_missing(name, item))
             for name, item in self._external()
             if not item.is_glob
             and not item.optional
@@ -113,6 +101,25 @@ class Needs(msgspec.Struct, frozen=True):
             and not item.path.endswith("/")
             and not os.path.isdir(self.project.absolute(item.path))
         )
+
+    def _of_missing(self, name: TaskName, item: Input) -> Complaint:
+        place, given = self._place_of_inputs(name), self.project.absolute(item.path)
+        if item.remote is not None:
+            why = self.inputs.copies.failed[item.remote.key]
+            what = f"input `{scrubbed(item.remote.url)}` of task `{name}` cannot be fetched: {why}"
+            return Complaint(what=what, place=place)
+        if os.path.islink(given):
+            what = f"is a link to `{encodable(os.readlink(given))}`, which leads to no file"
+            hint = "fetch the file that it stands for, or mend the link"
+        elif os.path.lexists(given):
+            what, hint = "is neither a file nor a folder", "name a file that can be read twice"
+        else:
+            what = "does not exist, and no task makes it"
+            hint = (
+                did_you_mean(item.path, (*nearby(self.project.root, item.path), *self.graph.owners))
+                or "check the path, or add it to the outputs of the task that makes it"
+            )
+        return Complaint(what=f"input `{item.path}` of task `{name}` {what}", place=place, hint=hint)
 
     def _external(self) -> Iterator[tuple[TaskName, Input]]:
         return ((name, item) for name in self.graph.order for item in self.graph.external[name])

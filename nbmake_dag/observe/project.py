@@ -226,10 +226,14 @@ def _upward(folder: str) -> list[str]:
 
 
 def nearby(folder: str, path: str) -> list[str]:
-    """Return what is there beside a path that is not, each as the path was written, relative to ``folder``."""
+    """Return what is there beside a path that is not, each as the path was written, relative to ``folder``.
+
+    The path itself may be a link that leads nowhere.
+    """
     above = os.path.dirname(path)
     with suppress(OSError):
-        return sorted(os.path.join(above, name) for name in os.listdir(os.path.join(folder, above)))
+        there = (os.path.join(above, name) for name in os.listdir(os.path.join(folder, above)))
+        return sorted(each for each in there if each != path)
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,50 @@ def test_a_complaint_names_the_line_of_the_key(
     project.edit("pipeline.toml", old, new)
     said = f"error: pipeline.toml:{line}: {complaint}\n\nhint: did you mean `{meant}`?"
     assert refused("status").startswith(said)
+
+
+def test_an_input_that_is_there_and_is_no_file_is_called_what_it_is(
+    project: Project, refused: Callable[..., str]
+) -> None:
+    """As a link to data that was not fetched is: it is not another name that was meant."""
+    what = "error: pipeline.toml:6: input `data/customers.csv` of task `clean`"
+    path = project / "data/customers.csv"
+    path.rename(project / "kept.csv")
+    path.symlink_to("../.git/annex/objects/key")
+    assert refused("status") == (
+        f"{what} is a link to `../.git/annex/objects/key`, which leads to no file\n\n"
+        "hint: fetch the file that it stands for, or mend the link\n"
+    )
+    path.unlink()
+    os.mkfifo(path)
+    assert refused("status").startswith(f"{what} is neither a file nor a folder\n")
+    (project / "kept.csv").rename(path)
+    (project / "notebooks/clean.py").unlink()
+    (project / "notebooks/clean.py").symlink_to("nowhere")
+    assert "notebooks/clean.py`?" not in refused("status")
+
+
+def test_an_input_in_very_many_folders_is_missed_as_any_other(
+    project: Project, refused: Callable[..., str]
+) -> None:
+    """A path of more bytes than a system can have is no file."""
+    path = "x/" * 3000 + "customers.csv"
+    project.edit("pipeline.toml", "data/customers.csv", path)
+    assert f"input `{path}` of task `clean` does not exist" in refused("status")
+
+
+@pytest.mark.parametrize("declared", ["raw/*", "raw/"])
+def test_an_input_whose_name_is_not_unicode_is_refused(
+    project: Project, refused: Callable[..., str], declared: str
+) -> None:
+    """No record could name it, which a build would find out in its middle."""
+    project.edit("pipeline.toml", "data/customers.csv", declared)
+    (project / "raw").mkdir()
+    Path(os.fsdecode(bytes(project / "raw") + b"/\xff")).write_text("")
+    assert refused("status") == (
+        f"error: pipeline.toml:6: input `{declared}` of task `clean` cannot be read: its name is not UTF-8"
+        " (raw/\\udcff)\n\nhint: rename it, or leave it out with `ignore` of [pipeline]\n"
+    )
 
 
 @pytest.mark.parametrize(
