@@ -86,6 +86,14 @@ def test_a_command_that_cannot_be_started_fails(project, arguments, kind):
     assert failure_of(run).message.startswith(f"{arguments[0]!r} cannot be started: ")
 
 
+@pytest.mark.parametrize("workdir", ["absent", "data.txt"])
+def test_a_command_that_has_no_folder_to_run_in_says_so(project, workdir):
+    """Its program may be there."""
+    project.write("data.txt", "")
+    run, _ = _run(project, "true", workdir=workdir)
+    assert failure_of(run).message.startswith(f"it cannot run in {project.root}/{workdir}: No")
+
+
 def test_a_command_sees_its_folder_its_environment_and_no_input(project):
     """Nothing but what the driver gave it."""
     (project.root / "sub").mkdir()

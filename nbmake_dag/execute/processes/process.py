@@ -78,7 +78,10 @@ def run_process(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        failure = Failure(type=type(error).__name__, message=f"{arguments[0]!r} cannot be started: {error}")
+        what = f"{arguments[0]!r} cannot be started: {error}"
+        if isinstance(error, OSError) and error.filename == cwd:
+            what = f"it cannot run in {cwd}: {error.strerror}"
+        failure = Failure(type=type(error).__name__, message=what)
         is_lost = isinstance(error, OSError) and is_short_of_something(error)
         return ProcessRun(
             outcome="lost" if is_lost else "failed", started=started, ended=time.time_ns(), failure=failure
