@@ -43,6 +43,7 @@ _BYTE_ORDER_MARKS = {
     b"\xef\xbb\xbf": "UTF-8 with a byte order mark",
 }
 _DECLARED_TWICE = re.compile(r"Cannot declare .* twice")
+_DIGITS = re.compile(r"[\d_]+")
 _HAS_A_VALUE = "Cannot overwrite a value"
 _CONFLICT_MARKERS = ("<<<<<<< ", "=======", ">>>>>>> ")
 
@@ -184,7 +185,9 @@ def _checked(text: bytes, file: str, *, part_of: str = "") -> _Text:
             raise _refused("a conflict marker of git", f"{file}:{error.lineno}", "resolve the merge") from None
         raise _refused(_in_other_words(error), f"{file}:{error.lineno}") from None
     except ValueError:
-        raise _refused("a number has too many digits", file) from None
+        longest = max(_DIGITS.finditer(source), key=lambda digits: len(digits[0]))
+        line = source.count("\n", 0, longest.start()) + 1
+        raise _refused("a number has too many digits", f"{file}:{line}") from None
     complaints = Complaints(file, lines)
     if part_of:
         refuse_in_part(raw, part_of, complaints)

@@ -97,6 +97,7 @@ def software(document: Document, complaints: Complaints) -> SoftwareSettings:
         lockfiles=tuple(lockfiles),
         packages=tuple(table.get("packages", ())),
         variables=tuple(table.get("variables", ())),
+        place=complaints.place(("software", "lockfiles")),
     )
 
 

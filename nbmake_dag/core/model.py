@@ -268,12 +268,16 @@ class Task(_Comparable, frozen=True, kw_only=True):
                 assert_never(self.work)
 
 
-class SoftwareSettings(msgspec.Struct, frozen=True, kw_only=True):
+class SoftwareSettings(_Comparable, frozen=True, kw_only=True):
     """``[software]``: what identifies software that somebody else installed, in every task's key."""
+
+    not_compared = frozenset({"place"})
 
     lockfiles: tuple[ProjectPath, ...] = ()
     packages: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    place: str = ""
+    """Where the lock files are declared."""
 
 
 class EnvironmentSettings(_Comparable, frozen=True, kw_only=True):

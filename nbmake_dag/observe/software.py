@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -61,6 +60,6 @@ class DeclaredSoftware:
         try:
             return self._files.digest(self._project.absolute(path))
         except OSError as error:
-            place = os.path.basename(self._project.config)
             what = f"lock file `{path}` cannot be read: {error.strerror}"
-            raise ConfigError((Complaint(what=what, place=place, hint="see `[software]`"),)) from error
+            hint = "lock files are relative to the folder of this file"
+            raise ConfigError((Complaint(what=what, place=self._declared.place, hint=hint),)) from error

@@ -151,6 +151,17 @@ def test_an_input_in_very_many_folders_is_missed_as_any_other(
     assert f"input `{path}` of task `clean` does not exist" in refused("status")
 
 
+def test_a_lock_file_that_is_not_there_is_said_with_the_line_that_names_it(
+    project: Project, refused: Callable[..., str]
+) -> None:
+    """As of all other files that a pipeline names."""
+    project.edit("pipeline.toml", "[defaults]", '[software]\npackages = []\nlockfiles = ["no.lock"]\n\n[defaults]')
+    assert refused("status") == (
+        "error: pipeline.toml:3: lock file `no.lock` cannot be read: No such file or directory\n\n"
+        "hint: lock files are relative to the folder of this file\n"
+    )
+
+
 @pytest.mark.parametrize("declared", ["raw/*", "raw/"])
 def test_an_input_whose_name_is_not_unicode_is_refused(
     project: Project, refused: Callable[..., str], declared: str

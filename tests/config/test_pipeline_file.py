@@ -46,7 +46,7 @@ FILES = {
     "a long dotted key of quoted parts": (b".".join([b'"a.b"'] * 50_000) + b" = 1", TOO_DEEP),
     "a long dotted key in a table": (b"x = {" + b".".join([b"a"] * 50_000) + b" = 1}", TOO_DEEP),
     "a long header": (b"[" + b".".join([b"a"] * 50_000) + b"]", TOO_DEEP),
-    "a long number": (b"[parameters]\nx = " + b"9" * 5_000, "pipeline.toml: a number has too many digits"),
+    "a long number": (b"[parameters]\nx = " + b"9" * 5_000, "pipeline.toml:2: a number has too many digits"),
     "no TOML": (
         b"[tasks.a]\ncommand 5\n",
         "pipeline.toml:2: not TOML: expected '=' after a key in a key/value pair (column 9)",
