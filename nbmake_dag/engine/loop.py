@@ -109,7 +109,7 @@ class Loop:
         self._redactor = Redactor(prepared.survey.secrets)
         self._signalled: int | None = None
         self._restoring = Restoring(
-            prepared.project, stores.blobs, self._dispatcher, sharing, done=self._events.put
+            prepared.project, stores.blobs, self._dispatcher.rescue, sharing, done=self._events.put
         )
 
     def run(self, lock: BuildLock) -> RunOutcome:
@@ -141,6 +141,7 @@ class Loop:
         if self._sharing is not None:
             self._sharing.give_up("the build ended")
         self._outcome.error = why
+        self._restoring.cancel(self._prepared.graph.tasks)
         deadline = time.monotonic() + GRACE_S
         for name in self._pool.running:
             self._pool.cancel(name, 0.0)

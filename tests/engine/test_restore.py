@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import queue
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-from nbmake_dag.core.model import ProjectPath
-from nbmake_dag.engine.results.restore import restore
+from nbmake_dag.core.model import ProjectPath, TaskName
+from nbmake_dag.core.schedule import Restore
+from nbmake_dag.engine.results.restore import PutBack, Restoring, restore
 from nbmake_dag.engine.state.rescued_files import rescue_files
 from nbmake_dag.execute.collect import collect_outputs
 from nbmake_dag.execute.protocol import Failure
 from nbmake_dag.observe.project import Project
+from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag_cache.blobs import BlobDamagedError, BlobMissingError, BlobStore
 from nbmake_dag_cache.digest import digest_bytes
 from nbmake_dag_cache.layout import CacheLayout
@@ -143,3 +147,47 @@ def test_a_file_whose_blob_is_damaged_is_rescued(project: Project, blobs: BlobSt
         blob.write_bytes(damage)
     (rescued,) = rescue_files(project, blobs, paths, known, {})
     assert (rescued.path, blobs.read(rescued.sha256, 100)) == (OUTPUT, TABLE)
+
+
+class _Held:
+    """Restores of many tasks, each of which waits at its beginning until it may go on."""
+
+    def __init__(self, project: Project, blobs: BlobStore) -> None:
+        self.begun: queue.Queue[TaskName] = queue.Queue()
+        self.done: queue.Queue[PutBack] = queue.Queue()
+        self.may_go_on = threading.Event()
+        self.restoring = Restoring(project, blobs, self._rescue, None, self.done.put)
+        self.tasks = [TaskName(str(number)) for number in range(20)]
+        for task in self.tasks:
+            self.restoring.begin(Restore(task=task, record=make_record(blobs=blobs), missing=()))
+
+    def _rescue(self, task: TaskName, paths: Iterable[ProjectPath]) -> tuple[RescuedFile, ...]:
+        del paths
+        self.begun.put(task)
+        assert self.may_go_on.wait(30)
+        return ()
+
+
+def test_what_has_not_begun_when_restoring_ends_never_begins(project: Project, blobs: BlobStore) -> None:
+    """Without the lock, nothing more is written into the workspace; what has begun is waited for."""
+    held = _Held(project, blobs)
+    begun = [held.begun.get(timeout=30)]
+    threading.Timer(0.5, held.may_go_on.set).start()
+    held.restoring.close()
+    begun += [held.begun.get() for _ in range(held.begun.qsize())]
+    assert len(begun) < len(held.tasks)
+    assert sorted(held.done.get().instruction.task for _ in begun) == sorted(begun)
+    assert held.done.empty()
+
+
+def test_whatever_goes_wrong_in_a_restore_is_answered(project: Project, blobs: BlobStore) -> None:
+    """A build would wait for ever for one that is not."""
+
+    def rescue(task: TaskName, paths: Iterable[ProjectPath]) -> tuple[RescuedFile, ...]:
+        raise ValueError(f"{task} {paths}")
+
+    done: queue.Queue[PutBack] = queue.Queue()
+    restoring = Restoring(project, blobs, rescue, None, done.put)
+    restoring.begin(Restore(task=TaskName("a"), record=make_record(blobs=blobs), missing=()))
+    assert isinstance(done.get(timeout=30).error, ValueError)
+    restoring.close()

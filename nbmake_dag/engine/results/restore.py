@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Container, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
+from nbmake_dag.core.model import ProjectPath, TaskName
 from nbmake_dag.core.schedule import Restore
-from nbmake_dag.engine.dispatch.dispatcher import Dispatcher
 from nbmake_dag.engine.shared_cache.client import Sharing
-from nbmake_dag.engine.state.rescued_files import SecretFileError
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag_cache.blobs import BlobError, BlobStore
@@ -63,41 +62,49 @@ class PutBack(msgspec.Struct, frozen=True):
 
     instruction: Restore
     rescued: tuple[RescuedFile, ...]
-    error: BlobError | OSError | SecretFileError | None
+    error: Exception | None
 
 
 class Restoring:
-    """Carries out `Restore`; ``done`` is called in another thread with what came of each."""
+    """Carries out `Restore`; ``done`` is called in another thread with what came of each that began."""
 
     def __init__(
         self,
         project: Project,
         blobs: BlobStore,
-        dispatcher: Dispatcher,
+        rescue: Callable[[TaskName, Iterable[ProjectPath]], tuple[RescuedFile, ...]],
         sharing: Sharing | None,
         done: Callable[[PutBack], None],
     ) -> None:
         self._project = project
         self._blobs = blobs
-        self._dispatcher = dispatcher
+        self._rescue = rescue
         self._sharing = sharing
         self._done = done
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="restore")
+        self._restores: dict[TaskName, Future[None]] = {}
 
     def begin(self, instruction: Restore) -> None:
-        self._threads.submit(self._carry_out, instruction)
+        self._restores[instruction.task] = self._threads.submit(self._carry_out, instruction)
+
+    def cancel(self, tasks: Container[TaskName]) -> list[TaskName]:
+        """Let those of some tasks that have not begun never begin; return them."""
+        cancelled = [task for task, restore in self._restores.items() if task in tasks and restore.cancel()]
+        for task in cancelled:
+            del self._restores[task]
+        return cancelled
 
     def close(self) -> None:
-        """Wait until all that began is done."""
-        self._threads.shutdown()
+        """Wait until all that began is done; nothing begins any more."""
+        self._threads.shutdown(cancel_futures=True)
 
     def _carry_out(self, instruction: Restore) -> None:
         rescued: tuple[RescuedFile, ...] = ()
-        error: BlobError | OSError | SecretFileError | None = None
+        error: Exception | None = None
         try:
-            rescued = self._dispatcher.rescue(instruction.task, instruction.missing)
+            rescued = self._rescue(instruction.task, instruction.missing)
             self._restore(instruction)
-        except (BlobError, OSError, SecretFileError) as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the build waits for an answer
             error = failure
         self._done(PutBack(instruction, rescued, error))
 
