@@ -63,6 +63,7 @@ class Modules:
         self._installed = tuple(path for path in installed if self.is_local(path))
         self._kinds: dict[str, str] = {}
         self._read: dict[str, ModuleIdentity | None] = {}
+        self._real_folders: dict[str, str] = {}
         self.folders = Places() if folders is None else folders
         """Folders as they were before they were first searched, and files that were not there.
 
@@ -98,16 +99,16 @@ class Modules:
                 imported.add(module)
                 identity = self.identity(module)
                 if identity is not None:
-                    folder = os.path.dirname(module)
-                    waiting.append(
+                    waiting += (
                         replace(
                             code,
                             imports=identity.imports,
                             folder=folder,
                             path=first,
                             path_after=after,
-                            package=folder,
+                            package=os.path.dirname(module),
                         )
+                        for folder in self._folders_of(module)
                     )
             for command in (*code.imports.commands, *(() if code.is_traced else self._named(code))):
                 waiting += self._started(command, code, search)
@@ -161,20 +162,28 @@ class Modules:
             if search.is_new(script) and identity is not None:
                 search.is_opaque |= _kind_of_script(script.path) in _NOT_SHELL
                 places = (*script.python_path, *python_path)
-                folder = os.path.dirname(script.path)
-                first = (self._import_folder(script.path), *places)
-                yield Code(identity.imports, folder, script.working, first, python_path=places)
+                first = (self._real_folder(script.path), *places)
+                for folder in self._folders_of(script.path):
+                    yield Code(identity.imports, folder, script.working, first, python_path=places)
         for inline in scripts.code:
             places = (*inline.python_path, *python_path)
             yield Code(
                 inline.imports, inline.working, inline.working, (inline.working, *places), python_path=places
             )
 
-    def _import_folder(self, script: str) -> str:
-        """Return the folder that Python puts first on the import path of a script: where links to it end."""
-        *links, real = trail(script)
+    def _real_folder(self, path: str) -> str:
+        """Return the folder in which links to some code end.
+
+        Python puts that of a script first on its import path, and code may ask for its own.
+        """
+        if path not in self._real_folders:
+            self._real_folders[path] = self._find_real_folder(path)
+        return self._real_folders[path]
+
+    def _find_real_folder(self, path: str) -> str:
+        *links, real = trail(path)
         if not links:
-            return os.path.dirname(script)
+            return os.path.dirname(path)
         repository = os.path.realpath(self._project.repository)
         for link in links:
             if _within(link, repository):
@@ -182,6 +191,10 @@ class Modules:
         # the repository may be named by a link itself
         within = os.path.relpath(os.path.dirname(real), repository)
         return os.path.normpath(os.path.join(self._project.repository, within))
+
+    def _folders_of(self, path: str) -> Iterable[str]:
+        """Return the folders that code may start from where it names files beside itself."""
+        return dict.fromkeys((os.path.dirname(path), self._real_folder(path)))
 
     def identity(self, path: str) -> ModuleIdentity | None:
         """Return a module's identity, ``None`` if it cannot be read."""

@@ -76,6 +76,31 @@ def test_a_script_imports_from_where_links_to_it_end(tmp_path: Path) -> None:
     assert _keys(Project(tmp_path / "alias")) == after
 
 
+def test_code_that_asks_where_links_to_it_end_is_followed_there(tmp_path: Path) -> None:
+    """A script and a module of Python, and one of shell."""
+    asking = """
+import sys
+from pathlib import Path
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+import h
+"""
+    project = (
+        Project(tmp_path / "project")
+        .write("real/s.py", asking)
+        .write("real/m.py", asking)
+        .write("go.py", "import m")
+    )
+    project.write("real/s.sh", 'sh "$(dirname "$(readlink -f "$0")")/lib/h.sh"\n')
+    for name in ("s.py", "m.py", "s.sh"):
+        (project / name).symlink_to(f"real/{name}")
+    commands = {"script": "python s.py", "module": "python go.py", "shell": "sh s.sh"}
+    project.pipeline("".join(f"[tasks.{name}]\ncommand = '{command}'\n" for name, command in commands.items()))
+    before = _keys(project)
+    project.write("real/lib/h.py", "1").write("real/lib/h.sh", "1")
+    after = _keys(project)
+    assert [name for name in commands if after[name] == before[name]] == []
+
+
 def test_whether_a_script_can_be_executed_counts(tmp_path: Path) -> None:
     """One that names its interpreter is started by its name."""
     project = Project(tmp_path / "project").pipeline('[tasks.t]\ncommand = "./run"\n').write("run", "#!/bin/sh\n")
