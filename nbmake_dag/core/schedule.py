@@ -8,7 +8,7 @@ Rules:
 - What is below a failed task is skipped. Without ``keep_going`` everything else that has not begun is cancelled at
   the first failure, but hits are still put in place.
 - A check that failed is the last of its kind: nothing is below it, and nothing is cancelled for it.
-- After an interruption nothing begins any more.
+- After an interruption nothing begins any more, and a restore that has not begun is given up.
 - A family whose instances are not known is expanded when all above it have ended well. What waits for it stands in
   the new graph with its true edges; all other tasks are as they were.
 """
@@ -159,6 +159,12 @@ class Unrestorable(msgspec.Struct, frozen=True, kw_only=True):
     task: TaskName
 
 
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
+    """The restore of a task had not begun when it was cancelled."""
+
+    task: TaskName
+
+
 class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
     """The user has asked for the run to end."""
 
@@ -190,6 +196,7 @@ Event: TypeAlias = (
     | Stopped
     | Restored
     | Unrestorable
+    | GivenUp
     | Interrupted
     | Outdated
     | Expanded
@@ -267,6 +274,9 @@ class Schedule:
                     reasons=("its blobs were not in the cache, or damaged",), keys=keys, codes=("blob_lost",)
                 )
                 return self._execute(task, keys, why)
+            case GivenUp(task=task):
+                self._move(task, State.RESTORING, State.CANCELLED)
+                return [Cancel(task=task), *self._cancel_below(task)]
             case Expanded():
                 return self._expand(event)
             case Interrupted():

@@ -21,6 +21,7 @@ from nbmake_dag.core.schedule import (
     Expanded,
     Failed,
     Finished,
+    GivenUp,
     Instruction,
     Interrupted,
     LookedUp,
@@ -400,7 +401,9 @@ class Loop:
             self._stop(outdated, GRACE_S)
 
     def _stop(self, tasks: Collection[TaskName], grace: float) -> None:
-        """End those tasks that have begun."""
+        """End those tasks that have begun, and restore none of them any more."""
+        for name in self._restoring.cancel(tasks):
+            self._follow(self._schedule.handle(GivenUp(task=name)))
         for name in self._dispatcher.between_attempts():
             if name in tasks:
                 self._finish(self._dispatcher.get(name), "cancelled")

@@ -14,6 +14,7 @@ from nbmake_dag.core.schedule import (
     Expanded,
     Failed,
     Finished,
+    GivenUp,
     Instruction,
     Interrupted,
     LookedUp,
@@ -73,6 +74,9 @@ class Life:
 
     def unrestorable(self, name: str) -> list[str]:
         return self._handle(Unrestorable(task=TaskName(name)))
+
+    def given_up(self, name: str) -> list[str]:
+        return self._handle(GivenUp(task=TaskName(name)))
 
     def expanded(self, family: str, *tasks: Task) -> list[str]:
         """Tell what takes the place of a family that was not known, and what waits for it."""

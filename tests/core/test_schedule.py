@@ -12,6 +12,7 @@ from nbmake_dag.core.schedule import (
     Event,
     Failed,
     Finished,
+    GivenUp,
     LookedUp,
     Restored,
     Stopped,
@@ -151,6 +152,7 @@ def _digest(found: Result) -> str:
         (Stopped(task=TaskName("a")), "a is ready, not running"),
         (Restored(task=TaskName("a")), "a is ready, not restoring"),
         (Unrestorable(task=TaskName("a")), "a is ready, not restoring"),
+        (GivenUp(task=TaskName("a")), "a is ready, not restoring"),
         (LookedUp(task=TaskName("a")), "a is ready, not looking_up"),
     ],
 )

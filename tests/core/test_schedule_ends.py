@@ -147,6 +147,19 @@ def test_an_interruption_lets_a_restore_end() -> None:
     assert life.ends["a"] == "restored"
 
 
+def test_a_restore_that_has_not_begun_is_given_up() -> None:
+    """After an interruption, or alone: what waits for it is cancelled, what is beside it goes on."""
+    past = built()
+    del past.present["a.csv"]
+    life = Life(past)
+    life.interrupted()
+    assert life.given_up("a") == ["cancel a"]
+    assert life.ends["a"] == "cancelled"
+    life = Life(past)
+    assert life.given_up("a") == ["cancel a", "cancel b", "cancel c"]
+    assert life.ends["x"] == "up_to_date"
+
+
 def test_a_second_interruption_changes_nothing() -> None:
     """The user is impatient."""
     life = Life(Past(two_chains()))

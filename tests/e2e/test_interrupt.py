@@ -160,22 +160,36 @@ def test_an_interrupted_build_stops_and_leaves_all_as_it_was(
     assert project.read("copy.txt") == "whole"
 
 
-SIGNALS_ITSELF_LATE = """
+SIGNALS_ITSELF = """
 import os
-import select
+import shutil
 import signal
 from nbmake_dag.engine.request import Request
 from nbmake_dag.engine.build import build
 from nbmake_dag.observe.project import find_project
 from nbmake_dag.record.run_events import TaskEnded
 
-class Late:
+class Ends:
     def notify(self, event):
         if isinstance(event, TaskEnded):
-            os.kill(os.getpid(), signal.SIGTERM)
+            END
 
-raise SystemExit(build(find_project(), Request(), (Late(),), waiting=print).exit_code)
+raise SystemExit(build(find_project(), Request(), (Ends(),), waiting=print).exit_code)
 """
+TERMINATE = "os.kill(os.getpid(), signal.SIGTERM)"
+LOSE_THE_LOCK = "shutil.rmtree('.nbdag/state', ignore_errors=True)"
+
+
+def ends_itself(project: Project, how: str) -> subprocess.CompletedProcess[str]:
+    """Build, and do something whenever a task has ended."""
+    return subprocess.run(
+        [sys.executable, "-c", SIGNALS_ITSELF.replace("END", how)],
+        cwd=project.root,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_signal_at_the_very_end_is_not_forgotten(project: Project) -> None:
@@ -185,17 +199,30 @@ def test_a_signal_at_the_very_end_is_not_forgotten(project: Project) -> None:
         command = "echo 1 > only.out"
         outputs = ["only.out"]
     """)
-    ended = subprocess.run(
-        [sys.executable, "-c", SIGNALS_ITSELF_LATE],
-        cwd=project.root,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = ends_itself(project, TERMINATE)
     assert (ended.returncode, ended.stderr) == (143, "")
     assert read_run(find_run(str(project / ".nbdag" / "runs"), "latest")).result == "cancellation"
     project.build().ran()
+
+
+@pytest.mark.parametrize(("how", "code"), [(TERMINATE, 143), (LOSE_THE_LOCK, 3)])
+def test_a_build_that_ends_restores_no_more(project: Project, how: str, code: int) -> None:
+    """Nor does one that has lost its lock, without which it may write nothing; the next build does the rest."""
+    count = 40
+    project.pipeline(f"""
+        [tasks.many]
+        matrix = {{ n = {list(range(count))} }}
+        command = "head -c 3000000 /dev/zero > {{n}}.out; echo {{n}} >> {{n}}.out"
+        outputs = ["{{n}}.out"]
+    """)
+    project.build()
+    for made in project.root.glob("*.out"):
+        made.unlink()
+    assert ends_itself(project, how).returncode == code
+    restored = len(list(project.root.glob("*.out")))
+    assert 0 < restored < count
+    project.build().ran()
+    assert len(list(project.root.glob("*.out"))) == count
 
 
 @pytest.mark.parametrize(("stream", "option"), [("stderr", "--output=stream"), ("stdout", "--json-lines")])

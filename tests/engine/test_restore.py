@@ -180,6 +180,21 @@ def test_what_has_not_begun_when_restoring_ends_never_begins(project: Project, b
     assert held.done.empty()
 
 
+def test_what_has_not_begun_can_be_cancelled_once(project: Project, blobs: BlobStore) -> None:
+    """Of some tasks alone; the others are restored."""
+    held = _Held(project, blobs)
+    begun = {held.begun.get(timeout=30)}
+    cancelled = set(held.restoring.cancel(held.tasks[:15]))
+    assert held.restoring.cancel(held.tasks[:15]) == []
+    held.may_go_on.set()
+    others = set(held.tasks) - cancelled
+    assert {held.done.get(timeout=30).instruction.task for _ in others} == others
+    assert cancelled
+    assert begun | set(held.tasks[15:]) <= others
+    held.restoring.close()
+    assert held.done.empty()
+
+
 def test_whatever_goes_wrong_in_a_restore_is_answered(project: Project, blobs: BlobStore) -> None:
     """A build would wait for ever for one that is not."""
 

@@ -23,6 +23,7 @@ from nbmake_dag.core.schedule import (
     Execute,
     Failed,
     Finished,
+    GivenUp,
     Instruction,
     Interrupted,
     MarkUpToDate,
@@ -213,6 +214,7 @@ class _Build:
         ):
             self._interrupted = True
             self._happen(Interrupted())
+            self._give_up_restores()
             return
         possible = [self._end] * bool(self._running) + [self._put_back] * bool(self._restoring)
         possible += [self._begin] * (bool(self._ready) and len(self._running) < self._order.jobs)
@@ -260,6 +262,11 @@ class _Build:
         self._report.statuses[item.task] = "restored"
         self._note(item.task, item.record)
         self._happen(Restored(task=item.task))
+
+    def _give_up_restores(self) -> None:
+        for item in [item for item in self._restoring if self._random.random() < 0.5]:
+            self._restoring.remove(item)
+            self._happen(GivenUp(task=item.task))
 
     def _begin(self) -> None:
         run = self._ready.pop(self._random.randrange(len(self._ready)))
