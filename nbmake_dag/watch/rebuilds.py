@@ -22,6 +22,7 @@ from nbmake_dag.engine.state.lock import build_lock
 from nbmake_dag.engine.state.previous_results import PreviousResults
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import NbdagError
+from nbmake_dag.observe.places import trail
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RunOutcome
 from nbmake_dag.record.run_events import Listener
@@ -201,9 +202,12 @@ class Rebuilds:
 
     def folders(self) -> set[str]:
         """Return the folders of the repository in which something may appear, change or go: those that exist."""
-        found = {self._project.root, *map(os.path.dirname, self.files())}
+        files = list(self.files())
+        found = {self._project.root, *map(os.path.dirname, files)}
         if self._prepared is not None:
             found.update(self._prepared.survey.folders)
+        links = filter(os.path.islink, (*files, *found))
+        found.update(os.path.dirname(step) for link in list(links) for step in trail(link))
         return {_existing(folder) for folder in found if self._is_watched(folder)}
 
     def is_ours(self, path: str) -> bool:

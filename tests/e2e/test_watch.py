@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from operator import le
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import psutil
 import pytest
 from jupyter_server.services.contents.fileio import atomic_writing
 
+from nbmake_dag.engine.request import Request
+from nbmake_dag.observe.project import find_project
+from nbmake_dag.watch.rebuilds import Rebuilds
 from tests.support.project import Project, await_true
 from tests.support.watching import Watching
 
@@ -422,3 +426,23 @@ def test_rebuilding_leaves_nothing_behind(project: Project, rebuilds: int, argum
         rebuild(rebuilds)
         await_true(lambda: all(map(le, size(), few)), 10, f"{size()} is more than {few}")
         await_true(lambda: process.memory_info().rss - memory < 4 << 20, 10, "it has grown")
+
+
+def test_the_folders_that_links_lead_to_are_watched(tmp_path: Path) -> None:
+    """Also those on the way, and where a link leads nowhere yet."""
+    project = (
+        Project(tmp_path / "project").write("store/a.txt", "").write("hop/kept.txt", "").write("data/b.txt", "")
+    )
+    project.pipeline("""
+        [tasks.a]
+        command = "true"
+        inputs = ["a.txt", "data/"]
+    """)
+    (project / "a.txt").symlink_to("hop/a.txt")
+    (project / "hop/a.txt").symlink_to("../store/a.txt")
+    (project / "data/c.txt").symlink_to("../late/c.txt")
+    (project / "late").mkdir()
+    with closing(Rebuilds(find_project(str(project.root)), Request())) as rebuilds:
+        rebuilds.look()
+        watched = {os.path.relpath(folder, project.root) for folder in rebuilds.folders()}
+    assert watched >= {".", "hop", "store", "data", "late"}
