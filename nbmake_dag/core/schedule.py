@@ -6,7 +6,7 @@ Rules:
 - A miss is looked up in the shared cache, if there is one; a task that is not found there is executed.
 - What ran and produced the digests of before leaves those below it untouched: they are decided about as ever.
 - What is below a failed task is skipped. Without ``keep_going`` everything else that has not begun is cancelled at
-  the first failure, but hits are still put in place.
+  the first failure, but hits are still put in place; the shared cache is not asked any more.
 - A check that failed is the last of its kind: nothing is below it, and nothing is cancelled for it.
 - After an interruption nothing begins any more, and a restore that has not begun is given up.
 - A family whose instances are not known is expanded when all above it have ended well. What waits for it stands in
@@ -52,6 +52,8 @@ class State(Enum):
 
 
 ENDED = frozenset({State.UP_TO_DATE, State.RESTORED, State.RAN, State.FAILED, State.SKIPPED, State.CANCELLED})
+
+_TO_BEGIN = (State.LOOKING_UP, State.READY)
 
 
 class Execute(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +123,10 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
-    """The shared cache has answered. ``modules`` has the digests of those that the traces of ``records`` name."""
+    """The shared cache has answered, perhaps about a task that was cancelled meanwhile.
+
+    ``modules`` has the digests of those that the traces of ``records`` name.
+    """
 
     task: TaskName
     records: tuple[Record, ...] = ()
@@ -246,13 +251,8 @@ class Schedule:
                 return []
             case Returned(task=task):
                 return self._take_back(task)
-            case LookedUp(task=task, records=records, modules=modules):
-                self._move(task, State.LOOKING_UP, State.WAITING)
-                facts = self._facts[task]
-                self._facts[task] = replace(
-                    facts, records=(*records, *facts.records), modules={**facts.modules, **modules}
-                )
-                return self._decide((task,))
+            case LookedUp():
+                return self._take_answer(event)
             case Finished(task=task, result=result):
                 self._move(task, State.RUNNING, State.RAN)
                 return self._below(task, result)
@@ -280,14 +280,24 @@ class Schedule:
             case Expanded():
                 return self._expand(event)
             case Interrupted():
-                return [*self._close(), *self._cancel(State.WAITING)]
+                return [*self._close(), *self._cancel((State.WAITING,))]
             case Outdated(tasks=tasks):
                 self._outdated |= tasks
-                return [*self._cancel(State.READY, tasks), *self._cancel(State.WAITING, tasks)]
+                return [*self._cancel(_TO_BEGIN, tasks), *self._cancel((State.WAITING,), tasks)]
+
+    def _take_answer(self, event: LookedUp) -> list[Instruction]:
+        task, facts = event.task, self._facts[event.task]
+        if self.states[task] is State.CANCELLED:
+            return []
+        self._move(task, State.LOOKING_UP, State.WAITING)
+        self._facts[task] = replace(
+            facts, records=(*event.records, *facts.records), modules={**facts.modules, **event.modules}
+        )
+        return self._decide((task,))
 
     def _take_back(self, task: TaskName) -> list[Instruction]:
         self._move(task, State.RUNNING, State.READY)
-        if not (self._closed or task in self._outdated):
+        if self._may_begin(task):
             return []
         self._enter(task, State.CANCELLED)
         return [Cancel(task=task), *self._cancel_below(task)]
@@ -375,10 +385,13 @@ class Schedule:
     def _may_be_found(self, task: TaskName) -> bool:
         """Return whether the shared cache is still to be asked about a miss."""
         asks = self._rules.look_up_records and task not in self._looked_up
-        return asks and not standing_reason(self._graph.tasks[task], self._rules)
+        return asks and self._may_begin(task) and not standing_reason(self._graph.tasks[task], self._rules)
+
+    def _may_begin(self, task: TaskName) -> bool:
+        return not (self._closed or task in self._outdated)
 
     def _execute(self, task: TaskName, keys: TaskKeys, why: Stale) -> list[Instruction]:
-        if self._closed or task in self._outdated:
+        if not self._may_begin(task):
             self._enter(task, State.CANCELLED)
             return [Cancel(task=task), *self._cancel_below(task)]
         self._enter(task, State.READY)
@@ -407,13 +420,13 @@ class Schedule:
         """Let nothing begin any more."""
         self._closed = True
         instructions: list[Instruction] = []
-        for instruction in self._cancel(State.READY):
+        for instruction in self._cancel(_TO_BEGIN):
             instructions += [instruction, *self._cancel_below(instruction.task)]
         return instructions
 
-    def _cancel(self, state: State, among: Container[TaskName] | None = None) -> list[Cancel]:
+    def _cancel(self, states: Container[State], among: Container[TaskName] | None = None) -> list[Cancel]:
         names = [
-            name for name in self._graph.order if self.states[name] is state and (among is None or name in among)
+            name for name in self._graph.order if self.states[name] in states and (among is None or name in among)
         ]
         for name in names:
             self._enter(name, State.CANCELLED)

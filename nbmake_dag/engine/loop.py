@@ -166,7 +166,8 @@ class Loop:
             case PutBack():
                 self._note_put_back(item)
             case LookedUp():
-                self._follow(self._schedule.handle(item))
+                lock.check()
+                self._note_looked_up(item)
             case ExecutedElsewhere(task=task):
                 self._listener.notify(Notice(text=f"{task}: another build executes it; waiting for its result"))
             case ModulesAsked():
@@ -226,11 +227,7 @@ class Loop:
                 case Skip(task=task, because=because):
                     self._ends.note(TaskOutcome(task=task, status="skipped", because=because))
                 case Cancel(task=task):
-                    dispatched = self._dispatcher.remove(task)
-                    reasons, codes = (
-                        (dispatched.instruction.reasons, dispatched.instruction.codes) if dispatched else ((), ())
-                    )
-                    self._ends.note(TaskOutcome(task=task, status="cancelled", reasons=reasons, codes=codes))
+                    self._note_cancelled(task)
 
     def _expand(self, name: TaskName) -> None:
         """Find the instances of a family, and of others that are known now; the files of those that left go."""
@@ -253,6 +250,18 @@ class Loop:
         self._dispatcher.take_new_tasks()
         self._listener.notify(TasksKnown(before=before, graph=graph))
         self._follow(self._schedule.handle(Expanded(task=name, graph=graph, facts=known.facts, rules=known.rules)))
+
+    def _note_looked_up(self, answer: LookedUp) -> None:
+        if self._sharing is not None:
+            answer = self._sharing.accept(answer)
+        self._follow(self._schedule.handle(answer))
+
+    def _note_cancelled(self, name: TaskName) -> None:
+        if self._sharing is not None:
+            self._sharing.drop(name)
+        dispatched = self._dispatcher.remove(name)
+        reasons, codes = (dispatched.instruction.reasons, dispatched.instruction.codes) if dispatched else ((), ())
+        self._ends.note(TaskOutcome(task=name, status="cancelled", reasons=reasons, codes=codes))
 
     def _note_put_back(self, item: PutBack) -> None:
         task, record = item.instruction.task, item.instruction.record

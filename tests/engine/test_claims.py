@@ -94,6 +94,24 @@ def test_the_second_waits_and_asks_again_when_the_first_is_done(make, tmp_path: 
     assert not file.exists()
 
 
+def test_a_task_that_is_dropped_is_neither_claimed_nor_waited_for(make, tmp_path: Path):
+    """Whether another build has claimed it, or this one, or nobody yet; another build may then have it."""
+    first, second = make(), make()
+    first.claim()
+    assert first.hears() == "proceeds"
+    second.claim()
+    assert second.hears() == "waits"
+    second.claims.drop(TASK)
+    second.claim()
+    first.claims.drop(TASK)
+    file = tmp_path / "shared" / PATH
+    await_true(lambda: not file.exists(), 30, "the claim stays")
+    third = make()
+    third.claim()
+    assert third.hears() == "proceeds"
+    assert (first.said.empty(), second.said.empty()) == (True, True)
+
+
 def test_when_two_have_failed_all_others_may_try_at_once(make, tmp_path: Path):
     """They do not fail one after the other: each waits for two other builds only."""
     first, others = make(), [make() for _ in range(4)]

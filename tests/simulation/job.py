@@ -161,13 +161,13 @@ class Job:
             self._clock.spawn(lambda number=number: self._bring_about(number))  # type: ignore[misc]
         for each in self._digests:
             each.settle()
-        self._sharing.finish()
+        _, trouble = self._sharing.finish()
+        self._fleet.report.given_up += any("not used any more" in each for each in trouble)
         self._end()
 
     def _end(self) -> None:
         self._is_over = True
         self._fleet.report.refused.update(self._shared.refused)
-        self._fleet.report.given_up += bool(self._shared.remote.gone)
         if self._keeps:
             collect(self._root, now=EPOCH_S + self._clock.now, max_size=_ROOM)
         else:
@@ -179,7 +179,7 @@ class Job:
             case ModulesAsked():
                 event.reply.set_result(dict.fromkeys(event.paths, self._checkout.helper))
             case LookedUp():
-                self._answers[event.task].set_result(event)
+                self._answers[event.task].set_result(self._sharing.accept(event))
             case _:
                 pass
 

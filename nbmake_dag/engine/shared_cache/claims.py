@@ -106,6 +106,7 @@ class Claims:
         self._waiting: dict[TaskName, _Waiting] = {}
         self._held: dict[TaskName, _Held] = {}
         self._done: list[TaskName] = []
+        self._dropped: set[TaskName] = set()
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shared-claims", daemon=True)
@@ -116,9 +117,12 @@ class Claims:
         """Call ``proceed`` when the task may be executed here, ``ask_again`` when there may be a record meanwhile.
 
         The latter is told whether another build has just ended with the task, so that its record may show late.
-        Either is called with the claim held, unless the remote has none; returns at once.
+        Either is called with the claim held, unless the remote has none; returns at once. Neither is called for a
+        task that was dropped.
         """
         with self._changed:
+            if task in self._dropped:
+                return
             if not self._ending.is_set():
                 self._waiting[task] = _Waiting(task, path, proceed, ask_again, time.monotonic())
                 self._wake()
@@ -130,6 +134,12 @@ class Claims:
         with self._changed:
             self._done.append(task)
             self._changed.notify()
+
+    def drop(self, task: TaskName) -> None:
+        """Claim a task no more, nor wait for it: it will not be executed here. Returns at once."""
+        with self._changed:
+            self._dropped.add(task)
+        self.release(task)
 
     def later(self, action: Callable[[], None]) -> None:
         """Do something a little later, or when the build ends: what another build sent may not show at once."""
@@ -307,6 +317,10 @@ class Claims:
     def _remove_done(self) -> None:
         with self._changed:
             done, self._done = self._done, []
+            dropped = [self._waiting.pop(task) for task in done if task in self._waiting]
+        for each in dropped:
+            if each.is_taken:
+                self._held[each.task] = _Held(each.path, time.monotonic(), replaces=True)
         for task in [task for task in done if task in self._held]:
             try:
                 # one that was replaced is another build's

@@ -89,6 +89,16 @@ class Sharing:
         """Look for a record; a `LookedUp` is posted in any case."""
         self._threads.submit(self._look_up, instruction, results)
 
+    def accept(self, answer: LookedUp) -> LookedUp:
+        """Publish what a look-up found, in the thread of the loop; without room for it, nothing was found."""
+        try:
+            for record in answer.records:
+                self._stores.records.publish(record)
+        except OSError:
+            return LookedUp(task=answer.task)
+        self._received += len(answer.records)
+        return answer
+
     def mend(self, record: Record) -> bool:
         """Bring the blobs of a record that the local cache has lost; any thread may call it."""
         try:
@@ -107,10 +117,18 @@ class Sharing:
         if self._claims is not None:
             self._claims.release(task)
 
+    def drop(self, task: TaskName) -> None:
+        """Neither execute a task nor wait for what another build makes of it; returns at once."""
+        if self._claims is not None:
+            self._claims.drop(task)
+
     def give_up(self, why: str) -> None:
         """Let everything under way fail at once."""
         if self._claims is not None:
             self._claims.end(within=1.0)
+        self._abandon(why)
+
+    def _abandon(self, why: str) -> None:
         self._shared.remote.give_up(why)
         for reply in tuple(self._asked):
             with suppress(InvalidStateError):
@@ -121,11 +139,14 @@ class Sharing:
         sent, unsent, secrets = self._uploads.finish() if self._uploads else (0, 0, ())
         if self._claims is not None:
             self._claims.end()
+        trouble = (*self._trouble(), *secrets)
+        # the process could not end while a look-up waits, of a task that was cancelled
+        self._abandon("the build ended")
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._shared.close()
         counts = {"received": self._received, "sent": sent, "not sent": unsent}
         words = [f"{count} {word}" for word, count in counts.items() if count]
-        return ", ".join(words), (*self._trouble(), *secrets)
+        return ", ".join(words), trouble
 
     def _trouble(self) -> Iterator[str]:
         refused, remote = self._shared.refused, self._shared.remote
@@ -210,8 +231,6 @@ class Sharing:
             except RefusedError as error:
                 self._shared.refuse(str(error))
                 continue
-            self._stores.records.publish(record)
-            self._received += 1
             return LookedUp(task=name, records=(record,), modules=modules)
         return LookedUp(task=name)
 
@@ -236,6 +255,9 @@ class Sharing:
                 raise RefusedError("a trace that leads out of the repository")
         asked = ModulesAsked(tuple(path for path in paths if _is_code(project.absolute(path))))
         self._asked.append(asked.reply)
+        # who gives up after this finds it there, and who gave up before will answer nothing
+        if self._shared.remote.gone:
+            raise RemoteError(self._shared.remote.gone)
         self._post(asked)
         return asked.reply.result()
 
