@@ -207,6 +207,14 @@ def test_a_notebook_that_does_not_hear_is_killed(run, monkeypatch, code):
     assert ran.outputs[0]["outputs"][-1]["ename"] == "KernelError"
 
 
+def test_a_cell_that_the_kernel_does_not_answer_for_ends(run, monkeypatch):
+    """IPython fails itself where the compiler gives up, and then sends no reply."""
+    monkeypatch.setattr("nbmake_dag.execute.notebook.client.REPLY_TIMEOUT", 0.5)
+    ran = run("\nx = " + "+".join(["1"] * 30_000))
+    assert ran.run.outcome == "failed"
+    assert "could not run the cell" in ran.run.failure.message
+
+
 def test_a_cancelled_notebook_ends(run):
     """It is interrupted where it stands, and says that it was cancelled."""
     cancellation = Cancellation()

@@ -15,10 +15,13 @@ from nbmake_dag.execute.notebook.outputs import OutputLimits, StreamJoiner, well
 
 IOPUB_TIMEOUT = 60
 """Seconds after the reply of a cell in which its last output must arrive."""
+REPLY_TIMEOUT = 20.0
+"""Seconds after a kernel is done with a cell in which its reply must arrive, which it sends before."""
 _SUCCESS = frozenset({"", "0", "None", "False"})
 """The exit codes of a success, as IPython spells them."""
 _NOT_RAISED = "NoneType"
 """The class in the reply of ipykernel where a display failed: IPython shows that exception, and raises none."""
+_NO_REPLY = "the kernel could not run the cell, and did not say why: it may be too deeply nested to be compiled"
 _LAST_WORDS = 0.2
 """Seconds to read the last output of a kernel that died."""
 
@@ -64,6 +67,7 @@ class CellClient(NotebookClient):
         self._limits = OutputLimits()
         self._joiner = StreamJoiner()
         self._allowed: str | None = None
+        self._is_unanswered = False
 
     async def run(self, index: int) -> str | None:
         """Execute one cell; raises `CellError`, `KernelError` or `NotebookExit`.
@@ -76,7 +80,8 @@ class CellClient(NotebookClient):
         try:
             await self.async_execute_cell(cell, index, execution_count=self.code_cells_executed + 1)
         except DeadKernelError:
-            raise KernelError(self._kernel.how_it_ended()) from None
+            why = _NO_REPLY if self._is_unanswered else self._kernel.how_it_ended()
+            raise KernelError(why) from None
         except CellTimeoutError as error:
             raise KernelError(str(error), "timeout") from None
         finally:
@@ -88,6 +93,16 @@ class CellClient(NotebookClient):
         await asyncio.sleep(_LAST_WORDS)
         if self.task_poll_for_reply:
             self.task_poll_for_reply.cancel()
+
+    async def _async_poll_output_msg(self, parent_msg_id: str, cell: NotebookNode, cell_index: int) -> None:
+        await super()._async_poll_output_msg(parent_msg_id, cell, cell_index)
+        asyncio.get_running_loop().call_later(REPLY_TIMEOUT, self._miss, self.task_poll_for_reply)
+
+    def _miss(self, reply: asyncio.Future[Any] | None) -> None:
+        """Give up a cell of which the kernel is done without a reply."""
+        if reply and not reply.done():
+            self._is_unanswered = True
+            reply.cancel()
 
     async def _check_raise_for_error(
         self,
