@@ -261,6 +261,9 @@ def remember_if_up_to_date(
     if prepared.git_is_silent or request.affected is not None or prepared.rules.left_out:
         return
     project, graph = prepared.project, prepared.graph
+    if any(end.warnings and graph.tasks[name].policy.notebook_output for name, end in outcome.tasks.items()):
+        # a copy that was not written is tried again
+        return
     if not all(_is_made(prepared, path) for path in stores.files.differing):
         # some of the records rest on what it was, others on what it is
         return

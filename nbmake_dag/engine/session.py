@@ -34,7 +34,7 @@ from nbmake_dag.observe.git import is_dirty
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome, UndeclaredFile
 from nbmake_dag.record.run_events import Broadcast, Listener, Notice, RunEnded, RunStarted, UndeclaredFound
-from nbmake_dag.record.writer import RunHeader
+from nbmake_dag.record.writer import RunHeader, RunWriter
 from nbmake_dag_cache.record import Record
 from nbmake_dag_reporting.vocabulary import HITS
 
@@ -212,14 +212,22 @@ def carry_out(
     for warning in warnings:
         everyone.notify(Notice(text=f"warning: {warning}"))
     everyone.notify(RunEnded(outcome=outcome))
+    if lock.is_in_place:
+        _look_after(prepared, request, stores, outcome, writer)
+    return outcome
+
+
+def _look_after(
+    prepared: Prepared, request: Request, stores: Stores, outcome: RunOutcome, writer: RunWriter
+) -> None:
+    """Do what serves later builds; where the machine refuses that, this build went as it went."""
     keys = [end.record.key for end in outcome.tasks.values() if end.record is not None and not end.draft]
     keys += [leftover.record for leftover in prepared.leftovers]
-    if lock.is_in_place:
-        with suppress(OSError):
-            # `nbdag cache gc` says what keeps a cache from being swept; the build went as it went
-            after_build(project, prepared.pipeline, keys)
+    with suppress(OSError):
+        # `nbdag cache gc` says what keeps a cache from being swept
+        after_build(prepared.project, prepared.pipeline, keys)
+    with suppress(OSError):
         remember_if_up_to_date(prepared, request, stores, outcome, writer.all_hits())
-    return outcome
 
 
 def remind(prepared: Prepared, stores: Stores, outcome: RunOutcome, listener: Listener) -> None:

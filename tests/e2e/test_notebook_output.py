@@ -35,6 +35,39 @@ def test_a_page_shows_what_was_executed(paged: Project, tmp_path: Path, *, nbcon
     assert "7 &amp; so &lt;on&gt;" in page
 
 
+def test_a_notebook_that_nbconvert_refuses_has_a_page(project: Project) -> None:
+    """An attachment that is not in the notebook ends nothing: the page is our own, and later tasks run."""
+    project.pipeline(
+        '[tasks.a]\nnotebook = "a.py"\nnotebook_output = "a.html"\noutputs = ["a.txt"]\n'
+        '[tasks.b]\ncommand = "cat a.txt"\ninputs = ["a.txt"]\n'
+    )
+    project.write(
+        "a.py", "# %% [markdown]\n# ![a *picture*](attachment:lost.png)\n\n# %%\nopen('a.txt', 'w').close()\n"
+    )
+    project.build().ran("a", "b")
+    assert "lost.png" in project.read("a.html")
+
+
+def test_a_copy_that_cannot_be_written_is_a_warning_of_each_build(project: Project) -> None:
+    """The build ends as it went, also where nothing is to do; once there is room, the copy is made."""
+    project.pipeline('[tasks.a]\nnotebook = "a.py"\nnotebook_output = "taken/a.html"\n')
+    project.write("a.py", NOTEBOOK).write("taken", "a file")
+    assert "taken/a.html was not written" in project.build().ran("a").err
+    assert "taken/a.html was not written" in project.build().ran().err
+    project.remove("taken")
+    project.build().ran()
+    assert "<em>title</em>" in project.read("taken/a.html")
+
+
+def test_a_copy_that_could_not_be_renewed_is_tried_again(project: Project) -> None:
+    """The file of the user that is in its place does not make the next build one with nothing to do."""
+    project.pipeline('[tasks.a]\nnotebook = "a.py"\nnotebook_output = "a.html"\nsecrets = ["API_PW"]\n')
+    project.write("a.py", NOTEBOOK).write("a.html", "of the user: pw-38afe2")
+    for ran in (["a"], [], []):
+        build = project.build(env={"API_PW": "pw-38afe2"}).ran(*ran)
+        assert "a.html was not written: it holds the value of API_PW" in build.err
+
+
 @pytest.mark.slow
 def test_a_page_is_written_where_it_is_not_current(paged: Project) -> None:
     """An edit of Markdown shows without a run; a page that a person changed is rescued first."""

@@ -86,18 +86,17 @@ def _write(
 
 
 def _page(document: dict[str, Any], title: str) -> bytes:
-    """Return a page as nbconvert makes it where that is installed, else our own; sealed by its last line."""
+    """Return a page as nbconvert makes it where it is installed and can, else our own; sealed by its last line."""
     try:
         from nbconvert import HTMLExporter  # noqa: PLC0415 - takes a second, and need not be there
-    except ModuleNotFoundError:
-        from markdown_it import MarkdownIt  # noqa: PLC0415 - for such pages alone
-
-        page = notebook_page(document, title, MarkdownIt("js-default").render)
-    else:
         from nbformat import from_dict  # noqa: PLC0415 - as slow
 
         node = from_dict(document)  # type: ignore[no-untyped-call]
         page, _ = HTMLExporter().from_notebook_node(node, {"metadata": {"name": title}})  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - it refuses notebooks in many ways, of which ours shows the rest
+        from markdown_it import MarkdownIt  # noqa: PLC0415 - for such pages alone
+
+        page = notebook_page(document, title, MarkdownIt("js-default").render)
     data = page.rstrip().encode("utf-8", "replace")
     seal = f"\n<!-- nbdag: {_checksum(document)} {digest_bytes(data)} -->\n"
     return data + seal.encode()
