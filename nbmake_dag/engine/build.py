@@ -9,6 +9,7 @@ from nbmake_dag.engine.dispatch.task_environment import driver_environment
 from nbmake_dag.engine.noop import Unchanged, recall, signature
 from nbmake_dag.engine.recording import open_writer, run_header
 from nbmake_dag.engine.request import Request
+from nbmake_dag.engine.state.daily import is_look_due
 from nbmake_dag.engine.state.lock import build_lock
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RunOutcome
@@ -30,7 +31,8 @@ def build(
                 started,
                 warn=lambda text: waiting(f"warning: {text}"),
             )
-            if unchanged is not None:
+            # once a day a build looks at everything, and afterwards at whether too much is kept
+            if unchanged is not None and not is_look_due(project):
                 return _record_hits(project, request, unchanged, listeners, started)
         if request.accept:
             from nbmake_dag.engine.accept import accept  # noqa: PLC0415 - seldom wanted

@@ -210,6 +210,22 @@ def test_a_cache_that_cannot_be_swept_changes_nothing_of_a_build(
     assert restless.recalled() is not None
 
 
+def test_once_a_day_a_build_with_nothing_to_do_removes_old_runs(tmp_path: Path) -> None:
+    """Also where no build ever has anything to do, only what the pipeline keeps stays."""
+    files = Project(tmp_path / "project").pipeline('[runs]\nkeep = 2\n[tasks.a]\ncommand = "true"\n')
+    kept = files.root / ".nbdag/runs"
+
+    def runs() -> int:
+        files.build().ran()
+        return sum(path.name[0].isdecimal() for path in kept.iterdir())
+
+    files.build().ran("a")
+    assert [runs() for _ in range(3)] == [2, 3, 4]
+    long_ago = time.time() - 3 * 86_400
+    os.utime(files.root / ".nbdag/state/swept", (long_ago, long_ago))
+    assert [runs(), runs()] == [2, 3]
+
+
 def test_old_age_is_a_change(rested: Rests) -> None:
     """A record is believed until its task's `max_age` is over, and not from then on."""
     assert rested.recalled(after_s=3000) is not None

@@ -182,7 +182,7 @@ STATE_KINDS = (
     ),
     StateKind(
         pattern="state/swept",
-        owners=("engine/state/retention.py",),
+        owners=("engine/state/daily.py",),
         format="empty; its time is that of the last look",
         holds="when it was last looked at what is kept",
         loss="one look more",

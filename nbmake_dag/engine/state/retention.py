@@ -15,19 +15,17 @@ import msgspec
 
 from nbmake_dag.core.model import Pipeline
 from nbmake_dag.core.urls import COPIES, IDENTITY, identity_of
+from nbmake_dag.engine.state.daily import is_look_due, note_look
 from nbmake_dag.engine.state.gc_roots import forget_tables, run_folders, shown_by
 from nbmake_dag.engine.state.rescued_files import read_rescued
 from nbmake_dag.observe.project import Project
 from nbmake_dag.observe.remote_copies import folder_of, learned_file
-from nbmake_dag.observe.state_file import is_no_file, put_aside
 from nbmake_dag.record.run_files import pack_trace
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.last_used import LastUsed
 from nbmake_dag_cache.layout import remove
 from nbmake_dag_cache.retention import Collected, collect, keep_only
 from nbmake_dag_cache.verify import info
-
-_DAY_S = 86_400.0
 
 
 class Swept(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,15 +69,10 @@ def sweep_unused(project: Project, pipeline: Pipeline) -> Swept:
 
 def after_build(project: Project, pipeline: Pipeline, used: Iterable[Key]) -> Swept | None:
     """Note which records a build used; once a day look whether too much is kept, and sweep if so."""
-    now = time.time()
-    LastUsed(project.cache).note(used, now)
-    stamp = os.path.join(project.state, "swept")
-    if not _is_older(stamp, now - _DAY_S):
+    LastUsed(project.cache).note(used, time.time())
+    if not is_look_due(project):
         return None
-    if os.path.lexists(stamp) and is_no_file(stamp):
-        put_aside(stamp)
-    with open(stamp, "wb"):
-        os.utime(stamp)
+    note_look(project)
     swept = sweep(project, pipeline) if _exceeds(project, pipeline) else None
     for folder in run_folders(project.runs)[1:]:
         # of a build that was killed
@@ -93,13 +86,6 @@ def _exceeds(project: Project, pipeline: Pipeline) -> bool:
         return True
     held = info(project.cache)
     return held.records_size + held.blobs_size > pipeline.cache.max_size
-
-
-def _is_older(path: str, moment: float) -> bool:
-    try:
-        return os.lstat(path).st_mtime < moment
-    except FileNotFoundError:
-        return True
 
 
 def _remove_old_runs(project: Project, keep: int) -> int:
