@@ -169,8 +169,10 @@ def _run(
     )
 
     def kill() -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        # the number of one that was waited for may be another's by now
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     cancellation.on_request(kill)
     try:
