@@ -16,11 +16,13 @@ from nbmake_dag.errors import ConfigError
 from nbmake_dag.execute.attempt import run_attempt
 from nbmake_dag.execute.processes.cancellation import Cancellation
 from nbmake_dag.execute.protocol import AttemptSpec, CommandWork, Node, SeenFile, Upstream
+from nbmake_dag.execute.ray import node_cache
 from nbmake_dag.execute.ray.blobs import PIECE, Courier, Post
 from nbmake_dag.execute.ray.node import Host, LinesHere
 from nbmake_dag.execute.ray.node_cache import NodeCache
 from nbmake_dag_cache.blobs import BlobDamagedError, BlobStore
 from nbmake_dag_cache.depot import Depot
+from nbmake_dag_cache.layout import files_below
 from nbmake_dag_cache.remote import Remote
 from tests.support.attempts import left, write_lines
 from tests.support.project import await_end
@@ -221,6 +223,33 @@ def test_a_node_keeps_what_was_used_last(tmp_path: Path) -> None:
     assert cache.store.renew(blobs[0].sha256, 1000)
     assert not cache.store.renew(blobs[0].sha256, 999)
     assert not cache.store.renew(blobs[1].sha256, 1000)
+
+
+def test_a_node_keeps_what_another_attempt_has_just_fetched(tmp_path: Path) -> None:
+    """However little may be kept: that attempt has yet to use it."""
+    cache = NodeCache(str(tmp_path))
+    blobs = [cache.store.put_bytes(bytes([number]) * 1000) for number in range(3)]
+    os.utime(next(tmp_path.glob(f"blobs/*/{blobs[0].sha256}")), (1e9, 1e9))
+    cache.trim(0, set())
+    assert [cache.store.has(blob.sha256) for blob in blobs] == [False, True, True]
+
+
+def test_two_attempts_may_trim_a_node_at_once(monkeypatch, tmp_path: Path) -> None:
+    """What one has removed while the other looks is none of its business."""
+    cache = NodeCache(str(tmp_path))
+    for number in range(3):
+        cache.store.put_bytes(bytes([number]) * 1000)
+    for path in tmp_path.glob("blobs/*/*"):
+        os.utime(path, (1e9, 1e9))
+
+    def vanishing(folder: str) -> list[os.DirEntry[str]]:
+        entries = list(files_below(folder))
+        os.unlink(entries[0].path)
+        return entries
+
+    monkeypatch.setattr(node_cache, "files_below", vanishing)
+    cache.trim(1500, set())
+    assert len(list(tmp_path.glob("blobs/*/*"))) == 1
 
 
 def test_a_blob_that_arrives_in_pieces_is_what_its_name_says(tmp_path: Path) -> None:

@@ -6,12 +6,17 @@ It lies in the user's cache folder, is shared by all builds on the node, and can
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 
 import msgspec
 
 from nbmake_dag.execute.user_cache import user_cache
 from nbmake_dag_cache.blobs import BlobStore
 from nbmake_dag_cache.layout import CacheLayout, files_below, remove
+
+_SPARED_S = 600.0
+"""How long a blob is spared that an attempt has fetched, or found there."""
 
 
 class NodeCache(msgspec.Struct, frozen=True):
@@ -36,11 +41,18 @@ class NodeCache(msgspec.Struct, frozen=True):
         return os.path.join(self.folder, "sandboxes")
 
     def trim(self, max_size: int, keep: set[str]) -> None:
-        """Remove the blobs that were used least recently, but for those to ``keep``, until they fit a size."""
-        found = [(entry.stat().st_mtime, entry.stat().st_size, entry) for entry in files_below(self._blobs)]
+        """Remove the blobs that were used least recently until they fit a size.
+
+        Spared are those to ``keep``, and those that another attempt may just have fetched.
+        """
+        found: list[tuple[float, int, os.DirEntry[str]]] = []
+        for entry in files_below(self._blobs):
+            with suppress(FileNotFoundError):  # another attempt has trimmed it away
+                found.append((entry.stat().st_mtime, entry.stat().st_size, entry))
         size = sum(each for _, each, _ in found)
-        for _, each, entry in sorted(found, key=lambda item: item[0]):
-            if size <= max_size:
+        young = time.time() - _SPARED_S
+        for used, each, entry in sorted(found, key=lambda item: item[0]):
+            if size <= max_size or used > young:
                 break
             if entry.name not in keep:
                 remove(entry.path)
