@@ -94,6 +94,29 @@ def test_what_the_user_wrote_over_an_output_can_be_had_back(project):
     assert project.read("out.txt") == "edited again"
 
 
+def test_what_the_user_wrote_is_saved_once_for_a_task_that_is_put_off(project):
+    """One that waits behind a task which takes longer than expected begins several times before it runs."""
+    project.pipeline("""
+        [tasks.slow]
+        command = "sleep $(cat seconds.txt) && echo made > slow.txt"
+        inputs = ["seconds.txt"]
+        outputs = ["slow.txt"]
+
+        [tasks.below]
+        command = "cat slow.txt"
+        inputs = ["slow.txt"]
+
+        [tasks.beside]
+        command = "cat in.txt > out.txt"
+        inputs = ["in.txt"]
+        outputs = ["out.txt"]
+    """)
+    project.write("seconds.txt", "0").write("in.txt", "1").build("--executor=inline", "-j1")
+    project.write("seconds.txt", "4").write("in.txt", "2").write("out.txt", "edited")
+    said = project.build("--executor=inline", "-j1").ran("slow", "beside").err
+    assert said.count("to get it back") == 1
+
+
 def test_a_linked_input_counts_by_its_target(project):
     """Its content, wherever it lies."""
     target = project.root.parent / "target.txt"

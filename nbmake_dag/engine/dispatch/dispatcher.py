@@ -7,6 +7,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Protocol
 
 import msgspec
@@ -37,6 +38,7 @@ from nbmake_dag.execute.redaction import Redactor, search_for
 from nbmake_dag.observe.survey import Survey
 from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag.record.writer import RunWriter
+from nbmake_dag_cache.blobs import BlobError
 from nbmake_dag_cache.digest import digest_text
 from nbmake_dag_cache.key import Key
 from nbmake_dag_reporting.vocabulary import AttemptOutcome
@@ -55,6 +57,8 @@ class Dispatched(msgspec.Struct):
     """What its last attempt could see, if it may have run in a private copy of the repository."""
     attempts: list[AttemptResult] = []
     aside: Aside | None = None
+    is_rescued: bool = False
+    """Whether what its outputs replace was looked through; it is its own from then on."""
     rescued: tuple[RescuedFile, ...] = ()
     warnings: list[str] = []
     waiting_since: float = msgspec.field(default_factory=time.monotonic)
@@ -215,7 +219,7 @@ class Dispatcher:
     def return_outputs(self, dispatched: Dispatched) -> str | None:
         """Put previous outputs back, keep what the attempt left; return the folder that has it, if any.
 
-        What holds a secret is not kept, which joins the warnings.
+        What is not kept, such as a file that holds a secret, joins the warnings.
         """
         if dispatched.aside is None:
             return None
@@ -225,15 +229,19 @@ class Dispatcher:
         has_files = bool(partial.kept)
         notebook = dispatched.attempts[-1].notebook if dispatched.attempts else None
         if notebook is not None:
-            self._stores.blobs.restore(notebook, os.path.join(aside.partial_to, "executed.ipynb"))
-            has_files = True
+            try:
+                self._stores.blobs.restore(notebook, os.path.join(aside.partial_to, "executed.ipynb"))
+                has_files = True
+            except BlobError as error:
+                dispatched.warnings.append(f"its executed notebook is not kept: {error}")
         return self._tasks.survey.project.relative(aside.partial_to) if has_files else None
 
     def close(self) -> None:
         """Put back what is aside, and remove what attempts were told: none runs any more."""
-        for dispatched in self._all.values():
-            self.return_outputs(dispatched)
-        self._left.remove()
+        with ExitStack() as every:  # which goes on after an error, and raises it then
+            every.callback(self._left.remove)
+            for dispatched in self._all.values():
+                every.callback(self.return_outputs, dispatched)
 
     def _place(self, task: Task) -> Backend | None:
         return self._pool.place(task, self._short_s(task))
@@ -257,8 +265,9 @@ class Dispatcher:
         outputs = [output.path for output in task.outputs]
         failed = os.path.join(project.failed, run_id, folder_name(name))
         try:
-            if number == 1:
-                dispatched.rescued = (*dispatched.rescued, *self.rescue(name, outputs))
+            if not dispatched.is_rescued:
+                dispatched.rescued = self.rescue(name, outputs)
+                dispatched.is_rescued = True
             dispatched.aside = set_aside(
                 project.state, project.root, outputs, failed, self._tasks.survey.secrets.keys()
             )
