@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -129,7 +131,7 @@ def test_an_attempt_whose_files_were_damaged_is_lost_without_a_traceback(project
     assert not here.has(text.sha256)
 
 
-def test_a_node_fetches_from_the_shared_cache_what_that_has(monkeypatch, tmp_path: Path) -> None:
+def test_a_node_fetches_from_the_shared_cache_what_that_has(tmp_path: Path) -> None:
     """The driver is asked for the rest, for what is damaged there, and for all where it cannot be reached."""
     driver = BlobStore(str(tmp_path / "driver"))
     shared, damaged, alone = [driver.put_bytes(text) for text in (b"shared", b"damaged", b"alone")]
@@ -137,7 +139,6 @@ def test_a_node_fetches_from_the_shared_cache_what_that_has(monkeypatch, tmp_pat
     depot.send("local", shared.sha256, driver)
     depot.send("main", damaged.sha256, driver)
     (tmp_path / "remote/main/blobs" / damaged.sha256[:2] / damaged.sha256).write_bytes(b"DAMAGED")
-    monkeypatch.setattr("ray.get", lambda reference, timeout: reference)
     post = AskedPost(driver)
     courier = Courier(post, BlobStore(str(tmp_path / "node")), str(tmp_path / "locks"), depot)
     courier.fetch((blob.sha256, blob.size) for blob in (shared, damaged, alone))
@@ -152,7 +153,7 @@ def test_a_node_fetches_from_the_shared_cache_what_that_has(monkeypatch, tmp_pat
     assert (other.fetched, other.shared) == (6, 0)
 
 
-def test_a_damaged_blob_of_a_node_or_the_driver_counts_as_missing(monkeypatch, tmp_path: Path) -> None:
+def test_a_damaged_blob_of_a_node_or_the_driver_counts_as_missing(tmp_path: Path) -> None:
     """Its size does not show it, and whoever needs the bytes on the node cannot fetch them any more."""
     driver, node = BlobStore(str(tmp_path / "driver")), BlobStore(str(tmp_path / "node"))
     blob = driver.put_bytes(b"sound")
@@ -163,7 +164,6 @@ def test_a_damaged_blob_of_a_node_or_the_driver_counts_as_missing(monkeypatch, t
         Path(store.path(blob.sha256)).write_bytes(b"SOUND")
     assert Post(str(tmp_path / "driver")).lacks([blob.sha256]) == [blob.sha256]
     assert driver.put_bytes(b"sound") == blob
-    monkeypatch.setattr("ray.get", lambda reference, timeout: reference)
     Courier(AskedPost(driver), node, str(tmp_path / "locks")).fetch([(blob.sha256, blob.size)])
     assert node.read(blob.sha256, 10) == b"sound"
 
@@ -176,9 +176,11 @@ class AskedPost:
         self.asked: list[str] = []
         self.piece = self
 
-    def remote(self, sha256: str, offset: int) -> bytes:
+    def remote(self, sha256: str, offset: int) -> SimpleNamespace:
         self.asked.append(sha256)
-        return self.store.piece(sha256, offset, PIECE)
+        answer = Future[bytes]()
+        answer.set_result(self.store.piece(sha256, offset, PIECE))
+        return SimpleNamespace(future=lambda: answer)
 
 
 def test_what_tasks_left_travels_once_to_a_node(tmp_path: Path) -> None:
