@@ -13,7 +13,7 @@ from nbmake_dag_cache.signatures import Signer
 from tests.cache.servers import serving, silent
 from tests.e2e.test_lean import imported
 from tests.support.buckets import bucket_called
-from tests.support.project import Project
+from tests.support.project import Project, await_true
 
 SHARED = """
     [cache]
@@ -117,6 +117,29 @@ def test_a_second_clone_restores_everything(project: Project):
     third = clone(second, "third")
     third.build().ran().restored(*everything)
     third.edit("helper.py", "4", "3").build().ran().restored("measure")
+
+
+def test_a_build_that_fails_does_not_wait_for_what_another_one_executes(project: Project):
+    """That may take an hour, and nobody wants the result here any more."""
+    project.pipeline(
+        SHARED
+        + """
+        [tasks.fails]
+        command = "false"
+
+        [tasks.long]
+        command = "touch ../begun; sleep 1000"
+        """
+    )
+    second = clone(project, "second")
+    first = project.start("build", "long")
+    try:
+        await_true((project.root.parent / "begun").exists, 60, "it did not begin")
+        second.build().ended(1, failed=["fails"], cancelled=["long"])
+        assert first.poll() is None
+    finally:
+        first.terminate()
+        first.wait(60)
 
 
 def test_an_up_to_date_build_does_not_touch_the_shared_cache(pair: Project):
