@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Container
 
 import msgspec
 
@@ -67,7 +67,7 @@ def keep_only(
     *,
     now: float,
     keys: Collection[Key],
-    tasks: Collection[str] = frozenset(),
+    tasks: Container[str] = frozenset(),
     blobs: Collection[str] = frozenset(),
 ) -> Collected:
     """Remove every record but these, and the blobs that none left names; under the build lock.
@@ -77,13 +77,13 @@ def keep_only(
     store = RecordStore(root)
     with taken(root, store) as inventory:
         inventory.mark_blobs(blobs)
-        missing = set(tasks)
+        kept = set[str]()
         for record in inventory.with_keys(keys):
             _keep(inventory, record)
-            missing.discard(record.task)
+            kept.add(record.task)
         for record in inventory.records():
-            if record.task in missing:
-                missing.remove(record.task)
+            if record.task in tasks and record.task not in kept:
+                kept.add(record.task)
                 _keep(inventory, record)
         return _reduce(root, inventory, store, now)
 

@@ -91,7 +91,7 @@ def info(directory: str | None, file: str | None, *, writes_json: bool) -> None:
     from nbmake_dag_cache.verify import info as measure  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    pipeline = settings_of(project)
+    settings = settings_of(project)
     held = measure(project.cache)
     used = LastUsed(project.cache).read().values()
     folders = run_folders(project.runs)
@@ -111,24 +111,24 @@ def info(directory: str | None, file: str | None, *, writes_json: bool) -> None:
             records_size=held.records_size,
             blobs=held.blobs,
             blobs_size=held.blobs_size,
-            max_size=pipeline.cache.max_size,
+            max_size=settings.cache.max_size,
             oldest_use=min(used, default=None),
             runs=runs,
-            keep_runs=pipeline.keep_runs,
+            keep_runs=settings.keep_runs,
             by_task=by_task,
             by_run=by_run,
             shown_by_no_run=taken.rest.size,
         )
         click.echo(encode_document(document), nl=False)
         return
-    limit = in_words(pipeline.cache.max_size)
+    limit = in_words(settings.cache.max_size)
     rows = {
         "cache": project.cache,
         "records": f"{held.records}, {in_words(held.records_size)}",
         "blobs": f"{held.blobs}, {in_words(held.blobs_size)}",
         "size": f"{in_words(held.records_size + held.blobs_size)} of {limit}",
         "oldest use": time.strftime("%Y-%m-%d %H:%M", time.localtime(min(used))) if used else "none",
-        "runs": f"{runs} of {pipeline.keep_runs}",
+        "runs": f"{runs} of {settings.keep_runs}",
     }
     for name, value in rows.items():
         click.echo(f"{name:<10}  {value}")
@@ -195,12 +195,14 @@ def gc(
     from nbmake_dag.engine.state.secret_sweep import Searched  # noqa: PLC0415 - likewise
 
     project = project_of(directory, file)
-    pipeline = settings_of(project)
+    settings = settings_of(project)
     if keep_used and not run_folders(project.runs):
         raise UsageError("no run is recorded here, so it is not known which results are in use", (), "build first")
     with build_lock(project, wait=True, waiting=partial(click.echo, err=True)):
         put_damage_aside(project, lambda text: click.echo(f"warning: {text}", err=True))
-        swept = (sweep_unused if keep_used else sweep)(project, pipeline)
+        swept = (sweep_unused if keep_used else sweep)(project, settings)
+        if swept.unread:
+            click.echo(f"warning: {swept.unread}, so what it may use stays", err=True)
         held = _drop_secrets(project, secrets_of(project, allow)) if drop_secrets else Searched()
     cache = swept.cache
     click.echo(

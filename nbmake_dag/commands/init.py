@@ -191,8 +191,7 @@ def _secrets_in(project: Project) -> list[str]:
     """Return the secrets that a pipeline file declares; raises `ConfigError`."""
     from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - not for --help
 
-    tasks = settings_of(project).tasks.values()
-    return sorted({name for task in tasks for name in task.secrets})
+    return sorted(settings_of(project).secrets)
 
 
 def _write_ci(system: CiSystem, root: str, secrets: Sequence[str] = ()) -> None:

@@ -75,19 +75,19 @@ def _project(directory: str | None, file: str | None, profiles: tuple[str, ...])
 def _restore_into(project: Project | None, to: str, recorded: Recorded, left: Left, url: str | None) -> Restored:
     from nbmake_dag.commands.settings import settings_of  # noqa: PLC0415 - likewise
     from nbmake_dag.commands.targets import check_folder  # noqa: PLC0415 - likewise
-    from nbmake_dag.core.model import Pipeline  # noqa: PLC0415 - likewise
+    from nbmake_dag.core.model import Settings  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.restoring import Supply, places_of, restore_into  # noqa: PLC0415 - likewise
     from nbmake_dag_cache.blobs import BlobStore  # noqa: PLC0415 - likewise
 
     check_folder(to)
-    pipeline = settings_of(project) if project else Pipeline(name="", tasks={})
+    settings = settings_of(project) if project else Settings(name="")
     with ExitStack() as ended:
         cache = project.cache if project else ended.enter_context(tempfile.TemporaryDirectory(prefix="nbdag-"))
         supply = Supply(
             blobs=BlobStore(cache),
             recorded=recorded,
-            places=places_of(project, pipeline, url),
-            max_size=pipeline.cache.max_size,
+            places=places_of(project, settings, url),
+            max_size=settings.cache.max_size,
         )
         return restore_into(to, left, supply)
 

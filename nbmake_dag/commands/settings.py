@@ -9,7 +9,7 @@ from functools import partial
 import click
 from msgspec.structs import replace
 
-from nbmake_dag.core.model import Pipeline
+from nbmake_dag.core.model import Settings
 from nbmake_dag.errors import NbdagError
 from nbmake_dag.observe.project import Project
 from nbmake_dag_reporting.compare import Declared
@@ -20,20 +20,21 @@ _SECRETS = "remove the run or the file that holds it; `secrets` of the tasks red
 _SUSPICIONS = "declare it in `secrets` of its task; if it is none, name it in [report] allow, or with --allow"
 
 
-def settings_of(project: Project) -> Pipeline:
-    """Read the pipeline without looking at its notebooks; raises `ConfigError`."""
-    from nbmake_dag.config.pipeline_file import expand  # noqa: PLC0415 - not for --help
+def settings_of(project: Project) -> Settings:
+    """Read what a pipeline says of all its tasks, without looking at notebooks; raises `ConfigError`."""
+    from nbmake_dag.config import pipeline_file  # noqa: PLC0415 - not for --help
     from nbmake_dag.observe.instance_data import Disk, parse_with_parts  # noqa: PLC0415 - likewise
 
     with open(project.config, "rb") as file:
-        return expand(parse_with_parts(replace(project, profiles=()), file.read(), Disk(project)), {}, {})
+        parsed = parse_with_parts(replace(project, profiles=()), file.read(), Disk(project))
+    return pipeline_file.settings_of(parsed)
 
 
 def secrets_of(project: Project | None, allow: Iterable[str] = ()) -> Secrets:
     """Return what must not be published; a bundle has no project."""
     from nbmake_dag.engine.publishing import secrets_to_find  # noqa: PLC0415 - not for --help
 
-    return secrets_to_find(project, settings_of(project) if project else None, os.environ, allow)
+    return secrets_to_find(project, settings_of(project) if project else Settings(name=""), os.environ, allow)
 
 
 def report_found(secrets: Secrets) -> None:
@@ -61,22 +62,22 @@ def site_options(project: Project) -> SiteOptions:
     return options_of(settings_of(project), project)
 
 
-def options_of(pipeline: Pipeline, project: Project, secrets: Secrets | None = None) -> SiteOptions:
+def options_of(settings: Settings, project: Project, secrets: Secrets | None = None) -> SiteOptions:
     """Return the options of a site, with the secrets of the project unless they are given."""
     from nbmake_dag.engine.publishing import secrets_to_find  # noqa: PLC0415 - likewise
     from nbmake_dag.engine.results.executed_notebook import executed_notebooks  # noqa: PLC0415 - takes 0.3 s
     from nbmake_dag.runs.surroundings import committed_pictures  # noqa: PLC0415 - likewise
 
-    settings = pipeline.report
+    report = settings.report
     return SiteOptions(
         executed=executed_notebooks,
-        publish_host=settings.publish_host,
-        previews=settings.previews,
+        publish_host=report.publish_host,
+        previews=report.previews,
         committed=partial(committed_pictures, project),
-        max_size=settings.max_size,
-        metrics=_metrics(pipeline),
-        views=settings.views,
-        secrets=secrets or secrets_to_find(project, pipeline, os.environ),
+        max_size=report.max_size,
+        metrics=_metrics(settings),
+        views=report.views,
+        secrets=secrets or secrets_to_find(project, settings, os.environ),
     )
 
 
@@ -85,8 +86,8 @@ def declared_metrics(project: Project | None) -> dict[str, Declared]:
     return _metrics(settings_of(project)) if project else {}
 
 
-def _metrics(pipeline: Pipeline) -> dict[str, Declared]:
+def _metrics(settings: Settings) -> dict[str, Declared]:
     return {
         name: Declared(direction=metric.direction, tolerance=metric.tolerance, alert=metric.alert)
-        for name, metric in pipeline.report.metrics.items()
+        for name, metric in settings.report.metrics.items()
     }

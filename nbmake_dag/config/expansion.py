@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +22,17 @@ from nbmake_dag.config.paths import folded
 from nbmake_dag.config.tables import Document, given
 from nbmake_dag.config.tasks import Family, is_format_of, over, written_globs
 from nbmake_dag.core.globs import escaped, matches, may_match_below, may_overlap
-from nbmake_dag.core.model import Gathered, Input, Pipeline, ProjectPath, Signature, Task, TaskName, Value
+from nbmake_dag.core.model import (
+    Gathered,
+    Input,
+    Pipeline,
+    ProjectPath,
+    Settings,
+    Signature,
+    Task,
+    TaskName,
+    Value,
+)
 
 DEFAULT_KEEP_RUNS = 200
 
@@ -46,6 +56,19 @@ class PipelineFile(msgspec.Struct, frozen=True, kw_only=True):
         yield "", (), self.document
         for folder, document in self.parts.items():
             yield folder, ("parts", f"{folder}/"), document
+
+    def tables(self) -> Iterator[tuple[Place, Any]]:
+        """Yield each table that has keys of tasks, and where it stands."""
+        for _, at, document in self.documents():
+            yield (*at, "defaults"), document.defaults
+            for name, table in _or_empty(document.tasks).items():
+                yield (*at, "tasks", name), table
+
+    def secrets(self) -> Iterator[tuple[Place, str]]:
+        """Yield where each name of a secret stands: whoever redacts or searches does so for all of them."""
+        for at, table in self.tables():
+            for name in given(table).get("secrets", ()):
+                yield (*at, "secrets"), name
 
     def families(self) -> dict[str, dict[str, Any]]:
         """Return the keys of each task over those of ``[defaults]`` of its file.
@@ -142,6 +165,12 @@ def expand(
     return pipeline
 
 
+def settings_of(file: PipelineFile) -> Settings:
+    """Return what a file says of all its tasks; raise `ConfigError` with every complaint."""
+    pipeline = expand(file, {}, {})
+    return Settings(**{name: getattr(pipeline, name) for name in Settings.__struct_fields__})
+
+
 def complain(file: PipelineFile, complaints: Complaints, left_out: frozenset[str]) -> None:
     """Add the complaints of `expand` about a file, except about tasks that could not be read."""
     _expand(file, {}, {}, Found(), complaints, left_out)
@@ -181,6 +210,7 @@ def _expand(
     has_pools = document.pools is not UNSET or ("pools",) not in file.lines.numbers
     environments = settings.environments(document, complaints)
     tasks: dict[TaskName, Task] = {}
+    urls: set[str] = set()
     checks = {name for name, keys in families.items() if keys.get("check")}
     makeable = file.makeable(overrides)
     for name, keys in families.items():
@@ -201,12 +231,14 @@ def _expand(
             tasks.update((task.name, task) for task in made)
         elif those is not None:
             family.use_paths()
+        urls |= family.urls
     for name, keys in families.items():
         _gather(name, keys.get("inputs", ()), groups, tasks, left_out, complaints)
     check_writes([task for task in tasks.values() if not task.is_unknown], file.files, complaints)
     _check_made(tasks, instances, makeable, complaints)
     if not left_out and None not in instances.values():
         check_used(tuple(shared.values()), overrides, complaints)
+    secrets = tuple(dict.fromkeys(name for _, name in file.secrets()))
     return Pipeline(
         name=settings.pipeline_name(document, complaints),
         tasks=tasks,
@@ -215,11 +247,13 @@ def _expand(
         kernel=settings.kernel(document.kernel, complaints),
         watch=settings.watch(document),
         ray=settings.ray(document, complaints),
-        report=settings.report(document, [each for _, _, each in file.documents()], complaints),
+        report=settings.report(document, secrets, complaints),
         pools=pools,
         ignore=settings.ignored(document, complaints),
         keep_runs=given(document.runs).get("keep", DEFAULT_KEEP_RUNS),
         keep_inputs=given(document.runs).get("keep_inputs", False),
+        secrets=secrets,
+        urls=tuple(sorted(urls)),
         data=tuple(sources.files),
         empty={
             name: those.why_none

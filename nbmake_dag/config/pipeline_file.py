@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.conversion import convert
-from nbmake_dag.config.expansion import PipelineFile, complain, expand
+from nbmake_dag.config.expansion import PipelineFile, complain, expand, settings_of
 from nbmake_dag.config.instances import Found, Unreadable
 from nbmake_dag.config.lines import MAX_DEPTH, Lines, TooDeepError, scan
 from nbmake_dag.config.parts import folder_fault, parts_in, pattern_fault, refuse_in_part
@@ -34,6 +34,7 @@ __all__ = [
     "parse",
     "parse_override",
     "parts_in",
+    "settings_of",
 ]
 
 MAX_BYTES = 64 * 2**20

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
-
-from msgspec import UNSET
 
 from nbmake_dag.config.complaints import Complaints
 from nbmake_dag.config.expansion import PipelineFile
@@ -31,7 +28,7 @@ def check_secrets(
     complaints = Complaints(file.file, file.lines)
     counted = given(file.document.software).get("variables", ())
     values: dict[str, str] = {}
-    for path, name in _declared(file):
+    for path, name in file.secrets():
         value = variables.get(name, "")
         values[name] = value
         if 0 < len(value) < SHORTEST:
@@ -40,7 +37,7 @@ def check_secrets(
         if name in counted:
             what = f"`{name}` is a secret, and its value would be part of every key"
             complaints.add(("software", "variables"), what, "leave it out here")
-    for task, table in _tables(file):
+    for task, table in file.tables():
         for name in given(table).get("env", {}).keys() & values.keys():
             what = f"`{name}` is a secret, and what `env` sets is recorded"
             complaints.add(
@@ -71,20 +68,6 @@ def check_instances(tasks: Iterable[Task], values: Mapping[str, str]) -> None:
             found.setdefault((task.family, name), complaint)
     if found:
         raise ConfigError(tuple(found.values()))
-
-
-def _declared(file: PipelineFile) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield where each name of a secret stands."""
-    for task, table in _tables(file):
-        for name in given(table).get("secrets", ()):
-            yield (*task, "secrets"), name
-
-
-def _tables(file: PipelineFile) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for _, at, document in file.documents():
-        yield (*at, "defaults"), document.defaults
-        for name, table in ({} if document.tasks is UNSET else document.tasks).items():
-            yield (*at, "tasks", name), table
 
 
 def _held(text: str, values: Mapping[str, str]) -> Iterator[str]:

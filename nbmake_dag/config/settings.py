@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -238,16 +238,12 @@ def ray(document: Document, complaints: Complaints) -> RaySettings:
     return RaySettings(**values, slurm=SlurmSettings(**table, options=options))
 
 
-def report(document: Document, files: Iterable[Document], complaints: Complaints) -> ReportSettings:
-    """Read ``[report]``; ``files`` are the pipeline file and its parts."""
+def report(document: Document, secrets: Collection[str], complaints: Complaints) -> ReportSettings:
+    """Read ``[report]``, which allows none of the ``secrets`` of tasks."""
     values = given(document.report)
     values["allow"] = tuple(values.get("allow", ()))
     check_variables(("report", "allow"), values["allow"], complaints)
-    tables = (
-        table for each in files for table in (each.defaults, *({} if each.tasks is UNSET else each.tasks).values())
-    )
-    declared = {name for table in tables for name in given(table).get("secrets", ())}
-    for name in sorted(declared.intersection(values["allow"])):
+    for name in sorted(set(values["allow"]).intersection(secrets)):
         what = f"`{name}` is in `secrets` of a task, so `[report] allow` cannot name it"
         complaints.add(("report", "allow"), what, "leave it out of `secrets`, or here")
     tables = values.pop("metrics", {})

@@ -19,7 +19,15 @@ from nbmake_dag.config.paths import PathError, read_path, read_pattern, written_
 from nbmake_dag.config.remote_inputs import KEYS as REMOTE_KEYS
 from nbmake_dag.config.remote_inputs import is_url, read_url
 from nbmake_dag.config.settings import check_variables, resources
-from nbmake_dag.config.templates import UnknownNameError, fill_command, fill_path, names_in, path_glob
+from nbmake_dag.config.templates import (
+    FIELD,
+    UnknownNameError,
+    fill_command,
+    fill_known,
+    fill_path,
+    names_in,
+    path_glob,
+)
 from nbmake_dag.core.globs import is_glob
 from nbmake_dag.core.model import (
     Command,
@@ -167,7 +175,17 @@ class Family:
         self._kind = next((kind for kind in WORK_KEYS if kind in keys), "")
         self._signature = self._find_signature(signatures)
         self._work = self._make_work()
+        self.urls = set(self._declared_urls())
+        """Those of remote inputs, as they are declared and as the instances made so far have them."""
         self._check()
+
+    def _declared_urls(self) -> Iterator[str]:
+        """Yield the URLs of inputs, without the values that only instances have."""
+        visible = self._shared.visible(self._own)
+        for _, declared in _labelled(self._keys.get("inputs", ())):
+            url = FIELD.sub("", fill_known(_path_in(declared) or "", visible))
+            if is_url(url):
+                yield url
 
     def use_paths(self) -> None:
         """Note the parameters that a task without instances would have: nobody can tell that they reach none."""
@@ -282,6 +300,7 @@ class Family:
             if "path" in table:
                 raise PathError("is a URL", 'write `{ url = "..." }`')  # noqa: TRY301 - said like other faults
             remote = read_url(text, table)
+            self.urls.add(remote.url)
             yield Input(path=copy_of(remote), name=label, remote=remote)
         except PathError as error:
             self._complaints.add((*self._path, *at), f"input `{scrubbed(text)}` {error.what}", error.hint)

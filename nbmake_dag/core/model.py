@@ -386,12 +386,10 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the site's pages as somebody set them, each with its address."""
 
 
-class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of one ``pipeline.toml``, tasks expanded to instances, parameters resolved."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one ``pipeline.toml`` says of all its tasks: it is known where their instances are not."""
 
     name: str
-    tasks: Mapping[TaskName, Task]
-    """In the order of the file; instances in the order of their lists, rows or paths."""
     software: SoftwareSettings = msgspec.field(default_factory=SoftwareSettings)
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
     kernel: KernelSettings = msgspec.field(default_factory=KernelSettings)
@@ -405,6 +403,17 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the inputs that no task makes are kept as blobs, so that their tasks can be replayed."""
     ignore: tuple[str, ...] = ()
     """Patterns of files that folder and glob inputs leave out, in addition to `nbmake_dag.core.ignore.DEFAULT`."""
+    secrets: tuple[str, ...] = ()
+    """The variables that any task declares as secrets, also one that has no instances."""
+    urls: tuple[str, ...] = ()
+    """Those of remote inputs, as far as they are known: of all instances, or what these have in common."""
+
+
+class Pipeline(Settings, frozen=True, kw_only=True):
+    """The content of one ``pipeline.toml``, tasks expanded to instances, parameters resolved."""
+
+    tasks: Mapping[TaskName, Task]
+    """In the order of the file; instances in the order of their lists, rows or paths."""
     data: tuple[ProjectPath, ...] = ()
     """The files whose rows or names are instances."""
     empty: Mapping[str, str] = {}

@@ -40,7 +40,7 @@ def clean_outputs(project: Project, targets: Collection[str]) -> Cleaned:
     try:
         pipeline, _, _ = load(project, Request(), stores, by_last=True)
         graph = build_graph(pipeline)
-        redactor = Redactor(declared_secrets(pipeline.tasks.values(), os.environ))
+        redactor = Redactor(declared_secrets(pipeline, os.environ))
         chosen = select(graph, targets)
         tasks = [graph.tasks[name] for name in graph.order if name in chosen]
         outputs = {task.name: {output.path for output in task.outputs} for task in tasks if not task.is_unknown}

@@ -60,10 +60,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
             awaited=self.found.awaited - known.rows.keys() - known.files.keys(),
         )
         pipeline = expand(self.file, self.signatures, self.overrides, found)
-        if any(task.secrets for task in pipeline.tasks.values()):
-            check_instances(
-                pipeline.tasks.values(), declared_secrets(pipeline.tasks.values(), driver_environment())
-            )
+        if pipeline.secrets:
+            check_instances(pipeline.tasks.values(), declared_secrets(pipeline, driver_environment()))
         return as_tried(pipeline, self.trial) if self.trial is not None else pipeline
 
 
@@ -95,11 +93,11 @@ def load_file(project: Project, request: Request, stores: Stores) -> tuple[Loade
         trial=request.trial,
     )
     pipeline = loaded.pipeline(Found())
-    if any(task.secrets for task in pipeline.tasks.values()):
+    if pipeline.secrets:
         variables = driver_environment()
         texts = {path: stores.files.read(project.absolute(path))[0].decode() for path in file.files}
         check_secrets(file, texts, variables, request.overrides)
-        redactor = Redactor(declared_secrets(pipeline.tasks.values(), variables))
+        redactor = Redactor(declared_secrets(pipeline, variables))
         stores.files.hides = lambda path: redactor.name_in_text(project.relative(path)) is not None
     return loaded, pipeline
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec.structs import replace
 
-from nbmake_dag.config.pipeline_file import expand
-from nbmake_dag.core.model import Pipeline
+from nbmake_dag.config.pipeline_file import settings_of
+from nbmake_dag.core.model import Settings
 from nbmake_dag.engine.state.remembered_secrets import read_remembered
 from nbmake_dag.errors import ConfigError
 from nbmake_dag.observe.changes import content_at
@@ -19,43 +19,43 @@ from nbmake_dag_reporting.secrets_scan import SHORTEST_SEARCHED, Secrets, suspec
 
 
 def secrets_to_find(
-    project: Project | None, pipeline: Pipeline | None, environ: Mapping[str, str], allow: Iterable[str] = ()
+    project: Project | None, settings: Settings, environ: Mapping[str, str], allow: Iterable[str] = ()
 ) -> Secrets:
-    """Return what content is searched for; without a pipeline, as for a bundle, nothing is declared.
+    """Return what content is searched for; a bundle has no project.
 
     ``allow`` names variables of the command line that are no secrets, besides those of ``[report]``.
     """
     notes: list[str] = []
-    tasks = pipeline.tasks.values() if pipeline else ()
-    declared = declared_secrets(tasks, environ)
-    allowed = {*allow, *(_allowed(project, pipeline, environ, notes) if project and pipeline else ())}
+    declared = declared_secrets(settings, environ)
+    allowed = {*allow, *(_allowed(project, settings, environ, notes) if project else ())}
     suspected = {
         name: value for name, value in suspects(environ).items() if name not in declared and name not in allowed
     }
     remembered = read_remembered(project, notes.append) if project else ()
     known = {item.name for item in remembered}
-    names = dict.fromkeys(name for task in tasks for name in task.secrets)
-    for name in names:
+    for name in settings.secrets:
         if name in declared and len(declared[name]) < SHORTEST_SEARCHED:
             notes.append(f"nothing is searched for {name}: its value has under {SHORTEST_SEARCHED} characters")
         if name not in declared and name not in known:
             notes.append(f"nothing is searched for {name}: it is declared as a secret, and is not set here")
-    return Secrets(secrets_in_urls(tasks) | declared, suspected=suspected, remembered=remembered, unsearched=notes)
+    return Secrets(
+        secrets_in_urls(settings) | declared, suspected=suspected, remembered=remembered, unsearched=notes
+    )
 
 
 def _allowed(
-    project: Project, pipeline: Pipeline, environ: Mapping[str, str], notes: list[str]
+    project: Project, settings: Settings, environ: Mapping[str, str], notes: list[str]
 ) -> Collection[str]:
     """Return what `[report] allow` names, as far as it is believed: a change under review cannot add to it."""
     job = ci_job(environ)
     if job is None and not in_ci(environ):
-        return pipeline.report.allow
+        return settings.report.allow
     if job and not job.change and job.ref_type == "branch" and job.ref_name == job.default_branch:
-        return pipeline.report.allow
+        return settings.report.allow
     believed = _allowed_by_base(project, job) if job else None
-    if pipeline.report.allow and believed is None:
+    if settings.report.allow and believed is None:
         notes.append("[report] allow is not believed here: the file of the protected branch cannot be read")
-    elif unbelieved := sorted(set(pipeline.report.allow).difference(believed or ())):
+    elif unbelieved := sorted(set(settings.report.allow).difference(believed or ())):
         notes.append(f"[report] allow = {unbelieved} is not believed until it is on the protected branch")
     return believed or ()
 
@@ -70,7 +70,7 @@ def _allowed_by_base(project: Project, job: CiJob) -> Collection[str] | None:
         if data is not None:
             try:
                 file = parse_with_parts(replace(project, profiles=()), data, Commit(project, revision))
-                return expand(file, {}, {}).report.allow
+                return settings_of(file).report.allow
             except ConfigError:
                 return None
     return None

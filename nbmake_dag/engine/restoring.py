@@ -13,7 +13,7 @@ import msgspec
 
 from nbmake_dag.core.globs import matches
 from nbmake_dag.core.graph import build_graph
-from nbmake_dag.core.model import Pipeline, ProjectPath, TaskName
+from nbmake_dag.core.model import Pipeline, ProjectPath, Settings, TaskName
 from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.core.targets import is_instance, name_glob
 from nbmake_dag.engine.prepare import load
@@ -147,12 +147,12 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-def places_of(project: Project | None, pipeline: Pipeline, url: str | None) -> tuple[Depot, ...]:
+def places_of(project: Project | None, settings: Settings, url: str | None) -> tuple[Depot, ...]:
     """Return where else blobs may be: the shared cache, and the place of pushed runs; raises `UsageError`."""
-    remote = pipeline.cache.remote
+    remote = settings.cache.remote
     found: list[Depot] = []
     if remote is not None and project is not None:
-        zones = trust_of(os.environ, pipeline.cache.trusted_branches).zones
+        zones = trust_of(os.environ, settings.cache.trusted_branches).zones
         found.append(_depot(remote if "://" in remote else project.absolute(remote), (*zones.reads, OUTPUTS)))
     if url is not None:
         found.append(_depot(url, (OUTPUTS,)))
@@ -257,7 +257,7 @@ def _rescue(
     paths = {name: [ProjectPath(output.path) for output in outputs] for name, outputs in wanted.items()}
     every = {path for of_task in paths.values() for path in of_task}
     known = [record for record in stores.records if any(output.path in every for output in record.outputs)]
-    redactor = Redactor(declared_secrets(pipeline.tasks.values(), os.environ))
+    redactor = Redactor(declared_secrets(pipeline, os.environ))
     rescued = tuple(
         item
         for name, of_task in paths.items()

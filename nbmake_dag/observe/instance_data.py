@@ -7,10 +7,12 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from nbmake_dag.config.pipeline_file import Found, PipelineFile, Unreadable, parse, parts_in
+from msgspec.structs import replace
+
+from nbmake_dag.config.pipeline_file import Found, PipelineFile, Unreadable, expand, parse, parts_in
 from nbmake_dag.core.globs import is_glob, matches, static_prefix
 from nbmake_dag.core.ignore import Ignored
-from nbmake_dag.core.model import ProjectPath, Value
+from nbmake_dag.core.model import Pipeline, ProjectPath, Value
 from nbmake_dag.observe.changes import content_at, paths_at
 from nbmake_dag.observe.inputs import find_files
 from nbmake_dag.observe.places import Places
@@ -141,6 +143,18 @@ def found_in_place(file: PipelineFile, data: Data) -> Found:
         rows={path: rows_at(path, data) for path in paths},
         files={each.glob: data.matching(each.glob, ignore) for each in patterns},
     )
+
+
+def pipeline_on_disk(project: Project, text: bytes) -> Pipeline:
+    """Expand a pipeline file without its notebooks, as far as what instances come from is there.
+
+    Raises `ConfigError` with every complaint.
+    """
+    data = Disk(project)
+    file = parse_with_parts(project, text, data)
+    there = found_in_place(file, data)
+    rows = {path: content for path, content in there.rows.items() if isinstance(content, bytes)}
+    return expand(file, {}, {}, found_for(file, data, {}, known=replace(there, rows=rows)))
 
 
 def rows_at(path: ProjectPath, data: Data) -> bytes | Unreadable:

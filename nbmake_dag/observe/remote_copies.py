@@ -41,7 +41,11 @@ def folder_of(project: Project) -> str:
 
 
 def learned_file(project: Project, remote: RemoteFile) -> StateFile[Learned]:
-    return StateFile(file_of(project, remote), "nbdag-remote-input 1", Learned)
+    return learned_at(file_of(project, remote))
+
+
+def learned_at(path: str) -> StateFile[Learned]:
+    return StateFile(path, "nbdag-remote-input 1", Learned)
 
 
 class RemoteCopies(msgspec.Struct, kw_only=True):

@@ -108,7 +108,7 @@ class Survey:
     @functools.cached_property
     def secrets(self) -> Mapping[str, str]:
         """The values of the secrets that any task of the pipeline declares: all tasks see all variables."""
-        return declared_secrets(self.pipeline.tasks.values(), self.variables)
+        return declared_secrets(self.pipeline, self.variables)
 
     @property
     def sources(self) -> Sources:

@@ -80,8 +80,8 @@ class Annotations:
 
     def _mask_secrets(self, run: RunStarted) -> None:
         self._run = run
-        secrets = {name for task in run.pipeline.tasks.values() for name in task.secrets}
-        self._screen.print([line for name in sorted(secrets) for line in masks(self._environ.get(name, ""))])
+        secrets = sorted(run.pipeline.secrets)
+        self._screen.print([line for name in secrets for line in masks(self._environ.get(name, ""))])
 
     def _mark_failures(self, outcome: RunOutcome) -> None:
         failed = [task for task in outcome.tasks.values() if task.status == "failed"]

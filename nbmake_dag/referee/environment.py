@@ -12,6 +12,7 @@ import msgspec
 
 from nbmake_dag.core.model import Pipeline
 from nbmake_dag.execute.redaction import Redactor
+from nbmake_dag.observe.secrets import declared_secrets
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -51,12 +52,12 @@ _PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no
 def passed_to(pipeline: Pipeline, *, secrets: bool) -> frozenset[str]:
     """Return the names of the variables that trials see besides: those of the software, and if wanted secrets."""
     declared = frozenset(pipeline.software.variables)
-    return declared | _secrets(pipeline) if secrets else declared
+    return declared.union(pipeline.secrets) if secrets else declared
 
 
 def redactor_of(pipeline: Pipeline, environ: Mapping[str, str]) -> Redactor:
     """Return what takes the secrets of all tasks out of what is written down."""
-    return Redactor({name: environ[name] for name in _secrets(pipeline) if environ.get(name)})
+    return Redactor(declared_secrets(pipeline, environ))
 
 
 def redacted(document: S, redactor: Redactor) -> S:
@@ -74,10 +75,6 @@ def _redacted(value: Any, redactor: Redactor) -> Any:
             return {name: _redacted(item, redactor) for name, item in value.items()}
         case _:
             return value
-
-
-def _secrets(pipeline: Pipeline) -> frozenset[str]:
-    return frozenset(name for task in pipeline.tasks.values() for name in task.secrets)
 
 
 def clean(environ: Mapping[str, str], passed: Collection[str]) -> dict[str, str]:

@@ -165,6 +165,55 @@ def test_keep_used_after_a_run_that_failed_leaves_what_the_runs_before_it_needed
     project.write("pipeline.toml", config).remove("count.txt").build().ran().restored("count")
 
 
+def test_keep_used_leaves_results_of_instances_that_come_from_data(project: Project) -> None:
+    """Of those that rows on disk name, and of all where the rows are yet to be made."""
+    project.write("rows.csv", "a\nx\ny\n").pipeline(
+        """
+        [tasks.make]
+        command = "cp rows.csv made.csv"
+        inputs = ["rows.csv"]
+        outputs = ["made.csv"]
+
+        [tasks.early]
+        command = "echo {a} > early-{a}.txt"
+        instances = { rows = "rows.csv" }
+        outputs = ["early-{a}.txt"]
+
+        [tasks.late]
+        command = "echo {a} > late-{a}.txt"
+        instances = { rows = "made.csv" }
+        outputs = ["late-{a}.txt"]
+        """
+    )
+    everything = ["early[a=x]", "early[a=y]", "late[a=x]", "late[a=y]", "make"]
+    project.build().ran(*everything)
+    project.build("make").ran()
+    for there in (True, False):
+        if not there:
+            project.remove("made.csv")
+        assert project.nbdag("cache", "gc", "--keep-used").returncode == 0
+        assert _records(project) == everything
+    project.write("rows.csv", "a\nx\n").write("made.csv", "a\nx\n")
+    assert project.nbdag("cache", "gc", "--keep-used").returncode == 0
+    assert _records(project) == ["early[a=x]", "late[a=x]", "make"]
+
+
+def test_keep_used_leaves_results_of_tasks_of_other_pipeline_files_and_of_what_cannot_be_read(
+    project: Project,
+) -> None:
+    """The files of a folder share a cache; one that cannot be read may name any task."""
+    other = '[tasks.other]\ncommand = "echo > other.txt"\noutputs = ["other.txt"]\n'
+    project.write("other.toml", other).build("-f", "other.toml").ran("other")
+    project.build().ran("copy", "count")
+    for text, said in ((other, ""), (f"{other}broken", "warning: other.toml cannot be read")):
+        project.write("other.toml", text)
+        done = project.nbdag("cache", "gc", "--keep-used")
+        assert (done.returncode, said in done.stderr, _records(project)) == (0, True, ["copy", "count", "other"])
+    (project / "other.toml").unlink()
+    assert project.nbdag("cache", "gc", "--keep-used").stderr == ""
+    assert _records(project) == ["copy", "count"]
+
+
 def test_keep_used_is_refused_where_no_run_is_known(project: Project) -> None:
     """Nothing is removed on a guess."""
     done = project.nbdag("cache", "gc", "--keep-used")

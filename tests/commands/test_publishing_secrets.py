@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from nbmake_dag.commands.settings import settings_of
+from nbmake_dag.observe.project import find_project
+from nbmake_dag.observe.secrets import secrets_in_urls
 from tests.support.project import Project
 
 VALUE = "correct-horse+9"
@@ -135,6 +138,60 @@ def test_a_declared_secret_cannot_be_allowed(say: Project) -> None:
     done = say.nbdag("status")
     assert done.returncode == 2
     assert "`API_PW` is in `secrets` of a task, so `[report] allow` cannot name it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("instances", "declares"),
+    [
+        ("{ rows = 'rows.csv' }", "tasks.echo"),
+        ("{ files = 'data/{a}.txt' }", "defaults"),
+        ("{ set = 'all' }", "tasks.echo"),
+        ("{ rows = 'made.csv' }", "tasks.echo"),
+    ],
+)
+def test_what_a_task_with_instances_from_data_declares_is_a_secret(
+    say: Project, instances: str, declares: str
+) -> None:
+    """Which instances there are decides nothing."""
+    say.write("rows.csv", "a\nb\n").write("data/b.txt", "b").pipeline(
+        f"""
+        [defaults]
+        [sets]
+        all = {{ rows = "rows.csv" }}
+        [tasks.make]
+        command = "printf 'a\\nb\\n' > made.csv"
+        outputs = ["made.csv"]
+        [tasks.echo]
+        command = "echo {{a}} $GREETING"
+        instances = {instances}
+        """
+    )
+    env = {"GREETING": VALUE}
+    say.build("echo", env=env)
+    say.edit("pipeline.toml", f"[{declares}]", f'[{declares}]\nsecrets = ["GREETING"]')
+    assert "holds the value of GREETING" in say.nbdag("report", "-o", "site", env=env).stderr
+    assert _holding(say / "site", VALUE) == []
+    exported = say.nbdag("export", "latest", "--bundle", "run.json", env=env)
+    assert (exported.returncode, (say / "run.json").exists()) == (3, False)
+    assert say.nbdag("cache", "gc", "--drop-secrets", env=env).returncode == 0
+    assert _holding(say / ".nbdag/cache", VALUE) == _holding(say / ".nbdag/runs", VALUE) == []
+
+
+def test_what_a_url_of_a_task_with_instances_from_data_holds_is_a_secret(say: Project) -> None:
+    """The parts of the URL that are the same for all its instances, with the values of parameters."""
+    say.write("rows.csv", "a\nb\n").pipeline(
+        f"""
+        [parameters]
+        key = "{VALUE}{VALUE}"
+        [tasks.fetch]
+        command = "true {{a}} {{key}}"
+        instances = {{ rows = "rows.csv" }}
+        inputs = ["https://example.com/{{a}}?token=of-all-its-instances&{{a}}=x&key={{key}}"]
+        """
+    )
+    project = find_project(str(say.root))
+    found = secrets_in_urls(settings_of(project))
+    assert found == {"?token": "of-all-its-instances", "?key": VALUE * 2}
 
 
 def test_the_cache_that_ci_saves_holds_no_secret(say: Project) -> None:

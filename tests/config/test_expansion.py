@@ -149,6 +149,7 @@ after = ["train"]
             views={"best": "#/runs?sort=-metrics.auc"},
         ),
         keep_runs=10,
+        secrets=("TOKEN",),
     )
 
 

@@ -180,3 +180,33 @@ def test_a_complaint_names_the_line(project: Project, declared: str, said: str) 
     assert said in done.stderr, done.stderr
     assert "pipeline.toml:3" in done.stderr
     assert "u:p" not in done.stderr
+
+
+@pytest.mark.parametrize("where", ["rows", "profile", "other pipeline file"])
+def test_the_copy_of_a_remote_input_stays_as_long_as_anything_names_it(
+    project: Project, server: Server, where: str
+) -> None:
+    """Also a task with instances from data, a profile, or another pipeline file of the folder."""
+    url = json.dumps(server.url())
+    task = f'[tasks.use]\ncommand = "true"\ninputs = [{url}]\n'
+    plain = '[tasks.use]\ncommand = "true"\n'
+    arguments: tuple[str, ...] = ()
+    match where:
+        case "rows":
+            project.write("rows.csv", "a\n1\n")
+            project.pipeline(task.replace('"true"', '"true {a}"') + 'instances = { rows = "rows.csv" }\n')
+        case "profile":
+            project.pipeline(f"{plain}[profiles.far.tasks.use]\ninputs = [{url}]\n")
+            arguments = ("--profile", "far")
+        case _:
+            project.pipeline(plain).write("other.toml", task)
+            arguments = ("-f", "other.toml")
+    project.build(*arguments)
+    copies = [*(project / ".nbdag/cache/remote").iterdir(), *(project / ".nbdag/state/remote").iterdir()]
+    assert len(copies) == 2
+    assert project.nbdag("cache", "gc").stderr == ""
+    assert all(path.exists() for path in copies)
+    project.pipeline(plain)
+    (project / "other.toml").unlink(missing_ok=True)
+    assert project.nbdag("cache", "gc").returncode == 0
+    assert not any(path.exists() for path in copies)

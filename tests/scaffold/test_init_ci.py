@@ -83,10 +83,11 @@ def test_the_files_fit_a_pipeline_in_a_folder(project, system):
     assert step["run"].endswith(install)
 
 
-def test_declared_secrets_reach_every_workflow(project):
+@pytest.mark.parametrize("instances", ["", 'instances = { rows = "rows.csv" }\n'])
+def test_declared_secrets_reach_every_workflow(project, instances):
     """The build has them, and the site is searched for them; the settings of the repository have the values."""
     secret = 'secrets = ["SALES_TOKEN"]\n'
-    project.pipeline(PIPELINE + secret).write("requirements.txt", "nbdag\n").commit()
+    project.pipeline(PIPELINE + instances + secret).write("requirements.txt", "nbdag\n").commit()
     done = project.nbdag("init", "--ci", "github")
     assert done.stderr.startswith("\nhint: write the values of SALES_TOKEN into the repository's settings:")
     workflows = [yaml.safe_load(text) for path, text in written(project).items() if "/workflows/" in path]

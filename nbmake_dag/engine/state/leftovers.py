@@ -16,27 +16,23 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 
 import msgspec
-import tomli
 
-from nbmake_dag.config.tasks import WORK_KEYS
 from nbmake_dag.core.graph import Graph, build_graph
 from nbmake_dag.core.model import Function, Notebook, Pipeline, ProjectPath, Task
 from nbmake_dag.engine.state.lost_artifacts import is_intact
 from nbmake_dag.engine.state.made_files import Made
+from nbmake_dag.engine.state.pipeline_files import pipeline_files
 from nbmake_dag.engine.state.rescued_files import note_rescued
 from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import ConfigError, UsageError
 from nbmake_dag.observe.environments import lock_files
 from nbmake_dag.observe.git import tracked_or_unknown
-from nbmake_dag.observe.instance_data import Disk, parts_at
-from nbmake_dag.observe.project import Project, leads_to_file
+from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RescuedFile
 from nbmake_dag_cache.digest import Digest, digest_file
 from nbmake_dag_cache.key import Key
 
 _ONE = "was left by a task that no longer exists"
-_MAX_PIPELINE_BYTES = 1 << 20
-"""Files of the folder that are larger are no pipeline files."""
 
 
 class Leftover(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,57 +281,19 @@ def _pipelines(
 
     Each is read without a profile, with each of its own, and with those that a result here was made with together.
     """
-    for entry in sorted(os.scandir(project.root), key=lambda entry: entry.name):
-        if not leads_to_file(entry) or entry.stat().st_size > _MAX_PIPELINE_BYTES:
-            continue
-        found = _pipeline_text(entry.path)
-        if found is None:
-            continue
-        data, profiles = found
-        if b"parts" in data:
-            parts = parts_at(project, data, Disk(project))
-            profiles = profiles.union(*(_profiles_in(text) for text in parts.values() if isinstance(text, bytes)))
+    for file in pipeline_files(project):
         # the answer rests on it
-        stores.files.digest(entry.path)
-        together = (names for names in made.profiles if len(names) > 1 and profiles.issuperset(names))
-        for chosen in ((), *((name,) for name in sorted(profiles)), *sorted(together)):
+        stores.files.digest(project.absolute(file.name))
+        together = (names for names in made.profiles if len(names) > 1 and set(file.profiles).issuperset(names))
+        for chosen in ((), *((name,) for name in file.profiles), *sorted(together)):
             try:
-                pipeline = read(entry.name, data, chosen)
+                pipeline = read(file.name, file.data, chosen)
                 graph = build_graph(pipeline)
                 traced = (path for task in graph.order for path in made.modules.get(task, ()))
-                yield entry.name, _Names(project, pipeline, graph, (*code(pipeline, graph), *traced))
+                yield file.name, _Names(project, pipeline, graph, (*code(pipeline, graph), *traced))
             except ConfigError as error:
                 if len(chosen) < 2:
                     with_it = f" with profile {chosen[0]}" if chosen else ""
                     why = str(error.complaints[0]).partition("\n")[0]
-                    raise _UnreadError(f"{entry.name}{with_it} cannot be read ({why})") from None
+                    raise _UnreadError(f"{file.name}{with_it} cannot be read ({why})") from None
                 # they go together no more
-
-
-def _pipeline_text(path: str) -> tuple[bytes, frozenset[str]] | None:
-    """Return the content of what is a pipeline file, or may be one with a syntax error, and its profiles."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError:
-        return None
-    if b"tasks" not in data and b"parts" not in data:
-        return None
-    try:
-        content = tomli.loads(data.decode())
-    except (ValueError, RecursionError):
-        return (data, frozenset()) if path.endswith(".toml") else None
-    tasks = content.get("tasks")
-    tables = [*tasks.values(), content.get("defaults")] if isinstance(tasks, dict) else []
-    is_pipeline = any(isinstance(table, dict) and not table.keys().isdisjoint(WORK_KEYS) for table in tables)
-    pipeline = content.get("pipeline")
-    is_pipeline = is_pipeline or (isinstance(pipeline, dict) and "parts" in pipeline)
-    return (data, _profiles_in(data)) if is_pipeline else None
-
-
-def _profiles_in(data: bytes) -> frozenset[str]:
-    try:
-        profiles = tomli.loads(data.decode()).get("profiles")
-    except (ValueError, RecursionError):
-        return frozenset()
-    return frozenset(profiles if isinstance(profiles, dict) else ())

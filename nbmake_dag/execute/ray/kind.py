@@ -70,8 +70,7 @@ def _configure(context: BuildContext) -> Backend | None:
             context.variables,
             "" if context.options.get(_ADDRESS) or not settings.address else settings.address_place,
         )
-        secrets = {name for task in context.pipeline.tasks.values() for name in task.secrets}
-        allocation = allocation_of(settings.slurm, sorted(secrets))
+        allocation = allocation_of(settings.slurm, sorted(context.pipeline.secrets))
     remote, zones = context.shared_cache()
     cluster = Cluster(
         address=address,
