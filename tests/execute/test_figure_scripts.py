@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,10 @@ def test_each_library_has_its_script_where_it_is_installed(tmp_path: Path, env, 
     install(site, "vl-convert-python", "1.7", vl_convert="def javascript_bundle():\n    return 'vega'\n")
     install(site, "plotly", "9.9")
     monkeypatch.syspath_prepend(str(site))
+    for name in ("bokeh", "vl_convert"):
+        # what is imported of them is forgotten in the end
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, name)
     keep(["bokeh", "plotly", "vega", "unknown"])
     assert logged() == {
         "figures/bokeh 3.1.js": b"bokeh\n;bokeh-gl\n;bokeh-widgets\n;bokeh-tables",
