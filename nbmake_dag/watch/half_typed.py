@@ -25,7 +25,7 @@ def half_typed(prepared: Prepared, names: Iterable[TaskName]) -> dict[TaskName, 
         task = prepared.graph.tasks[name]
         if isinstance(task.work, Notebook) and _is_judged_here(prepared.survey.kernel(task)):
             counted = {cell.index for cell in prepared.survey.notebook(task.work).cells}
-            if reason := _reason(os.path.join(prepared.project.root, task.work.path), counted):
+            if reason := _reason(os.path.join(prepared.project.root, task.work.path), task.work.form, counted):
                 found[name] = f"{task.work.path}, {reason}"
     return found
 
@@ -37,11 +37,11 @@ def _is_judged_here(kernel: Kernel | None) -> bool:
     )
 
 
-def _reason(path: str, counted: set[int]) -> str:
+def _reason(path: str, form: str, counted: set[int]) -> str:
     """Return where a notebook does not parse, and why; nothing if it does, or can no longer be read."""
     try:
         with open(path, "rb") as file:
-            source: NotebookSource = read_notebook(file.read(), path)
+            source: NotebookSource = read_notebook(file.read(), path, form)
     except (OSError, UnreadableNotebookError):
         return ""
     for index, cell in enumerate(source.cells):

@@ -74,3 +74,21 @@ def test_a_cell_that_is_being_typed_is_waited_for(project: Project) -> None:
         project.save("notebooks/note.py", f"{source('second')}\n# %%\n%time x = (1,)\n")
         watching.awaits("out/below.txt", "second")
         assert watching.end() == 143
+
+
+def test_a_notebook_in_a_format_that_is_named_is_built(project: Project) -> None:
+    """Its prose would be a string that Python refuses, if the format was guessed."""
+    project.pipeline("""
+        [tasks.note]
+        notebook = "notebooks/note.py"
+        format = "py:sphinx"
+        outputs = ["out/note.txt"]
+    """)
+    text = '"""\nIn C:\\users\n"""\nopen("out/note.txt", "w").write("TEXT")\n'
+    project.write("notebooks/note.py", text.replace("TEXT", "first"))
+    with Watching(project) as watching:
+        watching.awaits("out/note.txt", "first")
+        project.save("notebooks/note.py", text.replace("TEXT", "second"))
+        watching.awaits("out/note.txt", "second")
+        assert "cannot run yet" not in watching.text()
+        assert watching.end() == 143
