@@ -261,6 +261,7 @@ class Remote:
                 write(fs, target)
                 return
             temporary = f"{root}/{TEMPORARY_PREFIX}{secrets.token_hex(12)}"
+            fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             write(fs, temporary)
             fs.mv(temporary, target)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:

@@ -6,7 +6,9 @@ import os
 import threading
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from nbmake_dag_cache.admission import RefusedError
 from nbmake_dag_cache.remote import Limits, Remote, RemoteError, UnknownRemoteError, WriteRefusedError, check_url
@@ -47,6 +49,21 @@ def test_a_remote_that_fails_again_and_again_is_given_up(tmp_path: Path):
         assert remote.gone == "no answer within 1 s"
     with pytest.raises(RemoteError, match="no answer"):
         remote.size("x")
+
+
+class FoldersOfAServer(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system as ssh shows it: nobody makes the folders of a file that is written or renamed."""
+
+    protocol = ("folders", "ssh")
+
+
+def test_a_file_of_a_server_is_written_to_a_folder_that_is_not_there(tmp_path: Path):
+    """It is renamed when it is whole, so that its folders, and those of the cache, are made before."""
+    fsspec.register_implementation("folders", FoldersOfAServer, clobber=True)
+    remote = Remote(f"folders://{tmp_path}/cache")
+    remote.write("records/aa/b", b"x")
+    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["b"]
+    assert remote.read("records/aa/b", 1) == b"x"
 
 
 def test_a_user_who_may_not_write_can_still_read(tmp_path: Path):
