@@ -25,7 +25,7 @@ from nbmake_dag.execute.protocol import Failure
 from nbmake_dag.execute.redaction import Redactor
 from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome
-from nbmake_dag.record.run_events import Broadcast, Listener, RunEnded, TaskEnded
+from nbmake_dag.record.run_events import Broadcast, Listener, Notice, RunEnded, TaskEnded
 from nbmake_dag.record.writer import RunWriter
 from nbmake_dag_cache.record import Access, Logged, Origin, Output, Record
 
@@ -41,10 +41,13 @@ def accept(project: Project, request: Request, listeners: Sequence[Listener], st
         prepared = prepare(project, request, stores, fetches=True)
         header = run_header(project, request, prepared.pipeline.name, started, dirty=None)
         outcome = RunOutcome(run_id=header.run_id)
-        writer = open_writer(project, header, outcome.warnings.append)
+        warnings: list[str] = []
+        writer = open_writer(project, header, warnings.append)
         outcomes = _decide(prepared, stores, writer, started)
         everyone = Broadcast(writer, *listeners)
         everyone.notify(run_start(prepared, request, stores, header, jobs=1))
+        for note in (*prepared.lines, *(f"warning: {text}" for text in stores.warnings)):
+            everyone.notify(Notice(text=note))
         for end in outcomes:
             if end.record is not None and end.record.origin.run_id == header.run_id:
                 _keep(prepared, stores, end.task)
@@ -54,6 +57,8 @@ def accept(project: Project, request: Request, listeners: Sequence[Listener], st
             everyone.notify(TaskEnded(outcome=end))
         outcome.folder = writer.directory
         outcome.duration_s = (time.time_ns() - started) / 1e9
+        for warning in warnings:
+            everyone.notify(Notice(text=f"warning: {warning}"))
         everyone.notify(RunEnded(outcome=outcome))
         return outcome
     finally:

@@ -75,8 +75,6 @@ class RunOutcome(msgspec.Struct, kw_only=True):
     """What was asked for turned out not to exist."""
     shared: str = ""
     """How many results came from the shared cache and went there, in words."""
-    warnings: list[str] = []
-    """What went wrong around the run, without an effect on it."""
     folder: str = ""
     """Where the run is recorded."""
 

@@ -40,6 +40,14 @@ def test_an_accepted_change_runs_nothing(project: Project) -> None:
     assert project.build().having("up_to_date") == ["copy", "count"]
 
 
+def test_what_could_not_be_used_is_said(project: Project) -> None:
+    """As a build says it, which would have nothing to say of it afterwards."""
+    project.build().ran("copy", "count")
+    project.write(".nbdag/state/last.json", "damaged")
+    accepted = project.edit("pipeline.toml", "cat text.txt > copy.txt", "cp text.txt copy.txt").build("--accept")
+    assert accepted.err.count("last.json cannot be used and is put aside") == 1
+
+
 def test_an_accepted_result_says_so_in_every_later_hit(project: Project) -> None:
     """`explain` tells that nobody ran this."""
     project.build()
