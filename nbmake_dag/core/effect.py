@@ -68,11 +68,6 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         """Return by how much measurements differ from ``before``."""
         return fmean(values) - fmean(self.before)
 
-    def is_nothing(self, values: Sequence[float]) -> bool:
-        """Whether measurements are those of ``before``, as far as anybody minds."""
-        turned = Effect(before=self.after, after=self.before, tolerance=self.tolerance)
-        return turned.outcome(values) is Outcome.CARRIES
-
 
 def _squares(values: Sequence[float]) -> float:
     middle = fmean(values)

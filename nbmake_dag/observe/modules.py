@@ -74,10 +74,6 @@ class Modules:
         """Return one that has read nothing yet, and notes folders in the same place."""
         return Modules(self._project, self._files, self._identities, self._installed, self.folders)
 
-    def closure(self, code: Code, editable: Callable[[], dict[str, str]] = dict[str, str]) -> tuple[str, ...]:
-        """Return the absolute paths of all local modules and scripts that code reaches, sorted."""
-        return self.explore(code, editable).paths
-
     def explore(
         self, code: Code, editable: Callable[[], dict[str, str]] = dict[str, str], *, named: bool = False
     ) -> Reached:

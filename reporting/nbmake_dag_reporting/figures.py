@@ -19,9 +19,6 @@ from nbmake_dag_reporting.notebook import joined, mapping
 
 FigureKind: TypeAlias = Literal["plotly", "vega", "bokeh"]
 
-PACKAGES: dict[FigureKind, str] = {"plotly": "plotly", "vega": "vl-convert-python", "bokeh": "bokeh"}
-"""What has to be installed where the notebook runs."""
-
 _BOKEH = "application/vnd.bokehjs_exec.v0+json"
 _BOKEH_LOADS = "application/vnd.bokehjs_load.v0+json"
 _VEGA = re.compile(r"application/vnd\.vega(?:lite)?\.v\d+(?:\.\d+)*\+json")

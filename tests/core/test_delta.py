@@ -113,8 +113,6 @@ def test_what_is_left_of_a_difference_may_be_a_tenth() -> None:
     assert effect.outcome([0.5]) is Outcome.LACKS
     assert effect.outcome([math.nan]) is Outcome.UNRESOLVED
     assert effect.outcome([]) is Outcome.UNRESOLVED
-    assert effect.is_nothing([0.95])
-    assert not effect.is_nothing([0.5])
 
 
 def test_a_difference_must_be_beyond_noise_and_tolerance() -> None:
