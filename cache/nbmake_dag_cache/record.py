@@ -145,6 +145,10 @@ class DamagedRecordError(ValueError):
     """The bytes of a record are not what was written, or not of a format that this version reads."""
 
 
+class RecordTooLargeError(ValueError):
+    """A record has more bytes than any reader takes."""
+
+
 _PREFIX = b'{"checksum":"'
 _HEX = 32
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -11,7 +11,14 @@ from operator import attrgetter
 
 from nbmake_dag_cache.key import Key
 from nbmake_dag_cache.layout import CacheLayout, files_below, is_key, publish, remove
-from nbmake_dag_cache.record import MAX_RECORD_BYTES, DamagedRecordError, Record, decode_record, encode_record
+from nbmake_dag_cache.record import (
+    MAX_RECORD_BYTES,
+    DamagedRecordError,
+    Record,
+    RecordTooLargeError,
+    decode_record,
+    encode_record,
+)
 from nbmake_dag_cache.stamps import Stamp, stamp_of
 
 _SUFFIX = ".json"
@@ -34,9 +41,16 @@ class RecordStore:
         """Own key and key of each record that was made visible by this object."""
 
     def publish(self, record: Record) -> None:
-        """Make a record visible; every blob that it names must be in the store by now."""
-        path = self._layout.record(record.own_key, record.key)
-        publish(self._layout, path, encode_record(record))
+        """Make a record visible; every blob that it names must be in the store by now.
+
+        Raises `RecordTooLargeError` for one that could not be read back.
+        """
+        path, data = self._layout.record(record.own_key, record.key), encode_record(record)
+        if len(data) > MAX_RECORD_BYTES:
+            raise RecordTooLargeError(
+                f"its record would take {len(data) >> 20} MiB, more than {MAX_RECORD_BYTES >> 20}"
+            )
+        publish(self._layout, path, data)
         self.published.append((record.own_key, record.key))
 
     def candidates(self, own_key: Key, known: Record | None = None) -> tuple[Record, ...]:

@@ -27,7 +27,7 @@ from nbmake_dag.observe.project import Project
 from nbmake_dag.record.outcome import RunOutcome, TaskOutcome
 from nbmake_dag.record.run_events import Broadcast, Listener, Notice, RunEnded, TaskEnded
 from nbmake_dag.record.writer import RunWriter
-from nbmake_dag_cache.record import Access, Logged, Origin, Output, Record
+from nbmake_dag_cache.record import Access, Logged, Origin, Output, Record, RecordTooLargeError
 
 
 def accept(project: Project, request: Request, listeners: Sequence[Listener], started: int) -> RunOutcome:
@@ -51,7 +51,10 @@ def accept(project: Project, request: Request, listeners: Sequence[Listener], st
         for end in outcomes:
             if end.record is not None and end.record.origin.run_id == header.run_id:
                 _keep(prepared, stores, end.task)
-                stores.records.publish(end.record)
+                try:
+                    stores.records.publish(end.record)
+                except RecordTooLargeError as error:
+                    raise UsageError(f"`{end.task}` cannot be accepted: {error}") from error
                 stores.previous.note(end.task, end.record)
             outcome.tasks[end.task] = end
             everyone.notify(TaskEnded(outcome=end))

@@ -66,7 +66,7 @@ from nbmake_dag.record.run_events import (
     Tick,
 )
 from nbmake_dag.record.writer import RunWriter
-from nbmake_dag_cache.record import Record, encode_record
+from nbmake_dag_cache.record import Record, RecordTooLargeError, encode_record
 from nbmake_dag_reporting.vocabulary import TaskStatus
 
 TICK_S = 0.1
@@ -332,11 +332,13 @@ class Loop:
             kept = kept_inputs(facts, self._prepared.project, self._stores.blobs, self._redactor, warnings.append)
             publication = Publication(record=replace(publication.record, inputs=kept))
         is_sound = not (publication.unstable or attempt.withheld or attempt.mistaken or absent or name)
-        publishes = self._request.writes_cache and task.policy.cache and is_sound and not draft
-        if publishes:
-            self._stores.records.publish(publication.record)
-            if self._sharing is not None:
-                self._sharing.send(publication.record)
+        publishes = (
+            self._request.writes_cache
+            and task.policy.cache
+            and is_sound
+            and not draft
+            and self._publish(publication.record, warnings)
+        )
         if draft and is_sound:
             self._stores.drafts.note(task.name, publication.record)
         self._dispatcher.accept_outputs(dispatched)
@@ -390,6 +392,17 @@ class Loop:
                 warnings=tuple(dict.fromkeys((*dispatched.warnings, *warnings))),
             )
         )
+
+    def _publish(self, record: Record, warnings: list[str]) -> bool:
+        """Make a record visible, here and where it is shared; return whether there was room in one for it."""
+        try:
+            self._stores.records.publish(record)
+        except RecordTooLargeError as error:
+            warnings.append(f"not recorded: {error}")
+            return False
+        if self._sharing is not None:
+            self._sharing.send(record)
+        return True
 
     # interrupting
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from nbmake_dag_cache import records
 from nbmake_dag_cache.digest import digest_bytes
 from nbmake_dag_cache.key import Key
-from nbmake_dag_cache.record import DamagedRecordError, Record, decode_record, encode_record
+from nbmake_dag_cache.record import DamagedRecordError, Record, RecordTooLargeError, decode_record, encode_record
 from nbmake_dag_cache.records import RecordStore
 
 MakeRecord = Callable[..., Record]
@@ -73,6 +74,21 @@ def test_a_record_published_again_is_replaced(tmp_path: Path, make_record: MakeR
     store.publish(again)
     assert store.candidates(again.own_key) == (again,)
     assert files_in(tmp_path) == [path_of(tmp_path, again)]
+
+
+def test_a_record_that_could_not_be_read_back_is_refused(
+    tmp_path: Path, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+):
+    """Of two records at the bound of the reader the one with a byte more is not published."""
+    record = make_record(files=[("out.csv", "1" * 64, 3)])
+    store = RecordStore(str(tmp_path))
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", len(encode_record(record)) - 1)
+    with pytest.raises(RecordTooLargeError):
+        store.publish(record)
+    assert (files_in(tmp_path), store.published) == ([], [])
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", len(encode_record(record)))
+    store.publish(record)
+    assert store.candidates(record.own_key) == (record,)
 
 
 def test_every_damage_of_a_record_is_found(tmp_path: Path, make_record: MakeRecord):

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from nbmake_dag.core.model import TaskName
 from nbmake_dag.engine import session
 from nbmake_dag.engine.build import build
 from nbmake_dag.engine.noop import Unchanged, recall, signature
 from nbmake_dag.engine.request import Request
 from nbmake_dag.observe.project import find_project
-from nbmake_dag_cache import stamps
+from nbmake_dag.record.run_events import Notice, RunEvent
+from nbmake_dag_cache import records, stamps
 from tests.support.project import Project, await_true
 
 PIPELINE = """
@@ -66,6 +68,17 @@ from nbmake_dag.commands.cli import run
 code = run(["build", "--output=none"])
 print(code, *[name for name in sys.argv[1:] if name in sys.modules])
 """
+
+
+class Notices:
+    """Collects what a build says beside its events."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def notify(self, event: RunEvent) -> None:
+        if isinstance(event, Notice):
+            self.texts.append(event.text)
 
 
 class Rests:
@@ -224,6 +237,18 @@ def test_once_a_day_a_build_with_nothing_to_do_removes_old_runs(tmp_path: Path) 
     long_ago = time.time() - 3 * 86_400
     os.utime(files.root / ".nbdag/state/swept", (long_ago, long_ago))
     assert [runs(), runs()] == [2, 3]
+
+
+def test_a_result_whose_record_is_too_large_is_no_hit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build goes well and says so, and the next one runs the task again."""
+    files = Project(tmp_path / "project").pipeline('[tasks.a]\ncommand = "echo > a.txt"\noutputs = ["a.txt"]\n')
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 100)
+    project = find_project(str(files.root))
+    for _ in range(2):
+        notices = Notices()
+        outcome = build(project, Request(), (notices,), waiting=pytest.fail)
+        assert (outcome.result, outcome.tasks[TaskName("a")].status) == ("success", "ran")
+        assert notices.texts == ["warning: a: not recorded: its record would take 0 MiB, more than 0"]
 
 
 def test_old_age_is_a_change(rested: Rests) -> None:
