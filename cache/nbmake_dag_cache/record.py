@@ -169,8 +169,26 @@ def _is_inside(path: str) -> bool:
     return "\0" not in path and parts[0] not in _RESERVED and not _NOT_NORMAL.intersection(parts)
 
 
-def _refuse_paths(outputs: tuple[Output, ...]) -> None:
-    for output in outputs:
+def _is_input(path: str) -> bool:
+    """Return whether the path of an input, a folder with a slash at its end, may be read or replayed.
+
+    It may lead out of the project, as declared inputs do, but only by folders above it.
+    """
+    below = path
+    while below.startswith("../"):
+        below = below[3:]
+    return path == "./" or (bool(path) and not below) or _is_inside(below.removesuffix("/"))
+
+
+def _refuse_paths(record: Record) -> None:
+    for item in record.ingredients:
+        # a remote input has its URL there
+        if item.kind == "input" and "://" not in item.path and not _is_input(item.path):
+            raise DamagedRecordError(f"it has an input where none can be: {item.path!r}")
+    for file in record.inputs:
+        if file.path.endswith("/") or not _is_input(file.path):
+            raise DamagedRecordError(f"it has an input where none can be: {file.path!r}")
+    for output in record.outputs:
         for file in output.files:
             owned = file.path.startswith(output.path) if output.path.endswith("/") else file.path == output.path
             if not (owned and _is_inside(file.path)):
@@ -205,5 +223,5 @@ def decode_record(data: bytes) -> Record:
 def _checked(record: Record) -> Record:
     if record.format != FORMAT:
         raise DamagedRecordError(f"it has format {record.format}, this version reads {FORMAT}")
-    _refuse_paths(record.outputs)
+    _refuse_paths(record)
     return record

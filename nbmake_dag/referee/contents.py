@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from nbmake_dag.config.remote_inputs import is_url
 from nbmake_dag.core.facts import ABSENT
 from nbmake_dag.core.model import ProjectPath
 from nbmake_dag.observe.project import Project
@@ -34,7 +35,9 @@ class Contents:
             if item.kind != "input":
                 continue
             made = item.stage == "upstream"
-            if item.value == ABSENT:
+            if is_url(item.path):
+                yield ProjectPath(item.path), None, made
+            elif item.value == ABSENT:
                 yield ProjectPath(item.path), Absent(), made
             elif item.path.endswith("/"):
                 for file in self._folders.get((item.path, item.value), ()):

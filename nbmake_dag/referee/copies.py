@@ -85,8 +85,13 @@ def _is_repository(path: str) -> bool:
     return os.path.lexists(os.path.join(path, ".git"))
 
 
-def put(path: str, content: Content, stores: tuple[BlobStore, ...]) -> bool:
-    """Put one file into a copy, or take it away; ``False`` where its bytes are nowhere."""
+def put(path: str, content: Content, stores: tuple[BlobStore, ...], folder: str) -> bool:
+    """Put one file into a copy, or take it away; ``False`` where its bytes are nowhere.
+
+    Raises `UsageError` for one outside of the ``folder`` of the copy: paths come from runs of others, too.
+    """
+    if not _is_below(os.path.realpath(os.path.dirname(path)), os.path.realpath(folder)):
+        raise UsageError(f"the run has a file that is outside of any copy of its project: {path}")
     if os.path.lexists(path) and not isinstance(content, Blob):
         os.unlink(path)
     match content:

@@ -87,9 +87,9 @@ class Trials:
         with private_folder(os.path.join(self.project.trials, "copies")) as folder:
             copy = copy_of(self.project, folder, above=_above(self.project, order))
             furnish(self.project, copy, order.base)
-            self._give(order.given.values(), copy)
+            self._give(order.given.values(), copy, folder)
             for path, content in order.files.items():
-                put(copy.absolute(path), content, (self._of_builds, self.blobs))
+                put(copy.absolute(path), content, (self._of_builds, self.blobs), folder)
             with open(os.path.join(folder, ORDER), "wb") as file:
                 file.write(msgspec.json.encode(_for_child(order, copy, self.project)))
             tried = self._answer(folder, order)
@@ -140,7 +140,7 @@ class Trials:
             tasks={TaskName(name): _tried_task(task) for name, task in answer.tasks.items()},
         )
 
-    def _give(self, records: Iterable[Record], copy: Project) -> None:
+    def _give(self, records: Iterable[Record], copy: Project, folder: str) -> None:
         """Let a trial see results: records, what was logged, and outputs as far as blobs of them are left."""
         for record in records:
             self.records.publish(record)
@@ -149,11 +149,11 @@ class Trials:
                 if sha256 and not self.blobs.has(sha256) and (data := self.read(sha256)) is not None:
                     self.blobs.put_bytes(data)
             for output in record.outputs:
-                for folder in output.folders:
-                    os.makedirs(copy.absolute(folder), exist_ok=True)
+                for path in output.folders:
+                    os.makedirs(copy.absolute(path), exist_ok=True)
                 for file in output.files:
                     content = Blob(file.sha256, file.executable)
-                    put(copy.absolute(file.path), content, (self._of_builds, self.blobs))
+                    put(copy.absolute(file.path), content, (self._of_builds, self.blobs), folder)
 
     def _lend(self) -> None:
         """Make the records and blobs of the project's cache those of the trials too, by hard links."""

@@ -13,8 +13,15 @@ import pytest
 
 from nbmake_dag_cache import records
 from nbmake_dag_cache.digest import digest_bytes
-from nbmake_dag_cache.key import Key
-from nbmake_dag_cache.record import DamagedRecordError, Record, RecordTooLargeError, decode_record, encode_record
+from nbmake_dag_cache.key import Ingredient, Key
+from nbmake_dag_cache.record import (
+    DamagedRecordError,
+    OutputFile,
+    Record,
+    RecordTooLargeError,
+    decode_record,
+    encode_record,
+)
 from nbmake_dag_cache.records import RecordStore
 
 MakeRecord = Callable[..., Record]
@@ -154,6 +161,31 @@ def test_a_record_cannot_name_a_file_outside_the_project(make_record: MakeRecord
     """A hostile record with a right checksum is refused before anything is written."""
     with pytest.raises(DamagedRecordError):
         decode_record(encode_record(make_record(files=[(path, "1" * 64, 3)])))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/etc/passwd", "a/../../outside", "a/..", "..", ".", "./a", "a//b", ".git/config", "../.git/x", "a\0b"],
+)
+def test_a_record_cannot_name_an_input_that_nobody_can_declare(make_record: MakeRecord, path: str):
+    """A replay puts the inputs of a record into a copy of the project."""
+    record = make_record()
+    read = Ingredient(kind="input", name="x", value="1" * 32, path=path)
+    kept = OutputFile(path=path, xxh3="1" * 32, sha256="1" * 64, size=3)
+    for wrong in (
+        msgspec.structs.replace(record, ingredients=(*record.ingredients, read)),
+        msgspec.structs.replace(record, inputs=(kept,)),
+    ):
+        with pytest.raises(DamagedRecordError, match="an input where none can be"):
+            decode_record(encode_record(wrong))
+
+
+@pytest.mark.parametrize("path", ["a", "a/", "../a", "../../a/b/", "./", "../", "..a", "https://x/../a//b?c"])
+def test_a_record_can_name_any_input_that_can_be_declared(make_record: MakeRecord, path: str):
+    """Also beside and above the project, a folder, and the URL of a remote file."""
+    read = Ingredient(kind="input", name="x", value="1" * 32, path=path)
+    record = msgspec.structs.replace(make_record(), ingredients=(read,))
+    assert decode_record(encode_record(record)) == record
 
 
 @pytest.mark.parametrize("declared", ["other.csv", "folder/", "out"])

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from nbmake_dag.core.model import ProjectPath
+from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.project import Project as Place
 from nbmake_dag.observe.project import find_project
 from nbmake_dag.referee.copies import copy_of, furnish, put
-from nbmake_dag.referee.order import Base, Bytes, Commit, OnDisk, Workspace
+from nbmake_dag.referee.order import Absent, Base, Blob, Bytes, Commit, OnDisk, Workspace
 from tests.support.project import Project
 
 BASES = pytest.mark.parametrize("base", [Workspace(), Commit("HEAD")], ids=["workspace", "commit"])
@@ -58,9 +59,10 @@ def test_no_link_leads_out_of_a_copy(project: Project, tmp_path: Path, base: Bas
     os.symlink("data", project / "same")
     project.commit()
     copy = furnished(project, tmp_path / "copies/1", base)
-    put(copy.absolute("out/d.txt"), Bytes(b"d"), ())
-    put(copy.absolute("c.txt"), Bytes(b"other"), ())
-    put(copy.absolute("same/e.txt"), OnDisk(str(project / "a.txt")), ())
+    within = str(tmp_path / "copies/1")
+    put(copy.absolute("out/d.txt"), Bytes(b"d"), (), within)
+    put(copy.absolute("c.txt"), Bytes(b"other"), (), within)
+    put(copy.absolute("same/e.txt"), OnDisk(str(project / "a.txt")), (), within)
     assert {path.name: path.read_text() for path in (tmp_path / "outside").iterdir()} == {"c.txt": "c"}
     assert not (project / "data/e.txt").exists()
     assert Path(copy.absolute("data/e.txt")).read_text() == "a"
@@ -75,8 +77,22 @@ def test_a_file_is_put_below_a_link_to_a_folder_that_is_not_there_yet(
     os.symlink("results/1", project / "latest")
     project.commit()
     copy = furnished(project, tmp_path / "copy", base)
-    assert put(copy.absolute("latest/x.txt"), Bytes(b"x"), ())
+    assert put(copy.absolute("latest/x.txt"), Bytes(b"x"), (), str(tmp_path / "copy"))
     assert Path(copy.absolute("latest/x.txt")).read_text() == "x"
+
+
+def test_nothing_is_put_outside_of_a_copy(project: Project, tmp_path: Path) -> None:
+    """Paths come from runs and caches of others: an absolute one, or one that leads up, removes no file."""
+    copy = furnished(project, tmp_path / "copy", Workspace())
+    thesis = tmp_path / "thesis.tex"
+    thesis.write_text("mine")
+    (tmp_path / "outside").mkdir()
+    os.symlink(tmp_path / "outside", Path(copy.root) / "link")
+    for path in (str(thesis), "../../thesis.tex", "https://../../../../thesis.tex", "link/new.txt"):
+        for content in (Bytes(b"other"), Absent(), OnDisk(str(project / "a.txt")), Blob("0" * 64, False)):
+            with pytest.raises(UsageError, match="outside of any copy"):
+                put(copy.absolute(path), content, (), str(tmp_path / "copy"))
+    assert (thesis.read_text(), list((tmp_path / "outside").iterdir())) == ("mine", [])
 
 
 def test_a_copy_leaves_the_repository_as_it_is(project: Project, tmp_path: Path) -> None:
