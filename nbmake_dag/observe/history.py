@@ -43,7 +43,10 @@ class GitHistory(msgspec.Struct, frozen=True, kw_only=True):
         return [Revision(line) for line in self._ask("rev-list", "--topo-order", commit).split()[1:]]
 
     def is_on_a_branch(self, commit: Revision) -> bool:
-        """Whether a local branch reaches a commit."""
+        """Whether a local branch reaches a commit: only such code is executed again without being trusted.
+
+        That a checkout is there, of a fork perhaps, says nothing.
+        """
         found = ask_git(self.repository, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads")
         return bool(found)
 

@@ -14,6 +14,7 @@ from typing import assert_never, cast
 
 import msgspec
 
+from nbmake_dag.core.bisection import Revision
 from nbmake_dag.core.model import Pipeline, ProjectPath, TaskName, Value
 from nbmake_dag.core.reasons import changes
 from nbmake_dag.core.suggest import did_you_mean
@@ -21,6 +22,7 @@ from nbmake_dag.core.targets import is_instance
 from nbmake_dag.engine.results.executed_notebook import counted_cells
 from nbmake_dag.errors import UsageError
 from nbmake_dag.observe.git import ask_git
+from nbmake_dag.observe.history import GitHistory
 from nbmake_dag.observe.project import Project
 from nbmake_dag.referee.child import counts
 from nbmake_dag.referee.contents import Contents
@@ -226,7 +228,8 @@ def prepare_replay(project: Project, recorded: Recorded, pipeline: Pipeline, wis
         )
         if commit and ask_git(project.repository, "cat-file", "-e", f"{commit}^{{commit}}") is not None
     ]
-    trusted = tuple(commit for commit in commits if wish.trust or _is_reached(project, commit))
+    history = GitHistory(repository=project.repository)
+    trusted = tuple(commit for commit in commits if wish.trust or history.is_on_a_branch(Revision(commit)))
     contents = Contents(project, records.values(), trusted)
     refused: dict[TaskName, str] = {}
     files: dict[TaskName, dict[ProjectPath, Content]] = {}
@@ -300,14 +303,6 @@ def _refusal(task: TaskRun, record: Record | None, pipeline: Pipeline, wish: Wis
 def _is_trusted(record: Record, commits: Collection[str], wish: Wish) -> bool:
     """Return whether the code of a result may be executed: no commit's is that of whoever executed it here."""
     return wish.trust or not record.origin.commit or record.origin.commit in commits
-
-
-def _is_reached(project: Project, commit: str) -> bool:
-    """Return whether a local branch reaches a commit, or the checkout does."""
-    branches = ask_git(project.repository, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads")
-    return bool(branches) or (
-        ask_git(project.repository, "merge-base", "--is-ancestor", commit, "HEAD") is not None
-    )
 
 
 def _was_given_others(before: Record, after: Record) -> bool:

@@ -65,13 +65,18 @@ def whys(document: dict[str, Any]) -> dict[str, str]:
     return {task["name"]: task["why"] for task in document["tasks"]}
 
 
-def needs_trust(project: Project, path: str, old: str, new: str) -> None:
-    """Claim that what was built with an edit, on a branch that was deleted then, is replayed with trust only."""
+def needs_trust(project: Project, path: str, old: str, new: str, *, detached: bool = False) -> None:
+    """Claim that what was built with an edit, on a branch that was deleted then, is replayed with trust only.
+
+    With ``detached`` its commit is checked out still, and the edit of another is in the workspace.
+    """
     project.git("checkout", "-q", "-b", "other")
     project.edit(path, old, new).commit()
     project.build().ran("count")
-    project.git("checkout", "-q", "-")
+    project.git("checkout", "-q", *(["--detach"] if detached else ["-"]))
     project.git("branch", "-q", "-D", "other")
+    if detached:
+        project.edit(path, new, f"{new} or None")
     document = replayed(project, "count", code=3)
     assert "which no local branch reaches (--trust)" in whys(document)["count"]
     assert verdicts(replayed(project, "count", "--trust")) == {"count": "identical"}
@@ -122,9 +127,10 @@ def test_what_is_not_there_as_it_was_could_not_run(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_code_that_no_branch_reaches_needs_trust(project: Project) -> None:
-    """It may be anybody's."""
-    needs_trust(project, "counting.py", "str(size)", "str(-size)")
+@pytest.mark.parametrize("detached", [False, True])
+def test_code_that_no_branch_reaches_needs_trust(project: Project, *, detached: bool) -> None:
+    """It may be anybody's, also where it is checked out."""
+    needs_trust(project, "counting.py", "str(size)", "str(-size)", detached=detached)
 
 
 @pytest.mark.slow
