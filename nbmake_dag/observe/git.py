@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from nbmake_dag.observe.project import git_root
 
@@ -69,6 +69,13 @@ def ask_git(folder: str, *arguments: str, timeout: float = _TIMEOUT_S) -> str | 
 _PATHS_AT_ONCE = 500
 
 
+def _batches(paths: Iterable[str]) -> Iterator[list[str]]:
+    """Yield as many paths at once as fit on a command line."""
+    every = list(paths)
+    for start in range(0, len(every), _PATHS_AT_ONCE):
+        yield every[start : start + _PATHS_AT_ONCE]
+
+
 def tracked(paths: Iterable[str]) -> set[str]:
     """Return those of some real absolute paths that git tracks, in any repository.
 
@@ -86,8 +93,7 @@ def tracked_or_unknown(paths: Iterable[str]) -> tuple[set[str], str]:
     found: set[str] = set()
     refusal = ""
     for root, files in inside.items():
-        for start in range(0, len(files), _PATHS_AT_ONCE):
-            some = files[start : start + _PATHS_AT_ONCE]
+        for some in _batches(files):
             names = (os.path.relpath(path, root) for path in some)
             done = run_git(root, "--literal-pathspecs", "ls-files", "-z", "--", *names)
             if done is None or done.returncode:
@@ -107,10 +113,12 @@ def index_of(repository: str) -> str:
 
 def ignored(repository: str, paths: Iterable[str]) -> set[str]:
     """Return those of some absolute paths of a repository that git ignores; none where git gives no answer."""
-    names = [os.path.relpath(path, repository) for path in paths]
     which = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--")
-    listed = ask_git(repository, "--literal-pathspecs", *which, *names) if names else None
-    return {os.path.join(repository, name) for name in (listed or "").split("\0") if name}
+    found: set[str] = set()
+    for names in _batches(os.path.relpath(path, repository) for path in paths):
+        listed = ask_git(repository, "--literal-pathspecs", *which, *names) or ""
+        found |= {os.path.join(repository, name) for name in listed.split("\0") if name}
+    return found
 
 
 def listed_files(repository: str) -> list[str] | None:
@@ -130,9 +138,10 @@ def commit_of(folder: str, name: str) -> str | None:
 
 def files_at(repository: str, commit: str, paths: Iterable[str], most: int) -> dict[str, bytes]:
     """Return files of a commit of up to ``most`` bytes, by paths relative to the repository; links are none."""
-    listed = ask_git(repository, "--literal-pathspecs", "ls-tree", "-z", "--long", commit, "--", *paths)
+    which = ("ls-tree", "-z", "--long", commit, "--")
+    listed = "".join(ask_git(repository, "--literal-pathspecs", *which, *names) or "" for names in _batches(paths))
     found: dict[str, bytes] = {}
-    for line in filter(None, (listed or "").split("\0")):
+    for line in filter(None, listed.split("\0")):
         entry, _, path = line.partition("\t")
         mode, kind, name, size = entry.split()
         if kind == "blob" and mode != _LINK and int(size) <= most:
