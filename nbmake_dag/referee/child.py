@@ -30,6 +30,7 @@ from nbmake_dag.engine.state.stores import Stores
 from nbmake_dag.errors import NbdagError, shown
 from nbmake_dag.execute.executors import ONE_AT_A_TIME
 from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.state_file import replace_file
 from nbmake_dag.record.outcome import TaskOutcome
 from nbmake_dag.record.run_events import RunEvent, TaskEnded
 from nbmake_dag.referee.order import TriedStatus
@@ -96,8 +97,7 @@ def main(folder: str) -> None:
         answer = _carry_out(order)
     except NbdagError as error:
         answer = ChildAnswer(problem=shown(error))
-    with open(os.path.join(folder, ANSWER), "wb") as file:
-        file.write(msgspec.json.encode(answer))
+    replace_file(os.path.join(folder, ANSWER), msgspec.json.encode(answer))
 
 
 def _end_with_parent() -> None:

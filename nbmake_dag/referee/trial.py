@@ -131,7 +131,7 @@ class Trials:
             printed.seek(0)
             said = printed.read().decode("utf-8", "replace").strip().splitlines()
         answer = ChildAnswer(problem=": ".join(["a trial ended without an answer", *said[-1:]]))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, msgspec.DecodeError):
             answer = msgspec.json.decode(read_regular(os.path.join(folder, ANSWER)), type=ChildAnswer)
         problem = answer.problem if in_time else f"it took longer than {order.timeout:g} s"
         return Tried(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,18 @@ def test_tasks_that_are_given_are_not_executed(project: Project) -> None:
     other = {ProjectPath("doubled.txt"): Bytes(b"other")}
     tried = trials.run(Order(kind="blame", tasks=(COUNT,), given=given, alone=True, files=other))
     assert (statuses(tried), size_in(tried)) == ({"count": "ran"}, 5)
+
+
+def test_an_answer_that_is_cut_off_is_none(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may be full, or the child killed, while it writes: the trial ended without an answer."""
+    child = tmp_path / "child"
+    child.write_text("""#!/bin/sh\nprintf '{"run_id":"20' > "$3/answer.json"\necho no space left\n""")
+    child.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(child))
+    tried = Trials(find_project(str(project.root))).run(Order(kind="replay", tasks=(COUNT,)))
+    assert (tried.problem, tried.tasks) == ("a trial ended without an answer: no space left", {})
 
 
 def test_a_task_that_is_not_what_it_must_be_is_not_executed(project: Project) -> None:
