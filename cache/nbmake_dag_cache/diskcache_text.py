@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Protocol, cast
@@ -100,11 +100,13 @@ def _refuse_locked(path: str) -> None:
 class TextIndex:
     """Texts by name. A database that cannot be used is moved aside, and the index goes on empty.
 
-    ``warning`` then reports it. A damaged database makes diskcache raise anything, so everything is caught.
+    ``warning`` then reports it, and ``warn`` is called with it. A damaged database makes diskcache raise anything,
+    so everything is caught.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, warn: Callable[[str], None] = lambda _: None) -> None:
         self._directory = directory
+        self._warn = warn
         self.warning: str | None = None
         self._cache: TextCache | None = None
         try:
@@ -145,6 +147,7 @@ class TextIndex:
 
     def _start_again(self, error: Exception) -> None:
         self.warning = f"the index {self._directory} was damaged and is recreated: {error}"
+        self._warn(self.warning)
         with contextlib.suppress(Exception):
             self.close()
         self._cache = None

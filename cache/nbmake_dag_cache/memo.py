@@ -46,8 +46,8 @@ class StatMemo:
     A file has one row for each spelling of its path that is asked for.
     """
 
-    def __init__(self, state: str) -> None:
-        self._index = TextIndex(os.path.join(state, "files"))
+    def __init__(self, state: str, warn: Callable[[str], None] = lambda _: None) -> None:
+        self._index = TextIndex(os.path.join(state, "files"), warn)
         self._clock = FileClock(os.path.join(state, "clock"))
         self._rows: dict[str, _Row] = {}
         self._changed: set[str] = set()
@@ -177,8 +177,8 @@ class IdentityMemo:
     The schema names everything else that the text depends on.
     """
 
-    def __init__(self, state: str) -> None:
-        self._index = TextIndex(os.path.join(state, "identities"))
+    def __init__(self, state: str, warn: Callable[[str], None] = lambda _: None) -> None:
+        self._index = TextIndex(os.path.join(state, "identities"), warn)
         self._new: dict[str, str] = {}
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -142,7 +143,11 @@ def blobs_of(record: Record) -> frozenset[str]:
 
 
 class DamagedRecordError(ValueError):
-    """The bytes of a record are not what was written, or not of a format that this version reads."""
+    """The bytes of a record are not what was written."""
+
+
+class OtherFormatError(DamagedRecordError):
+    """A record is whole, and of a format that this version does not read."""
 
 
 class RecordTooLargeError(ValueError):
@@ -155,6 +160,13 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _RESERVED = frozenset({".git", ".nbdag"})
 _NOT_NORMAL = frozenset({"", ".", ".."})
 _decode = msgspec.json.Decoder(Record).decode
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
+_decode_format = msgspec.json.Decoder(_Format).decode
 
 
 def encode_record(record: Record) -> bytes:
@@ -216,12 +228,23 @@ def decode_record(data: bytes) -> Record:
     try:
         record = _decode(b"{" + body[1:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_other_format(body)
         raise DamagedRecordError(str(error)) from error
     return _checked(record)
 
 
+def _refuse_other_format(body: bytes) -> None:
+    """Raise `OtherFormatError` for a record that another version wrote, whatever else is in it."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        _refuse_format(_decode_format(b"{" + body[1:]).format)
+
+
+def _refuse_format(found: int) -> None:
+    if found != FORMAT:
+        raise OtherFormatError(f"it has format {found}, this version reads {FORMAT}")
+
+
 def _checked(record: Record) -> Record:
-    if record.format != FORMAT:
-        raise DamagedRecordError(f"it has format {record.format}, this version reads {FORMAT}")
+    _refuse_format(record.format)
     _refuse_paths(record)
     return record

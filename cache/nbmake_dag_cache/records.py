@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 from nbmake_dag_cache.key import Key
@@ -14,6 +14,7 @@ from nbmake_dag_cache.layout import CacheLayout, files_below, is_key, publish, r
 from nbmake_dag_cache.record import (
     MAX_RECORD_BYTES,
     DamagedRecordError,
+    OtherFormatError,
     Record,
     RecordTooLargeError,
     decode_record,
@@ -30,11 +31,13 @@ class RecordStore:
     """The records of one cache folder; any number of processes may use it at once.
 
     A file that is not a whole record, or does not match its name, is removed when it is read, and listed in
-    ``damaged``, so that the caller can report it once.
+    ``damaged``. One that another version of nbdag wrote is left to it. ``warn`` is called with either.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, warn: Callable[[str], None] = lambda _: None) -> None:
         self._layout = CacheLayout(root)
+        self._warn = warn
+        self._has_other_formats = False
         self.damaged: list[str] = []
         """Paths of the files that were removed."""
         self.published: list[tuple[Key, Key]] = []
@@ -118,11 +121,17 @@ class RecordStore:
             record = read_record(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OtherFormatError as error:
+            if not self._has_other_formats:
+                self._has_other_formats = True
+                self._warn(f"results of another version of nbdag are not used, such as {path}: {error}")
+            return None
         except DamagedRecordError:
             record = None
         if record is None or record.own_key != own_key or record.key + _SUFFIX != name:
             if remove(path):
                 self.damaged.append(path)
+                self._warn(f"{path} was damaged and is removed")
             return None
         return record
 

@@ -101,7 +101,7 @@ def planned(project: Project, request: Request, *, tell: Callable[[str], None] |
     finally:
         stores.close()
     if tell is not None:
-        for text in prepared.lines:
+        for text in (*prepared.lines, *(f"warning: {text}" for text in stores.warnings)):
             tell(text)
     return Planned(prepared=prepared, verdicts=verdicts, undeclared=undeclared, drafts=drafts)
 
@@ -209,8 +209,9 @@ def carry_out(
     remind(prepared, stores, outcome, everyone)
     outcome.folder = writer.directory
     outcome.duration_s = (time.time_ns() - started) / 1e9
-    for warning in warnings:
+    for warning in (*warnings, *stores.warnings):
         everyone.notify(Notice(text=f"warning: {warning}"))
+    stores.warnings.clear()
     everyone.notify(RunEnded(outcome=outcome))
     if lock.is_in_place:
         _look_after(prepared, request, stores, outcome, writer)

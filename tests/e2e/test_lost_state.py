@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from xxhash import xxh3_128_hexdigest
 
 from nbmake_dag.engine.state.rescued_files import note_rescued, put_damage_aside, read_rescued
 from nbmake_dag.observe.project import Project as ProjectPaths
@@ -113,6 +114,30 @@ def test_a_damaged_file_of_the_state_costs_one_warning(project, name, kind):
     shutil.rmtree(project / ".nbdag/state/unchanged", ignore_errors=True)
     again = project.build().ran()
     assert "warning" not in again.err
+
+
+def test_a_damaged_index_or_record_is_said_once(project):
+    """By the build that finds it, which goes well; the next one has nothing to say of it."""
+    project.pipeline('[tasks.a]\ncommand = "echo > a.txt"\noutputs = ["a.txt"]\n').build().ran("a")
+    (record,) = (project / ".nbdag/cache/records").rglob("*.json")
+    record.write_bytes(record.read_bytes()[:-9])
+    (project / ".nbdag/state/files/cache.db").write_bytes(b"garbage" * 1_000)
+    found = project.build().ran("a")
+    assert found.err.count(f"warning: {record} was damaged and is removed") == 1
+    assert found.err.count("state/files was damaged and is recreated") == 1
+    assert "damaged" not in project.build().ran().err
+
+
+def test_a_result_of_another_version_is_left_to_it(project):
+    """A command that only looks says so once, and removes nothing."""
+    project.pipeline('[tasks.a]\ncommand = "echo > a.txt"\noutputs = ["a.txt"]\n').build().ran("a")
+    (path,) = (project / ".nbdag/cache/records").rglob("*.json")
+    body = b"," + path.read_bytes().partition(b",")[2].replace(b'"format":7', b'"format":8,"more":1')
+    path.write_bytes(b'{"checksum":"%b"' % xxh3_128_hexdigest(body).encode() + body)
+    said = project.nbdag("status").stderr
+    assert said.count("results of another version of nbdag are not used") == 1
+    assert "it has format 8, this version reads" in said
+    assert path.exists()
 
 
 def test_a_damaged_table_of_hits_is_reported_and_made_again(project):

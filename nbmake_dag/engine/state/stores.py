@@ -39,9 +39,9 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
         warnings: list[str] = []
         return cls(
             warnings=warnings,
-            files=StatMemo(project.state),
-            identities=IdentityMemo(project.state),
-            records=RecordStore(project.cache),
+            files=StatMemo(project.state, warnings.append),
+            identities=IdentityMemo(project.state, warnings.append),
+            records=RecordStore(project.cache, warnings.append),
             blobs=BlobStore(project.cache),
             previous=PreviousResults(project.state, warnings.append),
             drafts=Drafts(project.state, warnings.append),
