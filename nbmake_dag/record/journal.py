@@ -20,8 +20,8 @@ class Journal:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._printed: dict[tuple[str, int], int] = {}
-        self._ids: dict[tuple[str, int], str] = {}
-        """The identifier of each cell that began, by its task and index."""
+        self._ids: dict[str, dict[int, str]] = {}
+        """The identifier of each cell that began, by its task and index, until the attempt ends."""
 
     def add(self, *items: events.Event) -> None:
         self._write(b"".join(map(events.encode_event, items)))
@@ -39,7 +39,7 @@ class Journal:
         )
 
     def cell_started(self, event: protocol.CellStarted) -> None:
-        self._ids[event.task, event.cell.index] = attribute_text(event.cell_id)
+        self._ids.setdefault(event.task, {})[event.cell.index] = attribute_text(event.cell_id)
         self.add(
             events.CellStarted(
                 time=event.time,
@@ -102,6 +102,8 @@ class Journal:
                 resumed=result.resumed,
             )
         )
+        self._ids.pop(event.task, None)
+        self._printed.pop((event.task, event.attempt), None)
 
     def _id(self, task: str, cell: CellRef | None) -> str:
-        return "" if cell is None else self._ids.get((task, cell.index), "")
+        return "" if cell is None else self._ids.get(task, {}).get(cell.index, "")

@@ -264,6 +264,7 @@ class RunWriter:
             case protocol.Ended():
                 self._give(self._track(event.task, event.attempt).ended(event.result))
                 self._journal.ended(event)
+                del self._tracks[event.task, event.attempt]
             case _:
                 pass
 

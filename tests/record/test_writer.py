@@ -245,3 +245,10 @@ def test_the_summary_has_every_task_and_every_count(runs: str) -> None:
             },
         ],
     }
+
+
+def test_what_an_attempt_needed_is_forgotten_when_it_ends(runs: str) -> None:
+    """A run of very many tasks keeps no more than those of them that are under way."""
+    writer = story(runs)
+    assert not writer._tracks
+    assert not writer._journal._ids
