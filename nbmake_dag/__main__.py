@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+
+class _LastingOutput(io.FileIO):
+    """Output whose reader may go away, which does not change how the command ends."""
+
+    def write(self, data: Buffer) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return super().write(data)
 
 
 def main() -> None:
@@ -14,6 +30,7 @@ def main() -> None:
 
     stay_light()
     _open_closed_streams()
+    _outlast_readers()
     os._exit(run(sys.argv[1:]))
 
 
@@ -51,6 +68,15 @@ def _open_closed_streams() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+
+
+def _outlast_readers() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        lasting = io.BufferedWriter(_LastingOutput(stream.fileno(), "w", closefd=False))
+        buffering = stream.line_buffering
+        text = io.TextIOWrapper(lasting, stream.encoding, stream.errors, line_buffering=buffering)
+        setattr(sys, name, text)
 
 
 if __name__ == "__main__":
