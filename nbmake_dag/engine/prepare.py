@@ -183,10 +183,11 @@ def _prepared(look: Look, before: Prepared | None = None, *, fetches: bool) -> P
                 if before is None or name not in before.pipeline.empty
             ),
             *survey.notes,
-            *_pairs(graph, look.loaded.sources),
-            *(f"warning: {found}" for found in absent(look.project, pipeline, graph, survey)),
+            *_pairs(graph, look.loaded.sources, differ=False),
         ),
         standing_warnings=(
+            *_pairs(graph, look.loaded.sources, differ=True),
+            *(str(found) for found in absent(look.project, pipeline, graph, survey)),
             *(str(found) for found in uncovered_starts(graph, survey, facts)),
             *_of_no_task(graph, leftovers.inputs),
             *_of_other_profiles(graph, leftovers.of_profiles),
@@ -239,15 +240,14 @@ def _described(fetched: Fetched) -> Iterator[str]:
         yield f"warning: the last copy is used of what could not be checked: {scrubbed(key)} ({why}){more}"
 
 
-def _pairs(graph: Graph, sources: Sources) -> Iterator[str]:
-    """Yield a note for each notebook in whose place the text that it is paired with is executed."""
+def _pairs(graph: Graph, sources: Sources, *, differ: bool) -> Iterator[str]:
+    """Yield a sentence for each notebook in whose place the text that it is paired with is executed."""
     works = (task.work for task in graph.tasks.values())
     for work in dict.fromkeys(work for work in works if isinstance(work, Notebook) and work.paired):
-        said = f"Jupytext pairs `{work.paired}` with `{work.path}`, whose cells are executed"
-        if sources.differs(work):
-            yield f"warning: {said}; their cells differ: `jupytext --sync {work.path}` brings them in step"
-        else:
-            yield said
+        if sources.differs(work) == differ:
+            said = f"Jupytext pairs `{work.paired}` with `{work.path}`, whose cells are executed"
+            advice = f"; their cells differ: `jupytext --sync {work.path}` brings them in step"
+            yield f"{said}{advice if differ else ''}"
 
 
 def _of_no_task(graph: Graph, files: tuple[ProjectPath, ...]) -> Iterator[str]:

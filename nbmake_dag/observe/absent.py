@@ -12,13 +12,16 @@ from nbmake_dag.core.suggest import did_you_mean
 from nbmake_dag.errors import Complaint
 from nbmake_dag.observe.arguments import SUFFIXES
 from nbmake_dag.observe.interpreters import normalised
-from nbmake_dag.observe.project import Project
+from nbmake_dag.observe.project import Project, nearby
 from nbmake_dag.observe.survey import Survey
 from nbmake_dag_cache.started import UNKNOWN
 
 
 def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -> Iterator[Complaint]:
-    """Complain about declared packages that no task's interpreter has, and input globs that match nothing."""
+    """Complain about declared packages that no task's interpreter has, and input globs and folders without a file.
+
+    A folder that is there may be empty.
+    """
     config, tasks = os.path.basename(project.config), graph.tasks.values()
     for package in pipeline.software.packages if tasks else ():
         if not any(normalised(package) in survey.packages(task) for task in tasks):
@@ -35,12 +38,16 @@ def absent(project: Project, pipeline: Pipeline, graph: Graph, survey: Survey) -
             continue
         made = {edge.input for edge in graph.edges[name]}
         for item in graph.external[name]:
-            is_expected = item.is_glob and not item.optional and item not in made
+            folder = item.path.rstrip("/")
+            is_gone = item.path != folder and not os.path.isdir(project.absolute(folder))
+            is_expected = (item.is_glob or is_gone) and not item.optional and item not in made
             if is_expected and item.path not in said and not survey.files(item):
                 said.add(item.path)
                 yield Complaint(
-                    what=f"input `{item.path}` of task `{name}` matches no file",
+                    what=f"input `{item.path}` of task `{name}` "
+                    + ("matches no file" if item.is_glob else "does not exist"),
                     place=graph.tasks[name].place_of("inputs"),
+                    hint="" if item.is_glob else did_you_mean(folder, nearby(project.root, folder)),
                 )
 
 

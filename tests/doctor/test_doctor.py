@@ -284,7 +284,7 @@ def test_a_kernel_that_is_not_installed_and_a_broken_ray_are_found(project: Proj
 
 def test_packages_and_globs_that_are_not_there_are_said(project: Project) -> None:
     """A build warns and goes on, since both may be meant so; what a task above makes is there."""
-    project.write(".gitignore", "/.nbdag/\n/*.txt\n").pipeline(
+    project.write(".gitignore", "/.nbdag/\n/*.txt\n").write("raw/a.csv", "").pipeline(
         """
         [software]
         packages = ["msgspec", "Clik"]
@@ -296,7 +296,7 @@ def test_packages_and_globs_that_are_not_there_are_said(project: Project) -> Non
 
         [tasks.read]
         command = "touch read.txt"
-        inputs = ["ma*.txt", "datta/*.csv"]
+        inputs = ["ma*.txt", "datta/*.csv", "raww/", "raw/"]
         outputs = ["read.txt"]
         """
     )
@@ -304,6 +304,8 @@ def test_packages_and_globs_that_are_not_there_are_said(project: Project) -> Non
         "pipeline.toml: package `Clik` of `[software]` is not installed",
         "  hint: did you mean `click`?",
         "pipeline.toml:6: input `datta/*.csv` of task `make` matches no file",
+        "pipeline.toml:11: input `raww/` of task `read` does not exist",
+        "  hint: did you mean `raw`?",
     ]
     project.build().ran("make", "read").said(
         "".join(f"{line}\n" for line in lines).replace("pipe", "warning: pipe")

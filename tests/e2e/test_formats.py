@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import nbformat
@@ -103,6 +104,19 @@ def test_the_text_of_a_pair_is_its_source(paired: Project) -> None:
     assert paired.read("o") == "3"
     paired.write("a.py", py("x = 2", "open('o', 'w').write(str(x))")).build().restored("a").ran()
     assert paired.read("o") == "2"
+
+
+def test_what_may_be_a_mistake_is_reported_each_time(paired: Project) -> None:
+    """Also by a build with nothing to do, that reads neither the pair nor the folders of inputs."""
+    paired.edit("a.py", "x = 1", "x = 2").edit("pipeline.toml", "outputs", 'inputs = ["in/", "in/*"]\noutputs')
+    paired.build().ran("a")
+    for _ in range(2):
+        time.sleep(2.1)  # what is younger than 2 s is looked at again
+        build = paired.build().ran()
+        build.said("their cells differ")
+        build.said("`in/` of task `a` does not exist").said("`in/*` of task `a` matches no file")
+    paired.write("in/x", "").edit("a.py", "x = 2", "x = 1").build().ran("a")
+    assert "warning" not in paired.build().ran().err
 
 
 def test_notebooks_that_are_not_paired_have_nothing_to_do_with_each_other(paired: Project) -> None:

@@ -122,7 +122,7 @@ class _Named:
         self._tasks: set[str] = set()
         self._unknown: set[str] = set()
         for file in pipeline_files(project):
-            chosen = {(), *((name,) for name in file.profiles)}
+            chosen: set[tuple[str, ...]] = {(), *((name,) for name in file.profiles)}
             if set(project.profiles).issubset(file.profiles):
                 chosen.add(project.profiles)
             for profiles in sorted(chosen):
