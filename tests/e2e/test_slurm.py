@@ -91,7 +91,8 @@ def test_a_job_that_is_the_build(slurm: Slurm) -> None:
     assert "JobState=COMPLETED" in slurm.ask("scontrol", "show", "job", "1"), said
     assert "9 tasks: 9 ran" in said
     assert {project.read(f"out/{name}.txt").strip() for name in names} == set(NODES)
-    await_true(lambda: not rays(slurm), GONE_WITHIN_S, "Ray still runs")
+    # this SLURM has no cgroups to end what became a daemon, and Ray ends without its head after a minute
+    await_true(lambda: not rays(slurm), 120, "Ray still runs")
 
 
 @pytest.mark.parametrize("end", ["failure", "SIGINT", "SIGKILL"])
@@ -216,4 +217,6 @@ def rays(slurm: Slurm) -> list[str]:
 
 def found(slurm: Slurm, name: str, pattern: str) -> bool:
     host = slurm.hosts[name]
-    return subprocess.run(host.command(["pgrep", "-f", pattern]), capture_output=True, check=False).returncode == 0
+    # what has ended and is waited for by nobody does not count
+    search = ["pgrep", "--runstates", "D,R,S", "-f", pattern]
+    return subprocess.run(host.command(search), capture_output=True, check=False).returncode == 0
