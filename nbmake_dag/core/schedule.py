@@ -6,7 +6,7 @@ Rules:
 - A miss is looked up in the shared cache, if there is one; a task that is not found there is executed.
 - What ran and produced the digests of before leaves those below it untouched: they are decided about as ever.
 - What is below a failed task is skipped. Without ``keep_going`` everything else that has not begun is cancelled at
-  the first failure, but hits are still put in place; the shared cache is not asked any more.
+  the first failure, but hits are still put in place, also those of the shared cache.
 - A check that failed is the last of its kind: nothing is below it, and nothing is cancelled for it.
 - After an interruption nothing begins any more, and a restore that has not begun is given up.
 - A family whose instances are not known is expanded when all above it have ended well. What waits for it stands in
@@ -52,8 +52,6 @@ class State(Enum):
 
 
 ENDED = frozenset({State.UP_TO_DATE, State.RESTORED, State.RAN, State.FAILED, State.SKIPPED, State.CANCELLED})
-
-_TO_BEGIN = (State.LOOKING_UP, State.READY)
 
 
 class Execute(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +235,11 @@ class Schedule:
         """Whether every task has ended."""
         return not self._open
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing begins any more; hits are still put in place."""
+        return self._closed
+
     def upstream_results(self, task: TaskName) -> Mapping[TaskName, Result]:
         """Return the results of all tasks above one that may run."""
         return Above(task, self._graph, self._results)
@@ -280,10 +283,10 @@ class Schedule:
             case Expanded():
                 return self._expand(event)
             case Interrupted():
-                return [*self._close(), *self._cancel((State.WAITING,))]
+                return [*self._close(), *self._cancel((State.LOOKING_UP, State.WAITING))]
             case Outdated(tasks=tasks):
                 self._outdated |= tasks
-                return [*self._cancel(_TO_BEGIN, tasks), *self._cancel((State.WAITING,), tasks)]
+                return [*self._cancel((State.LOOKING_UP, State.READY, State.WAITING), tasks)]
 
     def _take_answer(self, event: LookedUp) -> list[Instruction]:
         task, facts = event.task, self._facts[event.task]
@@ -385,7 +388,7 @@ class Schedule:
     def _may_be_found(self, task: TaskName) -> bool:
         """Return whether the shared cache is still to be asked about a miss."""
         asks = self._rules.look_up_records and task not in self._looked_up
-        return asks and self._may_begin(task) and not standing_reason(self._graph.tasks[task], self._rules)
+        return asks and task not in self._outdated and not standing_reason(self._graph.tasks[task], self._rules)
 
     def _may_begin(self, task: TaskName) -> bool:
         return not (self._closed or task in self._outdated)
@@ -420,7 +423,7 @@ class Schedule:
         """Let nothing begin any more."""
         self._closed = True
         instructions: list[Instruction] = []
-        for instruction in self._cancel(_TO_BEGIN):
+        for instruction in self._cancel((State.READY,)):
             instructions += [instruction, *self._cancel_below(instruction.task)]
         return instructions
 

@@ -298,6 +298,8 @@ class Loop:
             else:
                 self._ends.compare_with_draft(dispatched.instruction, None)
             self._follow(self._schedule.handle(Failed(task=task.name)))
+            if self._sharing is not None and self._schedule.is_closed:
+                self._sharing.claim_no_more()
         else:
             if result.failed_as_draft:
                 self._ends.note_failed_draft(task.name)

@@ -18,7 +18,7 @@ from nbmake_dag_cache.shared import Question, SharedCache, Signer, Trace, Verifi
 KNOWN = (
     Ingredient("cell", "1", "aa"),
     Ingredient("parameter", "size", "5"),
-    Ingredient("input", "data", "bb", "upstream"),
+    Ingredient("input", "data", "bb", "upstream", "data.csv"),
 )
 USED = (Ingredient("module", "helper.py", "cc", "trace"),)
 TABLE = b"x,y\n1,2\n"

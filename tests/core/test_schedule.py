@@ -201,27 +201,27 @@ def test_a_local_hit_and_a_forced_task_are_not_looked_up() -> None:
 def test_what_is_looked_up_when_the_run_is_interrupted_does_not_begin() -> None:
     """The answer, which another build may let wait for an hour, is not waited for."""
     life = Life(Past(two_chains()), shared=Past(two_chains()))
-    assert life.interrupted() == ["cancel a", "cancel b", "cancel c", "cancel x", "cancel y"]
+    assert life.interrupted() == ["cancel a", "cancel x", "cancel b", "cancel y", "cancel c"]
     assert set(life.ends.values()) == {"cancelled"}
     assert life.looked_up("a") == []
     assert set(life.ends.values()) == {"cancelled"}
 
 
-def test_what_is_looked_up_when_another_task_fails_does_not_begin() -> None:
-    """Nor is anything looked up from then on; with ``keep_going`` all that is beside it goes on."""
+def test_what_is_looked_up_when_another_task_fails_is_put_in_place_or_does_not_begin() -> None:
+    """Also what is looked up only then; with ``keep_going`` all that is beside it goes on."""
     life = Life(Past(two_chains()), shared=built())
     life.looked_up("a")
     life.unrestorable("a")
     life.began("a")
-    assert life.failed("a") == ["skip b: a", "skip c: a", "cancel x", "cancel y"]
-    assert life.looked_up("x") == []
+    assert life.failed("a") == ["skip b: a", "skip c: a"]
+    assert life.looked_up("x") == ["restore x: x.csv"]
+    assert life.restored("x") == ["look up y"]
     whole = Past(two_chains())
     life = Life(whole, shared=Past(two_chains()))
     life.looked_up("a")
-    life.looked_up("x")
-    life.began("a", "x")
+    life.began("a")
     life.failed("a")
-    assert life.finished("x") == ["cancel y"]
+    assert life.looked_up("x") == ["cancel x", "cancel y"]
     life = Life(whole, shared=Past(two_chains()), keep_going=True)
     life.looked_up("a")
     life.began("a")

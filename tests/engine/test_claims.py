@@ -94,6 +94,21 @@ def test_the_second_waits_and_asks_again_when_the_first_is_done(make, tmp_path: 
     assert not file.exists()
 
 
+def test_whoever_waits_when_a_build_is_to_end_proceeds_and_what_is_held_stays_held(make, tmp_path: Path):
+    """So does whoever asks from then on, without a claim of its own."""
+    first, second = make(), make()
+    first.claim()
+    assert first.hears() == "proceeds"
+    second.claim()
+    assert second.hears() == "waits"
+    second.claims.close()
+    assert second.hears() == "proceeds"
+    second.claim()
+    assert second.hears() == "proceeds"
+    first.claims.close()
+    assert (tmp_path / "shared" / PATH).exists()
+
+
 def test_a_task_that_is_dropped_is_neither_claimed_nor_waited_for(make, tmp_path: Path):
     """Whether another build has claimed it, or this one, or nobody yet; another build may then have it."""
     first, second = make(), make()

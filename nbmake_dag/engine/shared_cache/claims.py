@@ -108,6 +108,7 @@ class Claims:
         self._done: list[TaskName] = []
         self._dropped: set[TaskName] = set()
         self._later: list[tuple[float, Callable[[], None]]] = []
+        self._closed = False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shared-claims", daemon=True)
 
@@ -123,7 +124,7 @@ class Claims:
         with self._changed:
             if task in self._dropped:
                 return
-            if not self._ending.is_set():
+            if not (self._ending.is_set() or self._closed):
                 self._waiting[task] = _Waiting(task, path, proceed, ask_again, time.monotonic())
                 self._wake()
                 return
@@ -140,6 +141,12 @@ class Claims:
         with self._changed:
             self._dropped.add(task)
         self.release(task)
+
+    def close(self) -> None:
+        """Let all who wait proceed, and whoever asks from now on; what is held stays held. Returns at once."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
 
     def later(self, action: Callable[[], None]) -> None:
         """Do something a little later, or when the build ends: what another build sent may not show at once."""
@@ -191,8 +198,13 @@ class Claims:
                 self._beat()
             self._do_later()
             with self._changed:
-                if not self._ending.is_set() and not self._done:
+                if not self._is_disturbed:
                     self._changed.wait(self._pause())
+
+    @property
+    def _is_disturbed(self) -> bool:
+        """Whether there is something to do before the next claim."""
+        return self._ending.is_set() or bool(self._done) or (self._closed and bool(self._waiting))
 
     def _pause(self) -> float:
         now = time.monotonic()
@@ -209,7 +221,7 @@ class Claims:
         with self._changed:
             waiting = list(self._waiting.values())
         for each in waiting:
-            if self._ending.is_set() or self._done:
+            if self._is_disturbed:
                 return
             if each.due <= time.monotonic() and self._has_room_for(each):
                 yield each
@@ -318,9 +330,15 @@ class Claims:
         with self._changed:
             done, self._done = self._done, []
             dropped = [self._waiting.pop(task) for task in done if task in self._waiting]
-        for each in dropped:
+            freed = list(self._waiting.values()) if self._closed else []
+            for each in freed:
+                del self._waiting[each.task]
+        for each in (*dropped, *freed):
             if each.is_taken:
                 self._held[each.task] = _Held(each.path, time.monotonic(), replaces=True)
+        for each in freed:
+            done.append(each.task)
+            each.proceed()
         for task in [task for task in done if task in self._held]:
             try:
                 # one that was replaced is another build's

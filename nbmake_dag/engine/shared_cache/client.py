@@ -122,6 +122,11 @@ class Sharing:
         if self._claims is not None:
             self._claims.drop(task)
 
+    def claim_no_more(self) -> None:
+        """Wait for no other build any more: nothing is to be executed here that has not begun. Returns at once."""
+        if self._claims is not None:
+            self._claims.close()
+
     def give_up(self, why: str) -> None:
         """Let everything under way fail at once."""
         if self._claims is not None:
