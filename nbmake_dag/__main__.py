@@ -5,16 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
+from typing import Any
 
 
 class _LastingOutput(io.FileIO):
     """Output whose reader may go away, which does not change how the command ends."""
 
-    def write(self, data: Buffer) -> int:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:

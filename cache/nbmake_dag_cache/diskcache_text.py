@@ -8,6 +8,7 @@ each carries a checksum, so that damage costs time and never gives a wrong answe
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -23,6 +24,7 @@ from xxhash import xxh3_128_hexdigest
 _PATIENCE = 2
 """Seconds to wait for another process that uses the same index."""
 
+_REFUSALS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _HEX = 32
 
 
@@ -112,7 +114,9 @@ class TextIndex:
         try:
             self._cache = open_index(directory)
         except Exception as error:  # noqa: BLE001
-            self._start_again(error)
+            # who may only read has no index
+            if not (isinstance(error, OSError) and error.errno in _REFUSALS):
+                self._start_again(error)
 
     def get(self, name: str) -> str | None:
         """Return the text that was written under this name."""

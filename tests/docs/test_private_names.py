@@ -52,7 +52,7 @@ NOTEBOOK_CLIENT = "nbclient.client.NotebookClient"
 LIST = [
     *names("nbclient", NOTEBOOK_CLIENT, CELLS, "_display_id_map"),
     *names("nbclient", NOTEBOOK_CLIENT, CLIENT, "_async_poll_kernel_alive", "_check_raise_for_error"),
-    *names("nbclient", NOTEBOOK_CLIENT, CLIENT, "_update_display_id"),
+    *names("nbclient", NOTEBOOK_CLIENT, CLIENT, "_async_poll_output_msg", "_update_display_id"),
     *names("ipykernel", STREAM, SNAPSHOT, "_io_loop", "_master_pid", "_buffer_lock", "_flush_pending", "_buffers"),
     *names("ipykernel", STREAM, SNAPSHOT, "_should_watch", "_original_stdstream_fd", "_original_stdstream_copy"),
     *names("ipykernel", STREAM, SNAPSHOT, "_fid", "_watch_pipe_fd"),

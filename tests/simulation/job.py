@@ -188,7 +188,10 @@ class Job:
         above = sorted({each for each in (number // 2 - 1, number - 5) if 0 <= each < number})
         known = (
             Ingredient("cell", "1", f"{number} {self._checkout.versions[number]}"),
-            *(Ingredient("input", str(each), self._digests[each].result(), "upstream") for each in above),
+            *(
+                Ingredient("input", str(each), self._digests[each].result(), "upstream", f"out/{each}")
+                for each in above
+            ),
         )
         begun, report = self._clock.now, self._fleet.report
         report.tasks += 1
