@@ -122,6 +122,8 @@ def _is_locked(path: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        # not by closing it alone: a process that another thread is starting has it too
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     except OSError:
         return True
     finally:

@@ -57,6 +57,8 @@ def build_lock(project: Project, *, wait: bool, waiting: Callable[[str], None]) 
             waiting(f"an interrupted build left {project.relative(left)}")
         yield BuildLock(descriptor, path)
     finally:
+        # a process that another thread is starting has the descriptor too, until it is another program
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
