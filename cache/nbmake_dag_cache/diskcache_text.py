@@ -102,14 +102,13 @@ def _refuse_locked(path: str) -> None:
 class TextIndex:
     """Texts by name. A database that cannot be used is moved aside, and the index goes on empty.
 
-    ``warning`` then reports it, and ``warn`` is called with it. A damaged database makes diskcache raise anything,
-    so everything is caught.
+    ``warn`` is then called with what happened. A damaged database makes diskcache raise anything, so everything is
+    caught.
     """
 
     def __init__(self, directory: str, warn: Callable[[str], None] = lambda _: None) -> None:
         self._directory = directory
         self._warn = warn
-        self.warning: str | None = None
         self._cache: TextCache | None = None
         try:
             self._cache = open_index(directory)
@@ -150,8 +149,7 @@ class TextIndex:
             self._cache.close()
 
     def _start_again(self, error: Exception) -> None:
-        self.warning = f"the index {self._directory} was damaged and is recreated: {error}"
-        self._warn(self.warning)
+        self._warn(f"the index {self._directory} was damaged and is recreated: {error}")
         with contextlib.suppress(Exception):
             self.close()
         self._cache = None

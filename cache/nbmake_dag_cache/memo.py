@@ -63,10 +63,6 @@ class StatMemo:
             if text := self._index.get(_row_name(shard)):
                 self._rows.update(_decode_shard(text))  # type: ignore[arg-type]
 
-    @property
-    def warning(self) -> str | None:
-        return self._index.warning
-
     def digest(self, path: str) -> Digest:
         """Return the digest of a file's content; raises `OSError`, also for what is not a file."""
         known = self._known(path, os.stat(path))
@@ -180,10 +176,6 @@ class IdentityMemo:
     def __init__(self, state: str, warn: Callable[[str], None] = lambda _: None) -> None:
         self._index = TextIndex(os.path.join(state, "identities"), warn)
         self._new: dict[str, str] = {}
-
-    @property
-    def warning(self) -> str | None:
-        return self._index.warning
 
     def get(self, digest: Digest, schema: str) -> str | None:
         name = f"{schema}:{digest}"

@@ -130,7 +130,8 @@ class _Named:
                 try:
                     self._add(pipeline_on_disk(place, file.data))
                 except ConfigError as error:
-                    self.unread = f"{file.name} cannot be read ({str(error.complaints[0]).partition(chr(10))[0]})"
+                    why = str(error.complaints[0]).partition("\n")[0]
+                    self.unread = f"{file.name} cannot be read ({why})"
 
     def __contains__(self, task: object) -> bool:
         return bool(self.unread) or task in self._tasks or str(task).partition("[")[0] in self._unknown
